@@ -1,0 +1,49 @@
+"""Every error that a user can cause, one class per kind.
+
+The command line turns :class:`InputError` into exit status 2 and :class:`CheckFailed` into exit status 1; the message
+is one sentence that names the file, the field and the mend.
+"""
+
+
+class ChordkitError(Exception):
+    """Root of all errors raised on purpose by chordkit."""
+
+
+class InputError(ChordkitError):
+    """Something that came from outside is wrong: exit status 2."""
+
+
+class DataError(InputError):
+    """A data set cannot be read or used."""
+
+
+class CheckpointError(InputError):
+    """A training checkpoint is damaged, or belongs to another model or data set."""
+
+
+class MasterError(InputError):
+    """A master-weights file is damaged or does not fit the model."""
+
+
+class StrategyError(InputError):
+    """A strategy is malformed or belongs to another backbone."""
+
+
+class BundleError(InputError):
+    """A bundle is damaged, unsigned although a key is required, or too new."""
+
+
+class CapabilityError(InputError):
+    """A target cannot run what was asked of it."""
+
+
+class MissingRuntimeError(InputError):
+    """A runtime package is not installed; the message names the extra that brings it."""
+
+
+class DeviceError(InputError):
+    """A device cannot be reached, or answered with something that is not an answer."""
+
+
+class CheckFailed(ChordkitError):
+    """A check ran and said no (parity, verification, accuracy): exit status 1."""

@@ -1,0 +1,68 @@
+"""Files that are whole or absent: the only way chordkit writes to disk."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chordkit.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open ``path`` for writing so that it appears complete or not at all.
+
+    The bytes go to a temporary file in the same folder, reach the disk (``fsync``), and take the final name by
+    rename; after an exception, or a kill, the old file is still there and untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes private files; a finished file gets the permissions any newly created file would have.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically."""
+    with atomic_writer(path) as stream:
+        stream.write(data)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write ``value`` as indented UTF-8 JSON atomically; NaN and infinities are refused (they are not JSON)."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
+    """Read a whole file; ``what`` names its role in the error ("strategy", "master weights").
+
+    Raises:
+        InputError: the file does not exist or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such {what} file") from None
+    except OSError as error:
+        raise InputError(f"{path}: the {what} file cannot be read: {error.strerror}") from None
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256 of ``data``."""
+    return hashlib.sha256(data).hexdigest()
