@@ -1,0 +1,49 @@
+# The two commands: `make demo` does the main job, `make test` passes the tests. Each sets up all it needs.
+#
+#   make demo DATA=<folder of ml-100k>   the same on MovieLens-100K
+#   make test PYTEST="-k bundle -x"      some of the tests
+#   PYTHON=python3.12 make test          another interpreter (3.11 or newer)
+
+PYTHON ?= python3
+VENV   ?= .venv
+DATA   ?= synthetic
+SEED   ?= 0
+OUT    ?= build/demo
+BIN    := $(VENV)/bin
+
+.PHONY: help setup system demo test lint wheel readme clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^# /s/^# \{0,1\}//p' Makefile
+	@echo "targets: demo test lint wheel readme system setup clean"
+
+# Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
+system:
+	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh
+
+$(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_venv.sh $(wildcard kernels/src/*.c kernels/src/*.h kernels/include/*.h kernels/ukernels/*/*.c kernels/ukernels/*.h kernels/*.py)
+	@PYTHON="$(PYTHON)" sh scripts/setup_venv.sh "$(VENV)"
+
+setup: system $(VENV)/.ready
+
+demo: setup
+	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
+
+test: setup
+	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: setup
+	$(BIN)/python -m build --wheel --outdir dist
+
+# Rewrites the parts of README.md that are generated from the code.
+readme: setup
+	$(BIN)/python scripts/generate_readme.py README.md
+
+clean:
+	rm -rf build dist *.egg-info

@@ -1,0 +1,5 @@
+"""``python -m chordkit``."""
+
+from chordkit.cli import main
+
+main()
