@@ -1,0 +1,28 @@
+"""Backbones: SASRec and Caser, exportable as they stand, with every Linear's output channel open to a strategy."""
+
+from chordkit.backbones.build import build
+from chordkit.backbones.caser import Caser
+from chordkit.backbones.config import ARCHITECTURES, BackboneConfig, CaserConfig, SASRecConfig, config_from_dict, config_to_dict
+from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, initialise
+from chordkit.backbones.layers import Backbone, ChannelLinear
+from chordkit.backbones.sasrec import SASRec
+from chordkit.backbones.scorers import CatalogueScorer, Reranker
+
+__all__ = [
+    "ARCHITECTURES",
+    "DISTRIBUTIONS",
+    "Backbone",
+    "BackboneConfig",
+    "Caser",
+    "CaserConfig",
+    "CatalogueScorer",
+    "ChannelLinear",
+    "Reranker",
+    "SASRec",
+    "SASRecConfig",
+    "build",
+    "config_from_dict",
+    "config_to_dict",
+    "freeze_channel_layers",
+    "initialise",
+]

@@ -1,0 +1,128 @@
+"""SASRec: self-attention over the history (Kang and McAuley, ICDM 2018)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chordkit.backbones.config import SASRecConfig
+from chordkit.backbones.layers import Backbone, ChannelLinear, Choices, choice_of
+
+# Large enough that exp() of it is exactly 0 in fp32 beside any real score, small enough to stay exact in fp16 graphs,
+# and finite, so that a row with nothing to attend to gives an average and not NaN.
+MASKED = -1.0e4
+
+
+class SASRecBlock(nn.Module):
+    """One attention + feed-forward block; both are residual, normalised before (pre-LN) or after (post-LN)."""
+
+    def __init__(self, config: SASRecConfig) -> None:
+        super().__init__()
+        assert config.ffn_dim is not None
+        self.heads = config.heads
+        self.gelu = config.activation == "gelu"
+        self.norm_first = config.norm_first
+        self.dropout = config.dropout
+        self.query = ChannelLinear(config.dim, config.dim)
+        self.key = ChannelLinear(config.dim, config.dim)
+        self.value = ChannelLinear(config.dim, config.dim)
+        self.output = ChannelLinear(config.dim, config.dim)
+        self.ffn1 = ChannelLinear(config.dim, config.ffn_dim)
+        self.ffn2 = ChannelLinear(config.ffn_dim, config.dim)
+        self.attention_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
+        self.ffn_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
+
+    def forward(self, x: Tensor, bias: Tensor, choices: Choices | None, prefix: str, last_only: bool = False) -> Tensor:
+        """Run the block on ``x`` [batch, length, dim].
+
+        Args:
+            x: hidden states of all slots.
+            bias: additive attention mask, broadcastable to [batch, heads, queries, length].
+            choices: weights over widths by layer name, or None.
+            prefix: module path of this block with a trailing dot, to look up ``choices``.
+            last_only: compute queries, output and feed-forward for the last slot only; keys and values need all slots.
+
+        Returns:
+            [batch, length, dim], or [batch, 1, dim] with ``last_only``.
+        """
+        normed = self.attention_norm(x) if self.norm_first else x
+        key = self._split(self.key(normed, choice_of(choices, prefix + "key")))
+        value = self._split(self.value(normed, choice_of(choices, prefix + "value")))
+        if last_only:
+            final = x.shape[1] - 1
+            x, normed = x[:, final : final + 1], normed[:, final : final + 1]
+        query = self._split(self.query(normed, choice_of(choices, prefix + "query")))
+        scores = torch.matmul(query, key.permute(0, 1, 3, 2)) * (1.0 / math.sqrt(query.shape[-1]))
+        attention = self._drop(torch.softmax(scores + bias, dim=-1))
+        mixed = torch.matmul(attention, value).permute(0, 2, 1, 3).reshape(x.shape)
+        x = x + self._drop(self.output(mixed, choice_of(choices, prefix + "output")))
+        if not self.norm_first:
+            x = self.attention_norm(x)
+        inner = self.ffn1(self.ffn_norm(x) if self.norm_first else x, choice_of(choices, prefix + "ffn1"))
+        inner = functional.gelu(inner) if self.gelu else functional.relu(inner)
+        x = x + self._drop(self.ffn2(self._drop(inner), choice_of(choices, prefix + "ffn2")))
+        return x if self.norm_first else self.ffn_norm(x)
+
+    def _split(self, x: Tensor) -> Tensor:
+        batch, length, dim = x.shape
+        return x.view(batch, length, self.heads, dim // self.heads).permute(0, 2, 1, 3)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        # A Python branch on a module attribute: an exported graph carries no dropout node at all.
+        return functional.dropout(x, self.dropout) if self.training and self.dropout else x
+
+
+class SASRec(Backbone):
+    """SASRec with learned positions by slot, so that the last item always sits in slot ``max_length - 1``.
+
+    Padding never reaches a real slot: id 0 is masked as a key everywhere. A history without any item has no meaning but
+    gives finite scores.
+    """
+
+    causal_bias: Tensor
+    masked: Tensor
+    unmasked: Tensor
+
+    def __init__(self, config: SASRecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.item_embedding = nn.Embedding(config.items + 1, config.dim, padding_idx=0)
+        self.position_embedding = nn.Embedding(config.max_length, config.dim)
+        if not config.norm_first:
+            self.embedding_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
+        self.blocks = nn.ModuleList(SASRecBlock(config) for _ in range(config.blocks))
+        if config.norm_first:
+            self.final_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
+        causal = torch.full((config.max_length, config.max_length), MASKED).triu(1)
+        self.register_buffer("causal_bias", causal, persistent=False)
+        self.register_buffer("masked", torch.tensor(MASKED), persistent=False)
+        self.register_buffer("unmasked", torch.tensor(0.0), persistent=False)
+
+    def forward(self, history: Tensor, choices: Choices | None = None) -> Tensor:
+        """Hidden states [batch, max_length, dim] of all slots; those of padded slots mean nothing."""
+        x, key_bias = self._embed(history)
+        for index, block in enumerate(self.blocks):
+            x = block(x, self.causal_bias + key_bias, choices, f"blocks.{index}.")
+        return self.final_norm(x) if self.config.norm_first else x
+
+    def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
+        """Hidden state [batch, dim] of the last slot: ``forward(...)[:, -1]`` with the last block for that slot only."""
+        x, key_bias = self._embed(history)
+        final = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            # The last slot may look at every slot before it: there the causal mask has nothing to add.
+            bias = key_bias if index == final else self.causal_bias + key_bias
+            x = block(x, bias, choices, f"blocks.{index}.", last_only=index == final)
+        x = x[:, 0]
+        return self.final_norm(x) if self.config.norm_first else x
+
+    def _embed(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedded history [batch, length, dim] and the padding's attention bias [batch, 1, 1, length]."""
+        x = self.item_embedding(history) + self.position_embedding.weight
+        if not self.config.norm_first:
+            x = self.embedding_norm(x)
+        if self.training and self.config.dropout:
+            x = functional.dropout(x, self.config.dropout)
+        key_bias = torch.where(history == 0, self.masked, self.unmasked)
+        return x, key_bias.view(history.shape[0], 1, 1, history.shape[1])
