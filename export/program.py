@@ -1,0 +1,165 @@
+"""One graph for every target: the re-ranker as a ``torch.export`` program with its quantised layers marked.
+
+Every lowering (ExecuTorch, LiteRT, ONNX) starts here. A float backbone is exported as it is. A master with a strategy
+is exported with one *marker op* for each layer that is quantised, so that a lowering sees codes, scales and widths
+instead of having to recognise a dequantise-then-matmul pattern:
+
+``chord::channel_linear(x, codes, scales, widths, bias?) -> Tensor``
+    ``x [..., in] -> [..., out]``; ``codes`` int8 ``[out, in]`` already derived for each channel's width, ``scales``
+    float32 ``[out]``, ``widths`` uint8 ``[out]`` in {0, 2, 4, 8} (0: the channel is off, its codes are zero).
+``chord::row_embedding(ids, codes, scales) -> Tensor``
+    ``ids [...] -> [..., dim]``; ``codes`` int8 ``[rows, dim]``, ``scales`` float32 ``[rows]``.
+
+Their CPU implementations are the reference semantics of DESIGN.md (dequantised float32 weights, float32 activations),
+so the exported program itself is a reference that can be run.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chordkit.backbones import Backbone, CatalogueScorer, Reranker, from_master
+from chordkit.errors import InputError, StrategyError
+from chordkit.quantization import MasterWeights, select_codes
+
+Source = Backbone | tuple[MasterWeights, np.ndarray]
+
+
+@torch.library.custom_op("chord::channel_linear", mutates_args=())
+def channel_linear(x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Linear layer over per-channel quantised weights, float32 activations (DESIGN.md, contract 1)."""
+    return F.linear(x, codes.to(torch.float32) * scales.unsqueeze(1), bias)
+
+
+@channel_linear.register_fake
+def _(x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None) -> Tensor:
+    return x.new_empty((*x.shape[:-1], codes.shape[0]))
+
+
+@torch.library.custom_op("chord::row_embedding", mutates_args=())
+def row_embedding(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
+    """Lookup in a table quantised per row; the result is float32."""
+    return F.embedding(ids, codes).to(torch.float32) * F.embedding(ids, scales.unsqueeze(1))
+
+
+@row_embedding.register_fake
+def _(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
+    return scales.new_empty((*ids.shape, codes.shape[1]))
+
+
+class MarkedLinear(nn.Module):
+    """Stands in for a ``ChannelLinear`` at export time: the same call, one ``chord::channel_linear`` node.
+
+    Args:
+        codes: int8 ``[out, in]``, derived for ``widths``.
+        scales: float32 ``[out]``.
+        widths: uint8 ``[out]``, bits of each channel.
+        bias: float32 ``[out]`` or None.
+    """
+
+    codes: Tensor
+    scales: Tensor
+    widths: Tensor
+    bias: Tensor | None
+
+    def __init__(self, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.out_features, self.in_features = codes.shape
+        self.register_buffer("codes", codes)
+        self.register_buffer("scales", scales)
+        self.register_buffer("widths", widths)
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor, choice: None = None) -> Tensor:
+        """Map ``x [..., in]`` to ``[..., out]``; a per-sample ``choice`` of widths has no meaning in an artifact."""
+        return channel_linear(x, self.codes, self.scales, self.widths, self.bias)
+
+
+class MarkedEmbedding(nn.Module):
+    """Stands in for an ``nn.Embedding`` at export time: lookups become ``chord::row_embedding`` nodes.
+
+    Args:
+        codes: int8 ``[rows, dim]``.
+        scales: float32 ``[rows]``.
+    """
+
+    codes: Tensor
+    scales: Tensor
+    rows: Tensor
+
+    def __init__(self, codes: Tensor, scales: Tensor) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = codes.shape
+        self.register_buffer("codes", codes)
+        self.register_buffer("scales", scales)
+        self.register_buffer("rows", torch.arange(codes.shape[0], dtype=torch.int32), persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """The whole dequantised table ``[rows, dim]``, as the lookup of all its rows."""
+        return row_embedding(self.rows, self.codes, self.scales)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look up ``ids [...]``; the result is float32 ``[..., dim]``."""
+        return row_embedding(ids, self.codes, self.scales)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    # A copy: master arrays may be read-only views of a mapped file, which torch cannot represent.
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def marked_backbone(master: MasterWeights, widths: np.ndarray) -> Backbone:
+    """Build the backbone of ``master`` with marker modules in place of quantised layers and tables.
+
+    Args:
+        master: the int8 master weights.
+        widths: uint8 ``[channels]``, bits of each channel in {0, 2, 4, 8}, in the order of the channel table.
+
+    Raises:
+        StrategyError: ``widths`` does not fit the channel table or holds another value.
+    """
+    table = master.channel_table
+    widths = np.asarray(widths)
+    if widths.shape != (table.channels,):
+        raise StrategyError(f"widths: shape {list(widths.shape)} does not fit the {table.channels} channels of the master; use its own strategy")
+    if not np.isin(widths, (0, 2, 4, 8)).all():
+        raise StrategyError("widths: a channel has a width other than 0, 2, 4 or 8 bits")
+    widths = widths.astype(np.uint8)
+    backbone = from_master(master, widths)
+    for name, layer in master.layers.items():
+        chosen = widths[table.layer_slice(name)]
+        codes, scales = select_codes(layer.rows, chosen)
+        bias = None if layer.bias is None else _tensor(layer.bias)
+        backbone.set_submodule(name, MarkedLinear(_tensor(codes), _tensor(scales), _tensor(chosen), bias))
+    for name, embedding in master.embeddings.items():
+        backbone.set_submodule(name, MarkedEmbedding(_tensor(embedding.codes), _tensor(embedding.scales)))
+    return backbone.eval()
+
+
+def export_program(source: Source, candidates: int | None = 100) -> torch.export.ExportedProgram:
+    """Export the re-ranker ``(history int32 [1, L], candidates int32 [1, C]) -> scores float32 [1, C]``.
+
+    Args:
+        source: a trained backbone (float32 graph), or a master with its widths (marked graph, see the module).
+        candidates: ``C``, fixed in the artifact; None exports the scorer of the whole catalogue instead,
+            ``history int32 [1, L] -> scores float32 [1, items + 1]``.
+
+    Returns:
+        A program with static shapes and no training-only branch; the last block runs for the last position only.
+
+    Raises:
+        InputError: ``candidates`` is not positive.
+        StrategyError: the widths do not fit the master.
+    """
+    if candidates is not None and candidates < 1:
+        raise InputError(f"candidates: {candidates} is not a number of candidates; use at least 1")
+    backbone = marked_backbone(*source) if isinstance(source, tuple) else source
+    history = torch.ones((1, backbone.config.max_length), dtype=torch.int32)
+    arguments: Sequence[Tensor] = (history,) if candidates is None else (history, torch.ones((1, candidates), dtype=torch.int32))
+    module = CatalogueScorer(backbone) if candidates is None else Reranker(backbone)
+    with torch.no_grad():
+        return torch.export.export(module.eval(), tuple(arguments), strict=False)
