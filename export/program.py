@@ -125,7 +125,9 @@ def marked_backbone(master: MasterWeights, widths: np.ndarray) -> Backbone:
     table = master.channel_table
     widths = np.asarray(widths)
     if widths.shape != (table.channels,):
-        raise StrategyError(f"widths: shape {list(widths.shape)} does not fit the {table.channels} channels of the master; use its own strategy")
+        raise StrategyError(
+            f"widths: shape {list(widths.shape)} does not fit the master's {table.channels} channels; use a strategy made for this master"
+        )
     if not np.isin(widths, (0, 2, 4, 8)).all():
         raise StrategyError("widths: a channel has a width other than 0, 2, 4 or 8 bits")
     widths = widths.astype(np.uint8)
