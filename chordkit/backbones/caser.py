@@ -15,9 +15,12 @@ class Caser(Backbone):
     embedding: the history is all the model knows of a user, and no user id ever leaves the phone.
     """
 
+    config: CaserConfig
+
     def __init__(self, config: CaserConfig) -> None:
         super().__init__()
         self.config = config
+        self.window_context = config.max_length - 1
         self.item_embedding = nn.Embedding(config.items + 1, config.dim, padding_idx=0)
         self.horizontal = nn.ModuleList(ChannelLinear(height * config.dim, config.filters) for height in config.heights)
         self.vertical = ChannelLinear(config.max_length, config.vertical_filters)
@@ -41,6 +44,26 @@ class Caser(Backbone):
         z = self._drop(torch.cat(parts, dim=1))
         return functional.relu(self.fc(z, choice_of(choices, "fc")))
 
+    def window_states(self, window: Tensor) -> Tensor:
+        """States [batch, positions, dim] after each of the last slots of ``window`` [batch, max_length - 1 + positions].
+
+        State p equals ``encode(window[:, p : p + max_length])``: neighbouring histories share all but one slot, so a
+        horizontal filter runs once over the window and each history takes its sliding maximum (about a tenth of the work).
+        """
+        length, dim, filters = self.config.max_length, self.config.dim, self.config.vertical_filters
+        batch, positions = window.shape[0], window.shape[1] - length + 1
+        x = self._drop(self.item_embedding(window))
+        parts = [
+            sliding_max(functional.relu(layer(unfold(x, height))), length - height + 1)
+            for height, layer in zip(self.config.heights, self.horizontal, strict=True)
+        ]
+        # Row (p, v) of the band matrix is vertical filter v placed over the slots p .. p + length - 1.
+        band = functional.pad(self.vertical.weight, (0, positions)).repeat(1, positions)[:, : positions * window.shape[1]]
+        band = band.view(filters, positions, window.shape[1]).transpose(0, 1).reshape(positions * filters, window.shape[1])
+        vertical = torch.matmul(band, x).view(batch, positions, filters, dim) + self.vertical.bias.unsqueeze(1)
+        z = self._drop(torch.cat([*parts, vertical.flatten(2)], dim=2))
+        return functional.relu(self.fc(z))
+
     def score(self, hidden: Tensor, candidates: Tensor) -> Tensor:
         """Scores [batch, C] of candidate ids, with the item bias when the configuration has one."""
         scores = super().score(hidden, candidates)
@@ -61,3 +84,13 @@ def unfold(x: Tensor, height: int) -> Tensor:
     """
     windows = x.shape[1] - height + 1
     return x if height == 1 else torch.cat([x[:, start : start + windows] for start in range(height)], dim=-1)
+
+
+def sliding_max(x: Tensor, width: int) -> Tensor:
+    """Maximum over every run of ``width`` rows of ``x`` [batch, rows, channels], by doubling the run in log2(width) steps."""
+    run = 1
+    while run < width:
+        step = min(run, width - run)
+        x = torch.maximum(x[:, :-step], x[:, step:])
+        run += step
+    return x

@@ -67,6 +67,8 @@ class Backbone(nn.Module, abc.ABC):
 
     config: BackboneConfig
     item_embedding: nn.Embedding
+    # Leading slots of a training window that are context only, see window_states().
+    window_context: int = 0
 
     def channel_layers(self) -> dict[str, ChannelLinear]:
         """The layers of the strategy by module path; the order is that of the channel table."""
@@ -79,6 +81,14 @@ class Backbone(nn.Module, abc.ABC):
     @abc.abstractmethod
     def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
         """Inference graph: the hidden state after the last item, [batch, dim], with no work for any other position."""
+
+    def window_states(self, window: Tensor) -> Tensor:
+        """Hidden states for training on many targets at once.
+
+        ``window`` is [batch, window_context + positions]; the result [batch, positions, dim] is what the model knows after
+        each of the last ``positions`` slots. SASRec needs no context and exactly ``max_length`` positions.
+        """
+        return self(window)
 
     def score(self, hidden: Tensor, candidates: Tensor) -> Tensor:
         """Scores [batch, C] of candidate ids [batch, C] (1..items) given ``hidden`` [batch, dim]."""

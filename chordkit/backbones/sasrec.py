@@ -80,6 +80,7 @@ class SASRec(Backbone):
     gives finite scores.
     """
 
+    config: SASRecConfig
     causal_bias: Tensor
     masked: Tensor
     unmasked: Tensor

@@ -1,0 +1,69 @@
+"""Cross-entropy over the whole catalogue without ever holding all logits."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Logits of one chunk: 2 M floats = 8 MB, about the size of a last-level cache share.
+_CHUNK_LOGITS = 2_000_000
+
+
+class _FullSoftmax(torch.autograd.Function):
+    """Mean cross-entropy and its gradients in one pass over chunks of rows.
+
+    The gradient with respect to a logit is (softmax - target distribution) / rows, known as soon as the chunk's logits
+    are: computing it on the spot leaves one matrix multiplication for the logits and two for the gradients, and no
+    [rows, items] tensor to write, keep and read again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float) -> Tensor:
+        rows, items = hidden.shape[0], weight.shape[0]
+        chunk = max(1, _CHUNK_LOGITS // items)
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        grad_bias = None if bias is None else torch.zeros_like(bias)
+        total = hidden.new_zeros(())
+        for start in range(0, rows, chunk):
+            block, goal = hidden[start : start + chunk], targets[start : start + chunk].unsqueeze(1)
+            logits = block @ weight.T if bias is None else torch.addmm(bias, block, weight.T)
+            log_norm = logits.logsumexp(dim=1, keepdim=True)
+            total += log_norm.sum() - (1.0 - smoothing) * logits.gather(1, goal).sum()
+            if smoothing:
+                total -= smoothing / items * logits.sum()
+            grad = logits.sub_(log_norm).exp_()
+            if smoothing:
+                grad -= smoothing / items
+            grad.scatter_add_(1, goal, grad.new_full((), smoothing - 1.0).expand_as(goal))
+            torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
+            grad_weight.addmm_(grad.T, block)
+            if grad_bias is not None:
+                grad_bias += grad.sum(dim=0)
+        ctx.rows = rows
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        return total / rows
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        scale = grad_output / ctx.rows
+        grad_hidden, grad_weight, grad_bias = ctx.saved_tensors
+        return grad_hidden * scale, grad_weight * scale, None if grad_bias is None else grad_bias * scale, None, None
+
+
+def full_softmax_loss(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy of ``targets`` under softmax(hidden @ weight.T + bias), all items competing.
+
+    Args:
+        hidden: [rows, dim].
+        weight: [items, dim]; row i is the item of class i.
+        targets: int64 [rows], classes in 0..items-1.
+        bias: [items] or None.
+        smoothing: label smoothing: this share of the target mass is spread evenly over all items.
+
+    Returns:
+        A scalar that can be differentiated once.
+    """
+    loss: Tensor = _FullSoftmax.apply(hidden, weight, bias, targets, smoothing)
+    return loss
