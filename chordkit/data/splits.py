@@ -1,0 +1,137 @@
+"""Leave-one-out (or leave-k-out) splits, and the windows a backbone is trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chordkit.data.dataset import Dataset
+from chordkit.errors import DataError
+
+MAXIMUM_HELD_OUT = 5
+
+
+@dataclass(frozen=True, eq=False)
+class SplitPart:
+    """Questions for a recommender: "after this history, which item came next?" A user may have several.
+
+    Attributes:
+        histories: int32 [rows, max_length], the most recent items before the target, left padded with 0.
+        targets: int32 [rows], the item that came next.
+        users: int32 [rows], index of the user that each row belongs to; rows are ordered by user, then by time.
+        flat: int32 [interactions], the data set's own array.
+        starts: int64 [rows]; ``flat[starts[r]:stops[r]]`` is everything before row r's target, however long.
+        stops: int64 [rows].
+    """
+
+    histories: np.ndarray
+    targets: np.ndarray
+    users: np.ndarray
+    flat: np.ndarray
+    starts: np.ndarray
+    stops: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def full_history(self, row: int) -> np.ndarray:
+        """Every item before the target of ``row``, also those that no longer fit in ``histories`` (for masking seen items)."""
+        return self.flat[self.starts[row] : self.stops[row]]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What is learned from, what decides when to stop, and what is reported.
+
+    Attributes:
+        train: one int32 sequence per user (views): all interactions but the held-out ones.
+        valid: one row per user, the item before the test items.
+        test: one to ``held_out`` rows per user, the last items; a row's history holds all items before its target, the
+            validation item included.
+        items: size of the catalogue, padding not counted.
+        max_length: width of ``histories``.
+    """
+
+    train: list[np.ndarray]
+    valid: SplitPart
+    test: SplitPart
+    items: int
+    max_length: int
+
+
+def split(dataset: Dataset, max_length: int = 50, held_out: int = 1) -> Split:
+    """Hold out the last interactions of every user.
+
+    With ``held_out=1`` this is leave-one-out: last item = test, last but one = validation, the rest = training. A larger
+    value keeps the last ``held_out`` items as test targets (fewer for a user who would otherwise have nothing left to train
+    on), which shrinks the noise of a metric where users are few.
+
+    Raises:
+        DataError: ``max_length`` is below 1, or ``held_out`` is not in 1..5.
+    """
+    if max_length < 1:
+        raise DataError(f"max_length must be at least 1, not {max_length}")
+    if not 1 <= held_out <= MAXIMUM_HELD_OUT:
+        raise DataError(f"held_out must lie in 1..{MAXIMUM_HELD_OUT}, not {held_out}")
+    ends = dataset.offsets[1:]
+    # At least one item stays for training and one for validation.
+    targets_per_user = np.minimum(held_out, dataset.lengths - 2)
+    first_test = ends - targets_per_user
+    rank = np.arange(targets_per_user.sum()) - np.repeat(np.cumsum(targets_per_user) - targets_per_user, targets_per_user)
+    users = np.arange(dataset.users)
+    test_users = np.repeat(users, targets_per_user)
+    return Split(
+        train=[dataset.flat[start:stop] for start, stop in zip(dataset.offsets[:-1], first_test - 1, strict=True)],
+        valid=_part(dataset, users, first_test - 1, max_length),
+        test=_part(dataset, test_users, first_test[test_users] + rank, max_length),
+        items=dataset.items,
+        max_length=max_length,
+    )
+
+
+def _part(dataset: Dataset, users: np.ndarray, positions: np.ndarray, max_length: int) -> SplitPart:
+    """The rows whose targets sit at ``positions`` of the flat array."""
+    starts = dataset.offsets[:-1][users]
+    histories = _gather(dataset.flat, starts, positions, max_length)
+    return SplitPart(histories, dataset.flat[positions], users.astype(np.int32), dataset.flat, starts, positions)
+
+
+def _gather(flat: np.ndarray, starts: np.ndarray, stops: np.ndarray, width: int) -> np.ndarray:
+    """int32 [rows, width]: the last ``width`` entries of every ``flat[start:stop]``, left padded with 0."""
+    index = stops[:, None] + np.arange(-width, 0)
+    inside = index >= starts[:, None]
+    return np.where(inside, flat[np.where(inside, index, 0)], 0).astype(np.int32)
+
+
+def left_pad(sequences: Sequence[np.ndarray], max_length: int) -> np.ndarray:
+    """int32 [len(sequences), max_length]: the last ``max_length`` items of every sequence, left padded with 0."""
+    padded = np.zeros((len(sequences), max_length), np.int32)
+    for row, sequence in zip(padded, sequences, strict=True):
+        recent = np.asarray(sequence)[-max_length:]
+        row[max_length - len(recent) :] = recent
+    return padded
+
+
+def windows(sequences: Sequence[np.ndarray], max_length: int, stride: int) -> np.ndarray:
+    """Cut training windows: int32 [n, max_length + 1], left padded with 0.
+
+    Column t predicts column t + 1, so ``[:, :-1]`` is the input and ``[:, 1:]`` the targets. The first window of a sequence
+    ends at its newest item and each further one ``stride`` items earlier, until the oldest item has been covered; every
+    transition is in at least one window when ``stride <= max_length``. A sequence of one item has nothing to predict and gives none.
+
+    Raises:
+        DataError: ``max_length`` or ``stride`` is below 1, ``stride`` exceeds ``max_length`` (transitions would be skipped), or no
+            sequence has two items.
+    """
+    if max_length < 1 or not 1 <= stride <= max_length:
+        raise DataError(f"windows need max_length >= 1 and 1 <= stride <= max_length, not max_length={max_length}, stride={stride}")
+    kept = [np.asarray(sequence, np.int32) for sequence in sequences if len(sequence) > 1]
+    if not kept:
+        raise DataError("no user has two interactions left to train on; use a data set with longer sequences")
+    lengths = np.array([len(sequence) for sequence in kept], np.int64)
+    starts = np.cumsum(lengths) - lengths
+    count = 1 + np.maximum(0, -(-(lengths - max_length - 1) // stride))
+    owner = np.repeat(np.arange(len(kept)), count)
+    rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    stops = starts[owner] + lengths[owner] - rank * stride
+    return _gather(np.concatenate(kept), starts[owner], stops, max_length + 1)
