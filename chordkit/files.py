@@ -13,11 +13,12 @@ from chordkit.errors import InputError
 
 
 @contextlib.contextmanager
-def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_writer(path: str | os.PathLike[str], private: bool = False) -> Iterator[BinaryIO]:
     """Open ``path`` for writing so that it appears complete or not at all.
 
     The bytes go to a temporary file in the same folder, reach the disk (``fsync``), and take the final name by
-    rename; after an exception, or a kill, the old file is still there and untouched.
+    rename; after an exception, or a kill, the old file is still there and untouched. A ``private`` file (a signing key)
+    is readable by its owner only, from its first byte on.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         # mkstemp makes private files; a finished file gets the permissions any newly created file would have.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
+        os.chmod(temporary, 0o600 if private else 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -38,9 +39,9 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically."""
-    with atomic_writer(path) as stream:
+def write_bytes(path: str | os.PathLike[str], data: bytes, private: bool = False) -> None:
+    """Write ``data`` to ``path`` atomically; see :func:`atomic_writer`."""
+    with atomic_writer(path, private) as stream:
         stream.write(data)
 
 

@@ -1,0 +1,42 @@
+"""The bundle, one signed file that a phone installs (DESIGN.md, contract 3; docs/bundle.md).
+
+from chordkit.export import bundle
+
+bundle.write("shop.chord", contents, signing_key="private.pem")
+with bundle.open("shop.chord", public_key="public.pem") as opened:
+    opened.artifact("litert-int8")  # a view of the mapped file
+    opened.strategy("user-17")
+bundle.verify("shop.chord", "public.pem").require()
+"""
+
+from chordkit.export.bundle_check import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
+from chordkit.export.bundle_read import Bundle, open, read
+from chordkit.export.bundle_write import RUNTIMES, SUFFIXES, ArtifactContents, BundleContents, runtime_versions, write
+from chordkit.export.manifest import FORMAT_VERSION, DatasetSection, Manifest, Provenance
+from chordkit.export.signature import generate_key_pair, key_id, load_private_key, load_public_key
+
+__all__ = [
+    "FORMAT_VERSION",
+    "RUNTIMES",
+    "SUFFIXES",
+    "ArtifactContents",
+    "Bundle",
+    "BundleContents",
+    "BundleSummary",
+    "DatasetSection",
+    "Manifest",
+    "Provenance",
+    "RunnerFactory",
+    "VectorResult",
+    "VerificationReport",
+    "generate_key_pair",
+    "inspect",
+    "key_id",
+    "load_private_key",
+    "load_public_key",
+    "open",
+    "read",
+    "runtime_versions",
+    "verify",
+    "write",
+]

@@ -1,0 +1,98 @@
+"""Ed25519 keys and signatures of bundles (RFC 8032, through the ``cryptography`` package).
+
+A key is a PEM file: PKCS#8 for the private half, SubjectPublicKeyInfo for the public one; both are what
+``openssl genpkey -algorithm ed25519`` makes. The signature file holds the 64 raw bytes, so that
+``openssl pkeyutl -verify -pubin -inkey public.pem -rawin -in manifest.json -sigfile manifest.sig`` accepts it too.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from chordkit.errors import InputError
+from chordkit.files import read_bytes, write_bytes
+
+SIGNATURE_BYTES = 64
+
+StrPath = str | os.PathLike[str]
+SigningKey = Ed25519PrivateKey | StrPath
+VerifyingKey = Ed25519PublicKey | StrPath
+
+
+def generate_key_pair(private_path: StrPath, public_path: StrPath) -> str:
+    """Make a new key pair; the private file is readable by its owner only (mode 0600). Returns the key's identifier.
+
+    Raises:
+        InputError: one of the files is already there; a key is never overwritten, since bundles signed with it would
+            have no verifier any more.
+    """
+    for path in (private_path, public_path):
+        if Path(path).exists():
+            raise InputError(f"{path}: this file exists already and a key is never overwritten; choose another name")
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    write_bytes(private_path, private, private=True)
+    write_bytes(public_path, public)
+    return key_id(key.public_key())
+
+
+def load_private_key(key: SigningKey) -> Ed25519PrivateKey:
+    """The private key in a PEM file; a key object is returned as it is.
+
+    Raises:
+        InputError: the file is missing, is not an unencrypted PEM private key, or is of another algorithm.
+    """
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    data = read_bytes(key, "private key")
+    try:
+        loaded = serialization.load_pem_private_key(data, password=None)
+    except TypeError:
+        raise InputError(f"{key}: the private key is encrypted; decrypt it first with `openssl pkey`") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputError(f"{key}: this is not a PEM private key; make one with `chordkit bundle key`") from None
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise InputError(f"{key}: bundles are signed with Ed25519, and this is a key of another kind; make one with `chordkit bundle key`")
+    return loaded
+
+
+def load_public_key(key: VerifyingKey) -> Ed25519PublicKey:
+    """The public key in a PEM file; a key object is returned as it is.
+
+    Raises:
+        InputError: the file is missing, is not a PEM public key, or is of another algorithm.
+    """
+    if isinstance(key, Ed25519PublicKey):
+        return key
+    data = read_bytes(key, "public key")
+    if b"PRIVATE KEY" in data:
+        raise InputError(f"{key}: this is a private key; verify with the public half and keep this one where bundles are made")
+    try:
+        loaded = serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputError(f"{key}: this is not a PEM public key; give the public half of the key that signs the bundles") from None
+    if not isinstance(loaded, Ed25519PublicKey):
+        raise InputError(
+            f"{key}: bundles are signed with Ed25519, and this is a key of another kind; give the public half of the signing key"
+        )
+    return loaded
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """Identifier of a key: the first 16 hexadecimal digits of the SHA-256 of its 32 raw bytes."""
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def is_valid(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    """Whether ``signature`` was made over ``message`` by the private half of ``key``."""
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,76 @@
+"""What is measured: a name, and a recipe that makes its runner in this process or in a fresh one."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chordkit.errors import DeviceError
+from chordkit.export.parity import Runner
+
+Argument = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class RunnerSpec:
+    """How to make a runner, in a form that can be handed to another process.
+
+    Attributes:
+        factory: ``package.module:callable``; called with ``arguments`` as keywords, gives a runner.
+        arguments: plain values (paths, names, numbers).
+        imports: the runtime's packages, imported before loading is timed.
+    """
+
+    factory: str
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+
+    def create(self) -> Runner:
+        """Make the runner here.
+
+        Raises:
+            DeviceError: the factory does not exist. What the factory itself raises is passed on.
+        """
+        module_name, _, name = self.factory.partition(":")
+        try:
+            factory = getattr(importlib.import_module(module_name), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise DeviceError(f"runner factory {self.factory!r} cannot be imported ({error}); give it as package.module:callable") from None
+        return factory(**self.arguments)
+
+    def to_json(self) -> str:
+        """The recipe as one line of JSON."""
+        return json.dumps({"factory": self.factory, "arguments": dict(self.arguments), "imports": list(self.imports)})
+
+    @staticmethod
+    def from_json(text: str) -> "RunnerSpec":
+        """The recipe that :meth:`to_json` wrote."""
+        value: dict[str, Any] = json.loads(text)
+        return RunnerSpec(value["factory"], value["arguments"], tuple(value["imports"]))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One entry of a benchmark. ``file`` is what is shipped for it; None for eager PyTorch, which has no artifact."""
+
+    name: str
+    target: str
+    precision: str
+    spec: RunnerSpec
+    file: Path | None = None
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Size of the artifact.
+
+        Raises:
+            DeviceError: the file is not there.
+        """
+        if self.file is None:
+            return None
+        try:
+            return self.file.stat().st_size
+        except OSError:
+            raise DeviceError(f"{self.file}: no such artifact to measure; export it first") from None

@@ -1,0 +1,135 @@
+"""Load time, first call and memory of one artifact, in a process that has done nothing else.
+
+In the process that compares all runtimes these numbers would depend on who came first. The child is
+``python -m chordkit.runtime_bench.isolated``: one JSON request on stdin, one JSON answer on stdout.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chordkit.errors import ChordkitError, DeviceError
+from chordkit.export.parity import Ids
+from chordkit.runtime_bench.contender import Contender, RunnerSpec
+from chordkit.runtime_bench.results import Isolated
+
+TIMEOUT_S = 300
+_CALLS = 50
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "XNNPACK_NUM_THREADS"), "1")
+
+
+def measure_isolated(contender: Contender, history: Ids, candidates: Ids, processes: int, cpu: int | None) -> Isolated:
+    """Load and call ``contender`` in ``processes`` fresh processes, one after another; medians of each number.
+
+    Raises:
+        DeviceError: the process failed, was killed, or took longer than five minutes; the sentence has its last words.
+    """
+    answers = [_ask(contender, history, candidates, cpu) for _ in range(processes)]
+    peaks = [answer["peak_bytes"] for answer in answers if answer["peak_bytes"] is not None]
+
+    def median(name: str) -> float:
+        return float(statistics.median(answer[name] for answer in answers))
+
+    return Isolated(
+        processes=processes,
+        runtime_import_ms=median("runtime_import_ms"),
+        load_ms=median("load_ms"),
+        first_call_us=median("first_call_us"),
+        runtime_bytes=int(median("runtime_bytes")),
+        peak_bytes=int(statistics.median(peaks)) if peaks else None,
+    )
+
+
+def _ask(contender: Contender, history: Ids, candidates: Ids, cpu: int | None) -> dict[str, Any]:
+    request = json.dumps({"spec": contender.spec.to_json(), "history": history.tolist(), "candidates": candidates.tolist(), "cpu": cpu})
+    command = [sys.executable, "-m", "chordkit.runtime_bench.isolated"]
+    try:
+        child = subprocess.run(
+            command, input=request, capture_output=True, text=True, timeout=TIMEOUT_S, env={**os.environ, **_ONE_THREAD}, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise DeviceError(
+            f"{contender.name}: loading it in a fresh process took more than {TIMEOUT_S} s; try it alone with `chordkit validate`"
+        ) from None
+    try:
+        answer = json.loads(child.stdout)
+    except ValueError:
+        words = (child.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise DeviceError(f"{contender.name}: the measuring process ended with status {child.returncode}: {words}") from None
+    if "error" in answer:
+        raise DeviceError(f"{contender.name}: {answer['error']}")
+    return answer
+
+
+def _status(field: str) -> int | None:
+    with contextlib.suppress(OSError), open("/proc/self/status") as stream:
+        for line in stream:
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _reset_peak() -> bool:
+    """Set VmHWM back to what is resident now (Linux: proc(5), clear_refs); False where that is not possible."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as stream:
+        stream.write("5")
+        stream.flush()
+        return True
+    return False
+
+
+def _measure(request: dict[str, Any]) -> dict[str, Any]:
+    spec = RunnerSpec.from_json(request["spec"])
+    history, candidates = (np.asarray(request[name], np.int32) for name in ("history", "candidates"))
+    if request["cpu"] is not None:
+        os.sched_setaffinity(0, {request["cpu"]})
+    importlib.import_module(spec.factory.partition(":")[0])
+    before = _status("VmRSS") or 0
+    start = time.perf_counter_ns()
+    for name in spec.imports:
+        importlib.import_module(name)
+    imported = time.perf_counter_ns()
+    resident = _status("VmRSS") or 0
+    can_reset = _reset_peak()
+    load = time.perf_counter_ns()
+    runner = spec.create()
+    loaded = time.perf_counter_ns()
+    runner.scores(history, candidates)
+    called = time.perf_counter_ns()
+    for _ in range(_CALLS):
+        runner.scores(history, candidates)
+    peak = _status("VmHWM")
+    return {
+        "runtime_import_ms": (imported - start) / 1e6,
+        "load_ms": (loaded - load) / 1e6,
+        "first_call_us": (called - loaded) / 1e3,
+        "runtime_bytes": max(0, resident - before),
+        "peak_bytes": max(0, peak - resident) if can_reset and peak is not None else None,
+    }
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """The child: what a runtime prints goes to stderr, so that stdout holds the answer alone."""
+    answer_stream = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        answer = _measure(json.load(sys.stdin))
+    except (ChordkitError, ImportError) as error:
+        answer = {"error": str(error)}
+    json.dump(answer, answer_stream)
+    answer_stream.flush()
+    # A runtime's destructors are not what is measured, and some of them crash at exit.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
