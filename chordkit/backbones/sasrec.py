@@ -101,29 +101,39 @@ class SASRec(Backbone):
         self.register_buffer("unmasked", torch.tensor(0.0), persistent=False)
 
     def forward(self, history: Tensor, choices: Choices | None = None) -> Tensor:
-        """Hidden states [batch, max_length, dim] of all slots; those of padded slots mean nothing."""
+        """Hidden states [batch, max_length, dim] of all slots; those of padded slots mean nothing.
+
+        A shorter history [batch, length] stands in the last slots: the same states as with padding before it, for less work.
+        """
         x, key_bias = self._embed(history)
+        bias = self._causal(key_bias)
         for index, block in enumerate(self.blocks):
-            x = block(x, self.causal_bias + key_bias, choices, f"blocks.{index}.")
+            x = block(x, bias, choices, f"blocks.{index}.")
         return self.final_norm(x) if self.config.norm_first else x
 
     def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
         """Hidden state [batch, dim] of the last slot: ``forward(...)[:, -1]`` with the last block for that slot only."""
         x, key_bias = self._embed(history)
         final = len(self.blocks) - 1
+        bias = self._causal(key_bias) if final else key_bias
         for index, block in enumerate(self.blocks):
             # The last slot may look at every slot before it: there the causal mask has nothing to add.
-            bias = key_bias if index == final else self.causal_bias + key_bias
-            x = block(x, bias, choices, f"blocks.{index}.", last_only=index == final)
+            x = block(x, key_bias if index == final else bias, choices, f"blocks.{index}.", last_only=index == final)
         x = x[:, 0]
         return self.final_norm(x) if self.config.norm_first else x
 
     def _embed(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Embedded history [batch, length, dim] and the padding's attention bias [batch, 1, 1, length]."""
-        x = self.item_embedding(history) + self.position_embedding.weight
+        batch, length = history.shape
+        positions = self.position_embedding.weight
+        x = self.item_embedding(history) + (positions if length == self.config.max_length else positions[-length:])
         if not self.config.norm_first:
             x = self.embedding_norm(x)
         if self.training and self.config.dropout:
             x = functional.dropout(x, self.config.dropout)
-        key_bias = torch.where(history == 0, self.masked, self.unmasked)
-        return x, key_bias.view(history.shape[0], 1, 1, history.shape[1])
+        return x, torch.where(history == 0, self.masked, self.unmasked).view(batch, 1, 1, length)
+
+    def _causal(self, key_bias: Tensor) -> Tensor:
+        """Attention bias [batch, 1, length, length] that hides padding and the future."""
+        length = key_bias.shape[-1]
+        return key_bias + (self.causal_bias if length == self.config.max_length else self.causal_bias[:length, :length])

@@ -1,0 +1,70 @@
+"""Safetensors files of training: whole or absent, checked when read, and nothing that could run as code."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from chordkit.errors import CheckpointError
+from chordkit.files import read_bytes, write_bytes
+
+_METADATA = "chordkit"
+_DIGEST = "sha256"
+
+
+def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write ``tensors`` and JSON ``metadata`` as one safetensors file, atomically, with a digest over both."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(metadata, sort_keys=True, allow_nan=False)
+    write_bytes(path, safetensors.torch.save(plain, {_METADATA: text, _DIGEST: _digest(plain, text)}))
+
+
+def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote; ``what`` names the file's role in errors ("checkpoint", "backbone").
+
+    Raises:
+        InputError: no such file.
+        CheckpointError: it is no safetensors file of chordkit, or its content is damaged.
+    """
+    data = read_bytes(path, what)
+    damaged = f"{path}: this is not a whole {what} file of chordkit: delete it and train again"
+    try:
+        tensors = safetensors.torch.load(data)
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        text, digest = header[_METADATA], header[_DIGEST]
+        metadata = json.loads(text)
+    except (SafetensorError, ValueError, KeyError, AttributeError):
+        raise CheckpointError(damaged) from None
+    if digest != _digest(tensors, text):
+        raise CheckpointError(f"{path}: the {what} file is damaged (its SHA-256 does not match): delete it and train again")
+    return tensors, metadata
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    sha = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.numpy().tobytes())
+    return sha.hexdigest()
+
+
+def require_same(path: Path, kind: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that was made for something else.
+
+    Raises:
+        CheckpointError: names the first field that differs.
+    """
+    for name in sorted(set(found) | set(wanted)):
+        if found.get(name) != wanted.get(name):
+            raise CheckpointError(
+                f"{path}: this checkpoint was made with {kind} {name} = {found.get(name)!r}, this run asks for {wanted.get(name)!r}: "
+                "use another checkpoint folder, or delete this one to start anew"
+            )

@@ -1,0 +1,81 @@
+"""Training windows: where each begins, which go together into one step, and how much of their padding is cut off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Windows whose lengths differ by less than this many slots may share a step: enough to mix, little padding to compute.
+_LENGTH_MIX = 8.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step: ``inputs`` [batch, context + positions], ``targets`` int64 [n] and where they sit in the flattened states."""
+
+    inputs: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class TrainingWindows:
+    """Sliding windows over all training sequences, kept as one flat tensor and cut when a step needs them.
+
+    A window ends at a target and reaches back ``positions`` targets and ``context`` more slots; the last one of a user ends at
+    the last interaction, the others ``stride`` interactions earlier each.
+    """
+
+    def __init__(self, sequences: Sequence[NDArray[np.int32]], positions: int, context: int, stride: int) -> None:
+        self.positions, self.context = positions, context
+        width = positions + context + 1
+        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+        kept = np.flatnonzero(lengths >= 2)
+        lengths = lengths[kept]
+        ends_of_users = np.cumsum(lengths + width)
+        flat = np.zeros(int(ends_of_users[-1]) if len(kept) else 0, dtype=np.int32)
+        for user, end in zip(kept, ends_of_users, strict=True):
+            flat[end - len(sequences[user]) : end] = sequences[user]
+        # Window k of a user ends k * stride before its last interaction, as long as an interaction precedes the target.
+        counts = (lengths - 2) // stride + 1
+        number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        back = number * stride
+        self.starts = np.repeat(ends_of_users, counts) - back - width
+        self.lengths = np.minimum(np.repeat(lengths, counts) - 1 - back, positions)
+        self.flat = torch.from_numpy(flat)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def to(self, device: torch.device) -> "TrainingWindows":
+        """Move the interactions to ``device``; the bookkeeping stays on the CPU."""
+        self.flat = self.flat.to(device)
+        return self
+
+    def shuffle(self, targets_per_step: int) -> tuple[Tensor, Tensor]:
+        """A fresh order from torch's global generator: window numbers, and how many of them each step takes.
+
+        Windows of like length go together and a step is filled by targets, not by windows, so that short histories neither
+        waste computation on padding nor weigh more than long ones.
+        """
+        lengths = torch.from_numpy(self.lengths)
+        order = torch.argsort(lengths + torch.rand(len(self)) * _LENGTH_MIX)
+        step_of = (torch.cumsum(lengths[order], 0) - 1) // targets_per_step
+        sizes = torch.unique_consecutive(step_of, return_counts=True)[1]
+        groups = order.split(sizes.tolist())
+        shuffled = torch.randperm(len(groups))
+        return torch.cat([groups[index] for index in shuffled.tolist()]), sizes[shuffled]
+
+    def batch(self, numbers: Tensor) -> Batch:
+        """The windows ``numbers``, with the columns cut off that are padding in all of them."""
+        chosen = numbers.numpy()
+        positions = int(self.lengths[chosen].max())
+        first = self.starts[chosen] + (self.positions - positions)
+        index = torch.from_numpy(first[:, None] + np.arange(positions + self.context + 1))
+        windows = self.flat[index.to(self.flat.device)]
+        real = np.arange(positions) >= positions - self.lengths[chosen][:, None]
+        indices = torch.from_numpy(np.flatnonzero(real)).to(self.flat.device)
+        targets = windows[:, -positions:].reshape(-1)[indices].long()
+        return Batch(windows[:, :-1], targets, indices)
