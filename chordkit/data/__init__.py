@@ -1,7 +1,25 @@
 """Data sets: readers, filters, splits, windows, statistics, and an embedded synthetic generator."""
 
 from chordkit.data.dataset import Dataset
+from chordkit.data.detection import Format
 from chordkit.data.generator import synthesize
+from chordkit.data.preparation import CATALOGUE, load_named, prepare
 from chordkit.data.splits import Split, SplitPart, left_pad, split, windows
+from chordkit.data.summary import statistics
+from chordkit.data.tables import Columns
 
-__all__ = ["Dataset", "Split", "SplitPart", "left_pad", "split", "synthesize", "windows"]
+__all__ = [
+    "CATALOGUE",
+    "Columns",
+    "Dataset",
+    "Format",
+    "Split",
+    "SplitPart",
+    "left_pad",
+    "load_named",
+    "prepare",
+    "split",
+    "statistics",
+    "synthesize",
+    "windows",
+]

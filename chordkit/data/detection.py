@@ -1,0 +1,83 @@
+"""What kind of file is it? Decided by looking inside, with the reason in words when it cannot be."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from chordkit.data.tables import guess_separator, is_number, recognise
+from chordkit.errors import DataError
+
+
+class Format(StrEnum):
+    """The file formats :func:`chordkit.data.prepare` reads."""
+
+    MOVIELENS = "movielens"
+    SEQUENCES = "sequences"
+    AMAZON = "amazon"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+FORMATS = (
+    "movielens (user, item, rating, time with tabs, u.data), sequences ('user item item ...'), "
+    "amazon (user,item,rating,timestamp), csv or parquet (named columns)"
+)
+_MOVIELENS_FILES = ("u.data", "ratings.dat", "ratings.csv")
+_DATA_SUFFIXES = {".txt", ".csv", ".tsv", ".inter", ".parquet", ".pq"}
+
+
+def locate(path: Path) -> Path:
+    """The data file that a path means: itself, or the one data file of a folder.
+
+    Raises:
+        DataError: nothing is there, or the folder holds no data file or several.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; check the path")
+    if not path.is_dir():
+        return path
+    for name in _MOVIELENS_FILES:
+        if (path / name).is_file():
+            return path / name
+    entries = sorted(entry for entry in path.iterdir() if entry.is_file())
+    candidates = [entry for entry in entries if entry.suffix.lower() in _DATA_SUFFIXES and not entry.stem.lower().startswith("readme")]
+    if len(candidates) == 1:
+        return candidates[0]
+    found = ", ".join(entry.name for entry in (candidates or entries)[:12]) or "nothing"
+    why = "several data files" if candidates else "no data file (u.data, .txt, .csv, .tsv, .parquet)"
+    raise DataError(f"{path}: this folder holds {why}: {found}; name one file")
+
+
+def detect(path: Path, head: bytes) -> Format:
+    """Tell the format of a file from its first bytes.
+
+    Raises:
+        DataError: it cannot be told; the message says what was seen and how to name the format.
+    """
+    if path.suffix.lower() == ".safetensors":
+        raise DataError(f"{path}: this data set is already prepared; use it as it is")
+    if head[:4] == b"PAR1" or path.suffix.lower() in {".parquet", ".pq"}:
+        return Format.PARQUET
+    if head[:2] in (b"\x1f\x8b", b"PK"):
+        raise DataError(f"{path}: a compressed file; unpack it first")
+    lines = [line.strip() for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: the file is empty; give a file with interactions")
+    if path.name == "u.data":
+        return Format.MOVIELENS
+    first = lines[0]
+    if "::" in first and [is_number(field) for field in first.split("::")] == [True] * 4:
+        return Format.MOVIELENS
+    fields = [field.strip().strip('"') for field in first.split(guess_separator(first))]
+    if len(fields) == 1:
+        if all(field.isdigit() for field in first.split()):
+            return Format.SEQUENCES
+    elif {"user", "item", "timestamp"} <= recognise(fields).keys():
+        return Format.CSV
+    elif len(fields) == 4 and is_number(fields[2]) and is_number(fields[3]):
+        if guess_separator(first) == "\t" and is_number(fields[0]) and is_number(fields[1]):
+            return Format.MOVIELENS
+        return Format.AMAZON
+    elif path.suffix.lower() in {".csv", ".tsv"}:
+        # The reader says which columns it misses among which.
+        return Format.CSV
+    raise DataError(f"{path}: cannot tell the format from the first line '{first[:60]}'; name one of: {FORMATS}")

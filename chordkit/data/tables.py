@@ -1,0 +1,228 @@
+"""Tables of interactions (CSV, TSV, Parquet): one row per event, columns by name or by position."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from chordkit.data.assembly import Events
+from chordkit.errors import DataError
+
+_ALIASES = {
+    "user": ("user", "userid", "reviewerid", "uid", "sessionid", "customerid", "visitorid"),
+    "item": ("item", "itemid", "asin", "parentasin", "movieid", "productid", "iid", "artid", "businessid"),
+    "timestamp": ("timestamp", "time", "ts", "unixreviewtime", "unixtime", "date", "datetime"),
+    "rating": ("rating", "overall", "stars", "score"),
+}
+_BY_POSITION = re.compile(r"column_[1-9][0-9]{0,3}")
+_POLARS_ERRORS: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column is what. None = recognise it by a common name ("userId", "asin", "unixReviewTime", ...).
+
+    A table without a header line has its columns by position: ``Columns("column_1", "column_2", "column_4", "column_3")``.
+    """
+
+    user: str | None = None
+    item: str | None = None
+    timestamp: str | None = None
+    rating: str | None = None
+
+    @property
+    def by_position(self) -> bool:
+        """True when the table has no header line, because columns are named "column_1", "column_2", ..."""
+        given = [name for name in (self.user, self.item, self.timestamp, self.rating) if name is not None]
+        return bool(given) and all(_BY_POSITION.fullmatch(name) for name in given)
+
+
+RATINGS_BY_POSITION = Columns("column_1", "column_2", "column_4", "column_3")
+
+
+def recognise(header: list[str], columns: Columns = Columns()) -> dict[str, str]:
+    """The column of every role ("user", "item", "timestamp", "rating") that is named or recognised; absent roles are left out."""
+    plain = {re.sub(r"[^a-z0-9]", "", re.sub(r":.*", "", name.lower())): name for name in reversed(header)}
+    found = {}
+    for role, aliases in _ALIASES.items():
+        named = getattr(columns, role)
+        if named is not None:
+            found[role] = named
+        else:
+            match = next((plain[alias] for alias in aliases if alias in plain), None)
+            if match is not None:
+                found[role] = match
+    return found
+
+
+def read_delimited(path: Path, data: bytes, separator: str, columns: Columns, with_rating: bool) -> Events:
+    """Read CSV or TSV text.
+
+    Raises:
+        DataError: a column is missing (the message lists those present), or a row is malformed (it names the line).
+    """
+    has_header = not columns.by_position
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; convert the file with 'iconv -t UTF-8'") from None
+    first: list[str] = next((fields for _, fields in _records(text, separator)), [])
+    header = first if has_header else [f"column_{index}" for index in range(1, len(first) + 1)]
+    roles = _roles(path, header, columns, with_rating)
+    try:
+        frame = pl.read_csv(
+            BytesIO(text.encode()),
+            separator=separator,
+            has_header=has_header,
+            # All as text: a bad value is then ours to report with its line, and ids like "007" stay what they are.
+            infer_schema=False,
+            columns=[header.index(name) for name in roles.values()],
+        )
+    except _POLARS_ERRORS as error:
+        raise _bad_shape(path, text, separator, len(header)) or DataError(f"{path}: not a readable table ({_one_line(error)})") from None
+    frame.columns = [role for _, role in sorted((header.index(name), role) for role, name in roles.items())]
+
+    def where(role: str, is_bad: Callable[[str], bool]) -> str:
+        line = _line_of(text, separator, header.index(roles[role]), has_header, is_bad)
+        return f"{path}:{line}" if line else f"{path}"
+
+    return _events(path, frame, roles, where)
+
+
+def read_parquet(path: Path, columns: Columns, with_rating: bool) -> Events:
+    """Read a Parquet table.
+
+    Raises:
+        DataError: the file is truncated or damaged, a column is missing, or a row is malformed (the message names the row).
+    """
+    mend = "download or write it again"
+    with path.open("rb") as stream:
+        start = stream.read(4)
+        stream.seek(max(0, path.stat().st_size - 4))
+        if start != b"PAR1" or stream.read(4) != b"PAR1" or path.stat().st_size < 12:
+            raise DataError(f"{path}: not a whole Parquet file (the mark 'PAR1' is missing at the start or the end); {mend}")
+    try:
+        roles = _roles(path, list(pl.read_parquet_schema(path)), columns, with_rating)
+        frame = pl.read_parquet(path, columns=list(roles.values()))
+        frame = frame.select([pl.col(name).alias(role) for role, name in roles.items()])
+        if frame["timestamp"].dtype.is_temporal():
+            frame = frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us")).cast(pl.Int64))
+        frame = frame.with_columns(pl.all().cast(pl.String))
+    except _POLARS_ERRORS as error:
+        raise DataError(f"{path}: a damaged Parquet file, or columns of an unusable type ({_one_line(error)}); {mend}") from None
+
+    def where(role: str, is_bad: Callable[[str], bool]) -> str:
+        row = next((row for row, value in enumerate(frame[role].to_list(), 1) if is_bad(value or "")), None)
+        return f"{path}: row {row}" if row else f"{path}"
+
+    return _events(path, frame, roles, where)
+
+
+def guess_separator(line: str) -> str:
+    """The separator of a header or data line: the one of tab, comma, semicolon and bar that occurs most."""
+    return max("\t,;|", key=line.count)
+
+
+def is_number(text: str) -> bool:
+    """True for a finite decimal number."""
+    try:
+        return bool(np.isfinite(float(text))) and "_" not in text
+    except ValueError:
+        return False
+
+
+def _roles(path: Path, header: list[str], columns: Columns, with_rating: bool) -> dict[str, str]:
+    roles = recognise(header, columns)
+    if not with_rating:
+        roles.pop("rating", None)
+    needed = ["user", "item", "timestamp"] + ["rating"] * with_rating
+    missing = [f"'{roles[role]}'" if role in roles else f"for the {role}" for role in needed if roles.get(role) not in header]
+    if missing:
+        present = ", ".join(f"'{name}'" for name in header[:40]) or "none"
+        raise DataError(f"{path}: no column {' and no column '.join(missing)}; present are {present}; name the right one in 'columns'")
+    names = [roles[role] for role in needed]
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: one column cannot be two things ({', '.join(names)}); name another one in 'columns'")
+    return {role: roles[role] for role in needed}
+
+
+def _events(path: Path, frame: pl.DataFrame, roles: dict[str, str], where: Callable[[str, Callable[[str], bool]], str]) -> Events:
+    """Turn text columns user, item, timestamp (and rating) into events."""
+    frame = frame.with_columns(pl.all().str.strip_chars())
+    codes: dict[str, np.ndarray] = {}
+    ids: dict[str, list[str]] = {}
+    for role in ("user", "item"):
+        column = frame[role]
+        if column.null_count() or (column == "").any():
+            place = where(role, lambda value: not value.strip())
+            raise DataError(f"{place}: {role} (column '{roles[role]}') is empty; fill it or remove the row")
+        ids[role] = _in_order(column.unique())
+        codes[role] = column.cast(pl.Enum(ids[role])).to_physical().to_numpy().astype(np.int64)
+    numbers: dict[str, np.ndarray] = {}
+    for role in ("timestamp", "rating"):
+        if role in frame.columns:
+            numbers[role] = _numbers(role, frame[role], roles[role], where)
+    return Events(codes["user"], codes["item"], ids["user"], ids["item"], numbers["timestamp"], numbers.get("rating"))
+
+
+def _in_order(ids: pl.Series) -> list[str]:
+    """Distinct ids in numeric order where all are whole numbers as they are normally written, else in text order."""
+    whole = ids.cast(pl.Int64, strict=False)
+    canonical = not whole.null_count() and bool((whole.cast(pl.String) == ids).all())
+    return (whole.sort().cast(pl.String) if canonical else ids.sort()).to_list()
+
+
+def _numbers(role: str, column: pl.Series, name: str, where: Callable[[str, Callable[[str], bool]], str]) -> np.ndarray:
+    """int64 when every value is a whole number (no digit of a nanosecond is lost), else float64."""
+    whole = column.cast(pl.Int64, strict=False)
+    if not whole.null_count():
+        return whole.to_numpy()
+    values = column.cast(pl.Float64, strict=False)
+    bad = values.is_null() | ~values.is_finite().fill_null(False)
+    if bad.any():
+        value = column.filter(bad)[0]
+        place = where(role, lambda text: text.strip() == (value or ""))
+        if not value:
+            raise DataError(f"{place}: {role} (column '{name}') is empty; fill it or remove the row")
+        unit = "give seconds since 1970" if role == "timestamp" else "give a rating such as 4.5"
+        raise DataError(f"{place}: {role} '{value[:40]}' is not a number; {unit}, or name another column than '{name}'")
+    return values.to_numpy()
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of every non-empty record; only used where a place in the file must be named."""
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator)
+    line = 1
+    try:
+        for fields in reader:
+            if fields:
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error:
+        return
+
+
+def _line_of(text: str, separator: str, index: int, has_header: bool, is_bad: Callable[[str], bool]) -> int:
+    """Line of the first record whose field ``index`` is bad (a missing field counts as ""), or 0."""
+    for order, (line, fields) in enumerate(_records(text, separator)):
+        if (order or not has_header) and is_bad(fields[index] if index < len(fields) else ""):
+            return line
+    return 0
+
+
+def _bad_shape(path: Path, text: str, separator: str, width: int) -> DataError | None:
+    """An error that names the first line with too many fields, if there is one."""
+    for line, fields in _records(text, separator):
+        if len(fields) > width:
+            return DataError(f"{path}:{line}: {len(fields)} fields where the first line has {width}; quote or mend the line")
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160]
