@@ -1,0 +1,86 @@
+"""Channel layers: their order, choice mode against explicit per-sample weights, initial weights, freezing."""
+
+import math
+
+import pytest
+import torch
+
+from chordkit.backbones import CaserConfig, ChannelLinear, SASRecConfig, build, freeze_channel_layers, initialise
+
+
+def test_the_order_of_the_channel_layers_is_that_of_the_contract():
+    per_block = ["query", "key", "value", "output", "ffn1", "ffn2"]
+    sasrec = build(SASRecConfig(items=5, dim=32, blocks=2))
+    assert list(sasrec.channel_layers()) == [f"blocks.{block}.{name}" for block in range(2) for name in per_block]
+    caser = build(CaserConfig(items=5, dim=32, heights=(2, 3)))
+    assert list(caser.channel_layers()) == ["horizontal.0", "horizontal.1", "vertical", "fc"]
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 3, 6), (4, 3, 2, 6)])
+def test_choice_mode_equals_weights_built_per_sample(shape):
+    generator = torch.Generator().manual_seed(0)
+    layer = ChannelLinear(6, 5).double()
+    each = torch.randn((3, 5, 6), generator=generator, dtype=torch.float64)
+    layer.attach_widths(*each)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64)
+    choice = torch.rand((4, 5, 3), generator=generator, dtype=torch.float64, requires_grad=True)
+    mixed = layer(x, choice)
+    weights = torch.einsum("bow,woi->boi", choice, each)
+    expected = torch.einsum("b...i,boi->b...o", x, weights) + layer.bias
+    # Sums of at most 3 * 6 terms of order 1 in double precision.
+    tolerance = 18 * 10 * 2.0**-52
+    assert (mixed - expected).abs().max() < tolerance
+    gradient = torch.autograd.grad(mixed.square().sum(), choice)[0]
+    wanted = torch.autograd.grad(expected.square().sum(), choice)[0]
+    assert (gradient - wanted).abs().max() < 1e3 * tolerance
+    assert (mixed - layer(x, choice.flip(2))).abs().max() > 1e3 * tolerance
+
+
+def test_choice_mode_without_frozen_weights_says_what_to_do():
+    with pytest.raises(RuntimeError, match="attach_widths"):
+        ChannelLinear(2, 2)(torch.zeros(1, 2), torch.zeros(1, 2, 3))
+
+
+def test_frozen_widths_do_not_change_the_state_dict():
+    layer = ChannelLinear(2, 2)
+    layer.attach_widths(*torch.zeros(3, 2, 2))
+    assert set(layer.state_dict()) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("config", [SASRecConfig(items=9, dim=32), CaserConfig(items=9, dim=32)], ids=lambda config: config.architecture)
+def test_initial_weights_depend_on_the_seed_alone(config):
+    torch.manual_seed(1)
+    first = initialise(build(config), seed=5).state_dict()
+    state = torch.get_rng_state()
+    model = build(config)
+    torch.set_rng_state(state)
+    second = initialise(model, seed=5).state_dict()
+    assert torch.equal(torch.get_rng_state(), state), "the global generator was touched"
+    other = initialise(build(config), seed=6).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["item_embedding.weight"], other["item_embedding.weight"])
+    assert not first["item_embedding.weight"][0].any()
+
+
+def test_student_t_has_xavier_variance_and_heavy_tails():
+    layers = {
+        kind: initialise(build(SASRecConfig(items=2, dim=128)), "random", distribution=kind).blocks[0] for kind in ("student_t", "normal")
+    }
+    draws = {
+        kind: torch.cat([getattr(block, name).weight.flatten() for name in ("query", "key", "value", "output", "ffn1", "ffn2")])
+        for kind, block in layers.items()
+    }
+    std = math.sqrt(2 / 256)
+    # t(3): P(|t| > 5 sd of t) = P(|t| > 8.66) = 0.0032; a normal has 6e-7. 98,304 draws: 0.0032 +- 0.0002.
+    share = {kind: (draw.abs() > 5 * std).double().mean().item() for kind, draw in draws.items()}
+    assert 0.0024 < share["student_t"] < 0.0040
+    assert share["normal"] < 1e-4
+    assert abs(draws["normal"].std().item() / std - 1) < 5 / math.sqrt(2 * len(draws["normal"]))
+
+
+def test_freezing_leaves_embeddings_norms_and_biases_to_train():
+    backbone = build(SASRecConfig(items=5, dim=32))
+    trainable = freeze_channel_layers(backbone)
+    frozen = {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}
+    assert frozen == {f"{name}.weight" for name in backbone.channel_layers()}
+    assert len(trainable) + len(frozen) == len(list(backbone.parameters()))
