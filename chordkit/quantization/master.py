@@ -1,0 +1,232 @@
+"""The master weights: the frozen backbone as it is shipped, int8 per output channel, with scales for every width."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from chordkit.errors import MasterError, StrategyError
+from chordkit.files import read_bytes, write_bytes
+from chordkit.quantization import container
+from chordkit.quantization.channels import ChannelTable
+from chordkit.quantization.grid import RANGES, QuantizedRows, dequantize_rows
+from chordkit.quantization.packing import pack_codes, unpack_codes
+from chordkit.quantization.tables import QuantizedTable, dequantize_table
+
+ConfigValue = int | float | str | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MasterLayer:
+    """A layer of the strategy: quantised rows, and the bias as float32 ``[out]`` or None."""
+
+    rows: QuantizedRows
+    bias: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class MasterWeights:
+    """Everything of a backbone that is installed once on the device.
+
+    Attributes:
+        config: flat backbone configuration; ``architecture`` names the class.
+        layers: the strategy's layers in channel order, keyed by their torch module path.
+        embeddings: row-quantised tables, keyed by their torch module path.
+        tensors: all else (LayerNorm, free biases) as float32, keyed by their state-dict name.
+    """
+
+    config: dict[str, ConfigValue]
+    layers: dict[str, MasterLayer]
+    embeddings: dict[str, QuantizedTable] = field(default_factory=dict)
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def channel_table(self) -> ChannelTable:
+        """Index of every channel."""
+        return ChannelTable.from_sizes((name, *layer.rows.codes.shape) for name, layer in self.layers.items())
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """First 8 bytes of SHA-256 over the file; a strategy carries it."""
+        return hashlib.sha256(self.to_bytes()).digest()[:8]
+
+    def state_dict(self, widths: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """The complete dequantised state dict: the reference semantics of contract 1.
+
+        Args:
+            widths: ``[channels]`` in {0, 2, 4, 8}; None = int8 everywhere.
+
+        Raises:
+            StrategyError: wrong length or an illegal width.
+        """
+        table = self.channel_table
+        chosen = np.full(table.channels, 8, np.uint8) if widths is None else np.asarray(widths)
+        if chosen.shape != (table.channels,):
+            raise StrategyError(f"{chosen.size} widths do not fit a backbone of {table.channels} channels")
+        state = {}
+        for name, layer in self.layers.items():
+            state[f"{name}.weight"] = dequantize_rows(layer.rows, chosen[table.layer_slice(name)])
+            if layer.bias is not None:
+                state[f"{name}.bias"] = layer.bias
+        state.update({f"{name}.weight": dequantize_table(embedding) for name, embedding in self.embeddings.items()})
+        state.update(self.tensors)
+        return state
+
+    def to_bytes(self) -> bytes:
+        """The master file (docs/formats.md)."""
+        entries: dict[str, container.Value] = {}
+        for key, value in self.config.items():
+            entries[f"config/{key}"] = _config_to_entry(key, value)
+        for name, layer in self.layers.items():
+            entries[f"layers/{name}/codes"] = layer.rows.codes
+            entries[f"layers/{name}/scales"] = layer.rows.scales
+            entries[f"layers/{name}/ratios"] = layer.rows.ratios
+            if layer.bias is not None:
+                entries[f"layers/{name}/bias"] = layer.bias
+        for name, table in self.embeddings.items():
+            packed = table.codes if table.bits == 8 else pack_codes(table.codes, table.bits)
+            entries[f"embeddings/{name}/codes"] = packed
+            entries[f"embeddings/{name}/scales"] = table.scales
+            entries[f"embeddings/{name}/bits"] = np.array([table.bits, table.codes.shape[1]], np.int32)
+        entries.update({f"tensors/{key}": value for key, value in self.tensors.items()})
+        return container.pack(entries)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | memoryview) -> "MasterWeights":
+        """Read a master file; arrays are read-only views of ``data``.
+
+        Raises:
+            MasterError: the file is damaged, or its entries do not make a master; the message names the entry.
+        """
+        entries = container.unpack(data)
+        config: dict[str, ConfigValue] = {}
+        groups: dict[str, dict[str, dict[str, np.ndarray]]] = {"layers": {}, "embeddings": {}}
+        tensors: dict[str, np.ndarray] = {}
+        for entry, value in entries.items():
+            kind, _, rest = entry.partition("/")
+            if kind == "config" and rest:
+                config[rest] = _config_from_entry(entry, value)
+                continue
+            if isinstance(value, str):
+                raise MasterError(f"master: entry '{entry}' is a text, which only the configuration has")
+            if kind == "tensors" and rest and value.dtype == np.float32:
+                tensors[rest] = _finite(entry, value)
+            elif kind in groups and rest.count("/") == 1:
+                name, _, part = rest.partition("/")
+                groups[kind].setdefault(name, {})[part] = value
+            else:
+                raise MasterError(f"master: entry '{entry}' has no place in a master")
+        if not isinstance(config.get("architecture"), str):
+            raise MasterError("master: entry 'config/architecture' is missing")
+        layers = {name: _layer(name, parts) for name, parts in groups["layers"].items()}
+        embeddings = {name: _table(name, parts) for name, parts in groups["embeddings"].items()}
+        master = cls(config, layers, embeddings, tensors)
+        if master.to_bytes() != bytes(data):
+            raise MasterError("master: the entries are not in their order; make the master again")
+        return master
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the master file atomically."""
+        write_bytes(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "MasterWeights":
+        """Read a master file.
+
+        Raises:
+            InputError: the file cannot be read.
+            MasterError: it is not a whole master file.
+        """
+        data = read_bytes(path, "master weights")
+        try:
+            return cls.from_bytes(data)
+        except MasterError as error:
+            raise MasterError(f"{path}: {error}") from None
+
+
+def _config_to_entry(key: str, value: ConfigValue) -> container.Value:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, np.integer)):
+        return np.array([int(value)], np.int32)
+    if isinstance(value, (float, np.floating)):
+        return np.array([value], np.float32)
+    if isinstance(value, tuple):
+        return np.array([value], np.int32)  # two dimensions tell a tuple of one from a number
+    raise MasterError(f"master: configuration '{key}' is a {type(value).__name__}; numbers, texts and tuples of integers can be stored")
+
+
+def _config_from_entry(entry: str, value: container.Value) -> ConfigValue:
+    if isinstance(value, str):
+        return value
+    if value.dtype == np.int32 and value.ndim == 2 and value.shape[0] == 1:
+        return tuple(int(item) for item in value[0])
+    if value.dtype == np.int32 and value.shape == (1,):
+        return int(value[0])
+    if value.dtype == np.float32 and value.shape == (1,) and np.isfinite(value[0]):
+        # The shortest decimal that is this float32, so that 0.1 comes back as 0.1.
+        return float(str(value[0]))
+    raise MasterError(f"master: entry '{entry}' is not a number, a text or a list of integers")
+
+
+def _finite(entry: str, value: np.ndarray) -> np.ndarray:
+    if not np.isfinite(value).all():
+        raise MasterError(f"master: entry '{entry}' holds NaN or infinity")
+    return value
+
+
+def _positive(entry: str, value: np.ndarray) -> np.ndarray:
+    if not (np.isfinite(value) & (value > 0)).all():
+        raise MasterError(f"master: entry '{entry}' holds a scale that is not positive and finite")
+    return value
+
+
+def _parts(kind: str, name: str, parts: dict[str, np.ndarray], needed: set[str], optional: set[str]) -> None:
+    missing, extra = needed - parts.keys(), parts.keys() - needed - optional
+    if not name or missing or extra:
+        detail = f"lacks {', '.join(sorted(missing))}" if missing else f"has the unknown part {', '.join(sorted(extra))}"
+        raise MasterError(f"master: entry '{kind}/{name}' {detail}")
+
+
+def _layer(name: str, parts: dict[str, np.ndarray]) -> MasterLayer:
+    _parts("layers", name, parts, {"codes", "scales", "ratios"}, {"bias"})
+    codes, scales, ratios = parts["codes"], parts["scales"], parts["ratios"]
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise MasterError(f"master: entry 'layers/{name}/codes' has not the shape [out, in]")
+    try:
+        rows = QuantizedRows(codes, scales, ratios)
+    except MasterError as error:
+        raise MasterError(f"master: entry 'layers/{name}': {error}") from None
+    if (codes < RANGES[8][0]).any():
+        raise MasterError(f"master: entry 'layers/{name}/codes' holds -128, which is outside the grid")
+    if (ratios < 1).any():
+        raise MasterError(f"master: entry 'layers/{name}/ratios' holds a ratio below 1")
+    _positive(f"layers/{name}/scales", scales)
+    bias = parts.get("bias")
+    if bias is not None:
+        if bias.dtype != np.float32 or bias.shape != (len(codes),):
+            raise MasterError(f"master: entry 'layers/{name}/bias' is not float32 [{len(codes)}]")
+        _finite(f"layers/{name}/bias", bias)
+    return MasterLayer(rows, bias)
+
+
+def _table(name: str, parts: dict[str, np.ndarray]) -> QuantizedTable:
+    _parts("embeddings", name, parts, {"codes", "scales", "bits"}, set())
+    codes, scales, bits = parts["codes"], parts["scales"], parts["bits"]
+    if bits.dtype != np.int32 or bits.shape != (2,) or int(bits[0]) not in (4, 8) or int(bits[1]) < 1:
+        raise MasterError(f"master: entry 'embeddings/{name}/bits' is not [4 or 8, dim]")
+    width, dim = int(bits[0]), int(bits[1])
+    if width == 4:
+        if codes.dtype != np.uint8 or codes.ndim != 2:
+            raise MasterError(f"master: entry 'embeddings/{name}/codes' is not packed uint8 [rows, bytes]")
+        try:
+            codes = unpack_codes(codes, 4, dim)
+        except MasterError as error:
+            raise MasterError(f"master: entry 'embeddings/{name}/codes': {error}") from None
+    if codes.dtype != np.int8 or codes.ndim != 2 or codes.shape[1] != dim or len(codes) < 1 or (codes < RANGES[width][0]).any():
+        raise MasterError(f"master: entry 'embeddings/{name}/codes' is not int8 [rows, {dim}] on the grid")
+    if scales.dtype != np.float32 or scales.shape != (len(codes),):
+        raise MasterError(f"master: entry 'embeddings/{name}/scales' is not float32 [{len(codes)}]")
+    return QuantizedTable(codes, _positive(f"embeddings/{name}/scales", scales), width)
