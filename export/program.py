@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.backbones import Backbone, CatalogueScorer, Reranker, from_master
+from chordkit.backbones import Backbone, CatalogueScorer, Reranker
+from chordkit.backbones.master import from_master
 from chordkit.errors import InputError, StrategyError
 from chordkit.quantization import MasterWeights, select_codes
 

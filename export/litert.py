@@ -1,0 +1,132 @@
+"""LiteRT (TensorFlow Lite): from an exported re-ranker to the bytes of a ``.tflite`` file, without a converter.
+
+The torch graph is lowered node by node (:mod:`chordkit.export.litert_ops`), so that each operator, each bit of a weight
+and each byte of metadata in the file is ours to choose; only the schema classes of ``ai-edge-litert`` are needed.
+``docs/targets/litert.md`` explains the choices and gives the measurements behind them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from chordkit.errors import CapabilityError, InputError
+from chordkit.export.litert_flatbuffer import TensorSpec, schema, serialize
+from chordkit.export.litert_graph import Builder, LinearNode, Node, View, consumers, to_spec, view, without_dead_nodes
+from chordkit.export.litert_grouping import Activations, split_linears
+from chordkit.export.litert_ops import Lowering, Value, lower_node
+
+# The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones.
+REQUIRED_VERSION = "2.3.0"
+
+
+def litert_required_version() -> str:
+    """Oldest ``ai-edge-litert`` release that the written files are tested with; goes into manifest and file."""
+    return REQUIRED_VERSION
+
+
+def lower(
+    exported: torch.export.ExportedProgram, activations: Activations | str = Activations.FLOAT, *, fold_permutations: bool = True
+) -> bytes:
+    """Lower an exported re-ranker to a ``.tflite`` file.
+
+    Args:
+        exported: a program from :func:`chordkit.export.program.export_program`; its inputs keep their names and shapes
+            (``history`` int32 ``[1, L]``, ``candidates`` int32 ``[1, C]``), the output is ``scores`` float32.
+        activations: how quantised weights are multiplied, see :class:`Activations`; no effect on a float32 program.
+        fold_permutations: absorb the channel order of width groups into the next layer where that is legal; False is
+            slower and otherwise the same.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        CapabilityError: the program uses an operator, or a form of one, that has no lowering.
+        InputError: ``activations`` is not one of its values.
+        MissingRuntimeError: ``ai-edge-litert`` is not installed.
+    """
+    schema()
+    try:
+        mode = Activations(activations)
+    except ValueError:
+        raise InputError(f"litert: activations = {activations!r} is unknown; use {' or '.join(Activations)}") from None
+    nodes, inputs, output = _trace(exported)
+    outputs = {"scores": output}
+    nodes = without_dead_nodes(nodes, [output])
+    nodes = _fold_scales(nodes)
+    nodes = split_linears(nodes, mode, fold=fold_permutations)
+    return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
+
+
+def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str, TensorSpec], TensorSpec]:
+    signature = exported.graph_signature
+    constants: dict[str, Any] = {**exported.state_dict, **exported.constants}
+    paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+    builder = Builder()
+    lowering = Lowering(builder, names={name: path.removeprefix("backbone.") for name, path in paths.items()})
+    inputs: dict[str, TensorSpec] = {}
+    result: Value = None
+    with torch.no_grad():
+        for node in exported.graph.nodes:
+            if node.op == "placeholder" and node.name in paths:
+                lowering.values[node] = constants[paths[node.name]].detach()
+            elif node.op == "placeholder":
+                value = node.meta["val"]
+                if value.dtype != torch.int32:
+                    raise CapabilityError(f"litert: the input {node.name} is {value.dtype}; use int32 ids")
+                inputs[node.name] = TensorSpec(tuple(value.shape), "INT32", name=node.name)
+                lowering.values[node] = view(inputs[node.name])
+            elif node.op == "call_function":
+                lowering.values[node] = lower_node(lowering, node)
+            elif node.op == "output":
+                result = lowering.values[node.args[0][0]]
+    if not isinstance(result, View):
+        raise CapabilityError("litert: the program's output does not depend on its inputs; there is nothing to export")
+    output = builder.reshape(builder.dense(result)[0], result.shape)
+    output.name = "scores"
+    return builder.nodes, inputs, output
+
+
+def _fold_scales(nodes: list[Node]) -> list[Node]:
+    """Move the ``1 / sqrt(head size)`` of attention scores into the query layer, where it costs nothing."""
+    producers = {id(tensor): node for node in nodes for tensor in node.outputs}
+    readers = consumers(nodes)
+    replaced: dict[int, TensorSpec] = {}
+
+    def alone(tensor: TensorSpec) -> bool:
+        return len(readers.get(id(tensor), [])) == 1
+
+    kept: list[Node] = []
+    for node in nodes:
+        for position, tensor in enumerate(node.inputs):
+            if tensor is not None and id(tensor) in replaced and not isinstance(node, LinearNode):
+                node.inputs[position] = replaced[id(tensor)]
+        if not isinstance(node, LinearNode) and node.code == "MUL":
+            product, factor = node.inputs
+            matmul = producers.get(id(product))
+            if matmul is not None and not isinstance(matmul, LinearNode) and matmul.code == "BATCH_MATMUL" and alone(matmul.outputs[0]):
+                query = _layer_behind(matmul.inputs[0], producers, alone)
+                if query is not None and factor is not None and factor.shape == () and factor.data is not None:
+                    scale = np.frombuffer(factor.data, np.float32)[0]
+                    query.weights.scales = query.weights.scales * scale
+                    if query.weights.widths is None:
+                        query.weights.codes, query.weights.scales = query.weights.dequantized(), np.ones_like(query.weights.scales)
+                    query.bias = None if query.bias is None else query.bias * scale
+                    replaced[id(node.outputs[0])] = matmul.outputs[0]
+                    continue
+        kept.append(node)
+    return kept
+
+
+def _layer_behind(tensor: TensorSpec | None, producers: dict[int, Node], alone: Any) -> LinearNode | None:
+    """The linear layer whose output ``tensor`` is, up to its layout; None if others read it too."""
+    while tensor is not None and alone(tensor):
+        node = producers.get(id(tensor))
+        if isinstance(node, LinearNode):
+            return None if node.relu else node
+        if node is None or node.code not in ("RESHAPE", "TRANSPOSE"):
+            return None
+        tensor = node.inputs[0]
+    return None
