@@ -5,6 +5,7 @@ from chordkit.backbones.caser import Caser
 from chordkit.backbones.config import ARCHITECTURES, BackboneConfig, CaserConfig, SASRecConfig, config_from_dict, config_to_dict
 from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, initialise
 from chordkit.backbones.layers import Backbone, ChannelLinear
+from chordkit.backbones.master import attach_widths, from_master, make_master
 from chordkit.backbones.sasrec import SASRec
 from chordkit.backbones.scorers import CatalogueScorer, Reranker
 
@@ -20,9 +21,12 @@ __all__ = [
     "Reranker",
     "SASRec",
     "SASRecConfig",
+    "attach_widths",
     "build",
     "config_from_dict",
     "config_to_dict",
     "freeze_channel_layers",
+    "from_master",
     "initialise",
+    "make_master",
 ]

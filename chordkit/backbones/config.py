@@ -15,8 +15,8 @@ _TRAINING_ONLY = frozenset({"dropout"})
 
 
 def _float32(value: float) -> float:
-    """Round to fp32, so that a configuration survives the fp32 fields of the master file unchanged."""
-    return float(np.float32(value))
+    """The shortest decimal of the nearest fp32 number: what the fp32 fields of the master file give back."""
+    return float(str(np.float32(value)))
 
 
 def _require(condition: bool, architecture: str, field: str, value: object, mend: str) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 # Windows whose lengths differ by less than this many slots may share a step: enough to mix, little padding to compute.
@@ -28,16 +27,15 @@ class TrainingWindows:
     the last interaction, the others ``stride`` interactions earlier each.
     """
 
-    def __init__(self, sequences: Sequence[NDArray[np.int32]], positions: int, context: int, stride: int) -> None:
+    def __init__(self, sequences: Sequence[np.ndarray], positions: int, context: int, stride: int) -> None:
         self.positions, self.context = positions, context
         width = positions + context + 1
-        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-        kept = np.flatnonzero(lengths >= 2)
-        lengths = lengths[kept]
+        kept = [sequence for sequence in sequences if len(sequence) >= 2]
+        lengths = np.array([len(sequence) for sequence in kept], dtype=np.int64)
         ends_of_users = np.cumsum(lengths + width)
-        flat = np.zeros(int(ends_of_users[-1]) if len(kept) else 0, dtype=np.int32)
-        for user, end in zip(kept, ends_of_users, strict=True):
-            flat[end - len(sequences[user]) : end] = sequences[user]
+        flat = np.zeros(int(ends_of_users[-1]) if kept else 0, dtype=np.int32)
+        for sequence, end in zip(kept, ends_of_users.tolist(), strict=True):
+            flat[end - len(sequence) : end] = sequence
         # Window k of a user ends k * stride before its last interaction, as long as an interaction precedes the target.
         counts = (lengths - 2) // stride + 1
         number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
