@@ -67,8 +67,9 @@ def assemble(name: str, source: str, events: Events, *, core: int, min_rating: f
     too_short = int((lengths < MINIMUM_LENGTH).sum())
     stay = k_core(users, items, MINIMUM_LENGTH if core == 0 else max(core, MINIMUM_LENGTH), core)
     if not stay.any():
-        filters = ", ".join([f"min_rating={min_rating:g}"] * (min_rating is not None) + [f"k_core={core}"] * (core > 0))
-        detail = f" after {filters}; lower the filters" if filters else "; give longer histories"
+        given = {"min_rating": min_rating, "k_core": core or None}
+        filters = ", ".join(f"{filter_name}={value:g}" for filter_name, value in given.items() if value is not None)
+        detail = f" after {filters}; lower the filter" if filters else "; give longer histories"
         raise DataError(f"{source}: none of {len(events.user_ids)} users has {MINIMUM_LENGTH} interactions left{detail}")
     kept, users, items = kept[stay], users[stay], items[stay]
     # lexsort is stable: events of one user with equal times stay in file order.

@@ -47,7 +47,7 @@ def synthesize(
     Raises:
         DataError: a size is too small to make a data set of, or a probability is not in 0..1.
     """
-    _check(users, items, mean_length, max_length, interests, successors, zipf_exponent)
+    _check(seed, users, items, mean_length, max_length, interests, successors, zipf_exponent)
     for name, value in (("follow", follow), ("stay", stay), ("drift", drift)):
         if not 0.0 <= value <= 1.0:
             raise DataError(f"synthetic data: '{name}' must lie in 0..1, not {value}")
@@ -88,8 +88,11 @@ def synthesize(
     )
 
 
-def _check(users: int, items: int, mean_length: float, max_length: int, interests: int, successors: int, zipf_exponent: float) -> None:
+def _check(
+    seed: int, users: int, items: int, mean_length: float, max_length: int, interests: int, successors: int, zipf_exponent: float
+) -> None:
     for name, value, least in (
+        ("seed", seed, 0),
         ("users", users, 1),
         ("items", items, 4),
         ("mean_length", mean_length, MINIMUM_LENGTH),

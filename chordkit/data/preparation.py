@@ -127,7 +127,7 @@ def _read(path: Path, kind: Format, data: bytes, columns: Columns | None, with_r
         return read_delimited(path, data, separator, columns or Columns(), with_rating)
     if kind is Format.MOVIELENS and "::" in first:
         # polars separates by one byte; MovieLens-1M and 10M write two colons.
-        data, separator = data.replace(b"::", b"\t"), "\t"
+        data, first, separator = data.replace(b"::", b"\t"), first.replace("::", "\t"), "\t"
     return read_delimited(path, data, separator, columns or _rating_columns(path, first, separator), with_rating)
 
 
@@ -138,7 +138,7 @@ def _rating_columns(path: Path, first: str, separator: str) -> Columns:
         return Columns()
     if len(fields) >= 4 and not is_number(fields[3]):
         raise DataError(f"{path}:1: timestamp '{fields[3][:40]}' is not a number; expected user, item, rating, timestamp")
-    if len(fields[0]) == 10 and len(fields[1]) > 10 and not fields[0].startswith("A"):
+    if len(fields) >= 4 and len(fields[0]) == 10 and len(fields[1]) > 10 and not fields[0].startswith("A"):
         raise DataError(
             f"{path}:1: '{fields[0]}' looks like an item and '{fields[1][:20]}' like a user (the order of Amazon's 2018 files); "
             "name the columns: user column_2, item column_1, timestamp column_4, rating column_3"

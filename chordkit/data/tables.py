@@ -77,16 +77,16 @@ def read_delimited(path: Path, data: bytes, separator: str, columns: Columns, wi
     roles = _roles(path, header, columns, with_rating)
     try:
         frame = pl.read_csv(
-            BytesIO(text.encode()),
+            BytesIO(_without_empty_lines(text).encode()),
             separator=separator,
             has_header=has_header,
             # All as text: a bad value is then ours to report with its line, and ids like "007" stay what they are.
             infer_schema=False,
-            columns=[header.index(name) for name in roles.values()],
+            # No projection: polars would then take a line with too many fields for a good one.
         )
+        frame = pl.DataFrame({role: frame.to_series(header.index(name)) for role, name in roles.items()})
     except _POLARS_ERRORS as error:
         raise _bad_shape(path, text, separator, len(header)) or DataError(f"{path}: not a readable table ({_one_line(error)})") from None
-    frame.columns = [role for _, role in sorted((header.index(name), role) for role, name in roles.items())]
 
     def where(role: str, is_bad: Callable[[str], bool]) -> str:
         line = _line_of(text, separator, header.index(roles[role]), has_header, is_bad)
@@ -145,7 +145,10 @@ def _roles(path: Path, header: list[str], columns: Columns, with_rating: bool) -
     missing = [f"'{roles[role]}'" if role in roles else f"for the {role}" for role in needed if roles.get(role) not in header]
     if missing:
         present = ", ".join(f"'{name}'" for name in header[:40]) or "none"
-        raise DataError(f"{path}: no column {' and no column '.join(missing)}; present are {present}; name the right one in 'columns'")
+        raise DataError(
+            f"{path}: no column {' and no column '.join(missing)}; present are {present}; "
+            "name the right one in 'columns' (column_1, column_2, ... where there is no header line)"
+        )
     names = [roles[role] for role in needed]
     if len(set(names)) < len(names):
         raise DataError(f"{path}: one column cannot be two things ({', '.join(names)}); name another one in 'columns'")
@@ -195,6 +198,12 @@ def _numbers(role: str, column: pl.Series, name: str, where: Callable[[str, Call
     return values.to_numpy()
 
 
+def _without_empty_lines(text: str) -> str:
+    """polars takes an empty line for a row of nothing."""
+    text = text.lstrip("\r\n")
+    return re.sub(r"(\r?\n){2,}", "\n", text) if "\n\n" in text or "\n\r\n" in text else text
+
+
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of every non-empty record; only used where a place in the file must be named."""
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator)
@@ -217,11 +226,12 @@ def _line_of(text: str, separator: str, index: int, has_header: bool, is_bad: Ca
 
 
 def _bad_shape(path: Path, text: str, separator: str, width: int) -> DataError | None:
-    """An error that names the first line with too many fields, if there is one."""
+    """An error that names the first line with too many fields, or the one with an open quotation mark, if there is one."""
+    line = 1
     for line, fields in _records(text, separator):
         if len(fields) > width:
             return DataError(f"{path}:{line}: {len(fields)} fields where the first line has {width}; quote or mend the line")
-    return None
+    return DataError(f"{path}:{line}: a quotation mark is never closed; close or remove it") if text.count('"') % 2 else None
 
 
 def _one_line(error: BaseException) -> str:

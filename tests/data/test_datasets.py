@@ -1,0 +1,117 @@
+"""The data set itself: its rules, its file, and what happens to a damaged one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chordkit.data import Dataset, statistics, synthesize
+from chordkit.errors import DataError
+
+
+@pytest.fixture
+def small() -> Dataset:
+    return Dataset.from_sequences(
+        "small", [[1, 2, 3], [3, 3, 2, 4]], item_ids=["", "a", "b\nc", "d", "ü\x00"], user_ids=["x", "y"], provenance={"k_core": 2}
+    )
+
+
+def test_saving_and_loading_changes_nothing(small: Dataset, tmp_path: Path) -> None:
+    small.save(tmp_path / "small.safetensors")
+    again = Dataset.load(tmp_path / "small.safetensors")
+    assert [list(sequence) for sequence in again.sequences] == [[1, 2, 3], [3, 3, 2, 4]]
+    assert (again.item_ids, again.user_ids, again.name, again.provenance) == (small.item_ids, ["x", "y"], "small", {"k_core": 2})
+    assert again.fingerprint == small.fingerprint
+
+
+def test_fingerprint_follows_the_content_not_the_name(small: Dataset) -> None:
+    assert small.renamed("other").fingerprint == small.fingerprint
+    assert Dataset.from_sequences("small", [[1, 2, 4], [3, 3, 2, 4]], small.item_ids).fingerprint != small.fingerprint
+    # The same items, cut at another place between the users, are other data.
+    first = Dataset.from_sequences("a", [[1, 2, 3], [3, 3, 2, 4]])
+    assert first.fingerprint != Dataset.from_sequences("a", [[1, 2, 3, 3], [3, 2, 4]]).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("sequences", "item_ids", "says"),
+    [
+        ([], None, "empty"),
+        ([[1, 2, 3], [1, 2]], None, "at least 3"),
+        ([[0, 1, 2]], None, "padding"),
+        ([[1, 2, 2**31]], ["", "a"], "must lie in"),
+        ([[1, 2, 5]], ["", "a", "b"], "1..2"),
+        ([[1, 1, 1]], ["a", "b"], "item_ids"),
+    ],
+)
+def test_impossible_content_is_refused(sequences: list[list[int]], item_ids: list[str] | None, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        Dataset.from_sequences("bad", sequences, item_ids)
+
+
+def test_every_changed_byte_of_a_saved_file_is_refused_or_harmless(small: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    small.save(path)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for position in range(len(whole)):
+        data = bytearray(whole)
+        data[position] ^= 1 << int(random.integers(8))
+        path.write_bytes(data)
+        try:
+            again = Dataset.load(path)
+        except DataError as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:  # white space between the fields of the header
+            assert again.fingerprint == small.fingerprint
+            assert (again.name, again.user_ids, again.provenance) == (small.name, small.user_ids, small.provenance)
+    assert refused > 0.95 * len(whole)
+
+
+def test_a_cut_or_random_file_is_refused(small: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    small.save(path)
+    whole = path.read_bytes()
+    random = np.random.default_rng(1)
+    for data in [whole[:length] for length in range(0, len(whole), 7)] + [random.bytes(length) for length in range(64)]:
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"small\.safetensors.*chordkit data prepare"):
+            Dataset.load(path)
+
+
+def test_a_missing_or_foreign_or_newer_file_is_named(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    with pytest.raises(DataError, match="no such data set"):
+        Dataset.load(tmp_path / "none.safetensors")
+    save_file({"weight": np.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(DataError, match="not a prepared data set"):
+        Dataset.load(tmp_path / "model.safetensors")
+    save_file({"flat": np.zeros(3)}, tmp_path / "new.safetensors", {"format": "chordkit.dataset", "version": "2"})
+    with pytest.raises(DataError, match="newer"):
+        Dataset.load(tmp_path / "new.safetensors")
+
+
+def test_statistics_count_what_a_hand_counts(small: Dataset) -> None:
+    found = statistics(small)
+    expected = {
+        "users": 2,
+        "items": 4,
+        "interactions": 7,
+        "length_min": 3,
+        "length_median": 3.5,
+        "length_mean": 3.5,
+        "length_max": 4,
+        "item_count_min": 1,
+        "repeated": 1,
+        "density": 6 / 8,
+        "dropped_users": 0,
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_a_large_file_is_read_as_written(tmp_path: Path) -> None:
+    dataset = synthesize(1, users=200, items=100)
+    dataset.save(tmp_path / "d.safetensors")
+    assert statistics(Dataset.load(tmp_path / "d.safetensors")) == statistics(dataset)

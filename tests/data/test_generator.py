@@ -1,0 +1,147 @@
+"""The synthetic data are worth learning from: order matters, users differ, popularity has a long tail."""
+
+import time
+
+import numpy as np
+import pytest
+
+from chordkit.data import Dataset, Split, split, synthesize
+from chordkit.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return synthesize(0)
+
+
+@pytest.fixture(scope="module")
+def parts(dataset: Dataset) -> Split:
+    return split(dataset)
+
+
+def popularity(parts: Split) -> np.ndarray:
+    return np.bincount(np.concatenate(parts.train), minlength=parts.items + 1).astype(np.float64)
+
+
+def hit_rate(scores: np.ndarray, targets: np.ndarray) -> float:
+    """HR@10 of scores [rows, items + 1] over the whole catalogue, ties against us."""
+    scores = scores[:, 1:]
+    own = scores[np.arange(len(targets)), targets - 1]
+    return float(((scores >= own[:, None]).sum(axis=1) <= 10).mean())
+
+
+def markov(parts: Split, popular: np.ndarray) -> np.ndarray:
+    counts = np.zeros((parts.items + 1, parts.items + 1))
+    for sequence in parts.train:
+        np.add.at(counts, (sequence[:-1], sequence[1:]), 1)
+    # Popularity breaks the ties of transitions never seen.
+    return counts[parts.test.histories[:, -1]] + popular / popular.sum()
+
+
+def margin(first: float, second: float, rows: int) -> float:
+    """Five standard errors of a difference of two proportions (the two are measured on the same users, which only helps)."""
+    return 5 * float(np.sqrt((first * (1 - first) + second * (1 - second)) / rows))
+
+
+def test_the_last_item_tells_far_more_than_popularity(parts: Split) -> None:
+    popular = popularity(parts)
+    by_popularity = hit_rate(np.tile(popular, (len(parts.test), 1)), parts.test.targets)
+    by_last_item = hit_rate(markov(parts, popular), parts.test.targets)
+    assert by_last_item > by_popularity + margin(by_last_item, by_popularity, len(parts.test))
+    # Clearly, not only significantly; and there is something left for a model to gain.
+    assert by_last_item > 3 * by_popularity
+    assert by_last_item < 0.6
+
+
+def test_without_order_the_last_item_tells_little(dataset: Dataset) -> None:
+    """The test above would fail on data without sequential structure: the same data, every user's events shuffled together."""
+    random = np.random.default_rng(0)
+    sequences = np.split(random.permutation(dataset.flat), dataset.offsets[1:-1])
+    shuffled = split(Dataset.from_sequences("shuffled", sequences, dataset.item_ids))
+    popular = popularity(shuffled)
+    by_popularity = hit_rate(np.tile(popular, (len(shuffled.test), 1)), shuffled.test.targets)
+    by_last_item = hit_rate(markov(shuffled, popular), shuffled.test.targets)
+    assert by_last_item < by_popularity + margin(by_last_item, by_popularity, len(shuffled.test))
+
+
+def neighbourhoods(dataset: Dataset, groups: int = 20) -> np.ndarray:
+    """int [items + 1]: a coarse kind of item, found from the data alone: which of the most popular items follows it most."""
+    counts = np.zeros((dataset.items + 1, dataset.items + 1))
+    for sequence in dataset.sequences:
+        for lag in (1, 2, 3):
+            np.add.at(counts, (sequence[:-lag], sequence[lag:]), 1)
+    both = counts + counts.T
+    seeds = np.argsort(-np.bincount(dataset.flat, minlength=dataset.items + 1))[:groups]
+    # Lift, not count: else all items would go to the most popular seed.
+    return (both[:, seeds] / (both[:, seeds].sum(axis=0) + 1)).argmax(axis=1)
+
+
+def test_users_differ_more_than_the_halves_of_one_user(dataset: Dataset) -> None:
+    kinds = neighbourhoods(dataset)
+    long = [sequence for sequence in dataset.sequences if len(sequence) >= 60]
+
+    def histogram(items: np.ndarray) -> np.ndarray:
+        return np.bincount(kinds[items], minlength=20) / len(items)
+
+    # Alternate items make the halves, so that drift and order are equal in both; lengths are cut to be equal too.
+    halves = np.array([[histogram(sequence[0:60:2]), histogram(sequence[1:60:2])] for sequence in long])
+    within = np.abs(halves[:, 0] - halves[:, 1]).sum(axis=1) / 2
+    between = np.abs(halves[:, 0] - np.roll(halves[:, 1], 1, axis=0)).sum(axis=1) / 2
+    difference = between - within
+    assert difference.mean() > 5 * difference.std() / np.sqrt(len(long))
+    assert between.mean() > 1.5 * within.mean()
+
+
+def test_interests_drift(dataset: Dataset) -> None:
+    """The beginning and the end of a user's history differ more than neighbouring parts do."""
+    kinds = neighbourhoods(dataset)
+    long = [kinds[sequence[:120]] for sequence in dataset.sequences if len(sequence) >= 120]
+    counts = np.array([[np.bincount(part, minlength=20) / 40 for part in (row[:40], row[40:80], row[80:])] for row in long])
+    near = np.abs(counts[:, 0] - counts[:, 1]).sum(axis=1)
+    far = np.abs(counts[:, 0] - counts[:, 2]).sum(axis=1)
+    assert (far - near).mean() > 2 * (far - near).std() / np.sqrt(len(long))
+
+
+def test_popularity_has_a_long_tail(dataset: Dataset) -> None:
+    counts = np.sort(np.bincount(dataset.flat, minlength=dataset.items + 1)[1:])[::-1]
+    assert counts[: dataset.items // 10].sum() > 0.3 * dataset.interactions
+    assert counts[-1] > 0
+
+
+def test_default_size_suits_a_demo_on_two_cores(dataset: Dataset) -> None:
+    assert 1_200 <= dataset.items <= 1_500 and 2_000 <= dataset.users <= 3_000
+    assert 50 < dataset.lengths.mean() < 70 and dataset.lengths.min() >= 12
+
+
+def test_same_seed_same_bytes_other_seed_other_data(dataset: Dataset) -> None:
+    assert synthesize(0).fingerprint == dataset.fingerprint
+    assert synthesize(1).fingerprint != dataset.fingerprint
+
+
+def test_three_thousand_users_take_less_than_three_seconds() -> None:
+    start = time.process_time()
+    assert synthesize(5, users=3_000, items=1_500).users == 3_000
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(("users", "items"), [(1, 4), (3, 7), (40, 30), (5, 2_000)])
+def test_small_and_odd_sizes_work(users: int, items: int) -> None:
+    dataset = synthesize(2, users=users, items=items, mean_length=8)
+    assert (dataset.users, dataset.items) == (users, items)
+
+
+IMPOSSIBLE = [
+    {"seed": -1},
+    {"users": 0},
+    {"items": 3},
+    {"follow": 1.5},
+    {"stay": float("nan")},
+    {"mean_length": 2},
+    {"interests": 6, "items": 10},
+]
+
+
+@pytest.mark.parametrize("arguments", IMPOSSIBLE, ids=lambda arguments: next(iter(arguments)))
+def test_impossible_arguments_are_refused(arguments: dict[str, float]) -> None:
+    with pytest.raises(DataError, match=next(iter(arguments))):
+        synthesize(**arguments)  # type: ignore[arg-type]
