@@ -1,21 +1,23 @@
-"""Strategies: a width for every channel, on the wire and within a budget (DESIGN.md, contract 2); numpy only."""
+"""Strategies: 2 bits a channel on the wire, and their bit budgets (DESIGN.md, contract 2); numpy only."""
 
-from chordkit.strategy.allocation import allocate, default_shares
-from chordkit.strategy.budget import Budget, average_bits, packed_weight_bytes, uniform
-from chordkit.strategy.difference import StrategyDifference, difference
+from chordkit.strategy.allocation import allocate
+from chordkit.strategy.budget import TOLERANCE, Budget, average_bits, average_bits_each, payload_bytes, uniform
+from chordkit.strategy.difference import LayerDifference, StrategyDifference, difference
 from chordkit.strategy.wire import Strategy, decode, encode, wire_bytes
 
 __all__ = [
+    "TOLERANCE",
     "Budget",
+    "LayerDifference",
     "Strategy",
     "StrategyDifference",
     "allocate",
     "average_bits",
+    "average_bits_each",
     "decode",
-    "default_shares",
     "difference",
     "encode",
-    "packed_weight_bytes",
+    "payload_bytes",
     "uniform",
     "wire_bytes",
 ]

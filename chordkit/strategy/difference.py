@@ -1,4 +1,4 @@
-"""How two strategies differ."""
+"""How two strategies of one backbone differ."""
 
 from dataclasses import dataclass
 
@@ -9,42 +9,64 @@ from chordkit.quantization import ChannelTable
 from chordkit.strategy.budget import average_bits
 from chordkit.strategy.wire import Strategy
 
+_WIDTHS = (0, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """One layer: channels whose width differs, of how many, and the average bits on both sides."""
+
+    name: str
+    channels: int
+    changed: int
+    average_bits: tuple[float, float]
+
 
 @dataclass(frozen=True)
 class StrategyDifference:
-    """What ``chordkit strategy diff`` prints.
+    """Summary of two strategies a and b.
 
     Attributes:
-        channels: in all.
-        changed: channels whose width is not the same.
-        average_bits: of the first and of the second strategy.
-        moves: (from width, to width) -> channels.
-        by_layer: layer name -> channels changed.
+        channels: of the backbone.
+        changed: channels whose width differs.
+        hamming: ``changed / channels``, 0 = equal.
+        changed_weights: fraction of the weights that stand in changed channels.
+        average_bits: of a and of b.
+        moves: how many channels go from width w to width v, without those that stay.
+        layers: the same by layer, in channel order.
     """
 
     channels: int
     changed: int
+    hamming: float
+    changed_weights: float
     average_bits: tuple[float, float]
     moves: dict[tuple[int, int], int]
-    by_layer: dict[str, int]
+    layers: tuple[LayerDifference, ...]
 
 
-def difference(first: Strategy, second: Strategy, table: ChannelTable) -> StrategyDifference:
-    """Compare two strategies of one backbone.
+def difference(a: Strategy, b: Strategy, table: ChannelTable) -> StrategyDifference:
+    """Compare two strategies of the backbone that ``table`` describes.
 
     Raises:
-        StrategyError: they belong to different backbones or not to this channel table.
+        StrategyError: the strategies belong to different backbones, or do not fit the table.
     """
-    if first.fingerprint != second.fingerprint:
-        raise StrategyError(f"strategies of two backbones ({first.fingerprint.hex()}, {second.fingerprint.hex()}) cannot be compared")
-    if not len(first.widths) == len(second.widths) == table.channels:
-        raise StrategyError(f"strategies of {len(first.widths)} and {len(second.widths)} channels do not fit a table of {table.channels}")
-    changed = first.widths != second.widths
-    pairs, counts = np.unique(np.stack([first.widths[changed], second.widths[changed]], 1), axis=0, return_counts=True)
+    if a.fingerprint != b.fingerprint:
+        raise StrategyError(f"strategies of different backbones ({a.fingerprint.hex()} and {b.fingerprint.hex()}) cannot be compared")
+    bits = (average_bits(a.widths, table), average_bits(b.widths, table))
+    differs = a.widths != b.widths
+    layers = []
+    for layer in table.layers:
+        part = slice(layer.offset, layer.offset + layer.out_channels)
+        means = (float(a.widths[part].mean()), float(b.widths[part].mean()))
+        layers.append(LayerDifference(layer.name, layer.out_channels, int(differs[part].sum()), means))
+    moves = {(old, new): int(((a.widths == old) & (b.widths == new)).sum()) for old in _WIDTHS for new in _WIDTHS if old != new}
     return StrategyDifference(
         channels=table.channels,
-        changed=int(changed.sum()),
-        average_bits=(float(average_bits(first.widths, table)), float(average_bits(second.widths, table))),
-        moves={(int(a), int(b)): int(count) for (a, b), count in zip(pairs, counts, strict=True)},
-        by_layer={layer.name: int(changed[table.layer_slice(layer.name)].sum()) for layer in table.layers},
+        changed=int(differs.sum()),
+        hamming=float(differs.mean()),
+        changed_weights=float(table.in_features[differs].sum(dtype=np.int64) / table.in_features.sum(dtype=np.int64)),
+        average_bits=bits,
+        moves={move: count for move, count in moves.items() if count},
+        layers=tuple(layers),
     )

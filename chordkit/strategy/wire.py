@@ -1,4 +1,4 @@
-"""The strategy on the wire, version 1 (DESIGN.md, contract 2; docs/formats.md has the byte table)."""
+"""The strategy on the wire: magic, version, fingerprint, 2 bits a channel, CRC (DESIGN.md, contract 2; docs/formats.md)."""
 
 import struct
 import zlib
@@ -11,113 +11,126 @@ from chordkit.errors import StrategyError
 MAGIC = b"CHRD"
 VERSION = 1
 RAW = 0
-FLAG_OFF_ALLOWED = 1
+FLAG_OFF = 1
+FINGERPRINT_BYTES = 8
 _HEADER = struct.Struct("<4sBBH8sI")
-_OVERHEAD = _HEADER.size + 4
+_CRC = struct.Struct("<I")
 _WIDTH_OF_CODE = np.array([0, 2, 4, 8], np.uint8)
-_CODE_OF_WIDTH = np.full(256, 255, np.uint8)
+_ILLEGAL = 255
+_CODE_OF_WIDTH = np.full(256, _ILLEGAL, np.uint8)
 _CODE_OF_WIDTH[_WIDTH_OF_CODE] = np.arange(4)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Strategy:
-    """A width for every channel of one backbone.
+    """The width of every channel of one backbone, for one user.
 
     Attributes:
-        widths: uint8 ``[channels]`` in {0, 2, 4, 8}; 0 = channel off.
-        fingerprint: the 8 bytes that name the backbone's master weights.
+        widths: uint8 ``[channels]`` in {0, 2, 4, 8}, in channel-table order; 0 = the channel is off. Copied, read-only.
+        fingerprint: the 8 bytes of ``MasterWeights.fingerprint``.
+
+    Raises:
+        StrategyError: no channels, an illegal width, or a fingerprint that is not 8 bytes.
     """
 
     widths: np.ndarray
     fingerprint: bytes
 
     def __post_init__(self) -> None:
-        widths = np.ascontiguousarray(self.widths)
-        if widths.ndim != 1 or not len(widths) or not np.isin(widths, _WIDTH_OF_CODE).all():
-            raise StrategyError("a strategy needs one width of 0, 2, 4 or 8 for each channel")
-        if len(self.fingerprint) != 8:
-            raise StrategyError(f"a backbone fingerprint has 8 bytes, not {len(self.fingerprint)}")
-        object.__setattr__(self, "widths", widths.astype(np.uint8))
+        given = np.asarray(self.widths)
+        if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
+            raise StrategyError(f"strategy: widths are {given.dtype} of shape {given.shape}; integers [channels], at least one, are needed")
+        if not np.isin(given, _WIDTH_OF_CODE).all():
+            channel = int(np.flatnonzero(~np.isin(given, _WIDTH_OF_CODE))[0])
+            raise StrategyError(f"strategy: channel {channel} has width {given[channel]}, which is not one of 0, 2, 4, 8")
+        if len(self.fingerprint) != FINGERPRINT_BYTES:
+            raise StrategyError(f"strategy: the fingerprint has {len(self.fingerprint)} bytes instead of {FINGERPRINT_BYTES}")
+        widths = given.astype(np.uint8)
+        widths.flags.writeable = False
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "fingerprint", bytes(self.fingerprint))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Strategy) and self.fingerprint == other.fingerprint and np.array_equal(self.widths, other.widths)
+        if not isinstance(other, Strategy):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint and np.array_equal(self.widths, other.widths)
 
     def __hash__(self) -> int:
         return hash((self.fingerprint, self.widths.tobytes()))
 
 
 def wire_bytes(channels: int) -> int:
-    """Bytes of a raw strategy on the wire."""
-    return _OVERHEAD + (channels + 3) // 4
+    """Bytes of an encoded strategy: 24 + ceil(channels / 4); 216 for 768 channels."""
+    return _HEADER.size + (channels + 3) // 4 + _CRC.size
 
 
 def encode(strategy: Strategy, *, allow_off: bool = False) -> bytes:
-    """Write a strategy.
+    """The wire bytes, version 1, raw encoding.
 
     Args:
-        strategy: what to write.
-        allow_off: set the flag that gives code 0 its meaning "channel off".
+        strategy: what to encode.
+        allow_off: sets flag bit 0; without it a width 0 is an error.
 
     Raises:
         StrategyError: a channel is off although ``allow_off`` is not set.
     """
-    codes = _CODE_OF_WIDTH[strategy.widths]
-    if not allow_off and not codes.all():
-        channel = int(np.flatnonzero(codes == 0)[0])
-        raise StrategyError(f"strategy: channel {channel} is off, which needs allow_off")
-    padded = np.zeros((len(codes) + 3) // 4 * 4, np.uint8)
-    padded[: len(codes)] = codes
-    lanes = padded.reshape(-1, 4)
+    widths = strategy.widths
+    if not allow_off and not widths.all():
+        channel = int(np.flatnonzero(widths == 0)[0])
+        raise StrategyError(f"strategy: channel {channel} is off (width 0); encode with allow_off=True or give it 2, 4 or 8 bits")
+    codes = np.zeros((len(widths) + 3) // 4 * 4, np.uint8)
+    codes[: len(widths)] = _CODE_OF_WIDTH[widths]
+    lanes = codes.reshape(-1, 4)
     payload = lanes[:, 0] | lanes[:, 1] << 2 | lanes[:, 2] << 4 | lanes[:, 3] << 6
-    flags = FLAG_OFF_ALLOWED if allow_off else 0
-    body = _HEADER.pack(MAGIC, VERSION, RAW, flags, strategy.fingerprint, len(codes)) + payload.astype(np.uint8).tobytes()
-    return body + struct.pack("<I", zlib.crc32(body))
+    flags = FLAG_OFF if allow_off else 0
+    body = _HEADER.pack(MAGIC, VERSION, RAW, flags, strategy.fingerprint, len(widths)) + payload.astype(np.uint8).tobytes()
+    return body + _CRC.pack(zlib.crc32(body))
 
 
-def decode(data: bytes | memoryview, *, fingerprint: bytes, channels: int, allow_off: bool = True) -> Strategy:
-    """Read a strategy that must belong to the backbone at hand.
+def decode(data: bytes | bytearray | memoryview, *, fingerprint: bytes, channels: int, allow_off: bool = True) -> Strategy:
+    """Read a strategy that is meant for one backbone.
+
+    The checks run in this order, as in the C engine, and the message names the first that fails: length of the header, magic,
+    version, encoding, flags, fingerprint, channel count, length, CRC, codes, pad bits.
 
     Args:
-        data: the bytes as received.
+        data: the wire bytes, no more and no less.
         fingerprint: of the master weights in use.
         channels: of the master weights in use.
-        allow_off: accept a strategy whose flag allows channels to be off.
+        allow_off: False = refuse a strategy whose flag allows channels to be off (a target that cannot do it).
 
     Raises:
-        StrategyError: the first of these checks that fails, by name: length of the header, magic, version, encoding, flags,
-            fingerprint, channel count, length, CRC, an illegal code, a pad bit.
+        StrategyError: one of the checks failed.
     """
     data = bytes(data)
-    if len(data) < _OVERHEAD:
-        raise StrategyError(f"strategy: length: {len(data)} bytes are too few for a header; the strategy is truncated")
-    magic, version, encoding, flags, named, count = _HEADER.unpack_from(data)
+    if len(data) < _HEADER.size + _CRC.size:
+        raise StrategyError(f"strategy: length: {len(data)} bytes cannot hold a header and a checksum; the strategy is truncated")
+    magic, version, encoding, flags, theirs, count = _HEADER.unpack_from(data)
     if magic != MAGIC:
-        raise StrategyError("strategy: magic: the bytes do not begin with CHRD; this is not a strategy")
+        raise StrategyError("strategy: magic: the data does not begin with CHRD; it is not a strategy")
     if version != VERSION:
-        raise StrategyError(f"strategy: version {version} is not {VERSION}; update chordkit or ask the cloud for version {VERSION}")
+        raise StrategyError(f"strategy: version: {version} is not {VERSION}; update chordkit or make the strategy again")
     if encoding != RAW:
-        raise StrategyError(f"strategy: encoding {encoding} is unknown; only raw ({RAW}) can be read")
-    if flags & ~FLAG_OFF_ALLOWED:
-        raise StrategyError(f"strategy: flags {flags:#06x} hold an unknown bit; update chordkit")
+        raise StrategyError(f"strategy: encoding: {encoding} is unknown (only {RAW}, raw 2-bit codes, is); make the strategy again")
+    if flags & ~FLAG_OFF:
+        raise StrategyError(f"strategy: flags: {flags:#06x} has bits that version {VERSION} does not know; update chordkit")
     if flags and not allow_off:
-        raise StrategyError("strategy: flags allow channels to be off, which is not supported here")
-    if named != fingerprint:
+        raise StrategyError("strategy: flags: channels may be off, which is not allowed here; make the strategy without off channels")
+    if theirs != fingerprint:
         raise StrategyError(
-            f"strategy: fingerprint {named.hex()} is not that of the backbone in use ({fingerprint.hex()}); ask for a strategy of this backbone"
+            f"strategy: fingerprint: it is for backbone {theirs.hex()}, not {bytes(fingerprint).hex()}; make it again for this backbone"
         )
     if count != channels:
-        raise StrategyError(f"strategy: channel count {count} is not that of the backbone in use ({channels})")
-    if len(data) != wire_bytes(channels):
-        raise StrategyError(f"strategy: length: {len(data)} bytes instead of {wire_bytes(channels)} for {channels} channels")
-    if struct.unpack_from("<I", data, len(data) - 4)[0] != zlib.crc32(data[:-4]):
-        raise StrategyError("strategy: CRC does not match; the strategy is damaged, ask for it again")
-    payload = np.frombuffer(data, np.uint8, len(data) - _OVERHEAD, _HEADER.size)
-    codes = (payload[:, None] >> np.array([0, 2, 4, 6], np.uint8) & 3).reshape(-1)
-    if codes[channels:].any():
-        raise StrategyError("strategy: a pad bit behind the last channel is not zero")
-    codes = codes[:channels]
-    if not flags and not codes.all():
-        raise StrategyError(
-            f"strategy: illegal code 0 at channel {int(np.flatnonzero(codes == 0)[0])}; the flag does not allow channels to be off"
-        )
-    return Strategy(_WIDTH_OF_CODE[codes], fingerprint)
+        raise StrategyError(f"strategy: channel count: {count} channels instead of the backbone's {channels}")
+    if len(data) != wire_bytes(count):
+        raise StrategyError(f"strategy: length: {len(data)} bytes instead of the {wire_bytes(count)} that {count} channels need")
+    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
+        raise StrategyError("strategy: CRC: the checksum does not match; the strategy is damaged, fetch it again")
+    packed = np.frombuffer(data, np.uint8, (count + 3) // 4, _HEADER.size)
+    codes = np.stack([packed >> shift & 3 for shift in (0, 2, 4, 6)], axis=-1).reshape(-1)
+    if not flags and not codes[:count].all():
+        channel = int(np.flatnonzero(codes[:count] == 0)[0])
+        raise StrategyError(f"strategy: code: channel {channel} has code 0 although the flags do not allow channels to be off")
+    if codes[count:].any():
+        raise StrategyError("strategy: pad bits: bits after the last channel are not zero")
+    return Strategy(_WIDTH_OF_CODE[codes[:count]], theirs)
