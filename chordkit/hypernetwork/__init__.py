@@ -1,0 +1,30 @@
+"""The hypernetwork: from a user's profile to a strategy (the four stages of CHORD), and what that is worth."""
+
+from chordkit.hypernetwork.compare import Comparison, ComparisonRow, PairedDifference, compare_strategies
+from chordkit.hypernetwork.diversity import Diversity, diversity
+from chordkit.hypernetwork.inference import make_importance, make_strategies, to_strategy
+from chordkit.hypernetwork.model import Hypernetwork
+from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
+from chordkit.hypernetwork.profile import profile
+from chordkit.hypernetwork.store import load_hypernetwork, save_hypernetwork
+from chordkit.hypernetwork.trainer import TrainedHypernetwork, train_hypernetwork
+
+__all__ = [
+    "Comparison",
+    "ComparisonRow",
+    "Diversity",
+    "Hypernetwork",
+    "HypernetworkOptions",
+    "PairedDifference",
+    "TrainedHypernetwork",
+    "compare_strategies",
+    "demo_options",
+    "diversity",
+    "load_hypernetwork",
+    "make_importance",
+    "make_strategies",
+    "profile",
+    "save_hypernetwork",
+    "to_strategy",
+    "train_hypernetwork",
+]
