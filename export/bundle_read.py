@@ -67,13 +67,13 @@ class Bundle:
             raise BundleError(f"{self.label}: the bundle has no member {name!r}; `chordkit bundle inspect` lists them") from None
 
     def master(self) -> MasterWeights:
-        """The master weights.
+        """The master weights; their arrays are views of the mapped file.
 
         Raises:
             BundleError: the member is not a master-weights file.
         """
         try:
-            return MasterWeights.from_bytes(bytes(self.member(MASTER)))
+            return MasterWeights.from_bytes(self.member(MASTER))
         except MasterError as error:
             raise BundleError(f"{self.label}: {MASTER}: {error}") from None
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from chordkit.errors import BundleError
 from chordkit.export import bundle_zip, test_vectors
@@ -34,6 +35,9 @@ from chordkit.export.test_vectors import VectorSet
 from chordkit.files import atomic_writer
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, average_bits, encode
+
+if TYPE_CHECKING:
+    from chordkit.data import Dataset
 
 SUFFIXES = {"executorch": ".pte", "litert": ".tflite", "onnx": ".onnx", "native": ".native"}
 RUNTIMES = {"executorch": ("executorch",), "litert": ("ai-edge-litert",), "onnx": ("onnxruntime",), "native": ("chordkit",)}
@@ -82,6 +86,17 @@ class BundleContents:
     strategies: Mapping[str, Strategy]
     vectors: VectorSet
     provenance: Provenance
+
+
+def dataset_section(dataset: "Dataset") -> DatasetSection:
+    """What the manifest says of a data set."""
+    return DatasetSection(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        users=dataset.users,
+        items=dataset.items,
+        interactions=dataset.interactions,
+    )
 
 
 def runtime_versions(target: str) -> dict[str, str]:
@@ -137,6 +152,10 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
         )
     if problem := test_vectors.problem_with(contents.vectors, items):
         raise BundleError(f"bundle: the test vectors cannot be used: {problem}")
+    channels, fingerprint = contents.master.channel_table.channels, contents.master.fingerprint
+    for name, strategy in contents.strategies.items():
+        if len(strategy.widths) != channels or strategy.fingerprint != fingerprint:
+            raise BundleError(f"bundle: strategy {name!r} was made for another backbone; make it with this bundle's master weights")
     members = {MASTER: contents.master.to_bytes()}
     members |= {f"strategies/{name}.chrd": _encoded(strategy) for name, strategy in contents.strategies.items()}
     for artifact in contents.artifacts:
@@ -163,16 +182,17 @@ def _artifact_member(artifact: ArtifactContents) -> str:
 
 
 def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature: SignatureSection | None) -> Manifest:
-    table = contents.master.channel_table
+    master = MasterWeights.from_bytes(members[MASTER])  # as a reader will see it: the file's numbers are 32 bits wide
+    table = master.channel_table
     vectors = contents.vectors
     try:
         return Manifest(
             format_version=FORMAT_VERSION,
             name=contents.name,
             backbone=BackboneSection(
-                architecture=str(contents.master.config["architecture"]),
-                config={key: list(value) if isinstance(value, tuple) else value for key, value in contents.master.config.items()},
-                fingerprint=contents.master.fingerprint.hex(),
+                architecture=str(master.config["architecture"]),
+                config={key: list(value) if isinstance(value, tuple) else value for key, value in master.config.items()},
+                fingerprint=master.fingerprint.hex(),
                 channels=tuple(
                     ChannelEntry(name=x.name, out_channels=x.out_channels, in_features=x.in_features, offset=x.offset) for x in table.layers
                 ),
@@ -198,7 +218,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
         )
     except ValueError as error:  # pydantic's ValidationError is one
         details = getattr(error, "errors", None)
-        reason = details(include_url=False)[0]["msg"] if details else str(error)
+        reason = details(include_url=False)[0]["msg"].removeprefix("Value error, ") if details else str(error)
         raise BundleError(f"bundle: the contents do not fit together: {reason}") from None
 
 

@@ -208,8 +208,9 @@ def parse(data: bytes, label: str) -> Manifest:
             raise BundleError(f"{label}: {MANIFEST} is not written the way chordkit writes it; make the bundle anew")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or MANIFEST
-        raise BundleError(f"{label}: {MANIFEST}: {field}: {first['msg']}; make the bundle anew") from None
+        field = ".".join(str(part) for part in first["loc"])
+        reason = ": ".join(part for part in (field, first["msg"].removeprefix("Value error, ")) if part)
+        raise BundleError(f"{label}: {MANIFEST}: {_printable(reason)}; make the bundle anew") from None
     except (ValueError, RecursionError):  # not UTF-8, not JSON, a lone surrogate, nested without end
         raise BundleError(f"{label}: {MANIFEST} is not JSON; fetch the bundle again or make it anew") from None
     return manifest
@@ -224,6 +225,11 @@ def json_schema() -> dict[str, Any]:
 def is_label(name: str) -> bool:
     """Whether ``name`` can name an artifact, a strategy or a set of reference scores."""
     return _LABEL.fullmatch(name) is not None
+
+
+def _printable(text: str) -> str:
+    """``text`` on one line and without control characters: it may quote a stranger's file on a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:300])
 
 
 def _format_version(data: bytes) -> int | None:
