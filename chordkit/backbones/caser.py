@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chordkit.backbones.config import CaserConfig
-from chordkit.backbones.layers import Backbone, ChannelLinear, Choices, choice_of
+from chordkit.backbones.layers import Backbone, ChannelLinear, Choices, choice_of, dropout
 
 
 class Caser(Backbone):
@@ -74,7 +74,7 @@ class Caser(Backbone):
         return functional.linear(hidden, self.item_embedding.weight, self.item_bias if self.config.item_bias else None)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.config.dropout) if self.training and self.config.dropout else x
+        return dropout(x, self.config.dropout) if self.training and self.config.dropout else x
 
 
 def unfold(x: Tensor, height: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chordkit.backbones.config import SASRecConfig
-from chordkit.backbones.layers import Backbone, ChannelLinear, Choices, choice_of
+from chordkit.backbones.layers import Backbone, ChannelLinear, Choices, choice_of, dropout
 
 # Large enough that exp() of it is exactly 0 in fp32 beside any real score, small enough to stay exact in fp16 graphs,
 # and finite, so that a row with nothing to attend to gives an average and not NaN.
@@ -70,7 +70,7 @@ class SASRecBlock(nn.Module):
 
     def _drop(self, x: Tensor) -> Tensor:
         # A Python branch on a module attribute: an exported graph carries no dropout node at all.
-        return functional.dropout(x, self.dropout) if self.training and self.dropout else x
+        return dropout(x, self.dropout) if self.training and self.dropout else x
 
 
 class SASRec(Backbone):
@@ -130,7 +130,7 @@ class SASRec(Backbone):
         if not self.config.norm_first:
             x = self.embedding_norm(x)
         if self.training and self.config.dropout:
-            x = functional.dropout(x, self.config.dropout)
+            x = dropout(x, self.config.dropout)
         return x, torch.where(history == 0, self.masked, self.unmasked).view(batch, 1, 1, length)
 
     def _causal(self, key_bias: Tensor) -> Tensor:

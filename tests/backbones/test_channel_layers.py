@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from chordkit.backbones import CaserConfig, ChannelLinear, SASRecConfig, build, freeze_channel_layers, initialise
+from chordkit.backbones.layers import dropout
 
 
 def test_the_order_of_the_channel_layers_is_that_of_the_contract():
@@ -84,3 +85,15 @@ def test_freezing_leaves_embeddings_norms_and_biases_to_train():
     frozen = {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}
     assert frozen == {f"{name}.weight" for name in backbone.channel_layers()}
     assert len(trainable) + len(frozen) == len(list(backbone.parameters()))
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2, 0.5, 0.999])
+def test_dropout_drops_its_share_and_keeps_the_mean(probability):
+    torch.manual_seed(0)
+    kept = dropout(torch.ones(1001, 999), probability)
+    share = min(round(probability * 256), 255) / 256
+    deviation = math.sqrt(max(share * (1 - share), 1e-12) / kept.numel())
+    assert abs((kept == 0).double().mean().item() - share) <= 5 * deviation
+    assert kept.max().item() == pytest.approx(1 / (1 - share))
+    neighbours = ((kept[:, 1:] == 0) & (kept[:, :-1] == 0)).double().mean().item()
+    assert abs(neighbours - share**2) <= 10 * deviation, "the masks of one draw depend on each other"
