@@ -15,19 +15,13 @@ from chordkit.export.parity import (
     INT8_ACTIVATION_TOLERANCE,
     TOLERANCES,
     ParityReport,
-    Stage,
     compare,
-    first_bad_stage,
-    kendall_tau,
-    ndcg_of_ranks,
-    ndcg_of_target,
     parity,
     run_all,
     tolerance_for,
-    top_k,
-    top_k_overlap,
-    walk_stages,
 )
+from chordkit.export.parity_measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k, top_k_overlap
+from chordkit.export.parity_stages import Stage, first_bad_stage, walk_stages
 
 
 def _scores(seed: int, n: int = 200, candidates: int = 100) -> np.ndarray:
