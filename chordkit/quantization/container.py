@@ -7,6 +7,7 @@ this module could have written: ``pack(unpack(data)) == data``.
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,16 @@ _ENTRY = struct.Struct("<88sII4IQQ")
 _NAME_BYTES = 88
 _MOST_ENTRIES = 1 << 16
 # Type codes of the file. 6 is text: a flat uint8 array that holds UTF-8.
-_DTYPES = {1: np.dtype("i1"), 2: np.dtype("u1"), 3: np.dtype("<i2"), 4: np.dtype("<i4"), 5: np.dtype("<f4"), 6: np.dtype("u1")}
+_DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("i1"),
+    2: np.dtype("u1"),
+    3: np.dtype("<i2"),
+    4: np.dtype("<i4"),
+    5: np.dtype("<f4"),
+    6: np.dtype("u1"),
+}
 _TEXT = 6
-_CODES = {np.dtype("i1"): 1, np.dtype("u1"): 2, np.dtype("i2"): 3, np.dtype("i4"): 4, np.dtype("f4"): 5}
+_CODES: dict[np.dtype[Any], int] = {np.dtype("i1"): 1, np.dtype("u1"): 2, np.dtype("i2"): 3, np.dtype("i4"): 4, np.dtype("f4"): 5}
 
 Value = np.ndarray | str
 

@@ -23,7 +23,7 @@ class ScalePolicy(StrEnum):
     """Largest magnitude on the highest code; int2 is ternary. Coarse on purpose, for frozen random backbones."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantizedRows:
     """One strategy layer of the master.
 

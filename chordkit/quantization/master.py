@@ -18,7 +18,7 @@ from chordkit.quantization.tables import QuantizedTable, dequantize_table
 ConfigValue = int | float | str | tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MasterLayer:
     """A layer of the strategy: quantised rows, and the bias as float32 ``[out]`` or None."""
 
@@ -26,7 +26,7 @@ class MasterLayer:
     bias: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MasterWeights:
     """Everything of a backbone that is installed once on the device.
 
@@ -75,7 +75,14 @@ class MasterWeights:
         return state
 
     def to_bytes(self) -> bytes:
-        """The master file (docs/formats.md)."""
+        """The master file (docs/formats.md).
+
+        Raises:
+            MasterError: something the file cannot hold: a tensor that is not float32, a configuration value out of range, a long name.
+        """
+        return container.pack(self._entries())
+
+    def _entries(self) -> dict[str, container.Value]:
         entries: dict[str, container.Value] = {}
         for key, value in self.config.items():
             entries[f"config/{key}"] = _config_to_entry(key, value)
@@ -90,8 +97,11 @@ class MasterWeights:
             entries[f"embeddings/{name}/codes"] = packed
             entries[f"embeddings/{name}/scales"] = table.scales
             entries[f"embeddings/{name}/bits"] = np.array([table.bits, table.codes.shape[1]], np.int32)
-        entries.update({f"tensors/{key}": value for key, value in self.tensors.items()})
-        return container.pack(entries)
+        for key, tensor in self.tensors.items():
+            if tensor.dtype != np.float32:
+                raise MasterError(f"master: entry 'tensors/{key}' is {tensor.dtype}; float32 is needed")
+            entries[f"tensors/{key}"] = tensor
+        return entries
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> "MasterWeights":
@@ -123,7 +133,8 @@ class MasterWeights:
         layers = {name: _layer(name, parts) for name, parts in groups["layers"].items()}
         embeddings = {name: _table(name, parts) for name, parts in groups["embeddings"].items()}
         master = cls(config, layers, embeddings, tensors)
-        if master.to_bytes() != bytes(data):
+        # The container reads only what it would write, so that order is all that could still differ from to_bytes().
+        if list(master._entries()) != list(entries):
             raise MasterError("master: the entries are not in their order; make the master again")
         return master
 
@@ -150,10 +161,14 @@ def _config_to_entry(key: str, value: ConfigValue) -> container.Value:
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, np.integer)):
+        if not -(1 << 31) <= value < 1 << 31:
+            raise MasterError(f"master: configuration '{key}' = {value} does not fit 32 bits")
         return np.array([int(value)], np.int32)
     if isinstance(value, (float, np.floating)):
+        if not abs(value) <= np.finfo(np.float32).max:
+            raise MasterError(f"master: configuration '{key}' = {value} is not a finite float32")
         return np.array([value], np.float32)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and all(isinstance(item, (int, np.integer)) and -(1 << 31) <= item < 1 << 31 for item in value):
         return np.array([value], np.int32)  # two dimensions tell a tuple of one from a number
     raise MasterError(f"master: configuration '{key}' is a {type(value).__name__}; numbers, texts and tuples of integers can be stored")
 

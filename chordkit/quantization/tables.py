@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from chordkit.errors import MasterError
-from chordkit.quantization.grid import RANGES
+from chordkit.quantization.grid import ScalePolicy, derive_codes
+from chordkit.quantization.scales import checked_weights, derive_scale, quantize_int8, row_chunks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantizedTable:
     """An embedding table.
 
@@ -23,20 +24,26 @@ class QuantizedTable:
     bits: int = 8
 
 
-def quantize_table(table: np.ndarray, bits: int = 8) -> QuantizedTable:
-    """Quantise ``table [rows, dim]`` per row: scale = absmax / 127 (int8) or absmax / 7 (int4).
+def quantize_table(table: np.ndarray, bits: int = 8, *, name: str = "") -> QuantizedTable:
+    """Quantise ``table [rows, dim]`` per row, on the grid of a layer's channels: int8 scale = absmax / 127, int4 of least error.
+
+    Args:
+        table: float ``[rows, dim]``.
+        bits: 8 or 4.
+        name: of the table, for error messages.
 
     Raises:
-        MasterError: wrong shape or bits, NaN or infinity.
+        MasterError: wrong shape or bits; NaN, infinity or numbers that are too large.
     """
-    table = np.asarray(table, np.float32)
-    if table.ndim != 2 or bits not in (4, 8):
-        raise MasterError(f"an embedding table needs shape [rows, dim] and 4 or 8 bits, not {table.shape} and {bits}")
-    if not np.isfinite(table).all():
-        raise MasterError("an embedding table holds NaN or infinity; a model that diverged cannot be quantised")
-    low, high = RANGES[bits]
-    scales = np.maximum(np.abs(table).max(1) / np.float32(high), np.finfo(np.float32).tiny).astype(np.float32)
-    codes = np.clip(np.rint(table / scales[:, None]), low, high).astype(np.int8)
+    if bits not in (4, 8):
+        raise MasterError(f"embedding table '{name}': {bits} bits are not supported; use 8 or 4")
+    table = checked_weights(table, f"embedding table '{name}'" if name else "an embedding table")
+    codes, scales = np.empty(table.shape, np.int8), np.empty(len(table), np.float32)
+    for part in row_chunks(table):
+        codes[part], scales[part] = quantize_int8(table[part])
+        if bits == 4:
+            ratio, scales[part] = derive_scale(table[part], codes[part], bits, ScalePolicy.MSE)
+            codes[part] = derive_codes(codes[part], np.stack([ratio, ratio]), bits)
     return QuantizedTable(codes, scales, bits)
 
 

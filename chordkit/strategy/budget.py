@@ -32,12 +32,12 @@ class Budget:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.average_bits) and 0.0 < self.average_bits <= WIDTHS[-1]):
-            raise StrategyError(f"budget: average_bits = {self.average_bits} is impossible; give a number from 2 to 8 (above 0 with off channels)")
+            raise StrategyError(f"budget: average_bits = {self.average_bits} is impossible; give 2 to 8 (above 0 with off channels)")
         if self.shares is None:
             return
         shares = tuple(float(share) for share in self.shares)
         if len(shares) != len(WIDTHS) or not all(0.0 <= share <= 1.0 for share in shares) or sum(shares) > 1.0 + 1e-6:
-            raise StrategyError(f"budget: shares = {self.shares} are not three fractions (of channels at 2, 4, 8 bits) with a sum of at most 1")
+            raise StrategyError(f"budget: shares = {self.shares} are not three fractions (at 2, 4, 8 bits) that sum to at most 1")
 
 
 def _bits_each(widths: np.ndarray, table: ChannelTable) -> np.ndarray:
