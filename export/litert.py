@@ -14,7 +14,7 @@ import torch
 
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export.litert_flatbuffer import TensorSpec, schema, serialize
-from chordkit.export.litert_graph import Builder, LinearNode, Node, View, consumers, to_spec, view, without_dead_nodes
+from chordkit.export.litert_graph import Builder, LinearNode, Node, View, consumers, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.litert_grouping import Activations, split_linears
 from chordkit.export.litert_ops import Lowering, Value, lower_node
 
@@ -56,7 +56,7 @@ def lower(
     outputs = {"scores": output}
     nodes = without_dead_nodes(nodes, [output])
     nodes = _fold_scales(nodes)
-    nodes = split_linears(nodes, mode, fold=fold_permutations)
+    nodes = hoisted(split_linears(nodes, mode, fold=fold_permutations))
     return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
 
 

@@ -106,17 +106,23 @@ class GraphSpec:
 
 
 def version_of(operator: OperatorSpec) -> int:
-    """Operator version to declare, so that a runtime too old for a construct refuses the file instead of misreading it."""
-    types = [tensor.type for tensor in operator.inputs if tensor is not None]
-    if operator.code in ("FULLY_CONNECTED", "DEQUANTIZE", "EMBEDDING_LOOKUP"):
-        for version, type_ in _SUB_BYTE_VERSIONS[operator.code]:
-            if type_ in types:
-                return version
+    """Operator version to declare, so that a runtime too old for a construct refuses the file instead of misreading it.
+
+    Versions are those of LiteRT's registry. For sub-byte and dynamically quantised weights it is the newest of 2.3.0:
+    tflite-runtime 2.14, for one, accepts an older number and computes something else.
+    """
+    types = {tensor.type for tensor in operator.inputs if tensor is not None}
+    if operator.code == "FULLY_CONNECTED":
+        if types & {"INT8", "INT4", "INT2"}:
+            return 14
+        return 6 if operator.inputs[2] is None else 5
+    if operator.code in ("DEQUANTIZE", "GATHER") and types & {"INT4", "INT2"}:
+        return {"DEQUANTIZE": 9, "GATHER": 8}[operator.code]
     return _VERSIONS.get(operator.code, 1)
 
 
-_VERSIONS: dict[str, int] = {}
-_SUB_BYTE_VERSIONS: dict[str, tuple[tuple[int, str], ...]] = {"FULLY_CONNECTED": (), "DEQUANTIZE": (), "EMBEDDING_LOOKUP": ()}
+# Per-channel DEQUANTIZE; int8 GATHER; MEAN, SUM and REDUCE_MAX, RESHAPE and the rest are used as first defined.
+_VERSIONS = {"DEQUANTIZE": 5, "GATHER": 2}
 
 
 class _Writer:
@@ -240,9 +246,7 @@ def serialize(graph: GraphSpec, required_version: str) -> bytes:
     for name, operator_version in codes:
         builtin = getattr(writer.schema.BuiltinOperator, name)
         deprecated = min(builtin, _PLACEHOLDER_CODE)
-        code_tables.append(
-            writer.table("OperatorCode", DeprecatedBuiltinCode=deprecated, Version=operator_version, BuiltinCode=builtin)
-        )
+        code_tables.append(writer.table("OperatorCode", DeprecatedBuiltinCode=deprecated, Version=operator_version, BuiltinCode=builtin))
     operator_codes = writer.offsets(code_tables)
 
     operator_tables = []

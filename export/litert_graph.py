@@ -129,6 +129,14 @@ class Builder:
             self._constants[key] = TensorSpec(array.shape, _TYPES[array.dtype.name], array.tobytes(), name=name)
         return self._constants[key]
 
+    def table(self, codes: np.ndarray, scales: np.ndarray, name: str = "") -> TensorSpec:
+        """A constant of int8 codes ``[rows, dim]`` with ``scales`` of size one or one for each row; int4 when all codes fit."""
+        type_, data = pack_table(codes)
+        key = (codes.shape, type_, data, scales.tobytes())
+        if key not in self._constants:
+            self._constants[key] = TensorSpec(tuple(codes.shape), type_, data, Quantization(scales), name)
+        return self._constants[key]
+
     def scalar(self, value: float) -> TensorSpec:
         """A float32 scalar."""
         return self.constant(np.asarray(value, np.float32))
@@ -140,9 +148,14 @@ class Builder:
             self.producers[id(tensor)] = node
 
     def emit(
-        self, code: str, inputs: Sequence[TensorSpec | None], shape: Sequence[int], options: tuple[str, dict[str, Any]] | None = None,
-        type: str = "FLOAT32", quantization: Quantization | None = None,
-    ) -> TensorSpec:  # fmt: skip
+        self,
+        code: str,
+        inputs: Sequence[TensorSpec | None],
+        shape: Sequence[int],
+        options: tuple[str, dict[str, Any]] | None = None,
+        type: str = "FLOAT32",
+        quantization: Quantization | None = None,
+    ) -> TensorSpec:
         """Append an operator with one output of the given shape and type, or return the output of an equal one."""
         key = (code, tuple(id(tensor) for tensor in inputs), tuple(shape), repr(options), type)
         if key not in self._emitted:
@@ -150,10 +163,6 @@ class Builder:
             self.add(OperatorSpec(code, list(inputs), [output], options))
             self._emitted[key] = output
         return self._emitted[key]
-
-    def forget(self, tensor: TensorSpec) -> None:
-        """Let no later operator share ``tensor``: its operator is about to change (an activation is fused into it)."""
-        self._emitted = {key: value for key, value in self._emitted.items() if value is not tensor}
 
     def reshape(self, tensor: TensorSpec, shape: Sequence[int]) -> TensorSpec:
         """``tensor`` with exactly this shape."""
@@ -201,7 +210,7 @@ class Builder:
         tensor, swapped = self.dense(value, swap=True)
         shape = (*value.shape[:-2], value.shape[-1], value.shape[-2]) if swapped else value.shape
         wanted = (*strip(shape[:-2]), *shape[-2:])
-        fits = tensor.shape == wanted or (len(tensor.shape) >= 2 and strip(tensor.shape) == strip(wanted) and tensor.shape[-2:] == wanted[-2:])
+        fits = strip(tensor.shape) == strip(wanted) and tensor.shape[-2:] == wanted[-2:]
         return tensor if fits else self.reshape(tensor, wanted), swapped
 
     def binary(self, code: str, options: str, first: TensorSpec, second: TensorSpec) -> TensorSpec:
@@ -222,11 +231,21 @@ class Builder:
     def linear(self, name: str, source: TensorSpec, weights: LinearWeights, bias: np.ndarray | None) -> TensorSpec:
         """Append a linear layer over the last ``in`` values of ``source``; its output is ``[..., out]``."""
         outputs, inputs = weights.codes.shape
+        if len(source.shape) < 2:
+            source = self.reshape(source, (1, *source.shape))
         keeps = source.shape[-1:] == (inputs,)
         shape = (*source.shape[:-1], outputs) if keeps else (math.prod(source.shape) // inputs, outputs)
         node = LinearNode(name, source, TensorSpec(shape), weights, bias)
         self.add(node)
         return node.output
+
+
+def pack_table(codes: np.ndarray) -> tuple[str, bytes]:
+    """Type and bytes of a table: INT4 when every code fits the int4 grid and rows fill whole bytes, else INT8."""
+    if np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
+        nibbles = codes.astype(np.uint8) & 15
+        return "INT4", (nibbles[:, 0::2] | nibbles[:, 1::2] << 4).astype(np.uint8).tobytes()
+    return "INT8", np.ascontiguousarray(codes, np.int8).tobytes()
 
 
 def consumers(nodes: Sequence[Node]) -> dict[int, list[Node]]:
@@ -248,6 +267,31 @@ def without_dead_nodes(nodes: Sequence[Node], outputs: Sequence[TensorSpec]) -> 
             kept.append(node)
             live.update(id(tensor) for tensor in node.inputs if tensor is not None)
     return kept[::-1]
+
+
+def hoisted(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes with those that XNNPACK does not run moved to the front, as far as data allows.
+
+    The runtime hands maximal runs of supported nodes to XNNPACK; lookups in the middle would cut a run in two.
+    """
+    waiting = list(nodes)
+    pending = {id(tensor) for node in nodes for tensor in node.outputs}
+    order: list[Node] = []
+    while waiting:
+        ready = [node for node in waiting if not any(id(tensor) in pending for tensor in node.inputs)]
+        batch = [node for node in ready if not _in_xnnpack(node)] or ready[:1]
+        order += batch
+        pending.difference_update(id(tensor) for node in batch for tensor in node.outputs)
+        taken = {id(node) for node in batch}
+        waiting = [node for node in waiting if id(node) not in taken]
+    return order
+
+
+def _in_xnnpack(node: Node) -> bool:
+    if isinstance(node, LinearNode):
+        return True
+    sub_byte = any(tensor is not None and tensor.type in ("INT2", "INT4") for tensor in node.inputs)
+    return not (node.code in ("GATHER", "CAST") or (node.code == "DEQUANTIZE" and sub_byte))
 
 
 def to_spec(nodes: Sequence[Node], inputs: dict[str, TensorSpec], outputs: dict[str, TensorSpec]) -> GraphSpec:

@@ -151,7 +151,7 @@ def _split(groups: _Groups, layer: LinearNode) -> None:
     if widths is None:
         weights = groups.builder.constant(codes[order.output])
         bias = None if layer.bias is None else groups.builder.constant(layer.bias[order.output])
-        _fully_connected(groups, layer, layer.input, weights, bias, layer.output, dynamic=False)
+        _fully_connected(groups, layer, (layer.input, weights, bias), layer.output, dynamic=False)
         return
     stored = _stored_widths(widths)
     present = [int(width) for width in np.unique(stored)]
@@ -177,11 +177,17 @@ def _weights(layer: LinearNode, width: int, channels: np.ndarray, codes: np.ndar
 
 
 def _fully_connected(
-    groups: _Groups, layer: LinearNode, source: TensorSpec, weights: TensorSpec, bias: TensorSpec | None, output: TensorSpec, *, dynamic: bool
-) -> None:  # fmt: skip
-    keeps = len(output.shape) > 2 or source.shape[-1] == weights.shape[1]
+    groups: _Groups,
+    layer: LinearNode,
+    operands: tuple[TensorSpec, TensorSpec, TensorSpec | None],
+    output: TensorSpec,
+    *,
+    dynamic: bool,
+) -> None:
+    source, weights, _ = operands
+    keeps = source.shape[-1] == weights.shape[1]
     options = {"fusedActivationFunction": int(layer.relu), "keepNumDims": keeps, "asymmetricQuantizeInputs": dynamic}
-    groups.builder.add(OperatorSpec("FULLY_CONNECTED", [source, weights, bias], [output], ("FullyConnectedOptions", options)))
+    groups.builder.add(OperatorSpec("FULLY_CONNECTED", list(operands), [output], ("FullyConnectedOptions", options)))
 
 
 def _split_float(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.ndarray, order: _Order) -> None:
@@ -194,14 +200,14 @@ def _split_float(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.nda
     bias = None if layer.bias is None else builder.constant(layer.bias[order.output])
     if [width for width, _, _ in rows] == [8]:
         # XNNPACK unpacks int8 constants itself, so this is a float FULLY_CONNECTED to it; it does not unpack narrower ones.
-        _fully_connected(groups, layer, layer.input, parts[0], bias, layer.output, dynamic=False)
+        _fully_connected(groups, layer, (layer.input, parts[0], bias), layer.output, dynamic=False)
         return
     weights = parts[0]
     if len(parts) > 1:
         weights = builder.emit("CONCATENATION", parts, (outputs, inputs), ("ConcatenationOptions", {"axis": 0}))
     if not np.array_equal(indices, np.arange(outputs)):
         weights = builder.emit("GATHER", [weights, builder.constant(indices.astype(np.int32))], (outputs, inputs), ("GatherOptions", {}))
-    source = layer.input if layer.input.shape[-1] == inputs else builder.reshape(layer.input, (-1, inputs)[:0] or (*_rows(layer), inputs))
+    source = layer.input if layer.input.shape[-1] == inputs else builder.reshape(layer.input, (*_rows(layer), inputs))
     options = ("BatchMatMulOptions", {"adjY": True})
     activation = {"fusedActivationFunction": int(layer.relu)}
     if bias is None and not layer.relu:
@@ -233,7 +239,7 @@ def _split_int8(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.ndar
         bias = None if layer.bias is None else builder.constant(layer.bias[channels])
         last = len(rows) == 1 and ordered
         part = layer.output if last else TensorSpec((*_rows(layer), len(channels)))
-        _fully_connected(groups, layer, source, packed, bias, part, dynamic=True)
+        _fully_connected(groups, layer, (source, packed, bias), part, dynamic=True)
         parts.append(part)
     if len(rows) > 1:
         axis = len(layer.output.shape) - 1

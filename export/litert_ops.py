@@ -13,10 +13,12 @@ from torch.fx import Node as FxNode
 
 from chordkit.errors import CapabilityError
 from chordkit.export import program  # noqa: F401  (registers the chord:: operators)
-from chordkit.export.litert_flatbuffer import OperatorSpec, Quantization, TensorSpec
+from chordkit.export.litert_flatbuffer import Quantization, TensorSpec
 from chordkit.export.litert_graph import Builder, LinearNode, LinearWeights, View, strip, view
 
 Value = View | torch.Tensor | Any
+# Elements from which a two-valued constant is worth an operator that runs once.
+_LARGE_MASK = 256
 aten = torch.ops.aten
 chord = torch.ops.chord
 
@@ -33,8 +35,17 @@ class Lowering:
         """``value`` as a view; a torch constant becomes a constant tensor of the file."""
         if isinstance(value, View):
             return value
-        array = torch.as_tensor(value).numpy()
-        return view(self.builder.constant(array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int32)))
+        array = torch.as_tensor(value).detach().numpy()
+        if array.dtype.kind != "f":
+            return view(self.builder.constant(array.astype(np.int32)))
+        array = array.astype(np.float32)
+        other = array[array != 0]
+        if array.ndim == 2 and array.size > _LARGE_MASK and other.size and (other == other[0]).all():
+            # A mask has two values: codes 0 and -1 times a scale are the same numbers in a quarter of the bytes.
+            codes = np.where(array == 0, 0, np.sign(other[0])).astype(np.int8)
+            table = TensorSpec(array.shape, "INT8", codes.tobytes(), Quantization(np.abs(other[:1])))
+            return view(self.builder.emit("DEQUANTIZE", [table], table.shape, ("DequantizeOptions", {})))
+        return view(self.builder.constant(array))
 
     def name_of(self, node: FxNode) -> str:
         """Module path of the parameter that ``node`` reads, without its last part; empty for a computed value."""
@@ -134,7 +145,6 @@ def _permute(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
 def _transpose(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     source, first, second = arguments
     order = list(range(len(source.shape)))
-    first, second = _dim(first, len(order)), _dim(second, len(order))
     order[first], order[second] = order[second], order[first]
     return _permute(lowering, node, [source, order])
 
@@ -174,11 +184,13 @@ def _cat(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     values = [lowering.view_of(value) for value in arguments[0]]
     rank = len(values[0].shape)
     axis = arguments[1] % rank
+    tensors = [lowering.builder.dense(value)[0] for value in values]
     # Leading ones before the axis of concatenation carry no data: the tensors may drop them, all alike.
     drop = 0
-    while drop < axis and all(value.shape[drop] == 1 for value in values):
-        drop += 1
-    tensors = [lowering.builder.reshape(lowering.builder.dense(value)[0], value.shape[drop:]) for value in values]
+    if any(tensor.shape != value.shape for tensor, value in zip(tensors, values, strict=True)):
+        while drop < axis - 1 and all(value.shape[drop] == 1 for value in values):
+            drop += 1
+        tensors = [lowering.builder.reshape(tensor, value.shape[drop:]) for tensor, value in zip(tensors, values, strict=True)]
     shape = tuple(node.meta["val"].shape)[drop:]
     result = lowering.builder.emit("CONCATENATION", tensors, shape, ("ConcatenationOptions", {"axis": axis - drop}))
     return view(result, node.meta["val"].shape)
@@ -352,16 +364,14 @@ def _matmul(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
 
 
 def _matrix_vector(lowering: Lowering, node: FxNode, matrix: View, vector: View) -> Value:
-    # Rows times one vector: FULLY_CONNECTED with the rows as weights and a batch of one. It is the one form that
-    # neither copies the rows into another layout nor multiplies padding columns.
     builder = lowering.builder
     rows, x = builder.read(matrix), builder.dense(vector)[0]
-    shape = (1, math.prod(rows.shape[:-1]))
+    # Rows times one vector as product and sum: BATCH_MATMUL would first copy the rows into another layout.
     unscaled, scales = builder.scaled_rows.get(id(rows), (rows, None))
-    flat = builder.reshape(unscaled, (shape[1], rows.shape[-1]))
-    result = builder.emit("FULLY_CONNECTED", [builder.reshape(x, (1, rows.shape[-1])), flat, None], shape, ("FullyConnectedOptions", {}))
+    product = builder.binary("MUL", "MulOptions", unscaled, builder.fit(x, (rows.shape[-1],)))
+    result = builder.reduce("SUM", product, len(product.shape) - 1, keep=False)
     if scales is not None:
-        result = builder.binary("MUL", "MulOptions", result, builder.reshape(scales, shape))
+        result = builder.binary("MUL", "MulOptions", result, scales)
     return view(result, node.meta["val"].shape)
 
 
@@ -381,37 +391,20 @@ def _gather(builder: Builder, table: TensorSpec, ids: TensorSpec) -> TensorSpec:
 def _row_embedding(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     ids, codes, scales = arguments
     builder = lowering.builder
-    type_, data = pack_table(codes.numpy())
     name = lowering.name_of(node.args[1]) if isinstance(node.args[1], FxNode) else ""
-    scale_array = scales.numpy().astype(np.float32)
-    key = (type_, data, "rows")
+    table, row_scales = codes.numpy(), scales.numpy().astype(np.float32)
     if isinstance(ids, torch.Tensor):
         # Rows known now (positions, a whole table): a constant that the runtime dequantises once, when it loads.
-        if not torch.equal(ids.flatten(), torch.arange(codes.shape[0], dtype=ids.dtype)):
-            codes, scale_array = codes[ids.flatten().long()], scale_array[ids.flatten().long().numpy()]
-            type_, data = pack_table(codes.numpy())
-        table = TensorSpec(tuple(codes.shape), type_, data, Quantization(scale_array), name)
-        return view(builder.emit("DEQUANTIZE", [table], codes.shape, ("DequantizeOptions", {})), node.meta["val"].shape)
-    # GATHER of codes and of scales is 3 x faster than EMBEDDING_LOOKUP's own dequantisation, bit for bit the same,
-    # and does without 8 bytes of zero-point for each row. The unit scale only gives the codes a type XNNPACK converts.
-    table = builder._constants.setdefault(key, TensorSpec(tuple(codes.shape), type_, data, Quantization(np.ones(1, np.float32)), name))
+        rows = ids.flatten().numpy()
+        constant = builder.table(table[rows], row_scales[rows], name)
+        return view(builder.emit("DEQUANTIZE", [constant], constant.shape, ("DequantizeOptions", {})), node.meta["val"].shape)
+    # GATHER of codes and of scales is three times faster than EMBEDDING_LOOKUP's own dequantisation, bit for bit the
+    # same, and does without 8 bytes of zero-point a row. The unit scale only gives the codes a type XNNPACK converts.
     rows = builder.dense(ids)[0]
-    gathered = _gather(builder, table, rows)
+    gathered = _gather(builder, builder.table(table, np.ones(1, np.float32), name), rows)
     code_rows = builder.emit("DEQUANTIZE", [gathered], gathered.shape, ("DequantizeOptions", {}))
-    scale_rows = _gather(builder, builder.constant(scale_array[:, None]), rows)
+    scale_rows = _gather(builder, builder.constant(row_scales[:, None]), rows)
     result = builder.binary("MUL", "MulOptions", code_rows, scale_rows)
-    builder.scaled_rows[id(result)] = (code_rows, scale_rows)
+    # A dot product with these rows can be scaled afterwards; the operators not needed then are dropped as dead.
+    builder.scaled_rows[id(result)] = (code_rows, _gather(builder, builder.constant(row_scales), rows))
     return view(result, node.meta["val"].shape)
-
-
-def pack_table(codes: np.ndarray) -> tuple[str, bytes]:
-    """Type and bytes of an embedding table: INT4 when every code fits the int4 grid and rows fill whole bytes."""
-    if np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
-        nibbles = codes.astype(np.uint8) & 15
-        return "INT4", (nibbles[:, 0::2] | nibbles[:, 1::2] << 4).astype(np.uint8).tobytes()
-    return "INT8", np.ascontiguousarray(codes, np.int8).tobytes()
-
-
-def is_operator(node: object, code: str) -> bool:
-    """Whether ``node`` is the builtin operator ``code``."""
-    return isinstance(node, OperatorSpec) and node.code == code
