@@ -1,0 +1,12 @@
+"""The native engine: runs a backbone at any strategy, from the bytes of its master weights.
+
+    engine = Engine(master.to_bytes())
+    engine.adopt(strategy_bytes)
+    scores = engine.scores(history, candidates)
+
+``docs/kernels.md`` explains the C library behind it.
+"""
+
+from chordkit.kernels.engine import Engine, Variant, available, variants
+
+__all__ = ["Engine", "Variant", "available", "variants"]

@@ -1,0 +1,230 @@
+"""Python binding of libchord: zero-copy numpy in and out, without the GIL while it computes."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chordkit.errors import ChordkitError, InputError, MasterError, MissingRuntimeError, StrategyError
+
+try:
+    from chordkit.kernels._native import ffi as _ffi
+    from chordkit.kernels._native import lib as _lib
+except ImportError:
+    _ffi = _lib = None  # installed without a C compiler: native() says so
+
+_BUSY_ATTEMPTS = 20_000
+"""How often an adoption looks again while a running inference still reads the weights before the current ones (about 1 s)."""
+
+
+def available() -> bool:
+    """Whether the native engine was compiled when the package was installed."""
+    return _lib is not None
+
+
+def native() -> tuple[Any, Any]:
+    """The cffi pair ``(ffi, lib)``.
+
+    Raises:
+        MissingRuntimeError: the package was installed without a C compiler.
+    """
+    if _lib is None:
+        raise MissingRuntimeError(
+            "the native engine was not compiled: install a C compiler (gcc or clang), then run pip install --force-reinstall chordkit"
+        )
+    return _ffi, _lib
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A set of micro-kernels. ``supported`` says whether this CPU can run it."""
+
+    name: str
+    supported: bool
+
+
+def variants() -> tuple[Variant, ...]:
+    """All kernel variants compiled in, fastest first."""
+    ffi, lib = native()
+    found: list[Variant] = []
+    while (name := lib.chord_variant_name(len(found))) != ffi.NULL:
+        found.append(Variant(ffi.string(name).decode(), bool(lib.chord_variant_supported(len(found)))))
+    return tuple(found)
+
+
+class Engine:
+    """A backbone in the native engine. All methods may be called from any number of threads at once.
+
+    Args:
+        master: a master-weights file (``MasterWeights.to_bytes()``, or a memory map of the file); it is read in place.
+        variant: name of a kernel variant; None takes the fastest one that this CPU supports.
+
+    Attributes:
+        architecture: ``"sasrec"`` or ``"caser"``.
+        items: largest item id.
+        max_length: slots of a history.
+        dim: width of the hidden state.
+        channels: length of a strategy.
+        fingerprint: first 8 bytes of the master's SHA-256; a strategy must carry it.
+        variant: name of the kernel variant in use.
+        model_bytes: memory for two sets of weights.
+        session_bytes: memory of one concurrent inference.
+
+    Raises:
+        MasterError: the file is damaged, or describes a model that the engine cannot run.
+        InputError: the variant is unknown or not supported here.
+        MissingRuntimeError: the package was installed without a C compiler.
+    """
+
+    def __init__(self, master: bytes | memoryview, variant: str | None = None) -> None:
+        ffi, lib = native()
+        self._ffi, self._lib = ffi, lib
+        self._master = ffi.from_buffer(master)
+        name = ffi.NULL if variant is None else ffi.new("char[]", variant.encode())
+        options = ffi.new("chord_options *", {"struct_size": ffi.sizeof("chord_options"), "variant": name})
+        sizes = ffi.new("chord_sizes *", {"struct_size": ffi.sizeof("chord_sizes")})
+        diagnosis = self._diagnosis()
+        self._check(lib.chord_query_sizes(self._master, len(self._master), options, sizes, diagnosis), diagnosis)
+        self.model_bytes, self.session_bytes = int(sizes.model_bytes), int(sizes.session_bytes)
+        self._memory = ffi.new("char[]", self.model_bytes)
+        model = ffi.new("chord_model **")
+        status = lib.chord_open(self._master, len(self._master), options, self._memory, self.model_bytes, model, diagnosis)
+        self._check(status, diagnosis)
+        self._model = model[0]
+        info = ffi.new("chord_info *", {"struct_size": ffi.sizeof("chord_info")})
+        self._check(lib.chord_describe(self._model, info), diagnosis)
+        self.architecture = "sasrec" if info.architecture == lib.CHORD_SASREC else "caser"
+        self.items, self.max_length, self.dim, self.channels = info.items, info.max_length, info.dim, info.channels
+        self.fingerprint = bytes(ffi.buffer(info.fingerprint))
+        self.variant = ffi.string(info.variant).decode()
+        # A session (scratch memory) is taken for each call and given back: as many exist as calls ever ran at once.
+        self._idle: deque[tuple[Any, Any]] = deque()
+
+    def adopt(self, strategy: bytes) -> None:
+        """Make a strategy (its wire form) the one in use; inferences under way finish with the one before.
+
+        Raises:
+            StrategyError: the strategy is damaged or belongs to another backbone; the one in use stays.
+        """
+        diagnosis = self._diagnosis()
+        data = self._ffi.from_buffer(strategy)
+        for _ in range(_BUSY_ATTEMPTS):
+            status = self._lib.chord_adopt(self._model, data, len(data), diagnosis)
+            if status != self._lib.CHORD_BUSY:
+                break
+            time.sleep(5e-5)
+        self._check(status, diagnosis)
+
+    def check(self, strategy: bytes) -> np.ndarray:
+        """Decode and check a strategy without adopting it: widths uint8 ``[channels]`` in {0, 2, 4, 8}.
+
+        Raises:
+            StrategyError: the strategy is damaged or belongs to another backbone.
+        """
+        diagnosis = self._diagnosis()
+        widths = np.empty(self.channels, np.uint8)
+        data = self._ffi.from_buffer(strategy)
+        status = self._lib.chord_check_strategy(self._model, data, len(data), self._ffi.from_buffer("uint8_t[]", widths), diagnosis)
+        self._check(status, diagnosis)
+        return widths
+
+    def scores(self, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Scores of candidates.
+
+        Args:
+            history: item ids ``[length]``, oldest first, zeros = empty slots; or ``[users, length]``.
+            candidates: item ids ``[count]``; or ``[users, count]``.
+
+        Returns:
+            float32 of the shape of ``candidates``.
+
+        Raises:
+            InputError: an id outside the catalogue, or a history without an item in its last slot.
+        """
+        history, candidates = _ids(history), _ids(candidates)
+        users = _users(history, candidates)
+        scores = np.empty(candidates.shape, np.float32)
+        buffer, session = self._ffi.from_buffer, self._take()
+        status = self._lib.chord_rerank_batch(
+            session[0], users, buffer("int32_t[]", history), history.shape[-1],
+            buffer("int32_t[]", candidates), candidates.shape[-1], buffer("float[]", scores),
+        )  # fmt: skip
+        self._idle.append(session)
+        self._check(status)
+        return scores
+
+    def hidden(self, history: np.ndarray) -> np.ndarray:
+        """Hidden state float32 ``[dim]`` (or ``[users, dim]``) after a history; arguments and errors as in :meth:`scores`."""
+        history = _ids(history)
+        users = 1 if history.ndim == 1 else len(history)
+        hidden = np.empty((*history.shape[:-1], self.dim), np.float32)
+        session = self._take()
+        status = self._lib.chord_hidden_batch(
+            session[0], users, self._ffi.from_buffer("int32_t[]", history), history.shape[-1], self._ffi.from_buffer("float[]", hidden)
+        )
+        self._idle.append(session)
+        self._check(status)
+        return hidden
+
+    def top_k(self, history: np.ndarray, k: int, *, exclude_history: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The ``k`` best items of the whole catalogue, best first, ties by lower id: ids int32 and scores float32.
+
+        Fewer than ``k`` come back only when the catalogue (without the history, when it is excluded) is smaller.
+
+        Raises:
+            InputError: as in :meth:`scores`, or ``k`` is below 1.
+        """
+        if k < 1:
+            raise InputError(f"top_k: k = {k} is not possible, ask for at least one item")
+        history = _ids(history)
+        k = min(k, self.items)
+        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        found = self._ffi.new("size_t *")
+        session = self._take()
+        status = self._lib.chord_top_k(
+            session[0], self._ffi.from_buffer("int32_t[]", history), history.size, k, exclude_history,
+            self._ffi.from_buffer("int32_t[]", items), self._ffi.from_buffer("float[]", scores), found,
+        )  # fmt: skip
+        self._idle.append(session)
+        self._check(status)
+        return items[: found[0]], scores[: found[0]]
+
+    def _take(self) -> tuple[Any, Any]:
+        """A session and the memory it lives in; appending and popping a deque is atomic."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            memory = self._ffi.new("char[]", self.session_bytes)
+            session = self._ffi.new("chord_session **")
+            self._check(self._lib.chord_session_open(self._model, memory, self.session_bytes, session))
+            return session[0], memory
+
+    def _diagnosis(self) -> Any:
+        return self._ffi.new("chord_diagnosis *", {"struct_size": self._ffi.sizeof("chord_diagnosis")})
+
+    def _check(self, status: int, diagnosis: Any = None) -> None:
+        if status == self._lib.CHORD_OK:
+            return
+        text = self._ffi.string(diagnosis.text).decode(errors="replace") if diagnosis is not None else ""
+        kinds: dict[int, type[ChordkitError]] = {
+            self._lib.CHORD_BAD_MASTER: MasterError,
+            self._lib.CHORD_BAD_STRATEGY: StrategyError,
+            self._lib.CHORD_NO_MEMORY: ChordkitError,
+            self._lib.CHORD_BUSY: ChordkitError,
+        }
+        raise kinds.get(status, InputError)(text or self._ffi.string(self._lib.chord_status_text(status)).decode())
+
+
+def _ids(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.int32)
+
+
+def _users(history: np.ndarray, candidates: np.ndarray) -> int:
+    if history.ndim == candidates.ndim == 1:
+        return 1
+    if history.ndim == candidates.ndim == 2 and len(history) == len(candidates):
+        return len(history)
+    shapes = f"histories {list(history.shape)} and candidates {list(candidates.shape)}"
+    raise InputError(f"{shapes} do not fit: give [length] and [count], or [users, length] and [users, count]")

@@ -1,0 +1,129 @@
+/*
+ * libchord: runs a CHORD backbone (SASRec or Caser) whose output channels are 2, 4 or 8 bits wide, as a strategy says.
+ *
+ * C11, libc and libm only. No global state, and no allocation at all: the caller gives the memory, whose size it can ask
+ * for. A model is shared by any number of threads; a session (the scratch of one inference) belongs to one thread at a
+ * time. Adopting a strategy never disturbs a running inference, and a refused strategy changes nothing.
+ *
+ * Everything that comes from outside is checked: the master file, the strategy, every item id, every size.
+ */
+#ifndef CHORD_H
+#define CHORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CHORD_API __attribute__((visibility("default")))
+#else
+#define CHORD_API
+#endif
+
+/* Raised when a function or a struct changes in a way that old callers would notice. Structs grow only at their end, and
+ * the caller writes the size it knows into `struct_size`. */
+#define CHORD_ABI_VERSION 1u
+
+typedef enum chord_status {
+  CHORD_OK = 0,
+  CHORD_BAD_ARGUMENT = 1, /* a null pointer, a zero size, an unknown variant */
+  CHORD_BAD_MASTER = 2,   /* the master file is damaged, or describes a model that this engine cannot run */
+  CHORD_BAD_STRATEGY = 3, /* the strategy is damaged, or belongs to another backbone */
+  CHORD_BAD_HISTORY = 4,  /* an id outside 0..items, no item at all, or a last slot without an item */
+  CHORD_BAD_CANDIDATE = 5, /* a candidate outside 1..items */
+  CHORD_NO_MEMORY = 6,    /* the memory given is smaller than the size asked for */
+  CHORD_BUSY = 7          /* the spare weights are still being read, or another thread is adopting: try again */
+} chord_status;
+
+/* What went wrong, as one sentence. */
+typedef struct chord_diagnosis {
+  uint32_t struct_size;
+  char text[188];
+} chord_diagnosis;
+
+typedef struct chord_options {
+  uint32_t struct_size;
+  uint32_t flags;      /* reserved, 0 */
+  const char *variant; /* name of a kernel variant; null = the fastest one that this CPU supports */
+} chord_options;
+
+/* Bytes of memory that the caller must give; any alignment will do. */
+typedef struct chord_sizes {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t model_bytes;   /* once per model: two sets of weights in kernel order */
+  uint64_t session_bytes; /* once per concurrent inference */
+} chord_sizes;
+
+typedef enum chord_architecture { CHORD_SASREC = 1, CHORD_CASER = 2 } chord_architecture;
+
+typedef struct chord_info {
+  uint32_t struct_size;
+  uint32_t architecture;
+  uint32_t items;      /* largest item id */
+  uint32_t max_length; /* slots of a history */
+  uint32_t dim;
+  uint32_t channels;   /* of the strategy */
+  uint8_t fingerprint[8];
+  const char *variant;
+} chord_info;
+
+typedef struct chord_model chord_model;
+typedef struct chord_session chord_session;
+
+CHORD_API uint32_t chord_abi_version(void);
+CHORD_API const char *chord_status_text(chord_status status);
+
+/* Kernel variants compiled in, fastest first; chord_variant_name returns null past the last one. */
+CHORD_API const char *chord_variant_name(uint32_t index);
+CHORD_API int chord_variant_supported(uint32_t index);
+
+/* Checks the whole master file and says how much memory it needs. `options` and `diagnosis` may be null everywhere. */
+CHORD_API chord_status chord_query_sizes(const void *master, size_t master_bytes, const chord_options *options, chord_sizes *sizes,
+                                         chord_diagnosis *diagnosis);
+
+/* Opens a master file in `memory`. Both must stay as they are until the model is no longer used: embeddings and int8 codes
+ * are read where they lie. All channels start at 8 bits. There is no close: give the memory back when done. */
+CHORD_API chord_status chord_open(const void *master, size_t master_bytes, const chord_options *options, void *memory, size_t memory_bytes,
+                                  chord_model **model, chord_diagnosis *diagnosis);
+
+CHORD_API chord_status chord_describe(const chord_model *model, chord_info *info);
+
+CHORD_API chord_status chord_session_open(chord_model *model, void *memory, size_t memory_bytes, chord_session **session);
+
+/* Decodes and checks a strategy; on success writes the width (0, 2, 4, 8) of every channel when `widths` is not null. */
+CHORD_API chord_status chord_check_strategy(const chord_model *model, const void *strategy, size_t strategy_bytes, uint8_t *widths,
+                                            chord_diagnosis *diagnosis);
+
+/* Checks a strategy and makes it the one in use. Inferences that run meanwhile finish with the weights they began with.
+ * CHORD_BUSY when an inference still reads the weights before the current ones, or another thread is adopting. */
+CHORD_API chord_status chord_adopt(chord_model *model, const void *strategy, size_t strategy_bytes, chord_diagnosis *diagnosis);
+
+/* A history holds item ids, oldest first; zeros are empty slots. Longer ones than max_length keep their end. SASRec needs an
+ * item in the last slot. */
+
+/* scores[i] = score of candidates[i]. */
+CHORD_API chord_status chord_rerank(chord_session *session, const int32_t *history, size_t history_length, const int32_t *candidates,
+                                    size_t candidate_count, float *scores);
+
+/* hidden[dim]: what candidates are scored against. */
+CHORD_API chord_status chord_hidden(chord_session *session, const int32_t *history, size_t history_length, float *hidden);
+
+/* The `k` items with the highest scores, best first, ties by lower id. With exclude_history, items of the history are left
+ * out. Writes the number found (less than k only when the catalogue ends) to `found`. */
+CHORD_API chord_status chord_top_k(chord_session *session, const int32_t *history, size_t history_length, size_t k, int exclude_history,
+                                   int32_t *items, float *scores, size_t *found);
+
+/* `users` inferences in a row: histories [users, history_length], candidates [users, candidate_count], scores likewise. */
+CHORD_API chord_status chord_rerank_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length,
+                                          const int32_t *candidates, size_t candidate_count, float *scores);
+CHORD_API chord_status chord_hidden_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length,
+                                          float *hidden);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

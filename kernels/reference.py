@@ -1,0 +1,252 @@
+"""The arithmetic of the native engine in numpy, step by step, activation quantisation included.
+
+It returns the engine's floats bit for bit (a multiply-add is emulated in fp64, whose second rounding can differ from a true
+fma once in about 2^29 operations). What quantised activations cost is the difference between this and the fp32 reference model
+of contract 1 (``chordkit.backbones.from_master``).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chordkit.errors import InputError
+from chordkit.quantization import MasterWeights, select_codes
+
+F32 = np.float32
+LANES = 16
+
+
+def fma(a: np.ndarray | F32, b: np.ndarray | F32, c: np.ndarray | F32) -> np.ndarray:
+    """a * b + c with one rounding."""
+    return np.asarray(np.asarray(a, np.float64) * b + c, F32)
+
+
+def fold(lanes: np.ndarray) -> np.ndarray:
+    """Sum of the last axis of 16 lanes, halved four times: the order in which every kernel variant adds."""
+    while lanes.shape[-1] > 1:
+        half = lanes.shape[-1] // 2
+        lanes = lanes[..., :half] + lanes[..., half:]
+    return lanes[..., 0]
+
+
+def lane_sum(x: np.ndarray) -> np.ndarray:
+    """Sum over the last axis: lane = index mod 16, then folded."""
+    padded = np.zeros((*x.shape[:-1], -(-x.shape[-1] // LANES) * LANES), F32)
+    padded[..., : x.shape[-1]] = x
+    lanes = np.zeros((*x.shape[:-1], LANES), F32)
+    for start in range(0, padded.shape[-1], LANES):
+        lanes = lanes + padded[..., start : start + LANES]
+    return fold(lanes)
+
+
+def lane_dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Dot products over the last axis in 16 lanes of multiply-adds."""
+    a, b = np.broadcast_arrays(a, b)
+    lanes = np.zeros((*a.shape[:-1], LANES), F32)
+    for start in range(0, a.shape[-1], LANES):
+        lanes = fma(a[..., start : start + LANES], b[..., start : start + LANES], lanes)
+    return fold(lanes)
+
+
+def chains(p: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """sum over t of p[t] x[t, :] in four chains of multiply-adds, t mod 4."""
+    sums = np.zeros((4, x.shape[1]), F32)
+    for t in range(len(x)):
+        sums[t % 4] = fma(p[t], x[t], sums[t % 4])
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+def exp(x: np.ndarray) -> np.ndarray:
+    """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
+    x = np.maximum(np.asarray(x, F32), F32(-64))
+    n = np.rint(x * F32(1.44269504))
+    r = fma(n, F32(-0.693359375), x)
+    r = fma(n, F32(2.12194440e-4), r)
+    p = np.full_like(r, 1.9875691500e-4)
+    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+        p = fma(p, r, F32(coefficient))
+    return np.ldexp(fma(p, r * r, r) + F32(1), n.astype(np.int32)).astype(F32)
+
+
+def softmax_parts(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """exp(s - max) and 1 / sum over the last axis."""
+    p = exp(scores - scores.max(-1, keepdims=True))
+    return p, F32(1) / lane_sum(p)
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """x Phi(x) with erf by Abramowitz and Stegun 7.1.26."""
+    z = np.abs(x) * F32(0.70710678)
+    t = F32(1) / fma(F32(0.3275911), z, F32(1))
+    p = np.full_like(t, 1.061405429)
+    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        p = fma(p, t, F32(coefficient))
+    erf = F32(1) - (p * t) * exp(-(z * z))
+    return fma(np.abs(x), erf, x) * F32(0.5)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Rows quantised to int8, one scale a row."""
+
+    codes: np.ndarray
+    scales: np.ndarray
+
+
+def quantize(x: np.ndarray) -> Activations:
+    """Dynamic quantisation: scale = max|x| / 127 for each row of ``x [rows, width]``."""
+    most = np.abs(x).max(-1)
+    inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=most > 0)
+    return Activations(np.rint(x * inverse[:, None]).astype(np.int8), most * F32(1 / 127))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A layer at the widths of a strategy: ``act(x W^T + b)`` from quantised inputs."""
+
+    codes: np.ndarray
+    scales: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, a: Activations, relu: bool = False) -> np.ndarray:
+        sums = (a.codes.astype(np.float64) @ self.codes.T.astype(np.float64)).astype(F32)
+        y = fma(sums * self.scales, a.scales[:, None], self.bias)
+        return np.maximum(y, F32(0)) if relu else y
+
+
+class ReferenceEngine:
+    """The engine in numpy. Interface and errors as :class:`chordkit.kernels.Engine`, one history at a time.
+
+    Args:
+        master: the master weights.
+        widths: uint8 ``[channels]`` in {0, 2, 4, 8}; None = int8 everywhere.
+    """
+
+    def __init__(self, master: MasterWeights, widths: np.ndarray | None = None) -> None:
+        table = master.channel_table
+        chosen = np.full(table.channels, 8, np.uint8) if widths is None else np.asarray(widths, np.uint8)
+        self.config: dict[str, Any] = dict(master.config)
+        self.tensors, self.tables = master.tensors, master.embeddings
+        self.layers: dict[str, Linear] = {}
+        for name, layer in master.layers.items():
+            codes, scales = select_codes(layer.rows, chosen[table.layer_slice(name)])
+            factor = F32(1)
+            if name.endswith(".query"):
+                factor = F32(1) / np.sqrt(F32(int(self.config["dim"]) // int(self.config["heads"])))
+            bias = np.zeros(len(codes), F32) if layer.bias is None else layer.bias
+            self.layers[name] = Linear(codes, scales * factor, bias * factor)
+
+    def hidden(self, history: np.ndarray) -> np.ndarray:
+        """Hidden state float32 ``[dim]``."""
+        length = int(self.config["max_length"])
+        window = np.zeros(length, np.int32)
+        recent = np.asarray(history, np.int32)[-length:]
+        window[length - len(recent) :] = recent
+        if window.min(initial=0) < 0 or window.max(initial=0) > int(self.config["items"]):
+            raise InputError("the history holds an id outside 0..items")
+        slots = np.flatnonzero(window)
+        if self.config["architecture"] == "caser":
+            return self._caser(window[slots], slots)
+        if window[-1] == 0:
+            raise InputError("the history holds no item in its last slot")
+        return self._sasrec(window[slots], slots)
+
+    def scores(self, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table."""
+        h = self.hidden(history)
+        most = np.abs(h).max()
+        query = np.rint(h * (F32(32767) / most if most > 0 else F32(0))).astype(np.int64)
+        rows = self.tables["item_embedding"]
+        sums = (rows.codes[candidates].astype(np.int64) @ query).astype(F32)
+        scores = (sums * rows.scales[candidates]) * (most * F32(1 / 32767))
+        return scores + self.tensors["item_bias"][candidates] if "item_bias" in self.tensors else scores
+
+    def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
+        inverse_dim = F32(1) / F32(x.shape[-1])
+        centred = x - (lane_sum(x) * inverse_dim)[:, None]
+        factor = F32(1) / np.sqrt(fma(lane_dot(centred, centred), inverse_dim, F32(float(self.config["norm_eps"]))))
+        return fma(centred * factor[:, None], self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
+
+    def _embed(self, ids: np.ndarray) -> np.ndarray:
+        rows = self.tables["item_embedding"]
+        return rows.codes[ids].astype(F32) * rows.scales[ids, None]
+
+    def _feed_forward(self, x: np.ndarray, block: str) -> np.ndarray:
+        use_gelu = self.config["activation"] == "gelu"
+        wide = self.layers[f"{block}.ffn1"](quantize(x), relu=not use_gelu)
+        return self.layers[f"{block}.ffn2"](quantize(gelu(wide) if use_gelu else wide))
+
+    def _attention(self, x: np.ndarray, block: str) -> np.ndarray:
+        """Causal attention of all rows, heads joined."""
+        rows, dim = x.shape
+        width = dim // int(self.config["heads"])
+        a = quantize(x)
+        q, k, v = (self.layers[f"{block}.{part}"](a) for part in ("query", "key", "value"))
+        mixed = np.zeros_like(x)
+        for start in range(0, dim, width):
+            head = slice(start, start + width)
+            for i in range(rows):
+                s = np.zeros(i + 1, F32)
+                for c in range(start, start + width):
+                    s = fma(q[i, c], k[: i + 1, c], s)
+                p, inverse = softmax_parts(s)
+                total = np.zeros(width, F32)
+                for t in range(i + 1):
+                    total = fma(p[t], v[t, head], total)
+                mixed[i, head] = total * inverse
+        return self.layers[f"{block}.output"](quantize(mixed))
+
+    def _attention_of_last(self, x: np.ndarray, block: str) -> np.ndarray:
+        """Attention of the last row, [1, dim]: keys and values absorbed (see kernels/src/sasrec.c)."""
+        dim = x.shape[1]
+        width = dim // int(self.config["heads"])
+        key, value = self.layers[f"{block}.key"], self.layers[f"{block}.value"]
+        query = self.layers[f"{block}.query"](quantize(x[-1:]))[0] * key.scales
+        mixed = np.zeros((1, dim), F32)
+        for start in range(0, dim, width):
+            head = slice(start, start + width)
+            probe = chains(query[head], key.codes[head].astype(F32))
+            p, inverse = softmax_parts(lane_dot(probe, x))
+            mixed[:, head] = value(quantize((chains(p, x) * inverse)[None]))[:, head]
+        return self.layers[f"{block}.output"](quantize(mixed))
+
+    def _sasrec(self, ids: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        positions = self.tables["position_embedding"]
+        x = fma(positions.codes[slots].astype(F32), positions.scales[slots, None], self._embed(ids))
+        first = bool(self.config["norm_first"])
+        if not first:
+            x = self._norm(x, "embedding_norm")
+        blocks = int(self.config["blocks"])
+        for index in range(blocks):
+            block = f"blocks.{index}"
+            attention = self._attention if index + 1 < blocks else self._attention_of_last
+            change = attention(self._norm(x, f"{block}.attention_norm") if first else x, block)
+            x = x[-len(change) :] + change
+            x = x if first else self._norm(x, f"{block}.attention_norm")
+            x = x + self._feed_forward(self._norm(x, f"{block}.ffn_norm") if first else x, block)
+            x = x if first else self._norm(x, f"{block}.ffn_norm")
+        return self._norm(x, "final_norm")[0] if first else x[0]
+
+    def _caser(self, ids: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        config, rows = self.config, self.tables["item_embedding"]
+        length, dim, filters = int(config["max_length"]), int(config["dim"]), int(config["filters"])
+        row_of = {int(slot): row for row, slot in enumerate(slots)}
+        a = Activations(rows.codes[ids], rows.scales[ids])
+        features = []
+        for index, height in enumerate(config["heights"]):
+            layer = self.layers[f"horizontal.{index}"]
+            parts = layer.codes.reshape(filters, height, dim)
+            products = [Linear(parts[:, part], layer.scales, np.zeros(filters, F32))(a) for part in range(height)]
+            best = np.zeros(filters, F32)
+            for start in range(length - height + 1):
+                total = layer.bias
+                for part in range(height):
+                    if start + part in row_of:
+                        total = total + products[part][row_of[start + part]]
+                best = np.maximum(best, total)
+            features.append(best)
+        vertical, x = self.layers["vertical"], self._embed(ids)
+        weights = vertical.codes[:, slots].astype(F32) * vertical.scales[:, None]
+        features += [chains(weights[v], x) + vertical.bias[v] for v in range(len(weights))]
+        return self.layers["fc"](quantize(np.concatenate(features)[None]), relu=True)[0]

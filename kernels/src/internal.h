@@ -1,0 +1,177 @@
+/* What the files of the engine share. Nothing here is visible outside of the library. */
+#ifndef CHORD_INTERNAL_H
+#define CHORD_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/chord.h"
+#include "../ukernels/ukernels.h"
+
+/* Limits that keep every size computation and every int32 accumulator far from overflow. */
+enum {
+  CHORD_MAX_DIM = 512,
+  CHORD_MAX_LENGTH = 1024,
+  CHORD_MAX_BLOCKS = 32,
+  CHORD_MAX_DEPTH = 65536,
+  CHORD_MAX_CHANNELS = 1 << 20,
+  CHORD_MAX_HEIGHTS = 64,
+  CHORD_MAX_LAYERS = 256
+};
+
+/* status.c: writes the diagnosis (may be null) and returns the status. */
+chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* checksum.c */
+enum { CHORD_CRC_WORDS = 8 * 256 };
+void chord_crc32_table(uint32_t table[CHORD_CRC_WORDS]);
+uint32_t chord_crc32(const uint32_t table[CHORD_CRC_WORDS], const uint8_t *data, size_t size);
+void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
+
+/* master.c: the container. An entry points into the file; nothing is copied. */
+typedef enum chord_dtype { CHORD_I8 = 1, CHORD_U8 = 2, CHORD_I16 = 3, CHORD_I32 = 4, CHORD_F32 = 5, CHORD_UTF8 = 6 } chord_dtype;
+
+typedef struct chord_entry {
+  const void *data;
+  uint64_t bytes;
+  uint32_t dtype;
+  uint32_t dims;
+  uint32_t shape[4];
+} chord_entry;
+
+typedef struct chord_master {
+  const uint8_t *data;
+  size_t bytes;
+  uint32_t entries;
+} chord_master;
+
+chord_status chord_master_read(const void *data, size_t bytes, chord_master *master, chord_diagnosis *diagnosis);
+bool chord_master_find(const chord_master *master, const char *name, chord_entry *entry);
+/* Like find, but the entry must be there, of this type and shape (a shape of 0 ends the list; 0 dimensions = scalar). */
+chord_status chord_master_get(const chord_master *master, const char *name, chord_dtype dtype, uint32_t dims, uint32_t first,
+                              uint32_t second, chord_entry *entry, chord_diagnosis *diagnosis);
+chord_status chord_master_floats(const chord_master *master, const char *name, uint32_t dims, uint32_t first, uint32_t second,
+                                 bool positive, const float **out, chord_diagnosis *diagnosis);
+chord_status chord_master_int(const chord_master *master, const char *key, int64_t least, int64_t most, uint32_t *out,
+                              chord_diagnosis *diagnosis);
+
+/* How a strategy layer is kept ready for inference. */
+typedef enum chord_form {
+  CHORD_PANEL,   /* int8 panels of all its channels over all its inputs */
+  CHORD_WINDOWS, /* Caser's horizontal filters: a panel of the virtual channels (slot in the window, filter), each over `dim` inputs */
+  CHORD_ROWS     /* int8 codes row by row */
+} chord_form;
+
+typedef struct chord_layer {
+  const int8_t *codes;   /* in the master: [out][in] */
+  const float *scales;   /* [3][out] for widths 2, 4, 8 */
+  const int16_t *ratios; /* [2][out] for widths 2, 4 */
+  const float *bias;     /* [out], or null */
+  uint32_t out;
+  uint32_t in;
+  uint32_t first;    /* index of its first channel in the strategy */
+  uint32_t depth;    /* inputs of one (virtual) channel, padded to 16 */
+  uint32_t virtuals; /* (virtual) channels, before padding to 16 */
+  chord_form form;
+  float factor;      /* folded into its scales and bias: 1 / sqrt(head width) for queries */
+  size_t weights;    /* offset of its codes in a slot's weights */
+  size_t lanes;      /* offset of its channels in a slot's scales and corrections, and in the model's biases (zero for windows) */
+} chord_layer;
+
+/* One complete set of adopted weights. Two of them take turns. */
+typedef struct chord_slot {
+  int8_t *weights;
+  float *scales;
+  int32_t *corrections;
+  uint8_t *widths; /* strategy codes, one byte a channel */
+  _Atomic uint32_t readers;
+} chord_slot;
+
+typedef struct chord_norm_weights {
+  const float *gamma;
+  const float *beta;
+} chord_norm_weights;
+
+typedef struct chord_sasrec {
+  uint32_t blocks, heads, ffn, ffn_padded;
+  bool gelu, norm_first;
+  float eps;
+  chord_table positions;
+  chord_norm_weights edge; /* final_norm or embedding_norm */
+  chord_norm_weights attention[CHORD_MAX_BLOCKS];
+  chord_norm_weights feed[CHORD_MAX_BLOCKS];
+} chord_sasrec;
+
+typedef struct chord_caser {
+  uint32_t heights[CHORD_MAX_HEIGHTS];
+  uint32_t height_count, filters, vertical;
+  uint32_t window_channels; /* virtual channels of all heights, padded */
+  uint32_t features;        /* inputs of fc, padded */
+  const float *item_bias;
+} chord_caser;
+
+struct chord_model {
+  uint32_t magic;
+  const chord_ukernels *kernels;
+  const char *variant;
+  chord_architecture architecture;
+  uint32_t items, max_length, dim, channels, layer_count;
+  uint8_t fingerprint[8];
+  chord_table table;
+  chord_layer layers[CHORD_MAX_LAYERS];
+  chord_sasrec sasrec;
+  chord_caser caser;
+  size_t weight_bytes, lane_count; /* of one slot */
+  float *biases;                   /* [lane_count] */
+  int8_t *spare_rows;              /* 16 channels of the deepest layer, for codes whose rows are not a multiple of 16 long */
+  chord_slot slots[2];
+  _Atomic uint32_t active;
+  _Atomic uint32_t adopting;
+  uint32_t crc[CHORD_CRC_WORDS];
+};
+
+struct chord_session {
+  uint32_t magic;
+  chord_model *model;
+  int32_t *ids;      /* [max_length] items of the history without empty slots */
+  int32_t *slots;    /* [max_length] */
+  float *hidden;     /* [dim] */
+  int16_t *query;    /* [dim] hidden state in 16 bits */
+  float *x;          /* [rows][dim] residual stream, or embeddings */
+  float *y;          /* [rows][dim] */
+  float *wide;       /* [rows][widest] projections */
+  float *work;       /* attention */
+  float *block;      /* scores of a part of the catalogue */
+  uint8_t *a;        /* [rows][a_stride] quantised activations */
+  float *a_scale;
+  size_t a_stride, wide_stride;
+};
+
+/* plan.c: reads the configuration, finds and checks all tensors, lays out the memory. */
+chord_status chord_plan(const chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
+size_t chord_model_layout(chord_model *model, uint8_t *base);
+size_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base);
+
+/* strategy.c: checks everything; then unpack gives one byte (its 2-bit code) a channel, with up to three bytes more. */
+chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis);
+void chord_unpack(const chord_model *model, const uint8_t *data, uint8_t *codes);
+
+/* adopt.c: fills a slot from its widths. */
+void chord_fill_slot(const chord_model *model, chord_slot *slot);
+chord_slot *chord_acquire(chord_model *model);
+void chord_release(chord_slot *slot);
+
+/* sasrec.c, caser.c: hidden state of `count` items in session->ids at session->slots. */
+void chord_sasrec_hidden(chord_session *session, const chord_slot *slot, size_t count);
+void chord_caser_hidden(chord_session *session, const chord_slot *slot, size_t count);
+
+/* dispatch.c */
+const chord_variant *chord_choose_variant(const char *name);
+
+#endif

@@ -1,0 +1,30 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "internal.h"
+
+uint32_t chord_abi_version(void) { return CHORD_ABI_VERSION; }
+
+const char *chord_status_text(chord_status status) {
+  switch (status) {
+    case CHORD_OK: return "done";
+    case CHORD_BAD_ARGUMENT: return "an argument is not possible";
+    case CHORD_BAD_MASTER: return "the master weights are damaged or not supported";
+    case CHORD_BAD_STRATEGY: return "the strategy is damaged or belongs to another backbone";
+    case CHORD_BAD_HISTORY: return "the history holds an id outside 0..items, or no item in its last slot";
+    case CHORD_BAD_CANDIDATE: return "a candidate is outside 1..items";
+    case CHORD_NO_MEMORY: return "the memory given is smaller than the size asked for";
+    case CHORD_BUSY: return "the spare weights are in use: try again";
+  }
+  return "unknown status";
+}
+
+chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const char *format, ...) {
+  if (diagnosis && diagnosis->struct_size > offsetof(chord_diagnosis, text)) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(diagnosis->text, diagnosis->struct_size - offsetof(chord_diagnosis, text), format, arguments);
+    va_end(arguments);
+  }
+  return status;
+}

@@ -1,0 +1,274 @@
+/* The definition of every micro-kernel, in plain C. Other variants return the same bits. */
+#include <math.h>
+#include <string.h>
+
+#include "../constants.h"
+#include "../ukernels.h"
+
+/* Sixteen partial sums to one: 16 -> 8 -> 4 -> 2 -> 1. */
+static float fold(const float lanes[CHORD_LANES]) {
+  float a[8];
+  for (int i = 0; i < 8; i++) a[i] = lanes[i] + lanes[i + 8];
+  for (int i = 0; i < 4; i++) a[i] = a[i] + a[i + 4];
+  a[0] = a[0] + a[2];
+  a[1] = a[1] + a[3];
+  return a[0] + a[1];
+}
+
+static float exp_f32(float x) {
+  x = x < CHORD_EXP_LOW ? CHORD_EXP_LOW : x;
+  const float n = rintf(x * CHORD_LOG2E);
+  float r = fmaf(n, -CHORD_LN2_HIGH, x);
+  r = fmaf(n, -CHORD_LN2_LOW, r);
+  float p = CHORD_EXP_P0;
+  p = fmaf(p, r, CHORD_EXP_P1);
+  p = fmaf(p, r, CHORD_EXP_P2);
+  p = fmaf(p, r, CHORD_EXP_P3);
+  p = fmaf(p, r, CHORD_EXP_P4);
+  p = fmaf(p, r, CHORD_EXP_P5);
+  p = fmaf(p, r * r, r) + 1.0f;
+  const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+  float power;
+  memcpy(&power, &bits, sizeof power);
+  return p * power;
+}
+
+/*
+ * Codes of 64 inputs at the chosen width: (code * ratio + 2^14) >> 15, clipped to the grid. int8 keeps the master's code and
+ * off gives zero: both take ratio 0, so that the loop has no branch on the width. Written for compilers to vectorise.
+ */
+static void derive(const int8_t *row, size_t count, int width, int16_t ratio2, int16_t ratio4, int8_t *out) {
+  static const int16_t low[4] = {0, -2, -7, 0}, high[4] = {0, 1, 7, 0};
+  const int16_t ratio = width == 1 ? ratio2 : width == 2 ? ratio4 : 0;
+  const int16_t least = low[width], most = high[width];
+  const int8_t keep = width == 3 ? -1 : 0;
+  for (size_t i = 0; i < count; i++) {
+    int16_t code = (int16_t)(((int32_t)row[i] * ratio + (1 << 14)) >> 15);
+    code = code < least ? least : code;
+    code = code > most ? most : code;
+    out[i] = (int8_t)((row[i] & keep) | code);
+  }
+}
+
+static void select_scales(const chord_channels *channels, float *scale) {
+  for (int c = 0; c < CHORD_LANES; c++) {
+    const uint8_t width = channels->widths[c];
+    scale[c] = width == 1 ? channels->scales2[c] : width == 2 ? channels->scales4[c] : width == 3 ? channels->scales8[c] : 1.0f;
+  }
+}
+
+static void chord_expand_c8__scalar(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
+  for (int c = 0; c < CHORD_LANES; c++) {
+    for (size_t start = 0; start < channels->depth; start += CHORD_LANES) {
+      int8_t codes[CHORD_LANES];
+      derive(channels->rows[c] + start, CHORD_LANES, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
+      for (size_t group = 0; group < 4; group++) memcpy(panel + (start + 4 * group) * CHORD_LANES + 4 * (size_t)c, codes + 4 * group, 4);
+    }
+    correction[c] = 0;
+  }
+  select_scales(channels, scale);
+}
+
+static void chord_derive_rows__scalar(const chord_channels *channels, int8_t *out, float *scale) {
+  for (int c = 0; c < CHORD_LANES; c++)
+    derive(channels->rows[c], channels->depth, channels->widths[c], channels->ratios2[c], channels->ratios4[c],
+           out + (size_t)c * channels->depth);
+  select_scales(channels, scale);
+}
+
+static void chord_quantize_f32_qa8__scalar(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
+                                    float *a_scale) {
+  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
+    float most = 0.0f;
+    for (size_t i = 0; i < width; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    a_scale[row] = most * (1.0f / 127.0f);
+    for (size_t i = 0; i < width; i++) a[i] = (uint8_t)(int8_t)rintf(x[i] * inverse);
+  }
+}
+
+static void chord_gemm_qa8_c8__scalar(const chord_gemm *args) {
+  for (size_t row = 0; row < args->rows; row++) {
+    const int8_t *a = (const int8_t *)(args->a + row * args->a_stride);
+    for (size_t block = 0; block < args->blocks; block++) {
+      const int8_t *panel = args->panel + block * CHORD_LANES * args->depth;
+      int32_t sum[CHORD_LANES] = {0};
+      for (size_t k = 0; k < args->depth; k += 4, panel += 4 * CHORD_LANES)
+        for (size_t c = 0; c < CHORD_LANES; c++)
+          for (size_t j = 0; j < 4; j++) sum[c] += a[k + j] * panel[4 * c + j];
+      float *out = args->out + row * args->out_stride + block * CHORD_LANES;
+      for (size_t c = 0; c < CHORD_LANES; c++) {
+        const size_t channel = block * CHORD_LANES + c;
+        const float y = fmaf((float)sum[c] * args->scale[channel], args->a_scale[row], args->bias[channel]);
+        out[c] = args->relu && y < 0.0f ? 0.0f : y;
+      }
+    }
+  }
+}
+
+static void chord_norm_f32__scalar(const chord_norm *args) {
+  const size_t dim = args->dim;
+  const float inverse_dim = 1.0f / (float)dim;
+  for (size_t row = 0; row < args->rows; row++) {
+    const float *x = args->x + row * dim;
+    const float *delta = args->delta ? args->delta + row * dim : NULL;
+    float *sum_out = args->sum_out ? args->sum_out + row * dim : NULL;
+    float *norm_out = args->norm_out ? args->norm_out + row * dim : NULL;
+    float sums[CHORD_LANES] = {0}, squares[CHORD_LANES] = {0};
+    for (size_t i = 0; i < dim; i++) sums[i % CHORD_LANES] += delta ? x[i] + delta[i] : x[i];
+    const float mean = fold(sums) * inverse_dim;
+    for (size_t i = 0; i < dim; i++) {
+      const float centred = (delta ? x[i] + delta[i] : x[i]) - mean;
+      squares[i % CHORD_LANES] = fmaf(centred, centred, squares[i % CHORD_LANES]);
+    }
+    const float factor = 1.0f / sqrtf(fmaf(fold(squares), inverse_dim, args->eps));
+    float most = 0.0f;
+    for (size_t i = 0; i < dim; i++) {
+      const float v = delta ? x[i] + delta[i] : x[i];
+      const float y = fmaf((v - mean) * factor, args->gamma[i], args->beta[i]);
+      most = fabsf(y) > most ? fabsf(y) : most;
+    }
+    const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    if (args->a) args->a_scale[row] = most * (1.0f / 127.0f);
+    for (size_t i = 0; i < dim; i++) {
+      const float v = delta ? x[i] + delta[i] : x[i];
+      const float y = fmaf((v - mean) * factor, args->gamma[i], args->beta[i]);
+      if (args->a) args->a[row * args->a_stride + i] = (uint8_t)(int8_t)rintf(y * inverse);
+      if (sum_out) sum_out[i] = v;
+      if (norm_out) norm_out[i] = y;
+    }
+  }
+}
+
+static void chord_gelu_f32__scalar(size_t count, float *x) {
+  for (size_t i = 0; i < count; i++) {
+    const float z = fabsf(x[i]) * CHORD_SQRT_HALF;
+    const float t = 1.0f / fmaf(CHORD_ERF_P, z, 1.0f);
+    float p = CHORD_ERF_A5;
+    p = fmaf(p, t, CHORD_ERF_A4);
+    p = fmaf(p, t, CHORD_ERF_A3);
+    p = fmaf(p, t, CHORD_ERF_A2);
+    p = fmaf(p, t, CHORD_ERF_A1);
+    const float erf = 1.0f - (p * t) * exp_f32(-(z * z));
+    /* x Phi(x) = (x + |x| erf(|x| / sqrt 2)) / 2: no sign to restore. */
+    x[i] = fmaf(fabsf(x[i]), erf, x[i]) * 0.5f;
+  }
+}
+
+static int8_t table_code(const chord_table *table, size_t row, size_t dim, size_t i) {
+  if (table->bits == 8) return (int8_t)table->codes[row * dim + i];
+  const uint8_t nibble = (table->codes[row * (dim / 2) + i / 2] >> (4 * (i % 2))) & 15;
+  return (int8_t)((nibble ^ 8) - 8);
+}
+
+static void chord_embed_e_f32__scalar(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
+                               const int32_t *slots, float *out) {
+  for (size_t row = 0; row < rows; row++, out += dim) {
+    const size_t id = (size_t)ids[row];
+    for (size_t i = 0; i < dim; i++) {
+      const float item = (float)table_code(items, id, dim, i) * items->scales[id];
+      out[i] = positions ? fmaf((float)table_code(positions, (size_t)slots[row], dim, i), positions->scales[slots[row]], item) : item;
+    }
+  }
+}
+
+static void chord_gather_e_qa8__scalar(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
+                                       float *a_scale) {
+  for (size_t row = 0; row < rows; row++) {
+    for (size_t i = 0; i < dim; i++) a[row * a_stride + i] = (uint8_t)table_code(items, (size_t)ids[row], dim, i);
+    a_scale[row] = items->scales[ids[row]];
+  }
+}
+
+/* p = exp(s - max) over `count` scores, zero up to the next multiple of 16; returns 1 / sum. */
+static float softmax(float *s, size_t count) {
+  float most = s[0];
+  for (size_t t = 1; t < count; t++) most = s[t] > most ? s[t] : most;
+  float sums[CHORD_LANES] = {0};
+  for (size_t t = 0; t < count; t++) {
+    s[t] = exp_f32(s[t] - most);
+    sums[t % CHORD_LANES] += s[t];
+  }
+  return 1.0f / fold(sums);
+}
+
+static void chord_attend_f32__scalar(const chord_attend *args) {
+  const size_t dim = args->dim, width = dim / args->heads, stride = 3 * dim;
+  float *p = args->work;
+  for (size_t head = 0; head < args->heads; head++)
+    for (size_t i = 0; i < args->rows; i++) {
+      const float *q = args->qkv + i * stride + head * width;
+      for (size_t t = 0; t <= i; t++) {
+        const float *k = args->qkv + t * stride + dim + head * width;
+        float s = 0.0f;
+        for (size_t c = 0; c < width; c++) s = fmaf(q[c], k[c], s);
+        p[t] = s;
+      }
+      const float inverse = softmax(p, i + 1);
+      for (size_t c = 0; c < width; c++) {
+        float sum = 0.0f;
+        for (size_t t = 0; t <= i; t++) sum = fmaf(p[t], args->qkv[t * stride + 2 * dim + head * width + c], sum);
+        args->out[i * dim + head * width + c] = sum * inverse;
+      }
+    }
+}
+
+static void chord_mix_rows_f32__scalar(size_t rows, size_t dim, const float *p, const float *x, float *out) {
+  for (size_t c = 0; c < dim; c++) {
+    float sums[4] = {0};
+    for (size_t t = 0; t < rows; t++) sums[t % 4] = fmaf(p[t], x[t * dim + c], sums[t % 4]);
+    out[c] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  }
+}
+
+static void chord_attend_last_f32__scalar(const chord_attend_last *args) {
+  const size_t dim = args->dim;
+  float *p = args->work;
+  for (size_t head = 0; head < args->heads; head++) {
+    const float *probe = args->probe + head * dim;
+    for (size_t t = 0; t < args->rows; t++) {
+      float sums[CHORD_LANES] = {0};
+      for (size_t c = 0; c < dim; c++) sums[c % CHORD_LANES] = fmaf(probe[c], args->x[t * dim + c], sums[c % CHORD_LANES]);
+      p[t] = fold(sums);
+    }
+    const float inverse = softmax(p, args->rows);
+    float *out = args->out + head * dim;
+    chord_mix_rows_f32__scalar(args->rows, dim, p, args->x, out);
+    for (size_t c = 0; c < dim; c++) out[c] *= inverse;
+  }
+}
+
+static void chord_combine_rows_f32__scalar(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
+  for (size_t k = 0; k < dim; k++) {
+    float sums[4] = {0};
+    for (size_t c = 0; c < count; c++) sums[c % 4] = fmaf(x[c], (float)codes[c * stride + k], sums[c % 4]);
+    out[k] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  }
+}
+
+static void chord_score_q16_e__scalar(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
+                               uint32_t first, float *scores) {
+  for (size_t i = 0; i < count; i++) {
+    const size_t id = ids ? (size_t)ids[i] : first + i;
+    int32_t sum = 0;
+    for (size_t c = 0; c < dim; c++) sum += h[c] * table_code(items, id, dim, c);
+    scores[i] = ((float)sum * items->scales[id]) * h_scale;
+  }
+}
+
+const chord_ukernels chord_ukernels_scalar = {
+    .depth_group = 4,
+    .expand_c8 = chord_expand_c8__scalar,
+    .derive_rows = chord_derive_rows__scalar,
+    .quantize_f32_qa8 = chord_quantize_f32_qa8__scalar,
+    .gemm_qa8_c8 = chord_gemm_qa8_c8__scalar,
+    .norm_f32 = chord_norm_f32__scalar,
+    .gelu_f32 = chord_gelu_f32__scalar,
+    .embed_e_f32 = chord_embed_e_f32__scalar,
+    .gather_e_qa8 = chord_gather_e_qa8__scalar,
+    .attend_f32 = chord_attend_f32__scalar,
+    .attend_last_f32 = chord_attend_last_f32__scalar,
+    .mix_rows_f32 = chord_mix_rows_f32__scalar,
+    .combine_rows_f32 = chord_combine_rows_f32__scalar,
+    .score_q16_e = chord_score_q16_e__scalar,
+};

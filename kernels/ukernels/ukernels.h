@@ -1,0 +1,168 @@
+/*
+ * Micro-kernels: pure functions over raw pointers, without allocation, threads or state.
+ *
+ * Names: chord_<operation>_<operands>__<variant>, operands being
+ *   f32   floats
+ *   qa8   activations, 8 bits, one scale a row; stored as the variant likes (int8, or uint8 with 128 added)
+ *   c8    weights in int8 panels: blocks of 16 channels; within a block, for each group of `depth_group` inputs, 16 channels x
+ *         depth_group codes. A 4-group makes one 64-byte line.
+ *   e     rows of an embedding table, int8 or int4
+ *
+ * All variants return the same bits, floats included. For that, sums over a row are taken in 16 lanes (lane = index mod 16)
+ * that are folded 16 -> 8 -> 4 -> 2 -> 1 (lane i + lane i + half); every multiply-add is one fma; and no operation is
+ * approximate. chord_ukernels_scalar is the definition of each of them.
+ *
+ * Sizes: `dim`, `depth`, `width` are multiples of 16 and rows start at multiples of 64 bytes unless said otherwise.
+ */
+#ifndef CHORD_UKERNELS_H
+#define CHORD_UKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CHORD_LANES = 16 };
+
+/* Sixteen channels to derive from int8 codes. Widths are the 2-bit codes of a strategy (0 off, 1 int2, 2 int4, 3 int8). */
+typedef struct chord_channels {
+  const int8_t *rows[16]; /* int8 codes, `depth` each, no alignment */
+  const uint8_t *widths;  /* [16] */
+  const int16_t *ratios2; /* [16] Q15 */
+  const int16_t *ratios4;
+  const float *scales2; /* [16] */
+  const float *scales4;
+  const float *scales8;
+  size_t depth;
+} chord_channels;
+
+/* out[r][c] = act(fma(float(acc[r][c]) * scale[c], a_scale[r], bias[c])), acc = sum over depth of code * code. */
+typedef struct chord_gemm {
+  size_t rows;
+  size_t blocks; /* of 16 channels */
+  size_t depth;
+  const uint8_t *a; /* [rows][a_stride] qa8 */
+  size_t a_stride;
+  const float *a_scale;      /* [rows] */
+  const int8_t *panel;       /* [blocks][16 * depth] */
+  const int32_t *correction; /* [blocks * 16], from `expand` */
+  const float *scale;
+  const float *bias;
+  float *out;
+  size_t out_stride; /* floats */
+  int relu;
+} chord_gemm;
+
+/*
+ * v = x + delta (delta may be null); y = (v - mean) / sqrt(var + eps) * gamma + beta over `dim`.
+ * Each of sum_out (v), norm_out (y) and a (y quantised, with a_scale) may be null. sum_out or norm_out may be x.
+ */
+typedef struct chord_norm {
+  size_t rows;
+  size_t dim;
+  const float *x; /* [rows][dim] */
+  const float *delta;
+  const float *gamma;
+  const float *beta;
+  float eps;
+  float *sum_out;
+  float *norm_out;
+  uint8_t *a;
+  size_t a_stride;
+  float *a_scale;
+} chord_norm;
+
+/*
+ * Causal attention over `rows` real positions; queries are already divided by sqrt(head width).
+ * qkv: [rows][3 * dim] = query, key, value. work: at least chord_attend_work(rows, dim) floats, 64-byte aligned.
+ * out: [rows][dim], with 16 floats of slack after the last row.
+ */
+typedef struct chord_attend {
+  size_t rows;
+  size_t dim;
+  size_t heads;
+  const float *qkv;
+  float *work;
+  float *out;
+} chord_attend;
+
+/* Attention of one query with its key and value projections absorbed: for each head h
+ *   s[t] = probe[h] . x[t];  p = softmax(s);  out[h] = sum over t of p[t] x[t]       (the sum in four chains, t mod 4) */
+typedef struct chord_attend_last {
+  size_t rows;
+  size_t dim;
+  size_t heads;
+  const float *probe; /* [heads][dim] */
+  const float *x;     /* [rows][dim] */
+  float *work;        /* rows + 16 floats */
+  float *out;         /* [heads][dim] */
+} chord_attend_last;
+
+/* Rows of a per-row quantised table. Code rows are `dim * bits / 8` bytes apart, without alignment. */
+typedef struct chord_table {
+  const uint8_t *codes;
+  const float *scales;
+  uint32_t bits; /* 8 or 4 */
+  uint32_t rows;
+} chord_table;
+
+typedef struct chord_ukernels {
+  uint32_t depth_group; /* of the panels: 4 or 8 */
+
+  /* Adoption: codes at the chosen widths into one panel block; scale[16] of those widths; correction[16] for `gemm`. */
+  void (*expand_c8)(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale);
+  /* The same codes, row-major: out[16][depth]. */
+  void (*derive_rows)(const chord_channels *channels, int8_t *out, float *scale);
+
+  /* Per row: scale = max|x| / 127, code = rint(x * (127 / max|x|)). */
+  void (*quantize_f32_qa8)(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
+  void (*gemm_qa8_c8)(const chord_gemm *args);
+  void (*norm_f32)(const chord_norm *args);
+  void (*gelu_f32)(size_t count, float *x);
+
+  /* out[t] = fma(position code, position scale, item code * item scale) for slot[t]; positions.codes null: items only. */
+  void (*embed_e_f32)(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
+                      const int32_t *slots, float *out);
+  /* The same rows as activations, their codes and scales unchanged. */
+  void (*gather_e_qa8)(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
+                       float *a_scale);
+  void (*attend_f32)(const chord_attend *args);
+  void (*attend_last_f32)(const chord_attend_last *args);
+  /* out[c] = sum over t of p[t] * x[t][c], in four chains (t mod 4). */
+  void (*mix_rows_f32)(size_t rows, size_t dim, const float *p, const float *x, float *out);
+  /* out[k] = sum over c of x[c] * codes[c][k] in four chains (c mod 4), c < count; code rows `stride` bytes apart. */
+  void (*combine_rows_f32)(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);
+
+  /* scores[i] = (float(sum of h[c] * code[ids[i]][c]) * row scale) * h_scale, ids null: rows first..first+count. Integer sums. */
+  void (*score_q16_e)(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
+                      uint32_t first, float *scores);
+} chord_ukernels;
+
+static inline size_t chord_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/* Floats of `work` for chord_attend: keys transposed, one block of probabilities, values' slack. */
+static inline size_t chord_attend_work(size_t rows, size_t dim) {
+  size_t keys = chord_round_up(rows, 16);
+  return keys * (dim + 16) + 16;
+}
+
+typedef struct chord_variant {
+  const char *name;
+  int (*supported)(void);
+  const chord_ukernels *ukernels;
+} chord_variant;
+
+/* Fastest first; the last one is "scalar", which every CPU supports. A row with a null name ends the table. */
+extern const chord_variant chord_variants[];
+
+extern const chord_ukernels chord_ukernels_scalar;
+#if defined(__x86_64__)
+extern const chord_ukernels chord_ukernels_avx2;
+extern const chord_ukernels chord_ukernels_avxvnni;
+extern const chord_ukernels chord_ukernels_avx512vnni;
+#endif
+#if defined(__aarch64__)
+extern const chord_ukernels chord_ukernels_neon;
+extern const chord_ukernels chord_ukernels_dotprod;
+extern const chord_ukernels chord_ukernels_i8mm;
+#endif
+
+#endif

@@ -1,0 +1,279 @@
+"""The native engine against its numpy reference, bit for bit, and against everything a caller can get wrong."""
+
+import struct
+import zlib
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+
+from chordkit.backbones import CaserConfig, SASRecConfig, build, from_master, make_master
+from chordkit.errors import InputError, MasterError, StrategyError
+from chordkit.kernels import Engine, available, variants
+from chordkit.kernels.reference import ReferenceEngine
+from chordkit.quantization import MasterWeights
+from chordkit.strategy import Strategy, encode
+
+pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
+
+VARIANTS = [variant.name for variant in variants() if variant.supported] if available() else []
+ITEMS = 120
+SASREC = SASRecConfig(items=ITEMS, dim=32, max_length=12, heads=2, norm_first=True)
+CASER = CaserConfig(items=ITEMS, dim=32, max_length=10, heights=(2, 3), filters=5, vertical_filters=3, item_bias=True)
+CONFIGS = {
+    "tuned": SASRecConfig(items=ITEMS, heads=1, norm_first=True),
+    "post-ln gelu wide ffn": SASRecConfig(items=ITEMS, dim=64, max_length=20, heads=2, ffn_dim=256, activation="gelu", norm_first=False),
+    "narrow heads, odd ffn": SASRecConfig(items=ITEMS, dim=32, max_length=19, heads=4, ffn_dim=40, norm_first=False),
+    "one block": SASRecConfig(items=ITEMS, dim=16, max_length=9, blocks=1, heads=1, norm_first=True),
+    "three blocks": SASRecConfig(items=ITEMS, dim=128, max_length=34, blocks=3, heads=4, norm_first=True, activation="gelu"),
+    "caser": CaserConfig(items=ITEMS),
+    "caser, odd sizes": CASER,
+    "caser, a filter over all": CaserConfig(items=ITEMS, dim=16, max_length=7, heights=(1, 7), filters=18, vertical_filters=1),
+}
+
+
+@lru_cache(maxsize=32)
+def master_of(config: SASRecConfig | CaserConfig, embedding_bits: int = 8) -> MasterWeights:
+    """Master weights of a random backbone whose norms and biases are not the trivial ones."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        backbone = build(config)
+        with torch.no_grad():
+            for parameter in backbone.parameters():
+                if parameter.ndim == 1:
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+    return make_master(backbone, embedding_bits=embedding_bits)
+
+
+def strategy_of(master: MasterWeights, widths: np.ndarray, allow_off: bool = False) -> bytes:
+    return encode(Strategy(widths.astype(np.uint8), master.fingerprint), allow_off=allow_off)
+
+
+def random_widths(master: MasterWeights, seed: int = 0, choices: tuple[int, ...] = (2, 4, 8)) -> np.ndarray:
+    return np.random.default_rng(seed).choice(choices, master.channel_table.channels).astype(np.uint8)
+
+
+def ids(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, count]).integers(1, ITEMS + 1, count).astype(np.int32)
+
+
+@pytest.mark.parametrize("embedding_bits", [8, 4])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_variant_returns_the_reference_bit_for_bit(name: str, embedding_bits: int) -> None:
+    config = CONFIGS[name]
+    master = master_of(config, embedding_bits)
+    widths = random_widths(master)
+    reference = ReferenceEngine(master, widths)
+    lengths = {config.max_length, config.max_length // 2, 1}
+    expected = {length: reference.scores(ids(length), ids(37, 1)) for length in lengths}
+    assert VARIANTS[-1] == "scalar"
+    for variant in VARIANTS:
+        engine = Engine(master.to_bytes(), variant)
+        engine.adopt(strategy_of(master, widths))
+        for length in lengths:
+            np.testing.assert_array_equal(engine.scores(ids(length), ids(37, 1)), expected[length], err_msg=f"{variant}, {length} items")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_quantised_activations_stay_near_the_fp32_reference_model(name: str) -> None:
+    config = CONFIGS[name]
+    master = master_of(config)
+    history, candidates = ids(config.max_length), ids(64, 1)
+    with torch.no_grad():
+        model = from_master(master)
+        exact = model.score(model.encode(torch.from_numpy(history)[None].long()), torch.from_numpy(candidates)[None].long())[0].numpy()
+    error = Engine(master.to_bytes()).scores(history, candidates) - exact
+    # An int8 activation is off by at most 1/254 of its row's largest element, 1/440 rms for a uniform remainder. A row's rms is about a
+    # third of its largest element, so each quantised layer adds about 0.7 % of its own change. Those of all layers add up in squares.
+    layers = len(master.layers)
+    assert np.sqrt((error**2).mean()) <= 0.007 * np.sqrt(layers) * np.sqrt((exact**2).mean())
+
+
+@pytest.mark.parametrize("widths", [2, 4, 8, 0])
+@pytest.mark.parametrize("config", [SASREC, CASER], ids=["sasrec", "caser"])
+def test_one_width_for_all_channels(config: SASRecConfig | CaserConfig, widths: int) -> None:
+    master = master_of(config)
+    chosen = np.full(master.channel_table.channels, widths, np.uint8)
+    engine = Engine(master.to_bytes())
+    engine.adopt(strategy_of(master, chosen, allow_off=widths == 0))
+    np.testing.assert_array_equal(engine.hidden(ids(9)), ReferenceEngine(master, chosen).hidden(ids(9)))
+
+
+def test_without_a_strategy_all_channels_have_eight_bits() -> None:
+    master = master_of(SASREC)
+    np.testing.assert_array_equal(Engine(master.to_bytes()).hidden(ids(5)), ReferenceEngine(master).hidden(ids(5)))
+
+
+def test_adopting_back_and_forth_leaves_no_trace() -> None:
+    master = master_of(SASREC)
+    engine = Engine(master.to_bytes())
+    strategies = [strategy_of(master, random_widths(master, seed)) for seed in range(3)]
+    seen: dict[int, np.ndarray] = {}
+    for turn in (0, 1, 2, 1, 0, 2, 0):
+        engine.adopt(strategies[turn])
+        scores = engine.scores(ids(12), ids(20, 1))
+        np.testing.assert_array_equal(scores, seen.setdefault(turn, scores))
+    assert not np.array_equal(seen[0], seen[1])
+
+
+def test_padding_an_empty_slot_in_the_middle_and_long_histories() -> None:
+    engine = Engine(master_of(SASREC).to_bytes())
+    short = ids(4)
+    np.testing.assert_array_equal(engine.hidden(np.r_[np.zeros(8, np.int32), short]), engine.hidden(short))
+    long = np.r_[ids(30), ids(12, 3)]
+    np.testing.assert_array_equal(engine.hidden(long), engine.hidden(long[-12:]))
+    gap = np.r_[short, 0, short].astype(np.int32)
+    np.testing.assert_array_equal(engine.hidden(gap), ReferenceEngine(master_of(SASREC)).hidden(gap))
+
+
+def test_a_batch_equals_its_histories_one_by_one() -> None:
+    for config in (SASREC, CASER):
+        engine = Engine(master_of(config).to_bytes())
+        histories = np.stack([ids(10, seed) for seed in range(5)])
+        candidates = np.stack([ids(7, 10 + seed) for seed in range(5)])
+        one_by_one = [engine.scores(*pair) for pair in zip(histories, candidates, strict=True)]
+        np.testing.assert_array_equal(engine.scores(histories, candidates), one_by_one)
+        np.testing.assert_array_equal(engine.hidden(histories), [engine.hidden(history) for history in histories])
+
+
+@pytest.mark.parametrize("config", [SASREC, CASER], ids=["sasrec", "caser"])
+@pytest.mark.parametrize("k", [1, 2, 10, ITEMS, ITEMS + 5])
+def test_top_k_is_the_head_of_the_sorted_catalogue(config: SASRecConfig | CaserConfig, k: int) -> None:
+    engine = Engine(master_of(config).to_bytes())
+    history = ids(8)
+    catalogue = np.arange(1, ITEMS + 1, dtype=np.int32)
+    scores = engine.scores(history, catalogue)
+    order = np.lexsort((catalogue, -scores))
+    items, values = engine.top_k(history, k)
+    np.testing.assert_array_equal(items, catalogue[order][:k])
+    np.testing.assert_array_equal(values, scores[order][:k])
+    left = order[~np.isin(catalogue[order], history)]
+    np.testing.assert_array_equal(engine.top_k(history, k, exclude_history=True)[0], catalogue[left][:k])
+
+
+def test_an_id_outside_the_catalogue_is_refused() -> None:
+    engine = Engine(master_of(SASREC).to_bytes())
+    for wrong in (0, -1, ITEMS + 1, 2**31 - 1, -(2**31)):
+        with pytest.raises(InputError, match="candidate"):
+            engine.scores(ids(3), np.array([1, wrong], np.int32))
+        with pytest.raises(InputError, match="history"):
+            engine.scores(np.array([1, wrong, wrong], np.int32), ids(3))
+    for empty in (np.zeros(0, np.int32), np.zeros(12, np.int32)):
+        with pytest.raises(InputError, match="history"):
+            engine.hidden(empty)
+    with pytest.raises(InputError, match="fit"):
+        engine.scores(ids(4), np.ones((2, 3), np.int32))
+    with pytest.raises(InputError, match="k = 0"):
+        engine.top_k(ids(4), 0)
+    assert engine.scores(ids(4), np.zeros(0, np.int32)).shape == (0,)
+
+
+def test_caser_runs_an_empty_history() -> None:
+    master = master_of(CASER)
+    np.testing.assert_array_equal(Engine(master.to_bytes()).hidden(np.zeros(10)), ReferenceEngine(master).hidden(np.zeros(10)))
+
+
+def test_an_unknown_variant_is_refused() -> None:
+    with pytest.raises(InputError, match="variant 'z80'"):
+        Engine(master_of(SASREC).to_bytes(), "z80")
+
+
+def _resealed(strategy: bytearray) -> bytes:
+    return bytes(strategy[:-4]) + struct.pack("<I", zlib.crc32(strategy[:-4]))
+
+
+def test_every_flipped_bit_of_a_strategy_is_refused_and_changes_nothing() -> None:
+    master = master_of(CASER)
+    engine = Engine(master.to_bytes())
+    strategy = strategy_of(master, random_widths(master))
+    engine.adopt(strategy)
+    before = engine.scores(ids(8), ids(9, 1))
+    for bit in range(8 * len(strategy)):
+        damaged = bytearray(strategy)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(StrategyError):
+            engine.adopt(bytes(damaged))
+    np.testing.assert_array_equal(engine.scores(ids(8), ids(9, 1)), before)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "says"),
+    [(0, 0, "magic"), (4, 2, "version"), (5, 1, "encoding"), (6, 2, "flags"), (7, 1, "flags"), (8, None, "fingerprint"),
+     (16, None, "channels"), (20, 0, "off"), (-5, 0xFF, "unused bits")],
+)  # fmt: skip
+def test_a_strategy_with_a_valid_checksum_is_still_checked(offset: int, value: int | None, says: str) -> None:
+    master = master_of(CASER)
+    assert master.channel_table.channels % 4 != 0
+    engine = Engine(master.to_bytes())
+    strategy = bytearray(strategy_of(master, random_widths(master)))
+    strategy[offset] = strategy[offset] ^ 1 if value is None else value
+    before = engine.hidden(ids(8))
+    for act in (engine.adopt, engine.check):
+        with pytest.raises(StrategyError, match=says):
+            act(_resealed(strategy))
+    np.testing.assert_array_equal(engine.hidden(ids(8)), before)
+
+
+def test_a_strategy_of_another_length_is_refused() -> None:
+    master = master_of(SASREC)
+    engine, strategy = Engine(master.to_bytes()), strategy_of(master, random_widths(master))
+    for wrong in (b"", strategy[:10], strategy[:-1], strategy + b"\0", strategy[:-8] + strategy[-4:]):
+        with pytest.raises(StrategyError):
+            engine.adopt(wrong)
+
+
+def test_check_decodes_what_was_encoded() -> None:
+    master = master_of(CASER)
+    widths = random_widths(master, choices=(0, 2, 4, 8))
+    np.testing.assert_array_equal(Engine(master.to_bytes()).check(strategy_of(master, widths, allow_off=True)), widths)
+
+
+def test_a_damaged_master_is_refused() -> None:
+    data = master_of(SASREC).to_bytes()
+    for wrong in (b"", data[:63], data[:-1], data + b"\0"):
+        with pytest.raises(MasterError):
+            Engine(wrong)
+    for position in np.random.default_rng(0).integers(0, len(data), 200):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x10
+        with pytest.raises(MasterError):
+            Engine(bytes(damaged))
+
+
+def _with_entry(data: bytes, name: str, change: tuple[int, bytes]) -> bytes:
+    """``data`` with bytes of one record replaced (offset inside the record) and a valid checksum."""
+    image = bytearray(data)
+    record = image.index(name.encode() + b"\0", 64)
+    offset, value = change
+    image[record + offset : record + offset + len(value)] = value
+    struct.pack_into("<I", image, 20, zlib.crc32(image[24:]))
+    return bytes(image)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("layers/blocks.0.query/codes", (112, struct.pack("<Q", 2**63))),
+        ("layers/blocks.0.query/codes", (112, struct.pack("<Q", 64))),
+        ("layers/blocks.0.query/codes", (120, struct.pack("<Q", 2**64 - 1))),
+        ("layers/blocks.0.query/codes", (96, struct.pack("<I", 2**31))),
+        ("layers/blocks.0.query/codes", (92, struct.pack("<I", 9))),
+        ("layers/blocks.1.ffn2/scales", (88, struct.pack("<I", 7))),
+        ("layers/blocks.1.ffn2/ratios", (0, b"x")),
+        ("embeddings/item_embedding/bits", (0, b"x")),
+        ("config/items", (0, b"x")),
+    ],
+)
+def test_a_master_with_a_valid_checksum_is_still_checked(name: str, change: tuple[int, bytes]) -> None:
+    with pytest.raises(MasterError):
+        Engine(_with_entry(master_of(SASREC).to_bytes(), name, change))
+
+
+def test_a_configuration_that_the_engine_cannot_run_is_refused_by_name() -> None:
+    for config, says in (
+        (SASRecConfig(items=9, dim=24, heads=2, max_length=4), "dim"),
+        (SASRecConfig(items=9, dim=1024, max_length=2), "dim"),
+    ):
+        with pytest.raises(MasterError, match=says):
+            Engine(make_master(build(config)).to_bytes())
