@@ -2,7 +2,15 @@
 
 from chordkit.backbones.build import build
 from chordkit.backbones.caser import Caser
-from chordkit.backbones.config import ARCHITECTURES, BackboneConfig, CaserConfig, SASRecConfig, config_from_dict, config_to_dict
+from chordkit.backbones.config import (
+    ARCHITECTURES,
+    BackboneConfig,
+    CaserConfig,
+    SASRecConfig,
+    config_from_dict,
+    config_to_dict,
+    default_config,
+)
 from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, initialise
 from chordkit.backbones.layers import Backbone, ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
@@ -25,6 +33,7 @@ __all__ = [
     "build",
     "config_from_dict",
     "config_to_dict",
+    "default_config",
     "freeze_channel_layers",
     "from_master",
     "initialise",

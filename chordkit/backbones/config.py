@@ -109,6 +109,17 @@ _CONFIGS: dict[str, type[SASRecConfig] | type[CaserConfig]] = {"sasrec": SASRecC
 ARCHITECTURES = tuple(_CONFIGS)
 
 
+def default_config(architecture: str, items: int, **changes: Any) -> BackboneConfig:
+    """The configuration that reaches the documented quality, with ``changes``.
+
+    Raises:
+        InputError: unknown architecture or field, or an impossible value.
+    """
+    kind = _kind(architecture)
+    _check_names(kind, {"items": items, **changes})
+    return kind(items=items, **changes)
+
+
 def config_to_dict(config: BackboneConfig, *, training: bool = True) -> dict[str, ConfigValue]:
     """Flat dictionary of a configuration, ``architecture`` first; booleans become 0 and 1.
 
@@ -127,16 +138,23 @@ def config_from_dict(values: Mapping[str, Any]) -> BackboneConfig:
     Fields that only training reads are zero when absent. Raises InputError for an unknown architecture or field, a
     missing field, or an impossible value.
     """
-    architecture = values.get("architecture")
+    given = {name: value for name, value in values.items() if name != "architecture"}
+    kind = _kind(values.get("architecture"))
+    _check_names(kind, given)
+    return kind(**dict.fromkeys(_TRAINING_ONLY, 0.0) | given)
+
+
+def _kind(architecture: Any) -> type[SASRecConfig] | type[CaserConfig]:
     if architecture not in _CONFIGS:
         raise InputError(f"backbone configuration: architecture = {architecture!r} is unknown: use one of {', '.join(ARCHITECTURES)}")
-    kind = _CONFIGS[architecture]
+    return _CONFIGS[architecture]
+
+
+def _check_names(kind: type[SASRecConfig] | type[CaserConfig], given: Mapping[str, Any]) -> None:
     known = {field.name: field for field in fields(kind)}
-    unknown = sorted(set(values) - set(known) - {"architecture"})
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise InputError(f"{architecture} configuration: unknown field {unknown[0]!r}: use {', '.join(known)}")
-    missing = [name for name, field in known.items() if field.default is MISSING and name not in values]
+        raise InputError(f"{kind.architecture} configuration: unknown field {unknown[0]!r}: use {', '.join(known)}")
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in given]
     if missing:
-        raise InputError(f"{architecture} configuration: the field {missing[0]!r} is missing: add it")
-    arguments = dict.fromkeys(_TRAINING_ONLY, 0.0)
-    return kind(**arguments | {name: value for name, value in values.items() if name != "architecture"})
+        raise InputError(f"{kind.architecture} configuration: the field {missing[0]!r} is missing: add it")

@@ -6,7 +6,10 @@ from typing import Any
 from chordkit.errors import InputError
 
 # Found on ml-100k by validation NDCG@10, see docs/training.md.
-_DEFAULTS: dict[str, dict[str, Any]] = {"sasrec": {}, "caser": {}}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "sasrec": {},
+    "caser": {"batch": 1024, "lr": 1e-3, "stride": 50, "averaging": 0.995},
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class TrainingOptions:
     seed: int = 0
     epochs: int = 60
     patience: int = 6
-    batch: int = 4096
+    batch: int = 6144
     lr: float = 2e-3
     warmup: int = 0
     weight_decay: float = 0.0
