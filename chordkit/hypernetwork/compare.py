@@ -13,7 +13,7 @@ from chordkit.hypernetwork.inference import make_importance, rank_with_widths
 from chordkit.hypernetwork.selection import Widths
 from chordkit.hypernetwork.trainer import TrainedHypernetwork
 from chordkit.quantization import ChannelTable, MasterWeights, dequantize_rows
-from chordkit.strategy import Budget, allocate, average_bits
+from chordkit.strategy import Budget, allocate, average_bits_each
 from chordkit.training import Estimate, Metrics, evaluate, paired_difference, summarise
 
 Progress = Callable[[str, int, int], None]
@@ -148,7 +148,7 @@ def compare_strategies(
 
     choosing = attach_widths(from_master(trained.master), trained.master)
     for key, label, source, widths in plan:
-        bits = float(np.mean(average_bits(widths, source.hypernetwork.table)))
+        bits = float(np.mean(average_bits_each(widths, source.hypernetwork.table)))
         if widths.ndim == 2:
             ranks = rank_with_widths(choosing, table, part, widths)
             add(key, label, bits, True, summarise(ranks, part.users, "full", seed=seed))

@@ -10,6 +10,8 @@ from chordkit.strategy import Budget
 
 BACKBONE_INITS = ("random", "trained")
 AVERAGE_BITS = 3.0
+# Shares of the channels at 2, 4 and 8 bits: 0.70 * 2 + 0.20 * 4 + 0.10 * 8 = 3.0 exactly.
+SHARES = (0.70, 0.20, 0.10)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class HypernetworkOptions:
         temperature: of the straight-through gate, in standard deviations of a user's importances.
         personal: False = the static baseline: one learned importance per channel, the same for every user.
         average_bits: bits per weight that training aims at.
-        shares: of the channels at 2, 4 and 8 bits; None = the allocation's own (73.1, 15.4 and 11.5 % at 3.0 bits).
+        shares: of the channels at 2, 4 and 8 bits; None = only the two widths next to ``average_bits``.
         distribution: of the random channel layers.
         policy: of the master's scales; "" = ``absmax`` for random, ``mse`` for trained backbones.
         embedding_bits: of the master's embedding tables.
@@ -63,7 +65,7 @@ class HypernetworkOptions:
     temperature: float = 0.5
     personal: bool = True
     average_bits: float = AVERAGE_BITS
-    shares: tuple[float, float, float] | None = None
+    shares: tuple[float, float, float] | None = SHARES
     distribution: str = "student_t"
     policy: str = ""
     embedding_bits: int = 8
