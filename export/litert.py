@@ -1,6 +1,6 @@
 """LiteRT (TensorFlow Lite): from an exported re-ranker to the bytes of a ``.tflite`` file, without a converter.
 
-The torch graph is lowered node by node (:mod:`chordkit.export.litert_ops`), so that each operator, each bit of a weight
+The torch graph is lowered node by node (:mod:`chordkit.export.litert_table`), so that each operator, each bit of a weight
 and each byte of metadata in the file is ours to choose; only the schema classes of ``ai-edge-litert`` are needed.
 ``docs/targets/litert.md`` explains the choices and gives the measurements behind them.
 """
@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from chordkit.errors import CapabilityError, InputError
+from chordkit.export import litert_layers, litert_ops  # noqa: F401  (fill the dispatch table)
 from chordkit.export.litert_flatbuffer import TensorSpec, schema, serialize
 from chordkit.export.litert_graph import Builder, LinearNode, Node, View, consumers, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.litert_grouping import Activations, split_linears
-from chordkit.export.litert_ops import Lowering, Value, lower_node
+from chordkit.export.litert_table import Lowering, Value, lower_node
 
 # The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones.
 REQUIRED_VERSION = "2.3.0"

@@ -115,6 +115,7 @@ Node = OperatorSpec | LinearNode
 class Builder:
     """Collects nodes; equal constants and equal operators exist once."""
 
+    # Nodes in execution order; who writes a tensor, by id; looked-up rows before scaling and their scales, by id.
     nodes: list[Node] = field(default_factory=list)
     producers: dict[int, Node] = field(default_factory=dict)
     scaled_rows: dict[int, tuple[TensorSpec, TensorSpec]] = field(default_factory=dict)
@@ -173,7 +174,7 @@ class Builder:
 
     def fit(self, tensor: TensorSpec, shape: Sequence[int]) -> TensorSpec:
         """``tensor`` with this shape up to leading ones."""
-        return tensor if strip(tensor.shape) == strip(shape) and len(tensor.shape) <= max(4, len(shape)) else self.reshape(tensor, shape)
+        return tensor if strip(tensor.shape) == strip(shape) else self.reshape(tensor, shape)
 
     def dense(self, value: View, *, swap: bool = False) -> tuple[TensorSpec, bool]:
         """The data of ``value`` in row-major order, in a tensor of any shape.
