@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from chordkit.backbones import Backbone
     from chordkit.quantization import MasterWeights
 
-BATCH = 256
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -80,28 +78,6 @@ def first_bad_stage(results: Sequence[StageResult]) -> str | None:
     return next((result.name for result in results if result.judged and not result.report.passed), None)
 
 
-def model_scores(backbone: "Backbone") -> ScoresFn:
-    """Scores of a PyTorch backbone, in batches, on one copy of its inference graph: the reference of every comparison."""
-
-    def scores(histories: Ids, candidates: Ids) -> NDArray[np.floating]:
-        import torch
-
-        was_training = backbone.training
-        backbone.eval()
-        with torch.no_grad():
-            parts = [
-                backbone.score(
-                    backbone.encode(torch.from_numpy(histories[start : start + BATCH]).long()),
-                    torch.from_numpy(candidates[start : start + BATCH]).long(),
-                )
-                for start in range(0, len(histories), BATCH)
-            ]
-        backbone.train(was_training)
-        return torch.cat(parts).numpy()
-
-    return scores
-
-
 def program_scores(program: "ExportedProgram") -> ScoresFn:
     """Scores of an exported re-ranker, run by PyTorch, one history at a time as it was exported."""
 
@@ -134,12 +110,13 @@ def stages_to(
     artifact's own. The int8 master is judged like 8-bit activations: its weights have the same noise, 44 dB, as those.
     """
     from chordkit.backbones import from_master
+    from chordkit.export.reference import reference_scores
 
-    stages = [] if backbone is None else [Stage("float", model_scores(backbone), None)]
+    stages = [] if backbone is None else [Stage("float", reference_scores(backbone), None)]
     if master is not None:
-        stages.append(Stage("master", model_scores(from_master(master)), INT8_ACTIVATION_TOLERANCE))
+        stages.append(Stage("master", reference_scores(from_master(master)), INT8_ACTIVATION_TOLERANCE))
         if widths is not None:
-            stages.append(Stage("strategy", model_scores(from_master(master, widths)), None))
+            stages.append(Stage("strategy", reference_scores(from_master(master, widths)), None))
     if program is not None:
         stages.append(Stage("program", program_scores(program), FP32_TOLERANCE))
     stages.append(Stage("artifact", lambda histories, candidates: run_all(runner, histories, candidates), tolerance))
