@@ -101,9 +101,7 @@ def _allocate_block(importance: np.ndarray, problem: _Problem) -> np.ndarray:
     users, channels = keys.shape
     if problem.even:
         # Every user has the same borders, so that the order within a width need not be known.
-        size = int(problem.features[0])
-        sums = np.arange(0, (channels + 1) * size, size, dtype=np.float64)[None]
-        borders = [int(border[0]) for border in _borders(sums, problem)]
+        borders = _even_borders(problem)
         inner = sorted({border - 1 for border in borders if 0 < border < channels})
         parted = np.partition(keys, inner, axis=1) if inner else keys
         limits = [_limit(parted, np.full(users, border)) for border in borders]
@@ -114,6 +112,18 @@ def _allocate_block(importance: np.ndarray, problem: _Problem) -> np.ndarray:
     np.cumsum(problem.features[order], axis=1, out=sums[:, 1:])
     widths = _widths(keys, [_limit(ordered, border) for border in _borders(sums, problem)])
     return _fill(widths, order, problem)
+
+
+def _even_borders(problem: _Problem) -> list[int]:
+    """Borders of every user when all channels have the same size."""
+    size, channels = int(problem.features[0]), len(problem.features)
+    sums = np.arange(channels + 1, dtype=np.float64) * size
+    borders = [int(border[0]) for border in _borders(sums[None], problem)]
+    bits = 4 * sums[borders[0]] + 2 * sums[borders[1]] + 2 * sums[borders[2]]
+    if abs(bits - problem.target) <= problem.tolerance:
+        return borders
+    (widths,) = compose((size,), (channels,), problem.target, problem.tolerance, problem.allow_off)
+    return [sum(width >= least for width in widths) for least in (8, 4, 2)]
 
 
 def _ranking_keys(importance: np.ndarray) -> np.ndarray:

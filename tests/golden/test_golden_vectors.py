@@ -1,0 +1,88 @@
+"""What other languages implement from these files must not change under them."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from chordkit.errors import StrategyError
+from chordkit.quantization import MasterWeights, derive_codes, pack_codes, unpack_codes
+from chordkit.strategy import decode, encode
+
+FOLDER = Path(__file__).parent
+
+
+def _regenerate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("golden_regenerate", FOLDER / "regenerate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+REGENERATE = _regenerate()
+
+
+def _golden(name: str) -> dict:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", REGENERATE.VECTORS)
+def test_vectors_have_not_changed(name: str) -> None:
+    assert REGENERATE.as_json(REGENERATE.VECTORS[name]()) == _golden(name)
+
+
+def test_every_vector_file_is_known() -> None:
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(REGENERATE.VECTORS)
+
+
+def test_derivation_reads_back_from_the_file_alone() -> None:
+    golden = _golden("derivation")
+    codes = np.frombuffer(bytes.fromhex(golden["codes"]), np.int8)
+    for case in golden["cases"]:
+        low, high = {2: (-2, 1), 4: (-7, 7)}[case["width"]]
+        # The formula in plain Python integers, whose >> rounds to minus infinity as C's arithmetic shift does.
+        expected = [min(max((int(code) * case["ratio"] + (1 << 14)) >> 15, low), high) for code in codes]
+        derived = np.frombuffer(bytes.fromhex(case["derived"]), np.int8)
+        assert derived.tolist() == expected
+        ratios = np.full((2, 1), case["ratio"], np.int16)
+        assert derive_codes(codes[None], ratios, case["width"])[0].tolist() == expected
+        assert pack_codes(derived[None], case["width"]).tobytes().hex() == case["packed"]
+
+
+def test_packing_reads_back_from_the_file_alone() -> None:
+    for case in _golden("packing")["cases"]:
+        codes = np.array(case["codes"], np.int8)
+        packed = np.frombuffer(bytes.fromhex(case["packed"]), np.uint8).reshape(len(codes), -1)
+        assert np.array_equal(unpack_codes(packed, case["width"], codes.shape[1]), codes)
+
+
+def test_strategies_read_back_from_the_file_alone() -> None:
+    golden = _golden("strategy")
+    fingerprint = bytes.fromhex(golden["fingerprint"])
+    for case in golden["accepted"]:
+        strategy = decode(bytes.fromhex(case["bytes"]), fingerprint=fingerprint, channels=len(case["widths"]))
+        assert strategy.widths.tolist() == case["widths"]
+        assert encode(strategy, allow_off=case["allow_off"]).hex() == case["bytes"]
+
+
+@pytest.mark.parametrize("case", _golden("strategy")["refused"]["cases"], ids=lambda case: case["check"])
+def test_refused_strategies_are_refused_by_the_check_named(case: dict) -> None:
+    golden = _golden("strategy")
+    with pytest.raises(StrategyError, match=f"^strategy: {case['check']}: "):
+        decode(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), channels=golden["refused"]["channels"])
+
+
+def test_master_reads_back_from_the_file_alone() -> None:
+    golden = _golden("master")
+    data = bytes.fromhex(golden["bytes"])
+    master = MasterWeights.from_bytes(data)
+    assert master.to_bytes() == data
+    assert master.fingerprint.hex() == golden["fingerprint"]
+    assert master.channel_table.to_json() == golden["channel_table"]
+    state = master.state_dict(np.array(golden["widths"], np.uint8))
+    # Every number in the vector is exact in float32.
+    assert {name: value.tolist() for name, value in state.items()} == golden["state_dict"]
