@@ -218,7 +218,12 @@ class _Run:
 
     def resume(self) -> None:
         """Take over the checkpoint when there is one."""
-        if self.path is None or not self.path.exists():
+        if self.path is None:
+            return
+        # What a kill in the middle of a write left behind; the checkpoint itself was only ever replaced by a whole file.
+        for unfinished in self.path.parent.glob(f".{self.path.name}.*.partial"):
+            unfinished.unlink(missing_ok=True)
+        if not self.path.exists():
             return
         tensors, metadata = read_tensors(self.path, "training checkpoint")
         require_same(self.path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
