@@ -54,8 +54,8 @@ def table(comparison: Comparison) -> str:
     lines.append("")
     lines.append(
         f"Hamming distance between users {spread.between_users:.3f} (chance {spread.chance:.3f}), between two moments of one user "
-        f"({spread.gap} items apart) {spread.between_moments:.3f}; entropy per channel {spread.channel_entropy:.3f} bits; channels with one "
-        f"width for everybody {spread.fixed_channels:.1%}; {comparison.users} users, {comparison.targets_per_user:.1f} items each."
+        f"({spread.gap} items apart) {spread.between_moments:.3f}; entropy per channel {spread.channel_entropy:.3f} bits; channels with "
+        f"one width for everybody {spread.fixed_channels:.1%}; {comparison.users} users, {comparison.targets_per_user:.1f} items each."
     )
     return "\n".join(lines)
 
@@ -117,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rate = throughput(trained.hypernetwork, part.histories)
             print(f"### {parsed.architecture}, {mode} backbone, seed {seed}\n\n{table(comparison)}\n")
             print(
-                f"Training {trained_s:.0f} s ({len(trained.history)} epochs, best {trained.best_epoch + 1}), comparison {compared_s:.0f} s, "
-                f"{rate:,.0f} strategies/s.\n",
+                f"Training {trained_s:.0f} s ({len(trained.history)} epochs, best {trained.best_epoch + 1}), "
+                f"comparison {compared_s:.0f} s, {rate:,.0f} strategies/s.\n",
                 flush=True,
             )
             record = {"mode": mode, "seed": seed, "training_s": trained_s, "comparison_s": compared_s, "strategies_per_s": rate}

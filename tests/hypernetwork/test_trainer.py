@@ -1,0 +1,202 @@
+"""Training: what learns and what stays, what must not leak, and what a kill may cost."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chordkit.backbones import Backbone, SASRecConfig, build, initialise, make_master
+from chordkit.data import Dataset
+from chordkit.errors import CheckpointError, DataError, InputError
+from chordkit.hypernetwork import Hypernetwork, HypernetworkOptions, TrainedHypernetwork, train_hypernetwork
+from chordkit.hypernetwork.trainer import CHECKPOINT_NAME, _frozen_backbone, _Model
+from chordkit.hypernetwork.windows import strategy_windows
+
+Options = Callable[..., HypernetworkOptions]
+
+
+def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    left, right = first.state_dict(), second.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def model_with_gradients(backbone: Backbone, options: HypernetworkOptions, dataset: Dataset) -> _Model:
+    frozen, master = _frozen_backbone(backbone, None, options)
+    model = _Model(Hypernetwork(master, options).initialise(torch.Generator().manual_seed(0)), frozen).train()
+    windows = strategy_windows(dataset.sequences, backbone.config.max_length, options.stride, options.pools[-1])
+    model.loss(windows.profiles[:48].long(), windows.inputs[:48].long(), windows.targets[:48].long()).backward()
+    return model
+
+
+@pytest.mark.parametrize("init", ["random", "trained"])
+def test_gradients_reach_every_stage(init: str, backbone: Backbone, options: Options, dataset: Dataset) -> None:
+    model = model_with_gradients(backbone, options(backbone_init=init), dataset)
+    for name, parameter in model.hypernetwork.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+    # Every layer of the backbone passes a gradient to the importance of its own channels.
+    for layer in model.hypernetwork.table.layers:
+        assert model.hypernetwork.offset.grad[layer.offset : layer.offset + layer.out_channels].any(), layer.name
+
+
+def test_a_random_backbone_learns_all_but_its_channel_layers(backbone: Backbone, options: Options, dataset: Dataset) -> None:
+    model = model_with_gradients(backbone, options(), dataset)
+    frozen = {f"{name}.weight" for name in backbone.channel_layers()}
+    for name, parameter in model.backbone.named_parameters():
+        assert (parameter.grad is None) == (name in frozen), name
+
+
+def test_a_trained_backbone_learns_nothing(backbone: Backbone, options: Options, dataset: Dataset) -> None:
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    master = make_master(backbone)
+    run = train_hypernetwork(dataset, backbone, master, options(backbone_init="trained", epochs=1))
+    assert run.master.fingerprint == master.fingerprint == run.hypernetwork.fingerprint
+    assert all(torch.equal(tensor, before[name]) for name, tensor in run.backbone.state_dict().items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
+
+
+def test_random_channel_layers_stay_as_drawn_and_the_rest_trains(trained: TrainedHypernetwork) -> None:
+    drawn = initialise(build(trained.backbone.config), "random", seed=trained.options.seed).state_dict()
+    frozen = {f"{name}.weight" for name in trained.backbone.channel_layers()}
+    for name, tensor in trained.backbone.state_dict().items():
+        assert torch.equal(tensor, drawn[name]) == (name in frozen), name
+    assert make_master(trained.backbone, trained.options.scale_policy).fingerprint == trained.hypernetwork.fingerprint
+
+
+def test_a_warm_start_takes_embeddings_but_not_channel_layers(backbone: Backbone, options: Options) -> None:
+    frozen, _ = _frozen_backbone(backbone, None, options(warm_start=True))
+    layers = {f"{name}.weight" for name in backbone.channel_layers()}
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(frozen.state_dict()[name], tensor) == (name not in layers), name
+
+
+def test_caser_trains_too(trained_caser: TrainedHypernetwork) -> None:
+    assert trained_caser.history[1]["loss"] < trained_caser.history[0]["loss"]
+
+
+def test_a_window_never_shows_its_targets_to_the_strategy(dataset: Dataset) -> None:
+    sequence = np.arange(1, 41, dtype=np.int32)
+    windows = strategy_windows([sequence], max_length=12, stride=6, profile_length=50)
+    seen_as_target = []
+    for profile, inputs, targets in zip(windows.profiles, windows.inputs, windows.targets, strict=True):
+        wanted = targets[targets != 0]
+        assert profile.max() == wanted.min() - 1  # ends right before the first target, items being numbered by time
+        assert torch.equal(inputs[targets != 0], wanted - 1)  # the column of a target ends with the item before it
+        seen_as_target += wanted.tolist()
+    assert sorted(seen_as_target) == list(range(min(seen_as_target), 41))
+
+
+def test_short_users_are_split_in_half() -> None:
+    windows = strategy_windows([np.array([4, 9], np.int32), np.array([5], np.int32)], max_length=4, stride=3, profile_length=4)
+    assert windows.profiles.tolist() == [[0, 0, 0, 4]]
+    assert windows.inputs.tolist() == [[0, 0, 0, 4]]
+    assert windows.targets.tolist() == [[0, 0, 0, 9]]
+
+
+def test_users_without_two_items_are_refused() -> None:
+    with pytest.raises(DataError, match="two interactions"):
+        strategy_windows([np.array([5], np.int32)], max_length=4, stride=3, profile_length=4)
+
+
+def test_held_out_items_have_no_say(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    flat = dataset.flat.copy()
+    last = dataset.offsets[1:] - 1
+    flat[last] = flat[last] % dataset.items + 1
+    flat[last - 1] = flat[last - 1] % dataset.items + 1
+    altered = replace(dataset, flat=flat)
+    # With two held-out test items the last two interactions are test targets, the third from the end validates.
+    runs = [train_hypernetwork(each, backbone, options=options(epochs=1), held_out=2) for each in (dataset, altered)]
+    assert same_weights(runs[0].hypernetwork, runs[1].hypernetwork)
+    assert same_weights(runs[0].backbone, runs[1].backbone)
+
+
+def test_another_seed_gives_another_hypernetwork(
+    trained: TrainedHypernetwork, dataset: Dataset, backbone: Backbone, options: Options
+) -> None:
+    assert not same_weights(train_hypernetwork(dataset, backbone, options=options(seed=1, epochs=1)).hypernetwork, trained.hypernetwork)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train_hypernetwork(dataset, backbone, options=options(epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Killed(Exception):
+    """Stands for kill -9: nothing of the run survives but its checkpoint folder."""
+
+
+@pytest.mark.parametrize("init", ["random", "trained"])
+def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
+    init: str, dataset: Dataset, backbone: Backbone, options: Options, tmp_path: Path
+) -> None:
+    chosen = options(backbone_init=init, epochs=3)
+    calls: list[tuple[int, int]] = []
+
+    def kill_in_the_second_epoch(phase: str, done: int, total: int) -> None:
+        calls.append((done, total))
+        if done == total // 3 + 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_hypernetwork(dataset, backbone, None, chosen, tmp_path, kill_in_the_second_epoch)
+    steps_lost = 2
+    calls.clear()
+    resumed = train_hypernetwork(dataset, backbone, None, chosen, tmp_path, lambda phase, done, total: calls.append((done, total)))
+    assert calls[0] == (calls[0][1] // 3 + 1, calls[0][1])
+    assert len(calls) == calls[0][1] * 2 // 3 + 1  # two epochs again, of which only the steps_lost were run before
+    assert steps_lost < calls[0][1] // 3
+    whole = train_hypernetwork(dataset, backbone, options=chosen)
+    assert same_weights(resumed.hypernetwork, whole.hypernetwork)
+    assert same_weights(resumed.backbone, whole.backbone)
+    assert resumed.history == whole.history
+
+
+def test_a_checkpoint_of_something_else_is_refused(dataset: Dataset, backbone: Backbone, options: Options, tmp_path: Path) -> None:
+    train_hypernetwork(dataset, backbone, None, options(epochs=1), tmp_path)
+    with pytest.raises(CheckpointError, match="lr"):
+        train_hypernetwork(dataset, backbone, None, options(epochs=1, lr=0.5), tmp_path)
+    altered = Dataset.from_sequences("other", [sequence[::-1] for sequence in dataset.sequences], dataset.item_ids)
+    with pytest.raises(CheckpointError, match="fingerprint"):
+        train_hypernetwork(altered, backbone, None, options(epochs=1), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(dataset: Dataset, backbone: Backbone, options: Options, tmp_path: Path) -> None:
+    train_hypernetwork(dataset, backbone, None, options(epochs=1), tmp_path)
+    path = tmp_path / CHECKPOINT_NAME
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged"):
+        train_hypernetwork(dataset, backbone, None, options(epochs=1), tmp_path)
+
+
+def test_a_master_for_a_random_backbone_is_refused(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    with pytest.raises(InputError, match="leave them out"):
+        train_hypernetwork(dataset, backbone, make_master(backbone), options())
+
+
+def test_another_catalogue_is_refused(dataset: Dataset, options: Options) -> None:
+    with pytest.raises(DataError, match="items"):
+        train_hypernetwork(dataset, build(SASRecConfig(items=dataset.items + 1, max_length=12, dim=8)), options=options())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("epochs", 0), ("lr", 0.0), ("batch", 2), ("pools", ()), ("pools", (5, 5)), ("temperature", 0.0), ("seed", -1)],
+        *[("backbone_init", "xavier"), ("history_dropout", 1.0), ("policy", "minmax"), ("distribution", "cauchy")],
+    ],
+)
+def test_impossible_options_are_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=field):
+        HypernetworkOptions(**{field: value})  # type: ignore[arg-type]
+
+
+def test_a_warm_start_of_a_trained_backbone_is_refused() -> None:
+    with pytest.raises(InputError, match="warm_start"):
+        HypernetworkOptions(backbone_init="trained", warm_start=True)
