@@ -1,0 +1,250 @@
+/* Everything that works row by row: LayerNorm, quantisation, GELU, embedding tables. Armv8.0. */
+#if defined(__aarch64__)
+#include <math.h>
+
+#include "common.h"
+
+static float32x4_t larger_magnitude(float32x4_t most, float32x4_t x) { return vmaxq_f32(most, vabsq_f32(x)); }
+
+/* 127 / most, or 0 for a row of zeros. */
+static float inverse_of(float most) { return most > 0.0f ? 127.0f / most : 0.0f; }
+
+void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
+    float32x4_t most[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    for (size_t i = 0; i < width; i += 16)
+      for (size_t j = 0; j < 4; j++) most[j] = larger_magnitude(most[j], vld1q_f32(x + i + 4 * j));
+    const float largest = vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
+    const float inverse = inverse_of(largest);
+    a_scale[row] = largest * (1.0f / 127.0f);
+    for (size_t i = 0; i < width; i += 16) {
+      const float32x4_t part[4] = {vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)};
+      chord_store_codes(part, inverse, a + i);
+    }
+  }
+}
+
+/* 1 / standard deviation from sixteen lanes of squares. */
+static float factor_of(const float32x4_t squares[4], float inverse_dim, float eps) {
+  return 1.0f / sqrtf(fmaf(chord_fold(squares[0], squares[1], squares[2], squares[3]), inverse_dim, eps));
+}
+
+/* dim = 64: a row is sixteen registers, read and written once. */
+static void norm64(const chord_norm *args) {
+  for (size_t row = 0; row < args->rows; row++) {
+    const float *x = args->x + row * 64;
+    float32x4_t v[16];
+    for (int i = 0; i < 16; i++) v[i] = vld1q_f32(x + 4 * i);
+    if (args->delta) {
+      const float *delta = args->delta + row * 64;
+      for (int i = 0; i < 16; i++) v[i] = vaddq_f32(v[i], vld1q_f32(delta + 4 * i));
+    }
+    if (args->sum_out)
+      for (int i = 0; i < 16; i++) vst1q_f32(args->sum_out + row * 64 + 4 * i, v[i]);
+    float32x4_t lanes[4];
+    for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(vaddq_f32(vaddq_f32(v[j], v[4 + j]), v[8 + j]), v[12 + j]);
+    const float32x4_t mean = vdupq_n_f32(chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * (1.0f / 64.0f));
+    for (int i = 0; i < 16; i++) v[i] = vsubq_f32(v[i], mean);
+    for (int j = 0; j < 4; j++) {
+      lanes[j] = vmulq_f32(v[j], v[j]);
+      for (int i = 4 + j; i < 16; i += 4) lanes[j] = vfmaq_f32(lanes[j], v[i], v[i]);
+    }
+    const float factor = factor_of(lanes, 1.0f / 64.0f, args->eps);
+    for (int i = 0; i < 16; i++)
+      v[i] = vfmaq_f32(vld1q_f32(args->beta + 4 * i), vmulq_n_f32(v[i], factor), vld1q_f32(args->gamma + 4 * i));
+    if (args->norm_out)
+      for (int i = 0; i < 16; i++) vst1q_f32(args->norm_out + row * 64 + 4 * i, v[i]);
+    if (!args->a) continue;
+    for (int j = 0; j < 4; j++) {
+      lanes[j] = vabsq_f32(v[j]);
+      for (int i = 4 + j; i < 16; i += 4) lanes[j] = larger_magnitude(lanes[j], v[i]);
+    }
+    const float most = vmaxvq_f32(vmaxq_f32(vmaxq_f32(lanes[0], lanes[1]), vmaxq_f32(lanes[2], lanes[3])));
+    args->a_scale[row] = most * (1.0f / 127.0f);
+    const float inverse = inverse_of(most);
+    for (int i = 0; i < 4; i++) chord_store_codes(v + 4 * i, inverse, args->a + row * args->a_stride + 16 * i);
+  }
+}
+
+/* v of sixteen elements: from x and delta, or from where it was put already. */
+static void load_sum(const float *x, const float *delta, size_t i, float32x4_t v[4]) {
+  for (size_t j = 0; j < 4; j++) {
+    v[j] = vld1q_f32(x + i + 4 * j);
+    if (delta) v[j] = vaddq_f32(v[j], vld1q_f32(delta + i + 4 * j));
+  }
+}
+
+static void norm_any(const chord_norm *args) {
+  const size_t dim = args->dim;
+  const float inverse_dim = 1.0f / (float)dim;
+  for (size_t row = 0; row < args->rows; row++) {
+    const float *x = args->x + row * dim;
+    const float *delta = args->delta ? args->delta + row * dim : NULL;
+    const float32x4_t zero = vdupq_n_f32(0.0f);
+    float32x4_t v[4], lanes[4] = {zero, zero, zero, zero};
+    for (size_t i = 0; i < dim; i += 16) {
+      load_sum(x, delta, i, v);
+      for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(lanes[j], v[j]);
+    }
+    const float32x4_t mean = vdupq_n_f32(chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * inverse_dim);
+    for (int j = 0; j < 4; j++) lanes[j] = zero;
+    for (size_t i = 0; i < dim; i += 16) {
+      load_sum(x, delta, i, v);
+      for (int j = 0; j < 4; j++) lanes[j] = vfmaq_f32(lanes[j], vsubq_f32(v[j], mean), vsubq_f32(v[j], mean));
+    }
+    const float factor = factor_of(lanes, inverse_dim, args->eps);
+    /* Two passes, because outputs may lie where inputs do: the largest magnitude first, then everything that is written. */
+    for (int j = 0; j < 4; j++) lanes[j] = zero;
+    float inverse = 0.0f;
+    for (int pass = args->a ? 0 : 1; pass < 2; pass++) {
+      for (size_t i = 0; i < dim; i += 16) {
+        load_sum(x, delta, i, v);
+        if (pass && args->sum_out)
+          for (size_t j = 0; j < 4; j++) vst1q_f32(args->sum_out + row * dim + i + 4 * j, v[j]);
+        for (size_t j = 0; j < 4; j++)
+          v[j] = vfmaq_f32(vld1q_f32(args->beta + i + 4 * j), vmulq_n_f32(vsubq_f32(v[j], mean), factor), vld1q_f32(args->gamma + i + 4 * j));
+        if (!pass) {
+          for (int j = 0; j < 4; j++) lanes[j] = larger_magnitude(lanes[j], v[j]);
+          continue;
+        }
+        if (args->norm_out)
+          for (size_t j = 0; j < 4; j++) vst1q_f32(args->norm_out + row * dim + i + 4 * j, v[j]);
+        if (args->a) chord_store_codes(v, inverse, args->a + row * args->a_stride + i);
+      }
+      if (pass) continue;
+      const float most = vmaxvq_f32(vmaxq_f32(vmaxq_f32(lanes[0], lanes[1]), vmaxq_f32(lanes[2], lanes[3])));
+      args->a_scale[row] = most * (1.0f / 127.0f);
+      inverse = inverse_of(most);
+    }
+  }
+}
+
+void chord_norm_f32__neon(const chord_norm *args) {
+  if (args->dim == 64)
+    norm64(args);
+  else
+    norm_any(args);
+}
+
+void chord_gelu_f32__neon(size_t count, float *x) {
+  const float32x4_t one = vdupq_n_f32(1.0f);
+  for (size_t i = 0; i < count; i += 4) {
+    const float32x4_t value = vld1q_f32(x + i), magnitude = vabsq_f32(value);
+    const float32x4_t z = vmulq_n_f32(magnitude, CHORD_SQRT_HALF);
+    const float32x4_t t = vdivq_f32(one, vfmaq_f32(one, vdupq_n_f32(CHORD_ERF_P), z));
+    float32x4_t p = vfmaq_f32(vdupq_n_f32(CHORD_ERF_A4), vdupq_n_f32(CHORD_ERF_A5), t);
+    p = vfmaq_f32(vdupq_n_f32(CHORD_ERF_A3), p, t);
+    p = vfmaq_f32(vdupq_n_f32(CHORD_ERF_A2), p, t);
+    p = vfmaq_f32(vdupq_n_f32(CHORD_ERF_A1), p, t);
+    const float32x4_t erf = vsubq_f32(one, vmulq_f32(vmulq_f32(p, t), chord_exp(vnegq_f32(vmulq_f32(z, z)))));
+    vst1q_f32(x + i, vmulq_n_f32(vfmaq_f32(value, magnitude, erf), 0.5f));
+  }
+}
+
+CHORD_INLINE void embed(size_t rows, size_t dim, const chord_table *items, uint32_t item_bits, const int32_t *ids,
+                        const chord_table *positions, uint32_t position_bits, const int32_t *slots, float *out) {
+  for (size_t row = 0; row < rows; row++) {
+    const uint8_t *item = chord_table_row(items, (size_t)ids[row], dim);
+    const float item_scale = items->scales[ids[row]];
+    const uint8_t *position = positions ? chord_table_row(positions, (size_t)slots[row], dim) : NULL;
+    const float position_scale = positions ? positions->scales[slots[row]] : 0.0f;
+    for (size_t i = 0; i < dim; i += 16, out += 16) {
+      float32x4_t sum[4];
+      chord_codes_to_f32(chord_table_codes(item, item_bits, i), sum);
+      for (int j = 0; j < 4; j++) sum[j] = vmulq_n_f32(sum[j], item_scale);
+      if (positions) {
+        float32x4_t place[4];
+        chord_codes_to_f32(chord_table_codes(position, position_bits, i), place);
+        for (int j = 0; j < 4; j++) sum[j] = vfmaq_n_f32(sum[j], place[j], position_scale);
+      }
+      for (int j = 0; j < 4; j++) vst1q_f32(out + 4 * j, sum[j]);
+    }
+  }
+}
+
+void chord_embed_e_f32__neon(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
+                             const int32_t *slots, float *out) {
+  if (items->bits == 8 && positions && positions->bits == 8)
+    embed(rows, dim, items, 8, ids, positions, 8, slots, out);
+  else
+    embed(rows, dim, items, items->bits, ids, positions, positions ? positions->bits : 8, slots, out);
+}
+
+void chord_gather_e_qa8__neon(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
+                              float *a_scale) {
+  for (size_t row = 0; row < rows; row++, a += a_stride) {
+    const uint8_t *item = chord_table_row(items, (size_t)ids[row], dim);
+    for (size_t i = 0; i < dim; i += 16) vst1q_s8((int8_t *)a + i, chord_table_codes(item, items->bits, i));
+    a_scale[row] = items->scales[ids[row]];
+  }
+}
+
+/* Sixteen columns of `count` rows of codes, weighted. */
+void chord_combine_rows_f32__neon(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
+  for (size_t k = 0; k < dim; k += 16) {
+    float32x4_t sums[4][4];
+    for (int chain = 0; chain < 4; chain++)
+      for (int j = 0; j < 4; j++) sums[chain][j] = vdupq_n_f32(0.0f);
+    size_t c = 0;
+    for (; c + 4 <= count; c += 4)
+      for (size_t chain = 0; chain < 4; chain++) {
+        float32x4_t row[4];
+        chord_codes_to_f32(vld1q_s8(codes + (c + chain) * stride + k), row);
+        for (int j = 0; j < 4; j++) sums[chain][j] = vfmaq_n_f32(sums[chain][j], row[j], x[c + chain]);
+      }
+    for (size_t chain = 0; chain < 4; chain++) {
+      if (c + chain >= count) break;
+      float32x4_t row[4];
+      chord_codes_to_f32(vld1q_s8(codes + (c + chain) * stride + k), row);
+      for (int j = 0; j < 4; j++) sums[chain][j] = vfmaq_n_f32(sums[chain][j], row[j], x[c + chain]);
+    }
+    for (int j = 0; j < 4; j++)
+      vst1q_f32(out + k + 4 * j, vaddq_f32(vaddq_f32(sums[0][j], sums[1][j]), vaddq_f32(sums[2][j], sums[3][j])));
+  }
+}
+
+CHORD_INLINE void score(uint32_t bits, size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+                        const int32_t *ids, uint32_t first, float *scores) {
+  for (size_t i = 0; i < count; i++) {
+    const size_t id = ids ? (size_t)ids[i] : first + i;
+    const uint8_t *row = chord_table_row(items, id, dim);
+    if (ids && i + 8 < count) __builtin_prefetch(chord_table_row(items, (size_t)ids[i + 8], dim));
+    int32x4_t sum[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
+    for (size_t c = 0; c < dim; c += 16) {
+      const int8x16_t codes = chord_table_codes(row, bits, c);
+      const int16x8_t low = vmovl_s8(vget_low_s8(codes)), high = vmovl_high_s8(codes);
+      const int16x8_t h_low = vld1q_s16(h + c), h_high = vld1q_s16(h + c + 8);
+      sum[0] = vmlal_s16(sum[0], vget_low_s16(low), vget_low_s16(h_low));
+      sum[1] = vmlal_high_s16(sum[1], low, h_low);
+      sum[0] = vmlal_s16(sum[0], vget_low_s16(high), vget_low_s16(h_high));
+      sum[1] = vmlal_high_s16(sum[1], high, h_high);
+    }
+    scores[i] = ((float)vaddvq_s32(vaddq_s32(sum[0], sum[1])) * items->scales[id]) * h_scale;
+  }
+}
+
+void chord_score_q16_e__neon(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
+                             uint32_t first, float *scores) {
+  if (items->bits == 8)
+    score(8, count, dim, h, h_scale, items, ids, first, scores);
+  else
+    score(4, count, dim, h, h_scale, items, ids, first, scores);
+}
+
+void chord_select_scales__neon(const chord_channels *channels, float *scale) {
+  for (int c = 0; c < CHORD_LANES; c++) {
+    const float scales[4] = {1.0f, channels->scales2[c], channels->scales4[c], channels->scales8[c]};
+    scale[c] = scales[channels->widths[c] & 3];
+  }
+}
+
+void chord_derive_rows__neon(const chord_channels *channels, int8_t *out, float *scale) {
+  for (size_t c = 0; c < CHORD_LANES; c++) {
+    const chord_rule rule = chord_rule_of(channels, c);
+    for (size_t i = 0; i < channels->depth; i += 16, out += 16) vst1q_s8(out, chord_derive16(channels->rows[c] + i, rule));
+  }
+  chord_select_scales__neon(channels, scale);
+}
+#else
+typedef int chord_not_this_architecture; /* ISO C wants a declaration in every file */
+#endif
