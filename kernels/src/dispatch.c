@@ -3,7 +3,7 @@
 
 #include "internal.h"
 
-#if defined(__x86_64__) && defined(CHORD_X86_READY)
+#if defined(__x86_64__)
 #include <cpuid.h>
 
 static unsigned xgetbv0(void) {
@@ -31,13 +31,26 @@ static int has_avxvnni(void) { return x86_supports(AVX2, 0, AVX_VNNI, 0x6); }
 static int has_avx512vnni(void) { return x86_supports(AVX2 | AVX512F | AVX512DQ | (unsigned)AVX512BW | AVX512VL, AVX512_VNNI, 0, 0xE6); }
 #endif
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+
+/* Bits of the kernel's ABI (asm/hwcap.h), written out because old headers lack the newer ones. */
+enum { AUX_HWCAP = 16, AUX_HWCAP2 = 26, HWCAP_DOT_PRODUCT = 1 << 20, HWCAP2_INT8_MATRIX = 1 << 13 };
+
+static int has_dotprod(void) { return (getauxval(AUX_HWCAP) & HWCAP_DOT_PRODUCT) != 0; }
+static int has_i8mm(void) { return has_dotprod() && (getauxval(AUX_HWCAP2) & HWCAP2_INT8_MATRIX) != 0; }
+#endif
+
 static int always(void) { return 1; }
 
 const chord_variant chord_variants[] = {
-#if defined(__x86_64__) && defined(CHORD_X86_READY)
+#if defined(__x86_64__)
     {"avx512vnni", has_avx512vnni, &chord_ukernels_avx512vnni},
-    {"avxvnni", has_avxvnni, &chord_ukernels_avxvnni},
-    {"avx2", has_avx2, &chord_ukernels_avx2},
+#endif
+#if defined(__aarch64__)
+    {"i8mm", has_i8mm, &chord_ukernels_i8mm},
+    {"dotprod", has_dotprod, &chord_ukernels_dotprod},
+    {"neon", always, &chord_ukernels_neon}, /* part of every armv8 CPU */
 #endif
     {"scalar", always, &chord_ukernels_scalar},
     {NULL, NULL, NULL},

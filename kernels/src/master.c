@@ -113,7 +113,7 @@ chord_status chord_master_int(const chord_master *master, const char *key, int64
                               chord_diagnosis *diagnosis) {
   char name[NAME_BYTES];
   snprintf(name, sizeof name, "config/%s", key);
-  chord_entry entry;
+  chord_entry entry = {0};
   const chord_status status = chord_master_get(master, name, CHORD_I32, 1, 1, 0, &entry, diagnosis);
   if (status != CHORD_OK) return status;
   int32_t value;

@@ -1,0 +1,145 @@
+/* Helpers of the AVX-512 kernels. */
+#ifndef CHORD_AVX512_H
+#define CHORD_AVX512_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "../constants.h"
+#include "../ukernels.h"
+
+#define CHORD_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define CHORD_AVX512_INLINE static inline __attribute__((always_inline)) CHORD_AVX512
+
+/* A loop over registers: both compilers must unroll it fully, else gcc keeps the array of accumulators in memory. */
+#define CHORD_UNROLL _Pragma("GCC unroll 16")
+
+/* 16 -> 8 -> 4 -> 2 -> 1, as ukernels.h defines it. */
+CHORD_AVX512_INLINE float fold512(__m512 x) {
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+  __m128 q = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+CHORD_AVX512_INLINE float max512(__m512 x) {
+  const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+  __m128 q = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
+
+/* fold512 of sixteen vectors at once: out[i] = fold512(x[i]). */
+CHORD_AVX512_INLINE __m512 fold16_512(const __m512 x[16]) {
+  __m512 a[8], b[4], c[2];
+  CHORD_UNROLL for (int i = 0; i < 8; i++)
+    a[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x44), _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xEE));
+  CHORD_UNROLL for (int i = 0; i < 4; i++)
+    b[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0x88), _mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0xDD));
+  CHORD_UNROLL for (int i = 0; i < 2; i++)
+    c[i] = _mm512_add_ps(_mm512_shuffle_ps(b[2 * i], b[2 * i + 1], 0x44), _mm512_shuffle_ps(b[2 * i], b[2 * i + 1], 0xEE));
+  const __m512 d = _mm512_add_ps(_mm512_shuffle_ps(c[0], c[1], 0x88), _mm512_shuffle_ps(c[0], c[1], 0xDD));
+  /* Vector 4 j + l lies in element j of 128-bit lane l. */
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), d);
+}
+
+CHORD_AVX512_INLINE __m512i fold16_epi32_512(const __m512i x[16]) {
+  __m512i a[8], b[4], c[2];
+  CHORD_UNROLL for (int i = 0; i < 8; i++)
+    a[i] = _mm512_add_epi32(_mm512_shuffle_i32x4(x[2 * i], x[2 * i + 1], 0x44), _mm512_shuffle_i32x4(x[2 * i], x[2 * i + 1], 0xEE));
+  CHORD_UNROLL for (int i = 0; i < 4; i++)
+    b[i] = _mm512_add_epi32(_mm512_shuffle_i32x4(a[2 * i], a[2 * i + 1], 0x88), _mm512_shuffle_i32x4(a[2 * i], a[2 * i + 1], 0xDD));
+  CHORD_UNROLL for (int i = 0; i < 2; i++)
+    c[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(b[2 * i], b[2 * i + 1]), _mm512_unpackhi_epi64(b[2 * i], b[2 * i + 1]));
+  const __m512 even = _mm512_shuffle_ps(_mm512_castsi512_ps(c[0]), _mm512_castsi512_ps(c[1]), 0x88);
+  const __m512 odd = _mm512_shuffle_ps(_mm512_castsi512_ps(c[0]), _mm512_castsi512_ps(c[1]), 0xDD);
+  const __m512i d = _mm512_add_epi32(_mm512_castps_si512(even), _mm512_castps_si512(odd));
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), d);
+}
+
+/* exp of x <= 0, clamped at -64; see constants.h. */
+CHORD_AVX512_INLINE __m512 exp512(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_set1_ps(CHORD_EXP_LOW));
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(CHORD_LOG2E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(CHORD_LN2_HIGH), x);
+  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(CHORD_LN2_LOW), r);
+  __m512 p = _mm512_set1_ps(CHORD_EXP_P0);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P1));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P2));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P4));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P5));
+  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
+  /* Exact for the powers that occur, so equal to the product with 2^n. */
+  return _mm512_scalef_ps(p, n);
+}
+
+/* Rows of sixteen 32-bit elements to columns. */
+CHORD_AVX512_INLINE void transpose16(__m512i r[16]) {
+  __m512i t[16];
+  CHORD_UNROLL for (int i = 0; i < 8; i++) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  CHORD_UNROLL for (int i = 0; i < 4; i++) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  CHORD_UNROLL for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
+    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xDD);
+    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xDD);
+  }
+  CHORD_UNROLL for (int i = 0; i < 4; i++) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
+    r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
+    r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xDD);
+    r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xDD);
+  }
+}
+
+/* Sixteen int8 codes of a table row, from element i on. */
+CHORD_AVX512_INLINE __m128i table16(const chord_table *table, size_t dim, size_t row, size_t i) {
+  if (table->bits == 8) return _mm_loadu_si128((const __m128i *)(table->codes + row * dim + i));
+  const __m128i packed = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(table->codes + row * (dim / 2) + i / 2)));
+  const __m128i nibbles = _mm_and_si128(_mm_or_si128(packed, _mm_slli_epi16(packed, 4)), _mm_set1_epi8(15));
+  return _mm_sub_epi8(_mm_xor_si128(nibbles, _mm_set1_epi8(8)), _mm_set1_epi8(8));
+}
+
+/* Sixteen floats to the codes of activations (128 added), given 127 / max|x|. */
+CHORD_AVX512_INLINE void store_qa8(uint8_t *a, __m512 x, __m512 inverse) {
+  const __m128i codes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(x, inverse)));
+  _mm_storeu_si128((__m128i *)a, _mm_xor_si128(codes, _mm_set1_epi8(-128)));
+}
+
+/* Sixty-four of them. */
+CHORD_AVX512_INLINE void store64_qa8(uint8_t *a, const __m512 x[4], __m512 inverse) {
+  const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x[0], inverse)), _mm512_cvtps_epi32(_mm512_mul_ps(x[1], inverse)));
+  const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x[2], inverse)), _mm512_cvtps_epi32(_mm512_mul_ps(x[3], inverse)));
+  const __m512i codes = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+                                                 _mm512_packs_epi16(low, high));
+  _mm512_storeu_si512(a, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)));
+}
+
+/* Scale of a row with the largest magnitude `most`; returns 127 / most, or 0 for a row of zeros. */
+CHORD_AVX512_INLINE float activation_scale(float most, float *scale) {
+  *scale = most * (1.0f / 127.0f);
+  return most > 0.0f ? 127.0f / most : 0.0f;
+}
+
+void chord_norm_f32__avx512(const chord_norm *args);
+void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
+void chord_gelu_f32__avx512(size_t count, float *x);
+void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
+                               const int32_t *slots, float *out);
+void chord_gather_e_qa8__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
+                                float *a_scale);
+void chord_attend_f32__avx512(const chord_attend *args);
+void chord_attend_last_f32__avx512(const chord_attend_last *args);
+void chord_mix_rows_f32__avx512(size_t rows, size_t dim, const float *p, const float *x, float *out);
+void chord_combine_rows_f32__avx512(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);
+
+#endif

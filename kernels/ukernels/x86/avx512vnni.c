@@ -1,0 +1,215 @@
+/*
+ * Integer kernels, AVX512-VNNI. Activations are stored as uint8 (128 added), because vpdpbusd multiplies unsigned by signed;
+ * the accumulators start at the correction -128 * (sum of the channel's codes), made at adoption.
+ */
+#if defined(__x86_64__)
+#include "avx512.h"
+
+/* What a block of 16 channels needs to derive its codes, one 32-bit element a channel. */
+typedef struct derivation {
+  __m512i ratios;       /* Q15, twice in each element; 0 for off and int8 */
+  __m512i least, most;  /* the grid's ends, four times in each element */
+  __m512i keep;         /* ones for int8: the master's code stays */
+  __m512 scales;
+} derivation;
+
+CHORD_AVX512_INLINE derivation derivation_of(const chord_channels *channels) {
+  const __m512i widths = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)channels->widths));
+  const __mmask16 two = _mm512_cmpeq_epi32_mask(widths, _mm512_set1_epi32(1)), four = _mm512_cmpeq_epi32_mask(widths, _mm512_set1_epi32(2)),
+                  eight = _mm512_cmpeq_epi32_mask(widths, _mm512_set1_epi32(3));
+  __m512i ratios = _mm512_maskz_cvtepu16_epi32(two, _mm256_loadu_si256((const __m256i *)channels->ratios2));
+  ratios = _mm512_mask_cvtepu16_epi32(ratios, four, _mm256_loadu_si256((const __m256i *)channels->ratios4));
+  __m512 scales = _mm512_mask_loadu_ps(_mm512_set1_ps(1.0f), two, channels->scales2);
+  scales = _mm512_mask_loadu_ps(scales, four, channels->scales4);
+  scales = _mm512_mask_loadu_ps(scales, eight, channels->scales8);
+  return (derivation){
+      .ratios = _mm512_or_si512(ratios, _mm512_slli_epi32(ratios, 16)),
+      .least = _mm512_or_si512(_mm512_maskz_set1_epi32(two, (int)0xFEFEFEFEu), _mm512_maskz_set1_epi32(four, (int)0xF9F9F9F9u)),
+      .most = _mm512_or_si512(_mm512_maskz_set1_epi32(two, 0x01010101), _mm512_maskz_set1_epi32(four, 0x07070707)),
+      .keep = _mm512_maskz_set1_epi32(eight, -1),
+      .scales = scales};
+}
+
+/* Codes of 64 elements whose ratios are those of their low and high 8 bytes in each 128-bit lane. */
+CHORD_AVX512_INLINE __m512i derive64(__m512i codes, __m512i ratios_low, __m512i ratios_high, __m512i least, __m512i most, __m512i keep) {
+  const __m512i low = _mm512_mulhrs_epi16(_mm512_srai_epi16(_mm512_unpacklo_epi8(codes, codes), 8), ratios_low);
+  const __m512i high = _mm512_mulhrs_epi16(_mm512_srai_epi16(_mm512_unpackhi_epi8(codes, codes), 8), ratios_high);
+  const __m512i derived = _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(low, high), least), most);
+  return _mm512_ternarylogic_epi32(derived, codes, keep, 0xF8); /* derived | (codes & keep) */
+}
+
+static CHORD_AVX512 void chord_expand_c8__avx512vnni(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
+  const derivation d = derivation_of(channels);
+  const __m512i ratios_low = _mm512_unpacklo_epi32(d.ratios, d.ratios), ratios_high = _mm512_unpackhi_epi32(d.ratios, d.ratios);
+  const __m512i offset = _mm512_set1_epi8(-128);
+  __m512i sums = _mm512_setzero_si512();
+  for (size_t start = 0; start < channels->depth; start += 64) {
+    const size_t left = channels->depth - start, lines = left >= 64 ? 16 : left / 4;
+    const __mmask16 present = (__mmask16)(0xFFFFu >> (16 - lines));
+    __m512i r[16];
+    CHORD_UNROLL for (int c = 0; c < 16; c++) r[c] = _mm512_maskz_loadu_epi32(present, channels->rows[c] + start);
+    transpose16(r);
+    CHORD_UNROLL for (size_t line = 0; line < 16; line++) {
+      if (line >= lines) break;
+      const __m512i codes = derive64(r[line], ratios_low, ratios_high, d.least, d.most, d.keep);
+      sums = _mm512_dpbusd_epi32(sums, offset, codes);
+      _mm512_store_si512(panel + (start / 4 + line) * 64, codes);
+    }
+  }
+  _mm512_storeu_si512(correction, _mm512_sub_epi32(_mm512_setzero_si512(), sums));
+  _mm512_storeu_ps(scale, d.scales);
+}
+
+static CHORD_AVX512 void chord_derive_rows__avx512vnni(const chord_channels *channels, int8_t *out, float *scale) {
+  const derivation d = derivation_of(channels);
+  int32_t ratios[16], least[16], most[16], keep[16];
+  _mm512_storeu_si512(ratios, d.ratios);
+  _mm512_storeu_si512(least, d.least);
+  _mm512_storeu_si512(most, d.most);
+  _mm512_storeu_si512(keep, d.keep);
+  for (size_t c = 0; c < 16; c++) {
+    const __m512i ratio = _mm512_set1_epi32(ratios[c]);
+    for (size_t start = 0; start < channels->depth; start += 64, out += 64) {
+      const size_t left = channels->depth - start;
+      const __mmask16 present = (__mmask16)(left >= 64 ? 0xFFFFu : 0xFFFFu >> (16 - left / 4));
+      const __m512i codes = derive64(_mm512_maskz_loadu_epi32(present, channels->rows[c] + start), ratio, ratio, _mm512_set1_epi32(least[c]),
+                                     _mm512_set1_epi32(most[c]), _mm512_set1_epi32(keep[c]));
+      _mm512_mask_storeu_epi32(out, present, codes);
+      if (left < 64) out -= 64 - left;
+    }
+  }
+  _mm512_storeu_ps(scale, d.scales);
+}
+
+CHORD_AVX512_INLINE void gemm_store(const chord_gemm *args, size_t row, size_t block, __m512i sum) {
+  const size_t channel = 16 * block;
+  const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(args->scale + channel));
+  __m512 y = _mm512_fmadd_ps(product, _mm512_set1_ps(args->a_scale[row]), _mm512_loadu_ps(args->bias + channel));
+  if (args->relu) y = _mm512_max_ps(y, _mm512_setzero_ps());
+  _mm512_storeu_ps(args->out + row * args->out_stride + channel, y);
+}
+
+CHORD_AVX512_INLINE __m512i broadcast4(const uint8_t *a) {
+  int32_t group;
+  memcpy(&group, a, 4);
+  return _mm512_set1_epi32(group);
+}
+
+CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block) {
+  const size_t block_bytes = 16 * args->depth, a_stride = args->a_stride;
+  const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
+  const int8_t *panel = args->panel + block * block_bytes;
+  __m512i sums[6][4];
+  CHORD_UNROLL for (size_t j = 0; j < blocks; j++) {
+    const __m512i correction = _mm512_loadu_si512(args->correction + 16 * (block + j));
+    CHORD_UNROLL for (size_t i = 0; i < rows; i++) sums[i][j] = correction;
+  }
+  for (; a != end; a += 4, panel += 64) {
+    __m512i w[4];
+    CHORD_UNROLL for (size_t j = 0; j < blocks; j++) w[j] = _mm512_load_si512(panel + j * block_bytes);
+    CHORD_UNROLL for (size_t i = 0; i < rows; i++) {
+      const __m512i group = broadcast4(a + i * a_stride);
+      CHORD_UNROLL for (size_t j = 0; j < blocks; j++) sums[i][j] = _mm512_dpbusd_epi32(sums[i][j], group, w[j]);
+    }
+  }
+  CHORD_UNROLL for (size_t i = 0; i < rows; i++)
+    CHORD_UNROLL for (size_t j = 0; j < blocks; j++) gemm_store(args, row + i, block + j, sums[i][j]);
+}
+
+/* One row: four chains over the depth hide the latency of vpdpbusd. */
+CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, size_t block) {
+  const size_t block_bytes = 16 * args->depth;
+  const uint8_t *a = args->a, *const end = a + args->depth;
+  const int8_t *panel = args->panel + block * block_bytes;
+  __m512i sums[4][4];
+  CHORD_UNROLL for (size_t j = 0; j < blocks; j++) {
+    sums[0][j] = _mm512_loadu_si512(args->correction + 16 * (block + j));
+    sums[1][j] = sums[2][j] = sums[3][j] = _mm512_setzero_si512();
+  }
+  for (; a != end; a += 16, panel += 256)
+    CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
+      const __m512i group = broadcast4(a + 4 * i);
+      CHORD_UNROLL for (size_t j = 0; j < blocks; j++)
+        sums[i][j] = _mm512_dpbusd_epi32(sums[i][j], group, _mm512_load_si512(panel + j * block_bytes + 64 * i));
+    }
+  CHORD_UNROLL for (size_t j = 0; j < blocks; j++)
+    gemm_store(args, 0, block + j, _mm512_add_epi32(_mm512_add_epi32(sums[0][j], sums[1][j]), _mm512_add_epi32(sums[2][j], sums[3][j])));
+}
+
+CHORD_AVX512_INLINE void gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block) {
+  if (args->rows == 1) {
+    gemv_tile(args, blocks, block);
+    return;
+  }
+  size_t row = 0;
+  for (; row + 6 <= args->rows; row += 6) gemm_tile(args, 6, blocks, row, block);
+  switch (args->rows - row) {
+    case 5: gemm_tile(args, 5, blocks, row, block); break;
+    case 4: gemm_tile(args, 4, blocks, row, block); break;
+    case 3: gemm_tile(args, 3, blocks, row, block); break;
+    case 2: gemm_tile(args, 2, blocks, row, block); break;
+    case 1: gemm_tile(args, 1, blocks, row, block); break;
+    default: break;
+  }
+}
+
+static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *args) {
+  size_t block = 0;
+  for (; block + 4 <= args->blocks; block += 4) gemm_blocks(args, 4, block);
+  for (; block + 2 <= args->blocks; block += 2) gemm_blocks(args, 2, block);
+  if (block < args->blocks) gemm_blocks(args, 1, block);
+}
+
+/* Thirty-two or (the last of an odd number of) sixteen codes as int16. */
+CHORD_AVX512_INLINE __m512i table_words(const chord_table *table, size_t dim, size_t row, size_t i) {
+  const __m128i low = table16(table, dim, row, i);
+  if (i + 32 > dim) return _mm512_zextsi256_si512(_mm256_cvtepi8_epi16(low));
+  return _mm512_cvtepi8_epi16(_mm256_inserti128_si256(_mm256_castsi128_si256(low), table16(table, dim, row, i + 16), 1));
+}
+
+CHORD_AVX512_INLINE void score_rows(size_t count, const size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+                                    const int32_t *ids, uint32_t first, float *scores) {
+  for (size_t start = 0; start < count; start += 16) {
+    const size_t here = count - start < 16 ? count - start : 16;
+    __m512i sums[16];
+    float scales[16] = {0};
+    for (size_t i = 0; i < 16; i++) {
+      const size_t at = start + (i < here ? i : here - 1), id = ids ? (size_t)ids[at] : first + at;
+      scales[i] = items->scales[id];
+      sums[i] = _mm512_setzero_si512();
+      CHORD_UNROLL for (size_t c = 0; c < dim; c += 32) {
+        const __m512i query = c + 32 > dim ? _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(h + c))) : _mm512_loadu_si512(h + c);
+        sums[i] = _mm512_dpwssd_epi32(sums[i], query, table_words(items, dim, id, c));
+      }
+    }
+    const __m512 sum = _mm512_cvtepi32_ps(fold16_epi32_512(sums));
+    const __m512 y = _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_loadu_ps(scales)), _mm512_set1_ps(h_scale));
+    _mm512_mask_storeu_ps(scores + start, (__mmask16)(0xFFFFu >> (16 - here)), y);
+  }
+}
+
+static CHORD_AVX512 void chord_score_q16_e__avx512vnni(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+                                                       const int32_t *ids, uint32_t first, float *scores) {
+  if (dim == 64 && items->bits == 8)
+    score_rows(count, 64, h, h_scale, items, ids, first, scores);
+  else
+    score_rows(count, dim, h, h_scale, items, ids, first, scores);
+}
+
+const chord_ukernels chord_ukernels_avx512vnni = {
+    .depth_group = 4,
+    .expand_c8 = chord_expand_c8__avx512vnni,
+    .derive_rows = chord_derive_rows__avx512vnni,
+    .quantize_f32_qa8 = chord_quantize_f32_qa8__avx512,
+    .gemm_qa8_c8 = chord_gemm_qa8_c8__avx512vnni,
+    .norm_f32 = chord_norm_f32__avx512,
+    .gelu_f32 = chord_gelu_f32__avx512,
+    .embed_e_f32 = chord_embed_e_f32__avx512,
+    .gather_e_qa8 = chord_gather_e_qa8__avx512,
+    .attend_f32 = chord_attend_f32__avx512,
+    .attend_last_f32 = chord_attend_last_f32__avx512,
+    .mix_rows_f32 = chord_mix_rows_f32__avx512,
+    .combine_rows_f32 = chord_combine_rows_f32__avx512,
+    .score_q16_e = chord_score_q16_e__avx512vnni,
+};
+#endif
