@@ -14,10 +14,13 @@ import torch
 
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export import litert_layers, litert_ops  # noqa: F401  (fill the dispatch table)
+from chordkit.export.litert_describe import Description, describe
 from chordkit.export.litert_flatbuffer import TensorSpec, schema, serialize
 from chordkit.export.litert_graph import Builder, LinearNode, Node, View, consumers, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.litert_grouping import Activations, split_linears
 from chordkit.export.litert_table import Lowering, Value, lower_node
+
+__all__ = ["REQUIRED_VERSION", "Activations", "Description", "describe", "litert_required_version", "lower"]
 
 # The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones.
 REQUIRED_VERSION = "2.3.0"

@@ -1,0 +1,261 @@
+"""What is in a LiteRT file: its bytes, its operators, the permutations it absorbs, and what is refused."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build
+from chordkit.backbones.master import from_master, make_master
+from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
+from chordkit.export import litert, litert_flatbuffer, litert_grouping
+from chordkit.export.litert_flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec, serialize
+from chordkit.export.litert_grouping import Activations, pack
+from chordkit.export.program import export_program
+from chordkit.quantization import pack_codes
+
+interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+
+ITEMS, CANDIDATES = 500, 10
+ONE_HEAD = SASRecConfig(items=ITEMS, heads=1)
+
+
+def prepared(config, widths="mixed"):
+    torch.manual_seed(5)
+    master = make_master(build(config).eval())
+    channels = master.channel_table.channels
+    chosen = np.random.default_rng(0).choice([2, 4, 8], channels) if widths == "mixed" else np.full(channels, widths)
+    return master, chosen.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A one-head SASRec with a random strategy: (program, master, widths)."""
+    master, widths = prepared(ONE_HEAD)
+    return export_program((master, widths), CANDIDATES), master, widths
+
+
+def requests(count=4):
+    """Some histories with padding, and candidates: the same ones at every call."""
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        history = np.zeros((1, 50), np.int32)
+        history[0, 12:] = random.integers(1, ITEMS + 1, 38)
+        yield history, random.integers(1, ITEMS + 1, (1, CANDIDATES)).astype(np.int32)
+
+
+def scores(data):
+    runner = interpreter.Interpreter(model_content=data, num_threads=1).get_signature_runner("serving_default")
+    return np.concatenate([runner(history=history, candidates=candidates)["scores"] for history, candidates in requests()])
+
+
+def reference_scores(backbone):
+    module = Reranker(backbone)
+    with torch.no_grad():
+        return np.concatenate([module(torch.from_numpy(history), torch.from_numpy(ids)).numpy() for history, ids in requests()])
+
+
+# --- permutations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activations", list(Activations))
+def test_only_query_output_and_ffn2_of_a_single_head_need_a_gather(mixed, activations):
+    exported, _, _ = mixed
+    lookups = 4  # codes and scales of history and candidates
+    folded = litert.describe(litert.lower(exported, activations)).operators["GATHER"]
+    plain = litert.describe(litert.lower(exported, activations, fold_permutations=False)).operators["GATHER"]
+    assert folded == lookups + 2 * 3
+    assert plain == lookups + 2 * 6
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_absorbed_permutations_leave_the_scores_alone(heads):
+    master, widths = prepared(SASRecConfig(items=ITEMS, heads=heads, activation="gelu"))
+    exported = export_program((master, widths), CANDIDATES)
+    folded, plain = (scores(litert.lower(exported, fold_permutations=fold)) for fold in (True, False))
+    np.testing.assert_allclose(folded, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("broken", ["columns", "output"])
+def test_half_an_absorbed_permutation_is_seen(mixed, monkeypatch, broken):
+    exported, master, widths = mixed
+    expected = reference_scores(from_master(master, widths))
+    absorb = litert_grouping._absorb
+
+    def half(orders, writer, reader):
+        absorb(orders, writer, reader)
+        if broken == "columns":
+            orders[id(reader)].columns = np.sort(orders[id(reader)].columns)
+        else:
+            orders[id(writer)].output = np.sort(orders[id(writer)].output)
+
+    assert np.abs(scores(litert.lower(exported)) - expected).max() < 1e-4 * np.abs(expected).max()
+    monkeypatch.setattr(litert_grouping, "_absorb", half)
+    assert np.abs(scores(litert.lower(exported)) - expected).max() > 0.05 * np.abs(expected).max()
+
+
+# --- operators -------------------------------------------------------------------------------------------------------
+
+
+def test_a_single_head_needs_no_transpose_and_no_more_reshapes_than_the_output():
+    operators = litert.describe(litert.lower(export_program(build(ONE_HEAD).eval(), CANDIDATES))).operators
+    assert "TRANSPOSE" not in operators and "RESHAPE" not in operators and "RELU" not in operators
+    assert operators["FULLY_CONNECTED"] == 12 and operators["BATCH_MATMUL"] == 4 and operators["SOFTMAX"] == 2
+    assert sum(operators.values()) <= 82
+
+
+@pytest.mark.parametrize(("widths", "partitions"), [(None, 1), (8, 1), (4, 1), ("mixed", 2)])
+def test_xnnpack_takes_the_graph_in_one_piece_and_a_second_one_for_gathered_weights(widths, partitions):
+    source = build(ONE_HEAD).eval() if widths is None else prepared(ONE_HEAD, widths)
+    loaded = interpreter.Interpreter(model_content=litert.lower(export_program(source, CANDIDATES)), num_threads=1)
+    loaded.allocate_tensors()
+    names = [operator["op_name"] for operator in loaded._get_ops_details()]
+    assert names.count("DELEGATE") == partitions
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------------
+
+
+def ideal_bytes(master, widths):
+    """Codes at their width and one scale each, biases, norms, embedding rows: nothing that could be left out."""
+    table = master.channel_table
+    payload = int((table.in_features.astype(np.int64) * np.where(widths == 0, 2, widths)).sum()) // 8
+    scales = 4 * table.channels
+    floats = sum(4 * layer.bias.size for layer in master.layers.values()) + sum(4 * tensor.size for tensor in master.tensors.values())
+    rows = sum(embedding.codes.size + 4 * embedding.scales.size for embedding in master.embeddings.values())
+    return payload + scales + floats + rows
+
+
+@pytest.mark.parametrize("widths", [8, 2, "mixed"])
+@pytest.mark.parametrize("config", [ONE_HEAD, CaserConfig(items=ITEMS)], ids=["sasrec", "caser"])
+def test_a_file_is_its_weights_and_little_else(config, widths):
+    master, chosen = prepared(config, widths)
+    data = litert.lower(export_program((master, chosen), CANDIDATES))
+    operators = sum(litert.describe(data).operators.values())
+    # Beside the weights: per operator and its tensor about 100 bytes of tables, an int64 zero-point for each scale (the
+    # runtime insists on as many), the causal mask as int8 codes, and alignment.
+    structure = 100 * operators + 8 * (chosen.size + 50) + 50 * 50 + 2048
+    assert ideal_bytes(master, chosen) < len(data) < ideal_bytes(master, chosen) + structure
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_the_item_table_is_stored_once(quantised):
+    source = prepared(ONE_HEAD, 8) if quantised else build(ONE_HEAD).eval()
+    table = source[0].embeddings["item_embedding"].codes if quantised else source.item_embedding.weight.detach().numpy()
+    assert litert.lower(export_program(source, CANDIDATES)).count(table[1:9].tobytes()) == 1
+
+
+def test_constants_are_aligned_for_mapping(mixed):
+    data = litert.lower(mixed[0])
+    model = litert_flatbuffer.schema().Model.GetRootAs(data, 0)
+    buffers = [model.Buffers(index) for index in range(model.BuffersLength())]
+    starts = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
+    assert len(starts) > 50 and all(start % 16 == 0 for start in starts)
+
+
+def test_the_same_program_gives_the_same_bytes(mixed):
+    assert litert.lower(mixed[0]) == litert.lower(mixed[0])
+
+
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_packing_is_that_of_the_contract_where_rows_fill_bytes(width):
+    low, high = {2: (-2, 1), 4: (-7, 7), 8: (-127, 127)}[width]
+    codes = np.random.default_rng(0).integers(low, high + 1, (9, 12)).astype(np.int8)
+    assert pack(codes, width) == pack_codes(codes, width).tobytes()
+
+
+# --- description -----------------------------------------------------------------------------------------------------
+
+
+def test_a_description_tells_what_is_in_the_file(mixed):
+    exported, master, widths = mixed
+    data = litert.lower(exported)
+    described = litert.describe(data)
+    assert described.file_bytes == len(data)
+    assert described.description == "chordkit"
+    assert described.required_version == litert.litert_required_version() == "2.3.0"
+    assert described.inputs == {"history": [1, 50], "candidates": [1, CANDIDATES]}
+    assert described.outputs == {"scores": [1, CANDIDATES]}
+    in_features = master.channel_table.in_features
+    for width in (2, 4):
+        assert described.tensors[f"INT{width}"].constant_bytes == (in_features[widths == width] * width).sum() // 8
+    assert described.constant_bytes < len(data)
+
+
+def test_a_file_of_another_kind_or_a_cut_one_is_refused(mixed):
+    data = litert.lower(mixed[0])
+    with pytest.raises(InputError, match=r"not a \.tflite file"):
+        litert.describe(b"PK\3\4" + data[4:8].lower() + data[8:])
+    for length in (9, 100, 2000, 8000):
+        with pytest.raises(InputError, match="damaged"):
+            litert.describe(data[:length])
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+class Lookup(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(9, 4)
+
+
+class Sine(Lookup):
+    def forward(self, history):
+        return torch.sin(self.table(history))
+
+
+class FirstAxisSoftmax(Lookup):
+    def forward(self, history):
+        return torch.softmax(self.table(history), dim=1)
+
+
+def small_program(module, dtype=torch.int32):
+    return torch.export.export(module().eval(), (torch.ones(1, 4, dtype=dtype),))
+
+
+def test_an_operator_without_a_lowering_is_named_with_those_that_have_one():
+    with pytest.raises(CapabilityError, match=r"aten\.sin\.default.*the table has aten\.add\.Tensor"):
+        litert.lower(small_program(Sine))
+
+
+def test_a_form_of_an_operator_without_a_lowering_is_named():
+    with pytest.raises(CapabilityError, match=r"softmax.*not over the last axis"):
+        litert.lower(small_program(FirstAxisSoftmax))
+
+
+def test_ids_of_64_bits_are_refused():
+    with pytest.raises(CapabilityError, match=r"history is torch\.int64; use int32"):
+        litert.lower(small_program(Sine, torch.int64))
+
+
+def test_an_unknown_kind_of_activations_is_an_input_error(mixed):
+    with pytest.raises(InputError, match="activations = 'int4' is unknown; use float or int8"):
+        litert.lower(mixed[0], "int4")
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(mixed, monkeypatch):
+    litert_flatbuffer.schema.cache_clear()
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(MissingRuntimeError, match=r"pip install 'chordkit\[litert\]'"):
+        litert.lower(mixed[0])
+    litert_flatbuffer.schema.cache_clear()
+
+
+# --- the writer alone ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_the_runtime_reads_packed_rows_that_do_not_fill_bytes(width):
+    low, high = {2: (-2, 1), 4: (-7, 7)}[width]
+    codes = np.random.default_rng(1).integers(low, high + 1, (3, 7)).astype(np.int8)
+    scales = np.array([0.5, 2.0, 3.0], np.float32)
+    weights = TensorSpec((3, 7), f"INT{width}", pack(codes, width), Quantization(scales))
+    ids, table, rows = TensorSpec((1,), "INT32", name="ids"), TensorSpec((3, 7)), TensorSpec((1, 7), name="rows")
+    graph = GraphSpec({"ids": ids}, {"rows": rows})
+    graph.operators.append(OperatorSpec("DEQUANTIZE", [weights], [table], ("DequantizeOptions", {})))
+    graph.operators.append(OperatorSpec("GATHER", [table, ids], [rows], ("GatherOptions", {})))
+    runner = interpreter.Interpreter(model_content=serialize(graph, "2.3.0")).get_signature_runner()
+    for row in range(3):
+        np.testing.assert_array_equal(runner(ids=np.array([row], np.int32))["rows"][0], codes[row] * scales[row])

@@ -1,0 +1,123 @@
+"""The exported program: one marked node for each quantised layer, and the same numbers as the reference."""
+
+import numpy as np
+import pytest
+import torch
+
+from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build
+from chordkit.backbones.master import from_master, make_master
+from chordkit.errors import InputError, StrategyError
+from chordkit.export.program import channel_linear, export_program, marked_backbone, row_embedding, with_widths
+
+CHANNEL_LINEAR = torch.ops.chord.channel_linear.default
+ROW_EMBEDDING = torch.ops.chord.row_embedding.default
+CONFIGS = [
+    SASRecConfig(items=40, max_length=12, dim=16, heads=2, norm_first=True),
+    SASRecConfig(items=40, max_length=12, dim=16, heads=1, ffn_dim=32, activation="gelu"),
+    CaserConfig(items=40, max_length=12, dim=16, item_bias=True),
+]
+
+
+def random_master(config, seed=0):
+    torch.manual_seed(seed)
+    return make_master(build(config).eval())
+
+
+def random_widths(master, seed=0, choices=(2, 4, 8)):
+    return np.random.default_rng(seed).choice(choices, master.channel_table.channels).astype(np.uint8)
+
+
+def targets(exported):
+    return [node.target for node in exported.graph.nodes if node.op == "call_function"]
+
+
+def inputs(items, length, candidates=7, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    history = torch.randint(1, items + 1, (1, length), dtype=torch.int32, generator=generator)
+    history[0, : length // 3] = 0
+    return history, torch.randint(1, items + 1, (1, candidates), dtype=torch.int32, generator=generator)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.architecture)
+def test_every_strategy_layer_is_one_node_and_the_scores_are_those_of_the_reference(config):
+    master = random_master(config)
+    widths = random_widths(master, choices=(0, 2, 4, 8))
+    exported = export_program((master, widths), candidates=7)
+    assert targets(exported).count(CHANNEL_LINEAR) == len(master.layers)
+    assert torch.ops.aten.linear.default not in targets(exported)
+    history, candidates = inputs(config.items, config.max_length)
+    expected = Reranker(from_master(master, widths))(history, candidates)
+    # The marker multiplies codes by scales as dequantisation does: not even the rounding differs.
+    torch.testing.assert_close(exported.module()(history, candidates), expected, rtol=0, atol=0)
+
+
+def test_all_lookups_share_the_codes_of_one_item_table():
+    master = random_master(CONFIGS[0])
+    exported = export_program((master, random_widths(master)), candidates=7)
+    tables = {node.args[1].name for node in exported.graph.nodes if node.op == "call_function" and node.target is ROW_EMBEDDING}
+    assert tables == {"b_backbone_item_embedding_codes", "b_backbone_position_embedding_codes"}
+
+
+def test_another_strategy_needs_no_second_trace_and_leaves_the_first_program_alone():
+    config = CONFIGS[0]
+    master = random_master(config)
+    first, second = random_widths(master, 0), random_widths(master, 1)
+    exported = export_program((master, first), candidates=7)
+    other = with_widths(exported, master, second)
+    ids = inputs(config.items, config.max_length)
+    for program, widths in ((other, second), (exported, first)):
+        torch.testing.assert_close(program.module()(*ids), Reranker(from_master(master, widths))(*ids), rtol=0, atol=0)
+    with pytest.raises(StrategyError, match="does not fit"):
+        with_widths(exported, master, second[:-1])
+
+
+def test_a_float_backbone_is_exported_without_markers_and_without_training_nodes():
+    backbone = build(CONFIGS[0]).eval()
+    exported = export_program(backbone, candidates=5)
+    assert not {CHANNEL_LINEAR, ROW_EMBEDDING, torch.ops.aten.dropout.default} & set(targets(exported))
+    history, candidates = inputs(CONFIGS[0].items, CONFIGS[0].max_length, 5)
+    torch.testing.assert_close(exported.module()(history, candidates), Reranker(backbone)(history, candidates))
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_without_candidates_the_whole_catalogue_is_scored(quantised):
+    config = CONFIGS[1]
+    master = random_master(config)
+    widths = random_widths(master)
+    source = (master, widths) if quantised else build(config).eval()
+    reference = from_master(master, widths) if quantised else source
+    history, _ = inputs(config.items, config.max_length)
+    scores = export_program(source, candidates=None).module()(history)
+    assert scores.shape == (1, config.items + 1)
+    torch.testing.assert_close(scores, CatalogueScorer(reference)(history))
+
+
+def test_marker_operators_pass_the_checks_of_torch_library():
+    codes = torch.randint(-7, 8, (6, 4), dtype=torch.int8)
+    scales, widths, bias = torch.rand(6) + 0.1, torch.full((6,), 4, dtype=torch.uint8), torch.rand(6)
+    tests = ("test_schema", "test_faketensor")
+    torch.library.opcheck(channel_linear, (torch.rand(2, 3, 4), codes, scales, widths, bias), test_utils=tests)
+    torch.library.opcheck(channel_linear, (torch.rand(4), codes, scales, widths, None), test_utils=tests)
+    torch.library.opcheck(row_embedding, (torch.tensor([[0, 5]], dtype=torch.int32), codes, scales), test_utils=tests)
+
+
+def test_an_off_channel_keeps_its_bias():
+    master = random_master(CONFIGS[0])
+    backbone = marked_backbone(master, np.zeros(master.channel_table.channels, np.uint8))
+    layer = backbone.get_submodule("blocks.0.query")
+    bias = torch.arange(16, dtype=torch.float32)
+    layer.bias = bias
+    torch.testing.assert_close(layer(torch.rand(3, 16)), bias.expand(3, 16))
+
+
+def test_widths_of_another_backbone_are_refused():
+    master = random_master(CONFIGS[0])
+    with pytest.raises(StrategyError, match="does not fit the master's 192 channels"):
+        export_program((master, np.full(10, 8, np.uint8)))
+    with pytest.raises(StrategyError, match="other than 0, 2, 4 or 8"):
+        export_program((master, np.full(master.channel_table.channels, 3, np.uint8)))
+
+
+def test_no_candidates_at_all_is_an_input_error():
+    with pytest.raises(InputError, match="candidates: 0"):
+        export_program(build(CONFIGS[0]).eval(), candidates=0)
