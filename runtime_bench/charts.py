@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 
@@ -117,10 +118,14 @@ def latency_chart(rows: Sequence[tuple[str, Percentiles, str]], label: str) -> s
         y = top + line * index
         middle = y + line / 2
         body.append(f'<text class="name" x="{left - 10}" y="{middle + 4:.1f}" text-anchor="end">{escape(name)}</text>')
-        body.append(f'<rect class="bar {css}" x="{left}" y="{y + 5:.1f}" width="{max(x(times.p50) - left, 1):.1f}" height="{line - 10}" rx="2"/>')
+        body.append(
+            f'<rect class="bar {css}" x="{left}" y="{y + 5:.1f}" width="{max(x(times.p50) - left, 1):.1f}" height="{line - 10}" rx="2"/>'
+        )
         body.append(f'<line class="whisker {css}" x1="{x(times.p50):.1f}" x2="{x(times.p99):.1f}" y1="{middle:.1f}" y2="{middle:.1f}"/>')
         for value in (times.p90, times.p99):
-            body.append(f'<line class="whisker {css}" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{middle - 5:.1f}" y2="{middle + 5:.1f}"/>')
+            body.append(
+                f'<line class="whisker {css}" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{middle - 5:.1f}" y2="{middle + 5:.1f}"/>'
+            )
         body.append(f'<text class="value" x="{width - right + 8}" y="{middle + 4:.1f}">{_number(times.p50)} us</text>')
     return _svg(width, bottom + 36, body, label)
 
@@ -142,7 +147,7 @@ def strategy_heat_map(layers: Sequence[tuple[str, np.ndarray]], label: str) -> s
         body.append(f'<text class="small" x="{left - 6}" y="{y + 9.5:.1f}" text-anchor="end">{escape(name)}</text>')
         # Neighbours of one width are one rectangle: fewer elements, no hairlines between them.
         edges = np.flatnonzero(np.diff(widths, prepend=-1, append=-1))
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise(edges):
             css = WIDTH_CLASSES[int(widths[start])]
             body.append(
                 f'<rect class="{css}" x="{left + start * cell:.2f}" y="{y:.1f}" width="{(stop - start) * cell:.2f}" height="{line - 1.5}"/>'
@@ -162,11 +167,19 @@ def difference_matrix(names: Sequence[str], fractions: np.ndarray, label: str) -
     count = len(names)
     body = []
     for row in range(count):
-        body.append(f'<text class="small" x="{left - 6}" y="{top + cell * (row + 0.5) + 4:.1f}" text-anchor="end">{escape(names[row])}</text>')
-        body.append(f'<text class="small" x="{left + cell * (row + 0.5):.1f}" y="{top - 7}" text-anchor="middle">{escape(names[row])}</text>')
+        body.append(
+            f'<text class="small" x="{left - 6}" y="{top + cell * (row + 0.5) + 4:.1f}" text-anchor="end">{escape(names[row])}</text>'
+        )
+        body.append(
+            f'<text class="small" x="{left + cell * (row + 0.5):.1f}" y="{top - 7}" text-anchor="middle">{escape(names[row])}</text>'
+        )
         for column in range(count):
             value = float(fractions[row, column])
             x, y = left + cell * column, top + cell * row
-            body.append(f'<rect class="int8" style="opacity:{0.08 + 0.82 * value:.3f}" x="{x}" y="{y}" width="{cell - 2}" height="{cell - 2}"/>')
-            body.append(f'<text class="value" x="{x + cell / 2 - 1:.1f}" y="{y + cell / 2 + 4:.1f}" text-anchor="middle">{value:.0%}</text>')
+            body.append(
+                f'<rect class="int8" style="opacity:{0.08 + 0.82 * value:.3f}" x="{x}" y="{y}" width="{cell - 2}" height="{cell - 2}"/>'
+            )
+            body.append(
+                f'<text class="value" x="{x + cell / 2 - 1:.1f}" y="{y + cell / 2 + 4:.1f}" text-anchor="middle">{value:.0%}</text>'
+            )
     return _svg(left + cell * count, top + cell * count, body, label)

@@ -210,7 +210,11 @@ def _artifact_class(artifact: ArtifactSummary) -> str:
 
 def _latency_svg(report: Report) -> str:
     timed = [
-        (artifact.name, charts.Percentiles(artifact.latency.p50_us, artifact.latency.p90_us, artifact.latency.p99_us), _artifact_class(artifact))
+        (
+            artifact.name,
+            charts.Percentiles(artifact.latency.p50_us, artifact.latency.p90_us, artifact.latency.p99_us),
+            _artifact_class(artifact),
+        )
         for artifact in sorted(report.artifacts, key=lambda item: item.latency.p50_us if item.latency else 0.0)
         if artifact.latency
     ]
@@ -248,7 +252,10 @@ def _bytes(count: int | None) -> str:
 def render_html(report: Report) -> str:
     """The report as one HTML page: style sheet and charts inside, nothing fetched from anywhere."""
     environment = Environment(
-        loader=PackageLoader("chordkit.runtime_bench", "templates"), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("chordkit.runtime_bench", "templates"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["bytes"] = _bytes
     return environment.get_template("report.html.j2").render(

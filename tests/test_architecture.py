@@ -64,7 +64,8 @@ def test_an_import_only_points_down(path: Path) -> None:
 
 
 def test_an_upward_import_is_seen() -> None:
-    assert upward_imports("data", "from chordkit.export.bundle import open\nimport chordkit.cli") == ["chordkit.cli", "chordkit.export.bundle"]
+    source = "from chordkit.export.bundle import open\nimport chordkit.cli"
+    assert upward_imports("data", source) == ["chordkit.cli", "chordkit.export.bundle"]
     assert upward_imports("data", "def f():\n    from chordkit import export") == ["chordkit.export"]
     assert upward_imports("export", "from chordkit.strategy import decode") == []
 

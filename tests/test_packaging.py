@@ -66,7 +66,8 @@ def test_an_empty_environment_runs_the_installed_wheel(wheel: Path, tmp_path: Pa
         check=True, capture_output=True, text=True, cwd=tmp_path, env=clean,
     )  # fmt: skip
     assert located.stdout.startswith(str(environment))
-    helped = subprocess.run([environment / "bin" / "chordkit", "--help"], check=True, capture_output=True, text=True, cwd=tmp_path, env=clean)
+    command = [environment / "bin" / "chordkit", "--help"]
+    helped = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=clean)
     for verb in ("data", "train", "strategy", "export", "bundle", "validate", "bench", "devices", "report", "demo"):
         assert verb in helped.stdout
 

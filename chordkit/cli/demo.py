@@ -1,0 +1,73 @@
+"""``chordkit demo`` and ``chordkit report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from chordkit.cli.data import SourceArgument
+from chordkit.cli.export import TargetsOption, parse_choices
+from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
+
+
+def demo(
+    data: Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)] = "synthetic",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything it leaves.")] = Path("build/demo"),
+    architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
+    target: TargetsOption = "executorch,litert,onnx",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of the backbone, at most.")] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the main job end to end: train, personalise, export, validate, bundle, measure, report.
+
+    Example: `chordkit demo --data synthetic --out build/demo`
+    """
+    from chordkit.demo import DemoOptions, run
+    from chordkit.export.targets import Target
+
+    targets = tuple(parse_choices(target, Target, "--target"))
+    with progress_bar() as progress:
+        result = run(DemoOptions(out=out, data=data, architecture=architecture, targets=targets, epochs=epochs, seed=seed), progress)
+    report = result.report
+
+    def view() -> Group:
+        accuracy = [
+            [row.name, f"{row.average_bits:.2f}", f"{row.ndcg10.value:.4f} [{row.ndcg10.low:.4f}, {row.ndcg10.high:.4f}]"]
+            for row in report.strategy_accuracy
+        ]
+        artifacts = [
+            [item.name, f"{item.bytes:,}" if item.bytes else "",
+             "" if item.parity is None else "passed" if item.parity.passed else "FAILED",
+             f"{item.latency.p50_us:.1f}" if item.latency else "", f"{item.latency.p99_us:.1f}" if item.latency else ""]
+            for item in report.artifacts
+        ]  # fmt: skip
+        return Group(
+            rows("accuracy", ["widths", "bits", "NDCG@10 [95 %]"], accuracy),
+            rows("artifacts", ["artifact", "bytes", "parity", "p50 us", "p99 us"], artifacts),
+            Text(f"report  {result.html}\nbundle  {result.bundle}\ntook    {sum(stage.seconds for stage in report.stages):.0f} s"),
+        )
+
+    emit(as_json, report.model_dump(mode="json"), view)
+    for name, parity in result.parity.items():
+        parity.require(f"artifact {name}")
+
+
+def report(
+    source: Annotated[Path, typer.Argument(help="A report.json.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the page goes; the default is beside the JSON.")] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a report.json as one self-contained HTML page.
+
+    Example: `chordkit report build/demo/report.json --out report.html`
+    """
+    from chordkit.runtime_bench.report import load_json, save_html
+
+    page = out if out is not None else source.with_suffix(".html")
+    loaded = load_json(source)
+    save_html(loaded, page)
+    emit(as_json, {"file": str(page), "bytes": page.stat().st_size}, lambda: Text(f"{loaded.title} -> {page}"))

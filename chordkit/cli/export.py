@@ -1,0 +1,71 @@
+"""``chordkit export``: from master weights and strategies to files that runtimes load."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
+from chordkit.cli.strategy import MasterOption, decode_file
+from chordkit.errors import InputError
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+TargetsOption = Annotated[str, typer.Option("--target", "-t", help="Comma-separated: executorch, litert, onnx.")]
+
+
+def parse_choices(text: str, kind: type[Choice], option: str) -> list[Choice]:
+    """The members of an enumeration that a comma-separated list names.
+
+    Raises:
+        InputError: a name is none of them.
+    """
+    known = {str(member): member for member in kind}
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option} {name!r} is unknown; use {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def export(
+    master: MasterOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts and their index, export.json.")],
+    target: TargetsOption = "executorch,litert,onnx",
+    precision: Annotated[
+        str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")
+    ] = "",
+    strategy: Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd); may be repeated.")] = None,
+    backbone: Annotated[
+        Path | None, typer.Option("--backbone", "-b", help="The float backbone behind the master, for fp32 artifacts.")
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Candidates per call, fixed in the artifact.")] = 100,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Lower a backbone to every target: FP32, uniform int8, and users' strategies with real int2/int4/int8 weights.
+
+    Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`
+    """
+    from chordkit.export.collection import Sources, export_artifacts, write_folder
+    from chordkit.export.targets import Precision, Target
+    from chordkit.quantization import MasterWeights
+    from chordkit.training import load_backbone
+
+    targets = parse_choices(target, Target, "--target")
+    weights = MasterWeights.load(master)
+    floats = None if backbone is None else load_backbone(backbone)[0]
+    strategies = {path.stem: decode_file(path, weights) for path in strategy or []}
+    allowed = [Precision.FP32] * (floats is not None) + [Precision.INT8] + [Precision.STRATEGY] * bool(strategies)
+    precisions = parse_choices(precision, Precision, "--precision") if precision else allowed
+    with progress_bar() as progress:
+        artifacts = export_artifacts(targets, precisions, Sources(weights, floats, strategies), candidates, progress)
+    index = write_folder(out, artifacts, weights.fingerprint)
+    sizes = {artifact.name: len(artifact.data or b"") for artifact in artifacts}
+    payload = {
+        "folder": str(out),
+        "artifacts": [{**entry.model_dump(mode="json"), "bytes": sizes[entry.name]} for entry in index.artifacts],
+    }
+    body = [[entry.name, entry.file, f"{sizes[entry.name]:,}"] for entry in index.artifacts]
+    emit(as_json, payload, lambda: rows(f"artifacts -> {out}", ["artifact", "file", "bytes"], body))

@@ -1,0 +1,124 @@
+"""``chordkit train``: backbones and hypernetworks."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chordkit.cli.data import SourceArgument
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows
+
+app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
+
+DataOption = Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="At most so many epochs; the default is the documented one.")]
+CheckpointsOption = Annotated[
+    Path | None,
+    typer.Option("--checkpoints", help="Folder of the checkpoints; the default is beside --out. The same command resumes from them."),
+]
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _checkpoints(folder: Path | None, out: Path) -> Path:
+    return folder if folder is not None else out.with_name(out.name + ".checkpoints")
+
+
+@app.command(epilog="Example: `chordkit train backbone --data shop.safetensors --architecture sasrec --out sasrec.safetensors`")
+def backbone(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the trained backbone goes (.safetensors).")],
+    architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
+    dim: Annotated[int, typer.Option(min=1, help="Width of embeddings and hidden states.")] = 64,
+    max_length: Annotated[int, typer.Option(min=1, help="Items of a history that count.")] = 50,
+    epochs: EpochsOption = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Training targets per step.")] = None,
+    threads: Annotated[int | None, typer.Option(min=0, help="CPU threads; results depend on the number, so it is part of the run.")] = None,
+    device: DeviceOption = "cpu",
+    checkpoints: CheckpointsOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a backbone; early stopping on validation NDCG@10. Interrupted, the same command goes on where it stopped."""
+    from chordkit.backbones import config_from_dict
+    from chordkit.data import load_named
+    from chordkit.training import default_options, save_backbone, train_backbone
+
+    with progress_bar() as progress:
+        dataset = load_named(data, seed=seed, progress=progress)
+        config = config_from_dict({"architecture": architecture, "items": dataset.items, "dim": dim, "max_length": max_length})
+        options = default_options(architecture, seed=seed, device=device, **_given(epochs=epochs, lr=lr, batch=batch, threads=threads))
+        trained = train_backbone(dataset, config, options, _checkpoints(checkpoints, out), progress)
+    metrics = {name: value.to_json() for name, value in trained.metrics.items()}
+    provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json(), "metrics": metrics}
+    save_backbone(out, trained.backbone, provenance)
+    body = [
+        [name, value["protocol"], *(f"{value[key]['mean']:.4f}" for key in ("ndcg5", "ndcg10", "hr5", "hr10"))]
+        for name, value in metrics.items()
+    ]
+    emit(
+        as_json,
+        {"file": str(out), "best_epoch": trained.best_epoch, "epochs": len(trained.history), **provenance},
+        lambda: rows(f"{architecture} on {dataset.name} -> {out}", ["part", "protocol", "NDCG@5", "NDCG@10", "HR@5", "HR@10"], body),
+    )
+
+
+@app.command(
+    epilog="Example: `chordkit train hypernetwork --data shop.safetensors --backbone sasrec.safetensors --out hypernetwork.safetensors "
+    "--master master.chrm`"
+)
+def hypernetwork(
+    data: DataOption,
+    backbone: Annotated[Path, typer.Option("--backbone", "-b", help="A trained backbone.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the hypernetwork goes (.safetensors).")],
+    master: Annotated[Path, typer.Option("--master", "-m", help="Where the master weights go (.chrm), to which its strategies belong.")],
+    backbone_init: Annotated[
+        str,
+        typer.Option(
+            help="random: the paper's, channel layers frozen at random, the rest trained with the hypernetwork. "
+            "trained: all of the backbone frozen."
+        ),
+    ] = "random",
+    warm_start: Annotated[
+        bool, typer.Option(help="With random: start embeddings, LayerNorms and biases from the trained backbone.")
+    ] = False,
+    budget: Annotated[float | None, typer.Option(help="Average bits per weight to train for.")] = None,
+    epochs: EpochsOption = None,
+    device: DeviceOption = "cpu",
+    checkpoints: CheckpointsOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the hypernetwork on a frozen backbone; writes it, the master weights, and the FP32 backbone behind them."""
+    from chordkit.data import load_named
+    from chordkit.hypernetwork import HypernetworkOptions, save_hypernetwork, train_hypernetwork
+    from chordkit.training import load_backbone, save_backbone
+
+    with progress_bar() as progress:
+        dataset = load_named(data, seed=seed, progress=progress)
+        source, _ = load_backbone(backbone)
+        shares: dict[str, Any] = {} if budget is None else {"average_bits": budget, "shares": None}
+        options = HypernetworkOptions(
+            backbone_init=backbone_init, warm_start=warm_start, seed=seed, device=device, **shares, **_given(epochs=epochs)
+        )
+        trained = train_hypernetwork(dataset, source, None, options, _checkpoints(checkpoints, out), progress)
+    provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json()}
+    trained.master.save(master)
+    frozen = master.with_suffix(".fp32.safetensors")
+    save_backbone(frozen, trained.backbone, provenance)
+    save_hypernetwork(out, trained.hypernetwork, provenance)
+    payload = {
+        "hypernetwork": str(out),
+        "master": str(master),
+        "fp32": str(frozen),
+        "fingerprint": trained.master.fingerprint.hex(),
+        "channels": trained.master.channel_table.channels,
+        "best_epoch": trained.best_epoch,
+        "epochs": len(trained.history),
+        "valid_ndcg10": trained.history[trained.best_epoch]["valid_ndcg10"],
+    }
+    emit(as_json, payload, lambda: key_values(f"hypernetwork for {dataset.name}", payload))

@@ -1,0 +1,258 @@
+"""The stages of ``chordkit demo``, each the library call behind a command, in the order of the way of the data.
+
+Every stage leaves files in the output folder and is skipped over by its own means when a run is repeated after a kill: training
+resumes from its checkpoints, everything else is quick and starts clean.
+"""
+
+import datetime
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from chordkit.backbones import Backbone, config_from_dict
+from chordkit.data import Dataset, Split, load_named, split
+from chordkit.demo import report_data
+from chordkit.errors import DataError
+from chordkit.export import bundle
+from chordkit.export.assembly import assemble
+from chordkit.export.collection import Sources, export_artifacts, write_folder
+from chordkit.export.parity import ParityReport
+from chordkit.export.signature import generate_key_pair
+from chordkit.export.targets import CAPABILITIES, Precision, Target, installed, missing_runtime
+from chordkit.files import write_bytes
+from chordkit.hypernetwork import (
+    Comparison,
+    TrainedHypernetwork,
+    compare_strategies,
+    make_strategies,
+    save_hypernetwork,
+    to_strategy,
+    train_hypernetwork,
+)
+from chordkit.hypernetwork.options import demo_options
+from chordkit.quantization import MasterWeights
+from chordkit.runtime_bench.bundles import bench_bundle
+from chordkit.runtime_bench.report import Report, Stage, save_html, save_json
+from chordkit.runtime_bench.results import BenchReport, Settings
+from chordkit.strategy import Strategy, encode
+from chordkit.training import TrainedBackbone, TrainingOptions, default_options, save_backbone, train_backbone
+
+Progress = Callable[[str, int, int], None]
+
+HISTORIES = 1000
+CANDIDATES = 100
+# Epochs are bounded so that the whole demo stays within minutes on two cores; early stopping may end them sooner.
+_EPOCHS = {"sasrec": 14, "caser": 10}
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo does.
+
+    Attributes:
+        out: folder for everything it leaves.
+        data: a data set as :func:`chordkit.data.load_named` takes it.
+        architecture: ``sasrec`` or ``caser``.
+        targets: exported to; every one must be installed.
+        users: how many users' strategies are shown and bundled.
+        exported_users: for how many of them artifacts are exported.
+        epochs: of the backbone at most; None = the demo's own.
+        seed: of everything random.
+    """
+
+    out: Path
+    data: str = "synthetic"
+    architecture: str = "sasrec"
+    targets: tuple[Target, ...] = (Target.EXECUTORCH, Target.LITERT, Target.ONNX)
+    users: int = 5
+    exported_users: int = 2
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass
+class _Clock:
+    """Wall time of each stage."""
+
+    stages: list[Stage] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.stages.append(Stage(name=name, seconds=round(time.perf_counter() - started, 2)))
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where everything is, and whether every check passed."""
+
+    report: Report
+    html: Path
+    json: Path
+    bundle: Path
+    parity: dict[str, ParityReport]
+
+
+def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
+    """Train, personalise, export, validate, bundle, measure, report.
+
+    Args:
+        options: what to do.
+        progress: called with (phase, done, total).
+
+    Raises:
+        DataError: the data set cannot be read or is too small.
+        MissingRuntimeError: a target's runtime is not installed; said before anything is trained.
+        CheckpointError: the folder holds checkpoints of another run.
+        OSError: the folder cannot be written.
+    """
+    for target in options.targets:
+        if CAPABILITIES[target].runtime is not None and installed(target) is None:
+            raise missing_runtime(target)
+    out, clock = options.out, _Clock()
+    with clock.stage("data"):
+        dataset = load_named(options.data, seed=options.seed, progress=progress)
+        if dataset.users < options.users or dataset.items < CANDIDATES:
+            raise DataError(
+                f"{options.data}: {dataset.users} users and {dataset.items} items are too few; "
+                f"the demo needs {options.users} and {CANDIDATES}"
+            )
+        dataset.save(out / "dataset.safetensors")
+    with clock.stage("train the backbone (FP32)"):
+        trained = _train_backbone(dataset, options, progress)
+    parts = split(dataset, trained.backbone.config.max_length)
+    with clock.stage("train the hypernetwork (frozen random backbone)"):
+        hyper = _train_hypernetwork(dataset, trained.backbone, options, progress)
+    with clock.stage("compare strategies"):
+        comparison = compare_strategies(hyper, parts.test, reference=trained.backbone, seed=options.seed, progress=progress)
+    with clock.stage("make strategies"):
+        strategies, names = _strategies(hyper, dataset, parts, options)
+    sources = Sources(hyper.master, hyper.backbone, strategies)
+    with clock.stage("export"):
+        artifacts = []
+        for index, (precisions, exported) in enumerate(_requests(strategies, options)):
+            chosen = Sources(hyper.master, hyper.backbone, exported)
+            artifacts += export_artifacts(options.targets, precisions, chosen, CANDIDATES, _within(progress, f"export {index + 1}"))
+        write_folder(out / "artifacts", artifacts, hyper.master.fingerprint)
+    path = out / "demo.chord"
+    with clock.stage("validate, bundle, sign"):
+        contents = assemble(
+            "demo",
+            sources,
+            dataset,
+            artifacts,
+            histories=HISTORIES,
+            seed=options.seed,
+            options=trained.options.to_json(),
+            metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.mean},
+            progress=progress,
+        )
+        bundle.write(path, contents, _signing_key(out))
+        bundle.verify(path, out / "demo.pub.pem")
+    with clock.stage("measure on this host"):
+        measured = bench_bundle(path, None, Settings(rounds=25, block_ms=8.0, processes=2, seed=options.seed), progress)
+    report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, clock)
+    html, json = out / "report.html", out / "report.json"
+    save_json(report, json)
+    save_html(report, html)
+    return DemoResult(
+        report, html, json, path, {artifact.name: artifact.parity for artifact in contents.artifacts if artifact.parity is not None}
+    )
+
+
+def _within(progress: Progress | None, name: str) -> Progress | None:
+    return None if progress is None else lambda phase, done, total: progress(name, done, total)
+
+
+def _requests(strategies: dict[str, Strategy], options: DemoOptions) -> list[tuple[list[Precision], dict[str, Strategy]]]:
+    """FP32 and int8 once, then the strategies of the first users."""
+    exported = dict(list(strategies.items())[: options.exported_users])
+    return [([Precision.FP32, Precision.INT8, Precision.STRATEGY], exported)]
+
+
+def _training_options(options: DemoOptions) -> TrainingOptions:
+    epochs = options.epochs or _EPOCHS.get(options.architecture, 10)
+    return default_options(options.architecture, seed=options.seed, epochs=epochs, threads=min(2, os.cpu_count() or 1))
+
+
+def _train_backbone(dataset: Dataset, options: DemoOptions, progress: Progress | None) -> TrainedBackbone:
+    config = config_from_dict({"architecture": options.architecture, "items": dataset.items})
+    trained = train_backbone(dataset, config, _training_options(options), options.out / "checkpoints", progress)
+    save_backbone(options.out / "backbone.safetensors", trained.backbone, {"dataset_fingerprint": dataset.fingerprint})
+    return trained
+
+
+def _train_hypernetwork(dataset: Dataset, backbone: Backbone, options: DemoOptions, progress: Progress | None) -> TrainedHypernetwork:
+    hyper_options = demo_options(seed=options.seed, threads=min(2, os.cpu_count() or 1))
+    hyper = train_hypernetwork(dataset, backbone, None, hyper_options, options.out / "checkpoints", progress)
+    hyper.master.save(options.out / "master.chrm")
+    save_backbone(options.out / "master.fp32.safetensors", hyper.backbone, {"dataset_fingerprint": dataset.fingerprint})
+    save_hypernetwork(options.out / "hypernetwork.safetensors", hyper.hypernetwork, {"dataset_fingerprint": dataset.fingerprint})
+    return hyper
+
+
+def _strategies(
+    hyper: TrainedHypernetwork, dataset: Dataset, parts: Split, options: DemoOptions
+) -> tuple[dict[str, Strategy], dict[str, str]]:
+    """Strategies of a few users drawn at random: by file-safe name, and the name a person reads."""
+    users = np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
+    rows = np.searchsorted(parts.test.users, users)
+    widths = make_strategies(hyper.hypernetwork, parts.test.histories[rows])
+    strategies, names = {}, {}
+    for user, chosen in zip(users, widths, strict=True):
+        name = f"user{user + 1}"
+        strategies[name] = to_strategy(hyper.hypernetwork, chosen)
+        names[name] = f"user {dataset.user_ids[user]}"
+        write_bytes(options.out / "strategies" / f"{name}.chrd", encode(strategies[name]))
+    return strategies, names
+
+
+def _signing_key(out: Path) -> Path:
+    """The demo's own key pair; made once."""
+    private, public = out / "demo.pem", out / "demo.pub.pem"
+    if not (private.exists() and public.exists()):
+        private.unlink(missing_ok=True)
+        public.unlink(missing_ok=True)
+        generate_key_pair(private, public)
+    return private
+
+
+def _report(
+    options: DemoOptions,
+    dataset: Dataset,
+    trained: TrainedBackbone,
+    hyper: TrainedHypernetwork,
+    comparison: Comparison,
+    strategies: dict[str, Strategy],
+    names: dict[str, str],
+    path: Path,
+    measured: BenchReport,
+    clock: _Clock,
+) -> Report:
+    master: MasterWeights = hyper.master
+    with bundle.open(path, verify=False) as opened:
+        manifest, size = opened.manifest, opened.size
+    return Report(
+        title=f"chordkit demo: {options.architecture.upper() if options.architecture != 'sasrec' else 'SASRec'} on {dataset.name}",
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        seed=options.seed,
+        **report_data.environment(measured.machine),
+        dataset=report_data.dataset_summary(dataset),
+        backbone={key: str(value) for key, value in master.config.items()},
+        backbone_accuracy=report_data.backbone_accuracy(trained.metrics),
+        strategy_accuracy=report_data.strategy_accuracy(comparison),
+        accuracy_protocol=report_data.accuracy_protocol(comparison),
+        artifacts=report_data.artifact_summaries(manifest, measured, master),
+        latency_protocol=report_data.latency_protocol(measured),
+        strategies=[report_data.user_strategy(names[name], strategy, master) for name, strategy in strategies.items()],
+        personalisation=report_data.personalisation(comparison),
+        bundle=report_data.bundle_summary(path, size, manifest),
+        stages=clock.stages,
+        notes=report_data.notes(measured),
+    )

@@ -1,0 +1,200 @@
+"""From artifacts to a checked bundle, and from a bundle back to running artifacts."""
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from chordkit.backbones import Backbone
+from chordkit.data import Dataset, split
+from chordkit.errors import InputError
+from chordkit.export import bundle_read, test_vectors
+from chordkit.export.bundle_read import Bundle
+from chordkit.export.bundle_write import ArtifactContents, BundleContents, dataset_section, runtime_versions
+from chordkit.export.collection import Sources
+from chordkit.export.manifest import ArtifactEntry, Provenance
+from chordkit.export.parity import Activations, ParityReport, Runner, compare, run_all, tolerance_for
+from chordkit.export.reference import references
+from chordkit.export.runners import load_runner
+from chordkit.export.signature import VerifyingKey
+from chordkit.export.test_vectors import VectorSet
+from chordkit.quantization import MasterWeights
+
+Progress = Callable[[str, int, int], None]
+_PACKAGES = ("chordkit", "torch", "numpy")
+
+
+def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidates: int, seed: int) -> VectorSet:
+    """Draw test inputs from the held-out last items of a data set."""
+    part = split(dataset, max_length).test
+    return test_vectors.draw(part.histories, part.targets, dataset.items, count=histories, candidates=candidates, seed=seed)
+
+
+def check_artifact(artifact: ArtifactContents, vectors: VectorSet, progress: Progress | None = None) -> ParityReport:
+    """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
+    assert artifact.data is not None
+    runner = load_runner(artifact.target, artifact.data)
+    scores = run_all(runner, vectors.histories, vectors.candidates, progress)
+    tolerance = tolerance_for(artifact.target, artifact.precision, artifact.activations).for_few(len(scores))
+    return compare(scores, vectors.scores[artifact.reference], tolerance, targets=vectors.targets)
+
+
+def assemble(
+    name: str,
+    sources: Sources,
+    dataset: Dataset,
+    artifacts: Sequence[ArtifactContents],
+    *,
+    histories: int = 1000,
+    vectors: int = 64,
+    seed: int = 0,
+    options: dict[str, Any] | None = None,
+    metrics: dict[str, float] | None = None,
+    progress: Progress | None = None,
+) -> BundleContents:
+    """Check every artifact on ``histories`` real histories and gather all that a bundle needs.
+
+    Args:
+        name: of the bundle.
+        sources: master, float backbone and strategies the artifacts were made from.
+        dataset: whose held-out histories are used.
+        artifacts: as exported; their ``parity`` is filled in here, passed or not.
+        histories: compared per artifact.
+        vectors: of these, how many travel in the bundle.
+        seed: of the choice of histories and candidates.
+        options: of training, for the manifest's provenance.
+        metrics: of training, likewise.
+        progress: called with (phase, done, total).
+
+    Raises:
+        InputError: an fp32 artifact comes without the float backbone, or the data set is not the backbone's.
+    """
+    counts = {artifact.candidates for artifact in artifacts}
+    if len(counts) != 1:
+        raise InputError(f"artifacts with {sorted(counts)} candidates cannot share a bundle; export them with one number")
+    _require_items(dataset, sources.master)
+    drawn = vectors_from(dataset, _max_length(sources.master), histories=histories, candidates=counts.pop(), seed=seed)
+    known = references(sources.master, sources.backbone, sources.strategies)
+    used = {artifact.reference for artifact in artifacts}
+    if missing := used - known.keys():
+        raise InputError(f"artifact reference {sorted(missing)[0]!r} is not among the given strategies and backbones; give it")
+    drawn = drawn.with_scores({reference: known[reference] for reference in sorted(used)})
+    checked = []
+    for done, artifact in enumerate(artifacts):
+        if progress is not None:
+            progress("parity", done, len(artifacts))
+        checked.append(replace(artifact, parity=check_artifact(artifact, drawn), requires=runtime_versions(artifact.target)))
+    if progress is not None:
+        progress("parity", len(artifacts), len(artifacts))
+    return BundleContents(
+        name=name,
+        master=sources.master,
+        dataset=dataset_section(dataset),
+        item_ids=list(dataset.item_ids),
+        artifacts=checked,
+        strategies=sources.strategies,
+        vectors=drawn.head(vectors),
+        provenance=provenance(seed, options, metrics),
+    )
+
+
+def validate_bundle(
+    path: str | os.PathLike[str],
+    dataset: Dataset | None = None,
+    backbone: Backbone | None = None,
+    artifacts: Sequence[str] | None = None,
+    *,
+    histories: int = 1000,
+    public_key: VerifyingKey | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, ParityReport]:
+    """Run the artifacts of a bundle and compare them with the reference.
+
+    Args:
+        path: the bundle; it is verified first.
+        dataset: draw ``histories`` real histories from it; None = the test vectors inside the bundle.
+        backbone: the float model, reference of fp32 artifacts, with ``dataset``.
+        artifacts: names; None = all.
+        histories: with ``dataset``: how many.
+        public_key: required signer.
+        seed: of the choice of histories and candidates.
+        progress: called with (phase, done, total).
+
+    Raises:
+        BundleError: the bundle is refused.
+        InputError: the data set is not the backbone's, or an fp32 artifact has no reference.
+        MissingRuntimeError: a runtime is not installed.
+    """
+    with bundle_read.open(path, public_key) as bundle:
+        entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
+        vectors = bundle.vectors()
+        if dataset is not None:
+            master = bundle.master()
+            _require_items(dataset, master)
+            drawn = vectors_from(
+                dataset, vectors.histories.shape[1], histories=histories, candidates=vectors.candidates.shape[1], seed=seed
+            )
+            known = references(master, backbone, {entry.name: bundle.strategy(entry.name) for entry in bundle.manifest.strategies})
+            for entry in entries:
+                if entry.reference not in known:
+                    raise InputError(
+                        f"{path}: artifact {entry.name} needs the float backbone as its reference; give it, or choose other artifacts"
+                    )
+            vectors = drawn.with_scores({name: known[name] for name in sorted({entry.reference for entry in entries})})
+        reports = {}
+        for done, entry in enumerate(entries):
+            if progress is not None:
+                progress("validate", done, len(entries))
+            scores = run_all(bundle_runner(bundle, entry), vectors.histories, vectors.candidates)
+            tolerance = tolerance_for(entry.target, entry.precision, _activations(entry)).for_few(len(scores))
+            reports[entry.name] = compare(scores, vectors.scores[entry.reference], tolerance, targets=vectors.targets)
+        if progress is not None:
+            progress("validate", len(entries), len(entries))
+        return reports
+
+
+def bundle_runner(bundle: Bundle, entry: ArtifactEntry) -> Runner:
+    """Load an artifact of a bundle on its runtime."""
+    return load_runner(entry.target, bytes(bundle.artifact(entry.name)))
+
+
+def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[str, float] | None = None) -> Provenance:
+    """Where a bundle comes from: seed, options, metrics, package versions, and the commit when run from a checkout."""
+    return Provenance(
+        seed=seed,
+        commit=commit(),
+        versions={name: metadata.version(name) for name in _PACKAGES},
+        options={key: value for key, value in (options or {}).items() if isinstance(value, (str, int, float, bool))},
+        metrics=metrics or {},
+    )
+
+
+def commit() -> str | None:
+    """The short commit of the checkout this code runs from, with ``+`` when it is changed; None outside a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10)
+        changed = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "") if head.returncode == 0 else None
+
+
+def _activations(entry: ArtifactEntry) -> Activations:
+    return "int8" if entry.activations == "int8" else "fp32"
+
+
+def _max_length(master: MasterWeights) -> int:
+    return int(master.config["max_length"])  # type: ignore[arg-type]
+
+
+def _require_items(dataset: Dataset, master: MasterWeights) -> None:
+    items = len(master.embeddings["item_embedding"].codes) - 1
+    if dataset.items != items:
+        raise InputError(f"data set '{dataset.name}' has {dataset.items} items, the backbone {items}; give the data set it was trained on")
