@@ -47,7 +47,8 @@ def validate(
                "artifacts": {name: report.model_dump(mode="json") for name, report in reports.items()}}  # fmt: skip
     body = [
         [name, report.n, f"{report.max_abs_error:.2e}", f"{report.mean_abs_error:.2e}", f"{report.relative_rms_error:.2e}",
-         f"{report.kendall_tau:.5f}", f"{report.top10_overlap:.4f}", f"{report.ndcg_difference:+.5f}", "passed" if report.passed else "FAILED"]
+         f"{report.kendall_tau:.5f}", f"{report.top10_overlap:.4f}", f"{report.ndcg_difference:+.5f}",
+         "passed" if report.passed else "FAILED"]
         for name, report in reports.items()
     ]  # fmt: skip
     columns = ["artifact", "histories", "max error", "mean error", "relative rms", "Kendall tau", "top-10", "NDCG@10", "parity"]

@@ -101,7 +101,8 @@ def accuracy_protocol(comparison: Comparison) -> str:
     return (
         f"The last item of each of {comparison.users:,} users, ranked among the whole catalogue, seen items included. The channel layers "
         "of the backbone are frozen at random weights (CHORD's setting); embeddings, norms and biases were trained together with the "
-        "hypernetwork. All rows but the last run that backbone, each with the widths named; the last is an ordinary backbone trained in FP32."
+        "hypernetwork. All rows but the last run that backbone, each with the widths named; the last is an ordinary backbone trained in "
+        "FP32."
     )
 
 
