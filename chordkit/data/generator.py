@@ -16,8 +16,8 @@ _CANDIDATES = 6  # draws per step, of which the first item new to the user is ta
 
 def synthesize(
     seed: int = 0,
-    users: int = 2_500,
-    items: int = 1_300,
+    users: int = 1_500,
+    items: int = 900,
     *,
     mean_length: float = 60.0,
     max_length: int = 240,

@@ -109,7 +109,7 @@ def test_popularity_has_a_long_tail(dataset: Dataset) -> None:
 
 
 def test_default_size_suits_a_demo_on_two_cores(dataset: Dataset) -> None:
-    assert 1_200 <= dataset.items <= 1_500 and 2_000 <= dataset.users <= 3_000
+    assert 800 <= dataset.items <= 1_500 and 1_200 <= dataset.users <= 3_000
     assert 50 < dataset.lengths.mean() < 70 and dataset.lengths.min() >= 12
 
 
