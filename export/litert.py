@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export import litert_layers, litert_ops  # noqa: F401  (fill the dispatch table)
+from chordkit.export.litert_attention import absorb_keys, absorb_values, fold_score_scale
 from chordkit.export.litert_describe import Description, describe
 from chordkit.export.litert_flatbuffer import TensorSpec, schema, serialize
-from chordkit.export.litert_graph import Builder, LinearNode, Node, View, consumers, hoisted, to_spec, view, without_dead_nodes
+from chordkit.export.litert_graph import Builder, Node, View, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.litert_grouping import Activations, split_linears
 from chordkit.export.litert_table import Lowering, Value, lower_node
 
@@ -59,7 +59,9 @@ def lower(
     nodes, inputs, output = _trace(exported)
     outputs = {"scores": output}
     nodes = without_dead_nodes(nodes, [output])
-    nodes = _fold_scales(nodes)
+    nodes = absorb_values(fold_score_scale(nodes))
+    if mode is Activations.FLOAT:
+        nodes = absorb_keys(nodes)
     nodes = hoisted(split_linears(nodes, mode, fold=fold_permutations))
     return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
 
@@ -91,46 +93,3 @@ def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str
     output = builder.reshape(builder.dense(result)[0], result.shape)
     output.name = "scores"
     return builder.nodes, inputs, output
-
-
-def _fold_scales(nodes: list[Node]) -> list[Node]:
-    """Move the ``1 / sqrt(head size)`` of attention scores into the query layer, where it costs nothing."""
-    producers = {id(tensor): node for node in nodes for tensor in node.outputs}
-    readers = consumers(nodes)
-    replaced: dict[int, TensorSpec] = {}
-
-    def alone(tensor: TensorSpec) -> bool:
-        return len(readers.get(id(tensor), [])) == 1
-
-    kept: list[Node] = []
-    for node in nodes:
-        for position, tensor in enumerate(node.inputs):
-            if tensor is not None and id(tensor) in replaced and not isinstance(node, LinearNode):
-                node.inputs[position] = replaced[id(tensor)]
-        if not isinstance(node, LinearNode) and node.code == "MUL":
-            product, factor = node.inputs
-            matmul = producers.get(id(product))
-            if matmul is not None and not isinstance(matmul, LinearNode) and matmul.code == "BATCH_MATMUL" and alone(matmul.outputs[0]):
-                query = _layer_behind(matmul.inputs[0], producers, alone)
-                if query is not None and factor is not None and factor.shape == () and factor.data is not None:
-                    scale = np.frombuffer(factor.data, np.float32)[0]
-                    query.weights.scales = query.weights.scales * scale
-                    if query.weights.widths is None:
-                        query.weights.codes, query.weights.scales = query.weights.dequantized(), np.ones_like(query.weights.scales)
-                    query.bias = None if query.bias is None else query.bias * scale
-                    replaced[id(node.outputs[0])] = matmul.outputs[0]
-                    continue
-        kept.append(node)
-    return kept
-
-
-def _layer_behind(tensor: TensorSpec | None, producers: dict[int, Node], alone: Any) -> LinearNode | None:
-    """The linear layer whose output ``tensor`` is, up to its layout; None if others read it too."""
-    while tensor is not None and alone(tensor):
-        node = producers.get(id(tensor))
-        if isinstance(node, LinearNode):
-            return None if node.relu else node
-        if node is None or node.code not in ("RESHAPE", "TRANSPOSE"):
-            return None
-        tensor = node.inputs[0]
-    return None

@@ -88,6 +88,7 @@ class LinearNode:
     Attributes:
         name: module path, for the names of the weights in the file.
         relu: whether the activation is fused.
+        transposed: ``output = input W`` instead, a sum over output channels (see ``litert_attention``).
     """
 
     name: str
@@ -96,6 +97,7 @@ class LinearNode:
     weights: LinearWeights
     bias: np.ndarray | None
     relu: bool = False
+    transposed: bool = False
 
     @property
     def inputs(self) -> list[TensorSpec | None]:

@@ -105,7 +105,10 @@ def _fold(nodes: Sequence[Node], orders: dict[int, _Order]) -> None:
             reader = only_reader(node.output)
             while isinstance(reader, OperatorSpec) and reader.code in _ELEMENTWISE:
                 reader = only_reader(reader.outputs[0])
-            if isinstance(reader, LinearNode) and _same_features(node, reader):
+            if isinstance(reader, LinearNode) and reader.transposed and reader.input is node.output:
+                # The sum runs over the reader's output channels: both take the reader's order.
+                orders[id(node)].output = orders[id(reader)].output = _grouped(reader)
+            elif isinstance(reader, LinearNode) and not reader.transposed and not node.transposed and _same_features(node, reader):
                 _absorb(orders, node, reader)
         elif node.code == "BATCH_MATMUL":
             left, right = (producers.get(id(tensor)) for tensor in node.inputs)
@@ -149,9 +152,7 @@ def _split(groups: _Groups, layer: LinearNode) -> None:
     codes = layer.weights.codes[:, order.columns]
     widths = layer.weights.widths
     if widths is None:
-        weights = groups.builder.constant(codes[order.output])
-        bias = None if layer.bias is None else groups.builder.constant(layer.bias[order.output])
-        _fully_connected(groups, layer, (layer.input, weights, bias), layer.output, dynamic=False)
+        _split_unquantised(groups, layer, codes, order)
         return
     stored = _stored_widths(widths)
     present = [int(width) for width in np.unique(stored)]
@@ -166,6 +167,15 @@ def _split(groups: _Groups, layer: LinearNode) -> None:
         _split_float(groups, layer, rows, indices, order)
     else:
         _split_int8(groups, layer, rows, indices)
+
+
+def _split_unquantised(groups: _Groups, layer: LinearNode, codes: np.ndarray, order: _Order) -> None:
+    weights = groups.builder.constant(codes[order.output])
+    if layer.transposed:
+        groups.builder.add(OperatorSpec("BATCH_MATMUL", [layer.input, weights], [layer.output], ("BatchMatMulOptions", {})))
+        return
+    bias = None if layer.bias is None else groups.builder.constant(layer.bias[order.output])
+    _fully_connected(groups, layer, (layer.input, weights, bias), layer.output, dynamic=False)
 
 
 Rows = list[tuple[int, np.ndarray, np.ndarray]]
@@ -185,7 +195,7 @@ def _fully_connected(
     dynamic: bool,
 ) -> None:
     source, weights, _ = operands
-    keeps = source.shape[-1] == weights.shape[1]
+    keeps = source.shape == (*output.shape[:-1], weights.shape[1])
     options = {"fusedActivationFunction": int(layer.relu), "keepNumDims": keeps, "asymmetricQuantizeInputs": dynamic}
     groups.builder.add(OperatorSpec("FULLY_CONNECTED", list(operands), [output], ("FullyConnectedOptions", options)))
 
@@ -198,7 +208,7 @@ def _split_float(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.nda
         packed = _weights(layer, width, channels, codes)
         parts.append(builder.emit("DEQUANTIZE", [packed], packed.shape, ("DequantizeOptions", {})))
     bias = None if layer.bias is None else builder.constant(layer.bias[order.output])
-    if [width for width, _, _ in rows] == [8]:
+    if [width for width, _, _ in rows] == [8] and not layer.transposed:
         # XNNPACK unpacks int8 constants itself, so this is a float FULLY_CONNECTED to it; it does not unpack narrower ones.
         _fully_connected(groups, layer, (layer.input, parts[0], bias), layer.output, dynamic=False)
         return
@@ -207,8 +217,9 @@ def _split_float(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.nda
         weights = builder.emit("CONCATENATION", parts, (outputs, inputs), ("ConcatenationOptions", {"axis": 0}))
     if not np.array_equal(indices, np.arange(outputs)):
         weights = builder.emit("GATHER", [weights, builder.constant(indices.astype(np.int32))], (outputs, inputs), ("GatherOptions", {}))
-    source = layer.input if layer.input.shape[-1] == inputs else builder.reshape(layer.input, (*_rows(layer), inputs))
-    options = ("BatchMatMulOptions", {"adjY": True})
+    summed = outputs if layer.transposed else inputs
+    source = builder.reshape(layer.input, (*_rows(layer), summed))
+    options = ("BatchMatMulOptions", {"adjY": not layer.transposed})
     activation = {"fusedActivationFunction": int(layer.relu)}
     if bias is None and not layer.relu:
         builder.add(OperatorSpec("BATCH_MATMUL", [source, weights], [layer.output], options))
@@ -227,8 +238,7 @@ def _split_int8(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.ndar
     outputs, inputs = layer.weights.codes.shape
     source, padding = layer.input, -inputs % _BLOCK
     if padding:
-        if source.shape[-1] != inputs:
-            source = builder.reshape(source, (*_rows(layer), inputs))
+        source = builder.reshape(source, (*_rows(layer), inputs))
         amounts = np.zeros((len(source.shape), 2), np.int32)
         amounts[-1, 1] = padding
         source = builder.emit("PAD", [source, builder.constant(amounts)], (*source.shape[:-1], inputs + padding), ("PadOptions", {}))
