@@ -1,5 +1,5 @@
 /*
- * Attention. Four queries at a time against sixteen keys (scores: lane = key, so keys are transposed once a head), then the
+ * Attention. Four queries at a time against sixteen keys (scores: lane = key, so keys are interleaved once a head), then the
  * same four against sixteen columns of the values. A block of four queries looks at the keys of its own and earlier blocks,
  * so only the last vector of four keys needs the causal mask.
  */
@@ -8,55 +8,44 @@
 
 enum { QUERIES = 4 };
 
-/* keys of one head: out[c][t], t < padded, zeros from `rows` on. */
-static void transpose_keys(const float *k, size_t stride, size_t rows, size_t padded, size_t width, float *out) {
-  for (size_t t = 0; t < padded; t += 4) {
+/* Keys of one head, four keys side by side: out[t / 4][c][t % 4]. The last key stands in for those behind it. */
+static void interleave_keys(const float *k, size_t stride, size_t rows, size_t width, float *out) {
+  for (size_t t = 0; t < rows; t += 4) {
     const float *row[4];
     for (size_t j = 0; j < 4; j++) row[j] = k + (t + j < rows ? t + j : rows - 1) * stride;
     size_t c = 0;
-    for (; c + 4 <= width; c += 4) {
-      const float32x4_t a = vld1q_f32(row[0] + c), b = vld1q_f32(row[1] + c), d = vld1q_f32(row[2] + c), e = vld1q_f32(row[3] + c);
-      const float64x2_t ab0 = vreinterpretq_f64_f32(vtrn1q_f32(a, b)), ab1 = vreinterpretq_f64_f32(vtrn2q_f32(a, b));
-      const float64x2_t de0 = vreinterpretq_f64_f32(vtrn1q_f32(d, e)), de1 = vreinterpretq_f64_f32(vtrn2q_f32(d, e));
-      vst1q_f32(out + c * padded + t, vreinterpretq_f32_f64(vtrn1q_f64(ab0, de0)));
-      vst1q_f32(out + (c + 1) * padded + t, vreinterpretq_f32_f64(vtrn1q_f64(ab1, de1)));
-      vst1q_f32(out + (c + 2) * padded + t, vreinterpretq_f32_f64(vtrn2q_f64(ab0, de0)));
-      vst1q_f32(out + (c + 3) * padded + t, vreinterpretq_f32_f64(vtrn2q_f64(ab1, de1)));
+    for (; c + 4 <= width; c += 4, out += 16) {
+      const float32x4x4_t four = {{vld1q_f32(row[0] + c), vld1q_f32(row[1] + c), vld1q_f32(row[2] + c), vld1q_f32(row[3] + c)}};
+      vst4q_f32(out, four);
     }
-    for (; c < width; c++)
-      for (size_t j = 0; j < 4; j++) out[c * padded + t + j] = row[j][c];
+    for (; c < width; c++, out += 4)
+      for (size_t j = 0; j < 4; j++) out[j] = row[j][c];
   }
 }
 
 /* Scores of four queries against `vectors` vectors of four keys: one chain over the width for each. */
-CHORD_INLINE void score_keys(size_t vectors, const float *const q[QUERIES], size_t width, const float *keys, size_t padded, float *p,
-                             size_t p_stride) {
+CHORD_INLINE void score_keys(size_t vectors, const float *const q[QUERIES], size_t width, const float *keys, float *p, size_t p_stride) {
   float32x4_t sum[QUERIES][4];
   for (size_t i = 0; i < QUERIES; i++)
     for (size_t v = 0; v < vectors; v++) sum[i][v] = vdupq_n_f32(0.0f);
   size_t c = 0;
-#define CHORD_SCORE_STEP(lane)                                                                       \
-  do {                                                                                               \
-    float32x4_t key[4];                                                                              \
-    for (size_t v = 0; v < vectors; v++) key[v] = vld1q_f32(keys + 4 * v);                           \
-    for (size_t i = 0; i < QUERIES; i++)                                                             \
-      for (size_t v = 0; v < vectors; v++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[v], query[i], lane); \
-    keys += padded;                                                                                  \
-  } while (0)
-  for (; c + 4 <= width; c += 4) {
+  for (; c + 4 <= width; c += 4, keys += 16) {
     float32x4_t query[QUERIES];
     for (size_t i = 0; i < QUERIES; i++) query[i] = vld1q_f32(q[i] + c);
-    CHORD_SCORE_STEP(0);
-    CHORD_SCORE_STEP(1);
-    CHORD_SCORE_STEP(2);
-    CHORD_SCORE_STEP(3);
+    for (size_t v = 0; v < vectors; v++) {
+      const float *four = keys + v * 4 * width;
+      const float32x4_t key[4] = {vld1q_f32(four), vld1q_f32(four + 4), vld1q_f32(four + 8), vld1q_f32(four + 12)};
+      for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[0], query[i], 0);
+      for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[1], query[i], 1);
+      for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[2], query[i], 2);
+      for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[3], query[i], 3);
+    }
   }
-  for (; c < width; c++) {
-    float32x4_t query[QUERIES];
-    for (size_t i = 0; i < QUERIES; i++) query[i] = vdupq_n_f32(q[i][c]);
-    CHORD_SCORE_STEP(0);
-  }
-#undef CHORD_SCORE_STEP
+  for (; c < width; c++, keys += 4)
+    for (size_t v = 0; v < vectors; v++) {
+      const float32x4_t key = vld1q_f32(keys + v * 4 * width);
+      for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_n_f32(sum[i][v], key, q[i][c]);
+    }
   for (size_t i = 0; i < QUERIES; i++)
     for (size_t v = 0; v < vectors; v++) vst1q_f32(p + i * p_stride + 4 * v, sum[i][v]);
 }
@@ -119,52 +108,58 @@ CHORD_INLINE void mix_values(size_t columns, size_t count, const float *p, size_
     for (size_t j = 0; j < columns; j++) out[i][j] = vmulq_n_f32(out[i][j], inverse[i]);
 }
 
-static void attend_block(const chord_attend *args, size_t head, size_t first, const float *keys, size_t padded, float *p) {
-  const size_t dim = args->dim, width = dim / args->heads, stride = 3 * dim;
-  const size_t live = args->rows - first < QUERIES ? args->rows - first : QUERIES, count = first + QUERIES;
+/* One head's queries [first, first + 4). `width` is a constant for the widths that are common. */
+CHORD_INLINE void attend_block(const float *qkv, size_t stride, size_t dim, size_t rows, size_t width, size_t first, const float *keys,
+                               float *p, float *out) {
+  static const uint32_t triangle[QUERIES][4] = {{~0u, 0, 0, 0}, {~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u, ~0u, ~0u, ~0u}};
+  const size_t live = rows - first < QUERIES ? rows - first : QUERIES, count = first + QUERIES;
   const float *q[QUERIES];
-  for (size_t i = 0; i < QUERIES; i++) q[i] = args->qkv + (first + (i < live ? i : live - 1)) * stride + head * width;
+  for (size_t i = 0; i < QUERIES; i++) q[i] = qkv + (first + (i < live ? i : live - 1)) * stride;
   size_t t = 0;
-  for (; t + 16 <= count; t += 16) score_keys(4, q, width, keys + t, padded, p + t, padded);
+  for (; t + 16 <= count; t += 16) score_keys(4, q, width, keys + t * width, p + t, count);
   switch ((count - t) / 4) {
-    case 1: score_keys(1, q, width, keys + t, padded, p + t, padded); break;
-    case 2: score_keys(2, q, width, keys + t, padded, p + t, padded); break;
-    case 3: score_keys(3, q, width, keys + t, padded, p + t, padded); break;
+    case 1: score_keys(1, q, width, keys + t * width, p + t, count); break;
+    case 2: score_keys(2, q, width, keys + t * width, p + t, count); break;
+    case 3: score_keys(3, q, width, keys + t * width, p + t, count); break;
     default: break;
   }
-  static const uint32_t triangle[QUERIES][4] = {{~0u, 0, 0, 0}, {~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u, ~0u, ~0u, ~0u}};
   float inverse[QUERIES];
-  for (size_t i = 0; i < QUERIES; i++) inverse[i] = softmax(p + i * padded, count, vld1q_u32(triangle[i]));
-  const float *v = args->qkv + 2 * dim + head * width;
-  float *out = args->out + first * dim + head * width;
-  const size_t reach = count < args->rows ? count : args->rows;
+  for (size_t i = 0; i < QUERIES; i++) inverse[i] = softmax(p + i * count, count, vld1q_u32(triangle[i]));
+  const float *v = qkv + 2 * dim;
+  const size_t reach = count < rows ? count : rows;
   float32x4_t sums[QUERIES][4];
   size_t c = 0;
+  out += first * dim;
   for (; c + 16 <= width; c += 16) {
-    mix_values(4, reach, p, padded, v + c, stride, inverse, sums);
-    for (size_t i = 0; i < live; i++)
+    mix_values(4, reach, p, count, v + c, stride, inverse, sums);
+    for (size_t i = 0; i < QUERIES && i < live; i++)
       for (size_t j = 0; j < 4; j++) vst1q_f32(out + i * dim + c + 4 * j, sums[i][j]);
   }
   for (; c + 4 <= width; c += 4) {
-    mix_values(1, reach, p, padded, v + c, stride, inverse, sums);
-    for (size_t i = 0; i < live; i++) vst1q_f32(out + i * dim + c, sums[i][0]);
+    mix_values(1, reach, p, count, v + c, stride, inverse, sums);
+    for (size_t i = 0; i < QUERIES && i < live; i++) vst1q_f32(out + i * dim + c, sums[i][0]);
   }
   for (; c < width; c++)
     for (size_t i = 0; i < live; i++) {
       float sum = 0.0f;
-      for (t = 0; t < reach; t++) sum = __builtin_fmaf(p[i * padded + t], v[t * stride + c], sum);
+      for (t = 0; t < reach; t++) sum = __builtin_fmaf(p[i * count + t], v[t * stride + c], sum);
       out[i * dim + c] = sum * inverse[i];
     }
 }
 
-void chord_attend_f32__neon(const chord_attend *args) {
-  const size_t dim = args->dim, width = dim / args->heads, padded = chord_round_up(args->rows, 16);
-  float *keys = args->work, *p = keys + padded * dim;
-  for (size_t head = 0; head < args->heads; head++) {
-    transpose_keys(args->qkv + dim + head * width, 3 * dim, args->rows, chord_round_up(args->rows, 4), width, keys);
-    for (size_t first = 0; first < args->rows; first += QUERIES)
-      attend_block(args, head, first, keys, chord_round_up(args->rows, 4), p);
+CHORD_INLINE void attend(const float *qkv, size_t rows, size_t dim, size_t width, float *work, float *out) {
+  float *keys = work, *p = work + chord_round_up(rows, 4) * width;
+  for (size_t first_column = 0; first_column < dim; first_column += width, qkv += width, out += width) {
+    interleave_keys(qkv + dim, 3 * dim, rows, width, keys);
+    for (size_t first = 0; first < rows; first += QUERIES) attend_block(qkv, 3 * dim, dim, rows, width, first, keys, p, out);
   }
+}
+
+void chord_attend_f32__neon(const chord_attend *args) {
+  if (args->dim == 64 && args->heads == 1)
+    attend(args->qkv, args->rows, 64, 64, args->work, args->out);
+  else
+    attend(args->qkv, args->rows, args->dim, args->dim / args->heads, args->work, args->out);
 }
 
 void chord_mix_rows_f32__neon(size_t rows, size_t dim, const float *p, const float *x, float *out) {

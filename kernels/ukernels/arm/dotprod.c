@@ -35,7 +35,7 @@ CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t 
     CHORD_DOT_STEP(3);
   }
 #undef CHORD_DOT_STEP
-  for (size_t i = 0; i < rows; i++) chord_finish16(args, row + i, block * CHORD_LANES, sum[i]);
+  chord_finish(args, row, block * CHORD_LANES, rows, sum);
 }
 
 CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile, args); }

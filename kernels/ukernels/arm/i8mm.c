@@ -32,14 +32,13 @@ CHORD_I8MM CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t blo
         for (size_t i = 0; i < pairs; i++) sum[i][c] = vmmlaq_s32(sum[i][c], vreinterpretq_s8_s64(left[i][half]), right);
       }
   }
-  for (size_t i = 0; i < rows; i++) {
-    int32x4_t own[4];
+  int32x4_t own[4][4];
+  for (size_t i = 0; i < rows; i++)
     for (size_t j = 0; j < 4; j++) {
       const int64x2_t even = vreinterpretq_s64_s32(sum[i / 2][2 * j]), odd = vreinterpretq_s64_s32(sum[i / 2][2 * j + 1]);
-      own[j] = vreinterpretq_s32_s64(i % 2 ? vzip2q_s64(even, odd) : vzip1q_s64(even, odd));
+      own[i][j] = vreinterpretq_s32_s64(i % 2 ? vzip2q_s64(even, odd) : vzip1q_s64(even, odd));
     }
-    chord_finish16(args, row + i, block * CHORD_LANES, own);
-  }
+  chord_finish(args, row, block * CHORD_LANES, rows, own);
 }
 
 CHORD_I8MM static void chord_gemm_qa8_c8__i8mm(const chord_gemm *args) { CHORD_GEMM_WALK(tile, args); }

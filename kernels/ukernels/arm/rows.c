@@ -9,13 +9,40 @@ static float32x4_t larger_magnitude(float32x4_t most, float32x4_t x) { return vm
 /* 127 / most, or 0 for a row of zeros. */
 static float inverse_of(float most) { return most > 0.0f ? 127.0f / most : 0.0f; }
 
+static float largest_of(const float32x4_t most[4]) {
+  return vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
+}
+
+/* Quantises 64 elements that are in registers; returns their scale. */
+CHORD_INLINE float quantize64(const float32x4_t v[16], uint8_t *a) {
+  float32x4_t most[4];
+  for (int j = 0; j < 4; j++) {
+    most[j] = vabsq_f32(v[j]);
+    for (int i = 4 + j; i < 16; i += 4) most[j] = larger_magnitude(most[j], v[i]);
+  }
+  const float largest = largest_of(most), inverse = inverse_of(largest);
+  for (int i = 0; i < 4; i++) chord_store_codes(v + 4 * i, inverse, a + 16 * i);
+  return largest * (1.0f / 127.0f);
+}
+
+static void quantize_rows64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
+    float32x4_t v[16];
+    for (int i = 0; i < 16; i++) v[i] = vld1q_f32(x + 4 * i);
+    a_scale[row] = quantize64(v, a);
+  }
+}
+
 void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+  if (width == 64) {
+    quantize_rows64(rows, x, x_stride, a, a_stride, a_scale);
+    return;
+  }
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     float32x4_t most[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t i = 0; i < width; i += 16)
       for (size_t j = 0; j < 4; j++) most[j] = larger_magnitude(most[j], vld1q_f32(x + i + 4 * j));
-    const float largest = vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
-    const float inverse = inverse_of(largest);
+    const float largest = largest_of(most), inverse = inverse_of(largest);
     a_scale[row] = largest * (1.0f / 127.0f);
     for (size_t i = 0; i < width; i += 16) {
       const float32x4_t part[4] = {vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)};
@@ -30,17 +57,17 @@ static float factor_of(const float32x4_t squares[4], float inverse_dim, float ep
 }
 
 /* dim = 64: a row is sixteen registers, read and written once. */
-static void norm64(const chord_norm *args) {
-  for (size_t row = 0; row < args->rows; row++) {
-    const float *x = args->x + row * 64;
+static void norm64(const chord_norm n) {
+  for (size_t row = 0; row < n.rows; row++) {
+    const float *x = n.x + row * 64;
     float32x4_t v[16];
     for (int i = 0; i < 16; i++) v[i] = vld1q_f32(x + 4 * i);
-    if (args->delta) {
-      const float *delta = args->delta + row * 64;
+    if (n.delta) {
+      const float *delta = n.delta + row * 64;
       for (int i = 0; i < 16; i++) v[i] = vaddq_f32(v[i], vld1q_f32(delta + 4 * i));
     }
-    if (args->sum_out)
-      for (int i = 0; i < 16; i++) vst1q_f32(args->sum_out + row * 64 + 4 * i, v[i]);
+    if (n.sum_out)
+      for (int i = 0; i < 16; i++) vst1q_f32(n.sum_out + row * 64 + 4 * i, v[i]);
     float32x4_t lanes[4];
     for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(vaddq_f32(vaddq_f32(v[j], v[4 + j]), v[8 + j]), v[12 + j]);
     const float32x4_t mean = vdupq_n_f32(chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * (1.0f / 64.0f));
@@ -49,20 +76,11 @@ static void norm64(const chord_norm *args) {
       lanes[j] = vmulq_f32(v[j], v[j]);
       for (int i = 4 + j; i < 16; i += 4) lanes[j] = vfmaq_f32(lanes[j], v[i], v[i]);
     }
-    const float factor = factor_of(lanes, 1.0f / 64.0f, args->eps);
-    for (int i = 0; i < 16; i++)
-      v[i] = vfmaq_f32(vld1q_f32(args->beta + 4 * i), vmulq_n_f32(v[i], factor), vld1q_f32(args->gamma + 4 * i));
-    if (args->norm_out)
-      for (int i = 0; i < 16; i++) vst1q_f32(args->norm_out + row * 64 + 4 * i, v[i]);
-    if (!args->a) continue;
-    for (int j = 0; j < 4; j++) {
-      lanes[j] = vabsq_f32(v[j]);
-      for (int i = 4 + j; i < 16; i += 4) lanes[j] = larger_magnitude(lanes[j], v[i]);
-    }
-    const float most = vmaxvq_f32(vmaxq_f32(vmaxq_f32(lanes[0], lanes[1]), vmaxq_f32(lanes[2], lanes[3])));
-    args->a_scale[row] = most * (1.0f / 127.0f);
-    const float inverse = inverse_of(most);
-    for (int i = 0; i < 4; i++) chord_store_codes(v + 4 * i, inverse, args->a + row * args->a_stride + 16 * i);
+    const float factor = factor_of(lanes, 1.0f / 64.0f, n.eps);
+    for (int i = 0; i < 16; i++) v[i] = vfmaq_f32(vld1q_f32(n.beta + 4 * i), vmulq_n_f32(v[i], factor), vld1q_f32(n.gamma + 4 * i));
+    if (n.norm_out)
+      for (int i = 0; i < 16; i++) vst1q_f32(n.norm_out + row * 64 + 4 * i, v[i]);
+    if (n.a) n.a_scale[row] = quantize64(v, n.a + row * n.a_stride);
   }
 }
 
@@ -74,12 +92,12 @@ static void load_sum(const float *x, const float *delta, size_t i, float32x4_t v
   }
 }
 
-static void norm_any(const chord_norm *args) {
-  const size_t dim = args->dim;
+static void norm_any(const chord_norm n) {
+  const size_t dim = n.dim;
   const float inverse_dim = 1.0f / (float)dim;
-  for (size_t row = 0; row < args->rows; row++) {
-    const float *x = args->x + row * dim;
-    const float *delta = args->delta ? args->delta + row * dim : NULL;
+  for (size_t row = 0; row < n.rows; row++) {
+    const float *x = n.x + row * dim;
+    const float *delta = n.delta ? n.delta + row * dim : NULL;
     const float32x4_t zero = vdupq_n_f32(0.0f);
     float32x4_t v[4], lanes[4] = {zero, zero, zero, zero};
     for (size_t i = 0; i < dim; i += 16) {
@@ -92,28 +110,28 @@ static void norm_any(const chord_norm *args) {
       load_sum(x, delta, i, v);
       for (int j = 0; j < 4; j++) lanes[j] = vfmaq_f32(lanes[j], vsubq_f32(v[j], mean), vsubq_f32(v[j], mean));
     }
-    const float factor = factor_of(lanes, inverse_dim, args->eps);
+    const float factor = factor_of(lanes, inverse_dim, n.eps);
     /* Two passes, because outputs may lie where inputs do: the largest magnitude first, then everything that is written. */
     for (int j = 0; j < 4; j++) lanes[j] = zero;
     float inverse = 0.0f;
-    for (int pass = args->a ? 0 : 1; pass < 2; pass++) {
+    for (int pass = n.a ? 0 : 1; pass < 2; pass++) {
       for (size_t i = 0; i < dim; i += 16) {
         load_sum(x, delta, i, v);
-        if (pass && args->sum_out)
-          for (size_t j = 0; j < 4; j++) vst1q_f32(args->sum_out + row * dim + i + 4 * j, v[j]);
+        if (pass && n.sum_out)
+          for (size_t j = 0; j < 4; j++) vst1q_f32(n.sum_out + row * dim + i + 4 * j, v[j]);
         for (size_t j = 0; j < 4; j++)
-          v[j] = vfmaq_f32(vld1q_f32(args->beta + i + 4 * j), vmulq_n_f32(vsubq_f32(v[j], mean), factor), vld1q_f32(args->gamma + i + 4 * j));
+          v[j] = vfmaq_f32(vld1q_f32(n.beta + i + 4 * j), vmulq_n_f32(vsubq_f32(v[j], mean), factor), vld1q_f32(n.gamma + i + 4 * j));
         if (!pass) {
           for (int j = 0; j < 4; j++) lanes[j] = larger_magnitude(lanes[j], v[j]);
           continue;
         }
-        if (args->norm_out)
-          for (size_t j = 0; j < 4; j++) vst1q_f32(args->norm_out + row * dim + i + 4 * j, v[j]);
-        if (args->a) chord_store_codes(v, inverse, args->a + row * args->a_stride + i);
+        if (n.norm_out)
+          for (size_t j = 0; j < 4; j++) vst1q_f32(n.norm_out + row * dim + i + 4 * j, v[j]);
+        if (n.a) chord_store_codes(v, inverse, n.a + row * n.a_stride + i);
       }
       if (pass) continue;
-      const float most = vmaxvq_f32(vmaxq_f32(vmaxq_f32(lanes[0], lanes[1]), vmaxq_f32(lanes[2], lanes[3])));
-      args->a_scale[row] = most * (1.0f / 127.0f);
+      const float most = largest_of(lanes);
+      n.a_scale[row] = most * (1.0f / 127.0f);
       inverse = inverse_of(most);
     }
   }
@@ -121,9 +139,9 @@ static void norm_any(const chord_norm *args) {
 
 void chord_norm_f32__neon(const chord_norm *args) {
   if (args->dim == 64)
-    norm64(args);
+    norm64(*args);
   else
-    norm_any(args);
+    norm_any(*args);
 }
 
 void chord_gelu_f32__neon(size_t count, float *x) {
@@ -164,8 +182,8 @@ CHORD_INLINE void embed(size_t rows, size_t dim, const chord_table *items, uint3
 
 void chord_embed_e_f32__neon(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
                              const int32_t *slots, float *out) {
-  if (items->bits == 8 && positions && positions->bits == 8)
-    embed(rows, dim, items, 8, ids, positions, 8, slots, out);
+  if (dim == 64 && items->bits == 8 && positions && positions->bits == 8)
+    embed(rows, 64, items, 8, ids, positions, 8, slots, out);
   else
     embed(rows, dim, items, items->bits, ids, positions, positions ? positions->bits : 8, slots, out);
 }
@@ -225,16 +243,22 @@ CHORD_INLINE void score(uint32_t bits, size_t count, size_t dim, const int16_t *
 
 void chord_score_q16_e__neon(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
                              uint32_t first, float *scores) {
-  if (items->bits == 8)
+  if (items->bits == 8 && dim == 64)
+    score(8, count, 64, h, h_scale, items, ids, first, scores); /* all of h stays in registers */
+  else if (items->bits == 8)
     score(8, count, dim, h, h_scale, items, ids, first, scores);
   else
     score(4, count, dim, h, h_scale, items, ids, first, scores);
 }
 
 void chord_select_scales__neon(const chord_channels *channels, float *scale) {
-  for (int c = 0; c < CHORD_LANES; c++) {
-    const float scales[4] = {1.0f, channels->scales2[c], channels->scales4[c], channels->scales8[c]};
-    scale[c] = scales[channels->widths[c] & 3];
+  for (size_t c = 0; c < CHORD_LANES; c += 4) {
+    uint32_t four;
+    memcpy(&four, channels->widths + c, 4);
+    const uint32x4_t width = vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)))));
+    float32x4_t chosen = vbslq_f32(vceqq_u32(width, vdupq_n_u32(1)), vld1q_f32(channels->scales2 + c), vdupq_n_f32(1.0f));
+    chosen = vbslq_f32(vceqq_u32(width, vdupq_n_u32(2)), vld1q_f32(channels->scales4 + c), chosen);
+    vst1q_f32(scale + c, vbslq_f32(vceqq_u32(width, vdupq_n_u32(3)), vld1q_f32(channels->scales8 + c), chosen));
   }
 }
 
