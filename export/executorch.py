@@ -40,19 +40,20 @@ def lower(program: torch.export.ExportedProgram, items: int) -> bytes:
             import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-            from chordkit.export.executorch_partition import partitioner
+            from chordkit.export.executorch_partition import needed_passes, partitioner
         except ImportError as error:
             raise missing_runtime(Target.EXECUTORCH, error.name) from None
         inputs = tuple(_example(program))
         with torch.no_grad():
             rewritten = torch.export.export(XnnpackGraph(program).eval(), inputs, strict=False)
         # The validity check knows core ATen operators only; the linear layers stay whole for XNNPACK.
-        edge = to_edge_transform_and_lower(
-            rewritten,
-            partitioner=[partitioner()],
-            compile_config=EdgeCompileConfig(_check_ir_validity=False),
-            constant_methods={ITEMS_METHOD: items},
-        )
+        with needed_passes():
+            edge = to_edge_transform_and_lower(
+                rewritten,
+                partitioner=[partitioner()],
+                compile_config=EdgeCompileConfig(_check_ir_validity=False),
+                constant_methods={ITEMS_METHOD: items},
+            )
         return bytes(edge.to_executorch().buffer)
 
 

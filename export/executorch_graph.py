@@ -18,6 +18,7 @@ from chordkit.export.grouping import Run, runs
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1
+_MARKED_LINEAR = "chord.channel_linear.default"
 _RANGES = {INT4: (-8, 7), INT8: (-128, 127)}
 
 
@@ -47,9 +48,9 @@ class XnnpackGraph(nn.Module):
         for node in self._nodes:
             if node.op != "call_function":
                 continue
-            if str(node.target) not in _FORMS:
+            if str(node.target) not in (*_FORMS, _MARKED_LINEAR):
                 raise CapabilityError(f"executorch: the operator {node.target} has no lowering; use the backbones as they are")
-            if node.target is torch.ops.chord.channel_linear.default:
+            if str(node.target) == _MARKED_LINEAR:
                 self._add_groups(node)
             else:
                 for argument in node.all_input_nodes:
@@ -86,7 +87,7 @@ class XnnpackGraph(nn.Module):
                 values[node] = self._buffers.get(node.name) if node.name in self._constants else next(remaining)
             elif node.op == "output":
                 break
-            elif node.target is torch.ops.chord.channel_linear.default:
+            elif str(node.target) == _MARKED_LINEAR:
                 values[node] = self._grouped_linear(node.name, values[node.args[0]])
             elif node.target is torch.ops.aten.layer_norm.default:
                 values[node] = self._layer_norm(*torch.fx.map_arg(node.args, values.get))
@@ -169,7 +170,6 @@ _FORMS: dict[str, Callable[..., Any]] = {
             "aten.softmax.int",
             "aten.view.default",
             "aten.where.self",
-            "chord.channel_linear.default",
         )
     },
     "aten.matmul.default": _matmul,

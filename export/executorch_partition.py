@@ -6,9 +6,16 @@ are not, and its serialiser refuses the float32 bias. The runtime itself has the
 widened here for layers that the stock ones refuse; all others go the stock way. Imported only when ExecuTorch is.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
+from executorch.backends.xnnpack import xnnpack_preprocess
+from executorch.backends.xnnpack._passes import XNNPACKPassManager, XNNPACKRemoveCloneOpsTransform
+from executorch.backends.xnnpack._passes.decompose_cat import DecomposeConcatenate
 from executorch.backends.xnnpack._passes.fuse_activation_pass import FuseActivationPass
+from executorch.backends.xnnpack._passes.remove_redundant_copy_pass import RemoveRedundantCopyPass
 from executorch.backends.xnnpack.operators.node_visitor import NodeVisitor, _node_visitor_dict, register_node_visitor
 from executorch.backends.xnnpack.operators.quant_params import QuantParams
 from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
@@ -19,6 +26,7 @@ from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNFu
 from executorch.backends.xnnpack.utils.quant_utils import is_dequant
 from executorch.backends.xnnpack.utils.utils import get_input_node, is_param_node
 from executorch.backends.xnnpack.utils.xnnpack_constants import XNN_INVALID_VALUE_ID
+from executorch.exir.passes.memory_format_ops_pass import DimOrderOpsRevertPass
 from torch.export import ExportedProgram
 from torch.fx import Node
 
@@ -78,3 +86,25 @@ register_node_visitor(WeightOnlyLinearVisitor)
 def partitioner() -> XnnpackPartitioner:
     """The partitioner for weight-only quantised and float32 graphs."""
     return XnnpackPartitioner([WeightOnlyLinearConfig if config is LinearConfig else config for config in ALL_PARTITIONER_CONFIGS])
+
+
+# Of XNNPACK's seventeen graph passes the ones that find anything to do in a re-ranker; the others (images, batch norm,
+# fused attention) take two thirds of the whole export to find nothing.
+_PASSES = [
+    XNNPACKRemoveCloneOpsTransform,
+    DimOrderOpsRevertPass,
+    FuseActivationPass,
+    DecomposeConcatenate,
+    RemoveRedundantCopyPass,
+]
+
+
+@contextlib.contextmanager
+def needed_passes() -> Iterator[None]:
+    """Run XNNPACK's serialiser with :data:`_PASSES` only."""
+
+    def manager(program: ExportedProgram, passes: Any = None) -> XNNPACKPassManager:
+        return XNNPACKPassManager(program, passes or _PASSES)
+
+    with mock.patch.object(xnnpack_preprocess, "XNNPACKPassManager", manager):
+        yield
