@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -249,23 +249,37 @@ def _bytes(count: int | None) -> str:
     return f"{count / 1024:,.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):,.2f} MiB"
 
 
-def render_html(report: Report) -> str:
-    """The report as one HTML page: style sheet and charts inside, nothing fetched from anywhere."""
+def _environment() -> Environment:
+    """The templates, with every inserted value escaped in HTML and left alone in Markdown."""
     environment = Environment(
         loader=PackageLoader("chordkit.runtime_bench", "templates"),
-        autoescape=select_autoescape(default=True),
+        autoescape=lambda name: name is None or not name.endswith(".md.j2"),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["bytes"] = _bytes
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        accuracy_svg=Markup(_accuracy_svg(report)),
-        latency_svg=Markup(_latency_svg(report)),
-        heat_maps=[(strategy, Markup(_heat_map(strategy))) for strategy in report.strategies],
-        differences_svg=Markup(_differences(report.strategies)),
-        embedded_json=Markup(report.model_dump_json().replace("<", "\\u003c")),
+    return environment
+
+
+def render_html(report: Report) -> str:
+    """The report as one HTML page: style sheet and charts inside, nothing fetched from anywhere."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            accuracy_svg=Markup(_accuracy_svg(report)),
+            latency_svg=Markup(_latency_svg(report)),
+            heat_maps=[(strategy, Markup(_heat_map(strategy))) for strategy in report.strategies],
+            differences_svg=Markup(_differences(report.strategies)),
+            embedded_json=Markup(report.model_dump_json().replace("<", "\\u003c")),
+        )
     )
+
+
+def save_markdown(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write the report's tables as Markdown, for a repository; atomically."""
+    write_bytes(path, (_environment().get_template("report.md.j2").render(report=report).rstrip() + "\n").encode())
 
 
 def save_html(report: Report, path: str | os.PathLike[str]) -> None:

@@ -58,6 +58,7 @@ def demo(
 def report(
     source: Annotated[Path, typer.Argument(help="A report.json.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the page goes; the default is beside the JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the tables here, as Markdown.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,9 +66,11 @@ def report(
 
     Example: `chordkit report build/demo/report.json --out report.html`
     """
-    from chordkit.runtime_bench.report import load_json, save_html
+    from chordkit.runtime_bench.report import load_json, save_html, save_markdown
 
     page = out if out is not None else source.with_suffix(".html")
     loaded = load_json(source)
     save_html(loaded, page)
+    if markdown is not None:
+        save_markdown(loaded, markdown)
     emit(as_json, {"file": str(page), "bytes": page.stat().st_size}, lambda: Text(f"{loaded.title} -> {page}"))

@@ -31,6 +31,7 @@ from chordkit.runtime_bench.report import (
     render_html,
     save_html,
     save_json,
+    save_markdown,
     schema,
 )
 
@@ -103,11 +104,21 @@ def test_the_page_fetches_nothing_and_escapes_what_it_shows(report: Report) -> N
     page = render_html(report)
     assert "<b>hostile</b>" not in page
     assert page.count("</script>") == 1
-    outside = re.findall(r'(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/2000/svg)', page)
+    outside = re.findall(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/2000/svg)", page)
     assert outside == []
     embedded = re.search(r'<script type="application/json" id="report">(.*?)</script>', page, re.DOTALL)
     assert embedded is not None
     assert Report.model_validate_json(embedded.group(1)) == report
+
+
+def test_the_tables_are_whole_as_markdown(report: Report, tmp_path: Path) -> None:
+    save_markdown(report, tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text()
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 4
+    for table in tables:
+        assert len({line.count("|") for line in table}) == 1
+    assert sum(item.name in line for item in report.artifacts for line in text.splitlines()) >= 2 * len(report.artifacts)
 
 
 def test_the_heat_map_draws_every_channel_in_its_colour() -> None:
