@@ -8,7 +8,7 @@ from chordkit.errors import InputError
 # Found on ml-100k by validation NDCG@10, see docs/training.md.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "sasrec": {},
-    "caser": {"batch": 1024, "lr": 1e-3, "stride": 50, "averaging": 0.995},
+    "caser": {"batch": 512, "lr": 1e-3, "stride": 50, "averaging": 0.995, "patience": 10},
 }
 
 
@@ -35,7 +35,7 @@ class TrainingOptions:
 
     seed: int = 0
     epochs: int = 60
-    patience: int = 6
+    patience: int = 12
     batch: int = 6144
     lr: float = 2e-3
     warmup: int = 0
