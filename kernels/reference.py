@@ -60,13 +60,12 @@ def chains(p: np.ndarray, x: np.ndarray) -> np.ndarray:
 def exp(x: np.ndarray) -> np.ndarray:
     """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
     x = np.maximum(np.asarray(x, F32), F32(-64))
-    n = np.rint(x * F32(1.44269504))
-    r = fma(n, F32(-0.693359375), x)
-    r = fma(n, F32(2.12194440e-4), r)
-    p = np.full_like(r, 1.9875691500e-4)
-    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+    n = np.rint(x.astype(np.float64) * F32(1.44269504)).astype(F32)
+    r = fma(n, F32(-0.69314718), x)
+    p = np.full_like(r, 1.3888889e-3)
+    for coefficient in (8.3333333e-3, 4.1666667e-2, 1.6666667e-1, 0.5, 1, 1):
         p = fma(p, r, F32(coefficient))
-    return np.ldexp(fma(p, r * r, r) + F32(1), n.astype(np.int32)).astype(F32)
+    return np.ldexp(p, n.astype(np.int32)).astype(F32)
 
 
 def softmax_parts(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +97,8 @@ def quantize(x: np.ndarray) -> Activations:
     """Dynamic quantisation: scale = max|x| / 127 for each row of ``x [rows, width]``."""
     most = np.abs(x).max(-1)
     inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=most > 0)
-    return Activations(np.rint(x * inverse[:, None]).astype(np.int8), most * F32(1 / 127))
+    # The product is exact in fp64: rounded once.
+    return Activations(np.rint(x.astype(np.float64) * inverse[:, None]).astype(np.int8), most * F32(1 / 127))
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,11 @@ class ReferenceEngine:
 
     def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
         inverse_dim = F32(1) / F32(x.shape[-1])
-        centred = x - (lane_sum(x) * inverse_dim)[:, None]
+        mean = lane_sum(x) * inverse_dim
+        centred = x - mean[:, None]
         factor = F32(1) / np.sqrt(fma(lane_dot(centred, centred), inverse_dim, F32(float(self.config["norm_eps"]))))
-        return fma(centred * factor[:, None], self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
+        normal = fma(x, factor[:, None], -(mean * factor)[:, None])
+        return fma(normal, self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
 
     def _embed(self, ids: np.ndarray) -> np.ndarray:
         rows = self.tables["item_embedding"]

@@ -52,7 +52,7 @@ typedef struct chord_gemm {
 } chord_gemm;
 
 /*
- * v = x + delta (delta may be null); y = (v - mean) / sqrt(var + eps) * gamma + beta over `dim`.
+ * v = x + delta (delta may be null); y = (v f - mean f) gamma + beta with f = 1 / sqrt(var + eps), over `dim`.
  * Each of sum_out (v), norm_out (y) and a (y quantised, with a_scale) may be null. sum_out or norm_out may be x.
  */
 typedef struct chord_norm {
@@ -112,7 +112,7 @@ typedef struct chord_ukernels {
   /* The same codes, row-major: out[16][depth]. */
   void (*derive_rows)(const chord_channels *channels, int8_t *out, float *scale);
 
-  /* Per row: scale = max|x| / 127, code = rint(x * (127 / max|x|)). */
+  /* Per row: scale = max|x| / 127, code = x * (127 / max|x|), rounded once to the nearest integer. */
   void (*quantize_f32_qa8)(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
   void (*gemm_qa8_c8)(const chord_gemm *args);
   void (*norm_f32)(const chord_norm *args);

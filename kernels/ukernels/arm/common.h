@@ -16,27 +16,30 @@ CHORD_INLINE float chord_fold(float32x4_t a, float32x4_t b, float32x4_t c, float
   return vaddv_f32(vadd_f32(vget_low_f32(four), vget_high_f32(four)));
 }
 
-/* exp(x), x <= 0. The power of two goes straight into the exponent: the result is never a denormal, so nothing is rounded. */
+/*
+ * exp(x), x <= 0. After the rounding constant is added, the integer stands in the low bits of the sum: a shift moves it to the
+ * exponent, and adding it to that of the polynomial multiplies. The result is never a denormal, so nothing is rounded.
+ */
 CHORD_INLINE float32x4_t chord_exp(float32x4_t x) {
+  const float32x4_t magic = vdupq_n_f32(CHORD_ROUND), one = vdupq_n_f32(1.0f);
   x = vmaxq_f32(x, vdupq_n_f32(CHORD_EXP_LOW));
-  const float32x4_t n = vrndnq_f32(vmulq_n_f32(x, CHORD_LOG2E));
-  float32x4_t r = vfmsq_f32(x, n, vdupq_n_f32(CHORD_LN2_HIGH));
-  r = vfmsq_f32(r, n, vdupq_n_f32(CHORD_LN2_LOW));
-  float32x4_t p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P1), r, vdupq_n_f32(CHORD_EXP_P0));
-  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P2), p, r);
-  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P3), p, r);
+  const float32x4_t shifted = vfmaq_f32(magic, x, vdupq_n_f32(CHORD_LOG2E));
+  const float32x4_t r = vfmsq_f32(x, vsubq_f32(shifted, magic), vdupq_n_f32(CHORD_LN2));
+  float32x4_t p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P5), r, vdupq_n_f32(CHORD_EXP_P6));
   p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P4), p, r);
-  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P5), p, r);
-  p = vaddq_f32(vfmaq_f32(r, p, vmulq_f32(r, r)), vdupq_n_f32(1.0f));
-  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vcvtq_s32_f32(n), 23)));
+  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P3), p, r);
+  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P2), p, r);
+  p = vfmaq_f32(one, p, r);
+  p = vfmaq_f32(one, p, r);
+  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vreinterpretq_s32_f32(shifted), 23)));
 }
 
-/* rint(x * inverse) of sixteen floats, whose magnitudes are at most 127: taking the low bytes is exact. */
+/* Codes of sixteen floats: the rounded integers stand in the low bytes of fma(x, inverse, CHORD_ROUND). */
 CHORD_INLINE void chord_store_codes(const float32x4_t x[4], float inverse, uint8_t *out) {
   int16x8_t half[2];
   for (int i = 0; i < 2; i++)
-    half[i] = vuzp1q_s16(vreinterpretq_s16_s32(vcvtnq_s32_f32(vmulq_n_f32(x[2 * i], inverse))),
-                         vreinterpretq_s16_s32(vcvtnq_s32_f32(vmulq_n_f32(x[2 * i + 1], inverse))));
+    half[i] = vuzp1q_s16(vreinterpretq_s16_f32(vfmaq_n_f32(vdupq_n_f32(CHORD_ROUND), x[2 * i], inverse)),
+                         vreinterpretq_s16_f32(vfmaq_n_f32(vdupq_n_f32(CHORD_ROUND), x[2 * i + 1], inverse)));
   vst1q_u8(out, vuzp1q_u8(vreinterpretq_u8_s16(half[0]), vreinterpretq_u8_s16(half[1])));
 }
 

@@ -1,27 +1,98 @@
 /*
  * Armv8.0: no dot product. Sixteen products of one channel are two multiplications into eight int16 sums (2 * 127 * 127 fits)
- * and one pairwise addition into four int32 sums, so a panel holds sixteen inputs of a channel side by side:
+ * and one pairwise addition into four int32 sums, so a panel holds each channel's inputs side by side:
  *
- *   panel line:  ch0 k0..k15 | ch1 k0..k15 | ... | ch15 k0..k15      (depth_group = 16)
+ *   panel block:  ch0 k0..k(depth-1) | ch1 k0..k(depth-1) | ... | ch15 k0..k(depth-1)      (depth_group = 16)
  *
- * A tile is 4 rows x 4 channels: 16 accumulators, each with four partial sums that are added at the end.
+ * A tile is 4 rows x 4 channels: 16 accumulators, each with four partial sums that are added at the end. At a depth of 64 the
+ * activations of four rows stay in registers instead, channel after channel; and because a product with an int4 or int2 code
+ * is at most 7 * 127, eight of them fit an int16 sum: such channels (`correction` = 1) widen once instead of four times.
  */
 #if defined(__aarch64__)
 #include "gemm.h"
+
+/* Four partial sums of one row and one channel, depth 64. */
+CHORD_INLINE int32x4_t dot64(const int8x16_t left[4], const int8x16_t right[4], int narrow) {
+  int16x8_t products = vmull_s8(vget_low_s8(left[0]), vget_low_s8(right[0]));
+  products = vmlal_high_s8(products, left[0], right[0]);
+  if (narrow) {
+    for (int k = 1; k < 4; k++) {
+      products = vmlal_s8(products, vget_low_s8(left[k]), vget_low_s8(right[k]));
+      products = vmlal_high_s8(products, left[k], right[k]);
+    }
+    return vpaddlq_s16(products);
+  }
+  int32x4_t sum = vpaddlq_s16(products);
+  for (int k = 1; k < 4; k++) {
+    products = vmull_s8(vget_low_s8(left[k]), vget_low_s8(right[k]));
+    products = vmlal_high_s8(products, left[k], right[k]);
+    sum = vpadalq_s16(sum, products);
+  }
+  return sum;
+}
+
+CHORD_INLINE void channel64(size_t rows, const int8x16_t left[4][4], const int8_t *panel, int narrow, int32x4_t partial[4]) {
+  int8x16_t right[4] = {vld1q_s8(panel), vld1q_s8(panel + 16), vld1q_s8(panel + 32), vld1q_s8(panel + 48)};
+  partial[0] = dot64(left[0], right, narrow);
+  if (rows > 1) partial[1] = dot64(left[1], right, narrow);
+  /* Two rows at a time keep the multiplier busy; with more of them the compiler runs out of registers. Written without a loop,
+   * which would not be unrolled around this. */
+  if (rows > 2) {
+    __asm__("" : "+w"(partial[0]), "+w"(partial[1]), "+w"(right[0]), "+w"(right[1]), "+w"(right[2]), "+w"(right[3]));
+    partial[2] = dot64(left[2], right, narrow);
+  }
+  if (rows > 3) partial[3] = dot64(left[3], right, narrow);
+}
+
+/* Two neighbouring channels: their partial sums, added in pairs. */
+CHORD_INLINE void pair64(size_t rows, const int8x16_t left[4][4], const int8_t *panel, const int32_t *narrow, int32x4_t sum[4]) {
+  int32x4_t even[4], odd[4];
+  if (narrow[0])
+    channel64(rows, left, panel, 1, even);
+  else
+    channel64(rows, left, panel, 0, even);
+  if (narrow[1])
+    channel64(rows, left, panel + 64, 1, odd);
+  else
+    channel64(rows, left, panel + 64, 0, odd);
+  for (size_t i = 0; i < rows; i++) sum[i] = vpaddq_s32(even[i], odd[i]);
+}
+
+CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t block, size_t rows) {
+  int8x16_t left[4][4];
+  for (size_t i = 0; i < rows; i++)
+    for (size_t k = 0; k < 4; k++) left[i][k] = vld1q_s8((const int8_t *)(args->a + (row + i) * args->a_stride) + 16 * k);
+  const int8_t *panel = args->panel + block * CHORD_LANES * 64;
+  const float *a_scale = args->a_scale + row;
+  float *out = args->out + row * args->out_stride + block * CHORD_LANES;
+  const size_t out_stride = args->out_stride;
+  const float lowest = args->relu ? 0.0f : -__builtin_inff();
+#pragma GCC unroll 1
+  for (size_t channel = block * CHORD_LANES; channel < (block + 1) * CHORD_LANES; channel += 4, panel += 4 * 64, out += 4) {
+    int32x4_t low[4], high[4];
+    pair64(rows, left, panel, args->correction + channel, low);
+    pair64(rows, left, panel + 2 * 64, args->correction + channel + 2, high);
+    const float32x4_t scale = vld1q_f32(args->scale + channel), bias = vld1q_f32(args->bias + channel);
+    for (size_t i = 0; i < rows; i++) {
+      const float32x4_t y = chord_rescale(vpaddq_s32(low[i], high[i]), scale, a_scale[i], bias);
+      vst1q_f32(out + i * out_stride, vmaxq_f32(y, vdupq_n_f32(lowest)));
+    }
+  }
+}
 
 CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t block, size_t rows) {
   const int8_t *a[4];
   for (size_t i = 0; i < rows; i++) a[i] = (const int8_t *)(args->a + (row + i) * args->a_stride);
 #pragma GCC unroll 1
-  for (size_t quarter = 0; quarter < 4; quarter++) {
-    const int8_t *panel = args->panel + block * CHORD_LANES * args->depth + quarter * 64;
+  for (size_t channel = block * CHORD_LANES; channel < (block + 1) * CHORD_LANES; channel += 4) {
+    const int8_t *panel = args->panel + channel * args->depth;
     int32x4_t partial[4][4];
     for (size_t i = 0; i < rows; i++)
       for (size_t c = 0; c < 4; c++) partial[i][c] = vdupq_n_s32(0);
-    for (size_t k = 0; k < args->depth; k += 16, panel += 16 * CHORD_LANES) {
+    for (size_t k = 0; k < args->depth; k += 16) {
       int8x16_t left[4], right[4];
       for (size_t i = 0; i < rows; i++) left[i] = vld1q_s8(a[i] + k);
-      for (size_t c = 0; c < 4; c++) right[c] = vld1q_s8(panel + 16 * c);
+      for (size_t c = 0; c < 4; c++) right[c] = vld1q_s8(panel + c * args->depth + k);
       for (size_t i = 0; i < rows; i++)
         for (size_t c = 0; c < 4; c++) {
           int16x8_t products = vmull_s8(vget_low_s8(left[i]), vget_low_s8(right[c]));
@@ -29,7 +100,6 @@ CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t block, size_t 
           partial[i][c] = vpadalq_s16(partial[i][c], products);
         }
     }
-    const size_t channel = block * CHORD_LANES + 4 * quarter;
     const float32x4_t scale = vld1q_f32(args->scale + channel), bias = vld1q_f32(args->bias + channel);
     for (size_t i = 0; i < rows; i++) {
       const int32x4_t sum = vpaddq_s32(vpaddq_s32(partial[i][0], partial[i][1]), vpaddq_s32(partial[i][2], partial[i][3]));
@@ -40,15 +110,16 @@ CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t block, size_t 
   }
 }
 
-static void chord_gemm_qa8_c8__neon(const chord_gemm *args) { CHORD_GEMM_WALK(tile, args); }
+static void chord_gemm_qa8_c8__neon(const chord_gemm *args) {
+  if (args->depth == 64)
+    CHORD_GEMM_WALK(tile64, args);
+  else
+    CHORD_GEMM_WALK(tile, args);
+}
 
 static void chord_expand_c8__neon(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
-  for (size_t c = 0; c < CHORD_LANES; c++) {
-    const chord_rule rule = chord_rule_of(channels, c);
-    for (size_t k = 0; k < channels->depth; k += 16) vst1q_s8(panel + k * CHORD_LANES + 16 * c, chord_derive16(channels->rows[c] + k, rule));
-    correction[c] = 0;
-  }
-  chord_select_scales__neon(channels, scale);
+  chord_derive_rows__neon(channels, panel, scale);
+  for (size_t c = 0; c < CHORD_LANES; c++) correction[c] = channels->widths[c] != 3;
 }
 
 const chord_ukernels chord_ukernels_neon = {

@@ -70,14 +70,19 @@ static void norm64(const chord_norm n) {
       for (int i = 0; i < 16; i++) vst1q_f32(n.sum_out + row * 64 + 4 * i, v[i]);
     float32x4_t lanes[4];
     for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(vaddq_f32(vaddq_f32(v[j], v[4 + j]), v[8 + j]), v[12 + j]);
-    const float32x4_t mean = vdupq_n_f32(chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * (1.0f / 64.0f));
-    for (int i = 0; i < 16; i++) v[i] = vsubq_f32(v[i], mean);
+    const float mean = chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * (1.0f / 64.0f);
     for (int j = 0; j < 4; j++) {
-      lanes[j] = vmulq_f32(v[j], v[j]);
-      for (int i = 4 + j; i < 16; i += 4) lanes[j] = vfmaq_f32(lanes[j], v[i], v[i]);
+      const float32x4_t centred = vsubq_f32(v[j], vdupq_n_f32(mean));
+      lanes[j] = vmulq_f32(centred, centred);
+    }
+    for (int i = 4; i < 16; i++) {
+      const float32x4_t centred = vsubq_f32(v[i], vdupq_n_f32(mean));
+      lanes[i % 4] = vfmaq_f32(lanes[i % 4], centred, centred);
     }
     const float factor = factor_of(lanes, 1.0f / 64.0f, n.eps);
-    for (int i = 0; i < 16; i++) v[i] = vfmaq_f32(vld1q_f32(n.beta + 4 * i), vmulq_n_f32(v[i], factor), vld1q_f32(n.gamma + 4 * i));
+    const float32x4_t offset = vdupq_n_f32(-(mean * factor));
+    for (int i = 0; i < 16; i++)
+      v[i] = vfmaq_f32(vld1q_f32(n.beta + 4 * i), vfmaq_n_f32(offset, v[i], factor), vld1q_f32(n.gamma + 4 * i));
     if (n.norm_out)
       for (int i = 0; i < 16; i++) vst1q_f32(n.norm_out + row * 64 + 4 * i, v[i]);
     if (n.a) n.a_scale[row] = quantize64(v, n.a + row * n.a_stride);
@@ -104,13 +109,15 @@ static void norm_any(const chord_norm n) {
       load_sum(x, delta, i, v);
       for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(lanes[j], v[j]);
     }
-    const float32x4_t mean = vdupq_n_f32(chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * inverse_dim);
+    const float average = chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * inverse_dim;
+    const float32x4_t mean = vdupq_n_f32(average);
     for (int j = 0; j < 4; j++) lanes[j] = zero;
     for (size_t i = 0; i < dim; i += 16) {
       load_sum(x, delta, i, v);
       for (int j = 0; j < 4; j++) lanes[j] = vfmaq_f32(lanes[j], vsubq_f32(v[j], mean), vsubq_f32(v[j], mean));
     }
     const float factor = factor_of(lanes, inverse_dim, n.eps);
+    const float32x4_t offset = vdupq_n_f32(-(average * factor));
     /* Two passes, because outputs may lie where inputs do: the largest magnitude first, then everything that is written. */
     for (int j = 0; j < 4; j++) lanes[j] = zero;
     float inverse = 0.0f;
@@ -120,7 +127,7 @@ static void norm_any(const chord_norm n) {
         if (pass && n.sum_out)
           for (size_t j = 0; j < 4; j++) vst1q_f32(n.sum_out + row * dim + i + 4 * j, v[j]);
         for (size_t j = 0; j < 4; j++)
-          v[j] = vfmaq_f32(vld1q_f32(n.beta + i + 4 * j), vmulq_n_f32(vsubq_f32(v[j], mean), factor), vld1q_f32(n.gamma + i + 4 * j));
+          v[j] = vfmaq_f32(vld1q_f32(n.beta + i + 4 * j), vfmaq_n_f32(offset, v[j], factor), vld1q_f32(n.gamma + i + 4 * j));
         if (!pass) {
           for (int j = 0; j < 4; j++) lanes[j] = larger_magnitude(lanes[j], v[j]);
           continue;

@@ -17,16 +17,15 @@ static float fold(const float lanes[CHORD_LANES]) {
 
 static float exp_f32(float x) {
   x = x < CHORD_EXP_LOW ? CHORD_EXP_LOW : x;
-  const float n = rintf(x * CHORD_LOG2E);
-  float r = fmaf(n, -CHORD_LN2_HIGH, x);
-  r = fmaf(n, -CHORD_LN2_LOW, r);
-  float p = CHORD_EXP_P0;
-  p = fmaf(p, r, CHORD_EXP_P1);
-  p = fmaf(p, r, CHORD_EXP_P2);
-  p = fmaf(p, r, CHORD_EXP_P3);
-  p = fmaf(p, r, CHORD_EXP_P4);
+  const float n = fmaf(x, CHORD_LOG2E, CHORD_ROUND) - CHORD_ROUND;
+  const float r = fmaf(n, -CHORD_LN2, x);
+  float p = CHORD_EXP_P6;
   p = fmaf(p, r, CHORD_EXP_P5);
-  p = fmaf(p, r * r, r) + 1.0f;
+  p = fmaf(p, r, CHORD_EXP_P4);
+  p = fmaf(p, r, CHORD_EXP_P3);
+  p = fmaf(p, r, CHORD_EXP_P2);
+  p = fmaf(p, r, 1.0f);
+  p = fmaf(p, r, 1.0f);
   const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
   float power;
   memcpy(&power, &bits, sizeof power);
@@ -76,6 +75,8 @@ static void chord_derive_rows__scalar(const chord_channels *channels, int8_t *ou
   select_scales(channels, scale);
 }
 
+static uint8_t code_of(float x, float inverse) { return (uint8_t)(int8_t)(fmaf(x, inverse, CHORD_ROUND) - CHORD_ROUND); }
+
 static void chord_quantize_f32_qa8__scalar(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                     float *a_scale) {
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
@@ -83,7 +84,7 @@ static void chord_quantize_f32_qa8__scalar(size_t rows, size_t width, const floa
     for (size_t i = 0; i < width; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
     a_scale[row] = most * (1.0f / 127.0f);
-    for (size_t i = 0; i < width; i++) a[i] = (uint8_t)(int8_t)rintf(x[i] * inverse);
+    for (size_t i = 0; i < width; i++) a[i] = code_of(x[i], inverse);
   }
 }
 
@@ -122,18 +123,19 @@ static void chord_norm_f32__scalar(const chord_norm *args) {
       squares[i % CHORD_LANES] = fmaf(centred, centred, squares[i % CHORD_LANES]);
     }
     const float factor = 1.0f / sqrtf(fmaf(fold(squares), inverse_dim, args->eps));
+    const float offset = -(mean * factor);
     float most = 0.0f;
     for (size_t i = 0; i < dim; i++) {
       const float v = delta ? x[i] + delta[i] : x[i];
-      const float y = fmaf((v - mean) * factor, args->gamma[i], args->beta[i]);
+      const float y = fmaf(fmaf(v, factor, offset), args->gamma[i], args->beta[i]);
       most = fabsf(y) > most ? fabsf(y) : most;
     }
     const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
     if (args->a) args->a_scale[row] = most * (1.0f / 127.0f);
     for (size_t i = 0; i < dim; i++) {
       const float v = delta ? x[i] + delta[i] : x[i];
-      const float y = fmaf((v - mean) * factor, args->gamma[i], args->beta[i]);
-      if (args->a) args->a[row * args->a_stride + i] = (uint8_t)(int8_t)rintf(y * inverse);
+      const float y = fmaf(fmaf(v, factor, offset), args->gamma[i], args->beta[i]);
+      if (args->a) args->a[row * args->a_stride + i] = code_of(y, inverse);
       if (sum_out) sum_out[i] = v;
       if (norm_out) norm_out[i] = y;
     }

@@ -57,19 +57,44 @@ CHORD_AVX512_INLINE __m512i fold16_epi32_512(const __m512i x[16]) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), d);
 }
 
+/* fold512 of four vectors: 128-bit lane r is the sum of row r, in each of its elements. */
+CHORD_AVX512_INLINE __m512 fold_rows(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+  const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
+  const __m512 fours = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+  const __m512 twos = _mm512_add_ps(fours, _mm512_permute_ps(fours, 0x4E));
+  return _mm512_add_ps(twos, _mm512_permute_ps(twos, 0xB1));
+}
+
+CHORD_AVX512_INLINE __m512 max_rows(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512 ab = _mm512_max_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+  const __m512 cd = _mm512_max_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
+  const __m512 fours = _mm512_max_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+  const __m512 twos = _mm512_max_ps(fours, _mm512_permute_ps(fours, 0x4E));
+  return _mm512_max_ps(twos, _mm512_permute_ps(twos, 0xB1));
+}
+
+/* Element 0 of each 128-bit lane, side by side: four rows in a short vector, for the slow divisions and roots. */
+CHORD_AVX512_INLINE __m128 gather_rows(__m512 lanes) {
+  return _mm512_castps512_ps128(_mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12), lanes));
+}
+
+/* Row r of a short vector, sixteen times. */
+#define SPREAD_ROW(rows, r) _mm512_permutexvar_ps(_mm512_set1_epi32(r), _mm512_castps128_ps512(rows))
+
 /* exp of x <= 0, clamped at -64; see constants.h. */
 CHORD_AVX512_INLINE __m512 exp512(__m512 x) {
   x = _mm512_max_ps(x, _mm512_set1_ps(CHORD_EXP_LOW));
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(CHORD_LOG2E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(CHORD_LN2_HIGH), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(CHORD_LN2_LOW), r);
-  __m512 p = _mm512_set1_ps(CHORD_EXP_P0);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P1));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P2));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P3));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P4));
+  const __m512 round = _mm512_set1_ps(CHORD_ROUND), one = _mm512_set1_ps(1.0f);
+  const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(x, _mm512_set1_ps(CHORD_LOG2E), round), round);
+  const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(CHORD_LN2), x);
+  __m512 p = _mm512_set1_ps(CHORD_EXP_P6);
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P5));
-  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P4));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP_P2));
+  p = _mm512_fmadd_ps(p, r, one);
+  p = _mm512_fmadd_ps(p, r, one);
   /* Exact for the powers that occur, so equal to the product with 2^n. */
   return _mm512_scalef_ps(p, n);
 }
@@ -111,17 +136,7 @@ CHORD_AVX512_INLINE __m128i table16(const chord_table *table, size_t dim, size_t
 
 /* Sixteen floats to the codes of activations (128 added), given 127 / max|x|. */
 CHORD_AVX512_INLINE void store_qa8(uint8_t *a, __m512 x, __m512 inverse) {
-  const __m128i codes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(x, inverse)));
-  _mm_storeu_si128((__m128i *)a, _mm_xor_si128(codes, _mm_set1_epi8(-128)));
-}
-
-/* Sixty-four of them. */
-CHORD_AVX512_INLINE void store64_qa8(uint8_t *a, const __m512 x[4], __m512 inverse) {
-  const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x[0], inverse)), _mm512_cvtps_epi32(_mm512_mul_ps(x[1], inverse)));
-  const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x[2], inverse)), _mm512_cvtps_epi32(_mm512_mul_ps(x[3], inverse)));
-  const __m512i codes = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
-                                                 _mm512_packs_epi16(low, high));
-  _mm512_storeu_si512(a, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)));
+  _mm_storeu_si128((__m128i *)a, _mm512_cvtepi32_epi8(_mm512_castps_si512(_mm512_fmadd_ps(x, inverse, _mm512_set1_ps(CHORD_ROUND + 128.0f)))));
 }
 
 /* Scale of a row with the largest magnitude `most`; returns 127 / most, or 0 for a row of zeros. */

@@ -53,6 +53,31 @@ CHORD_AVX512_INLINE float softmax(float *s, size_t count) {
   return 1.0f / fold512(_mm512_add_ps(sums, p));
 }
 
+/* The same for four rows of `count`, count + 1, ... scores, all of which end in the same vector. */
+CHORD_AVX512_INLINE void softmax4(float *s, size_t stride, size_t count, float inverse[4]) {
+  const size_t whole = (count - 1) / 16 * 16;
+  const unsigned rest = 0xFFFFu >> (16 - (count - whole));
+  __m512 most[4], sums[4];
+  CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
+    most[i] = _mm512_mask_loadu_ps(_mm512_set1_ps(-3e38f), (__mmask16)(((rest + 1) << i) - 1), s + i * stride + whole);
+    for (size_t t = 0; t < whole; t += 16) most[i] = _mm512_max_ps(most[i], _mm512_load_ps(s + i * stride + t));
+  }
+  const __m512 rows = max_rows(most[0], most[1], most[2], most[3]);
+  CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
+    const __m512 top = _mm512_permutexvar_ps(_mm512_set1_epi32(4 * (int)i), rows);
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t t = 0; t < whole; t += 16) {
+      const __m512 p = exp512(_mm512_sub_ps(_mm512_load_ps(s + i * stride + t), top));
+      _mm512_store_ps(s + i * stride + t, p);
+      sum = _mm512_add_ps(sum, p);
+    }
+    const __m512 p = _mm512_maskz_mov_ps((__mmask16)(((rest + 1) << i) - 1), exp512(_mm512_sub_ps(_mm512_load_ps(s + i * stride + whole), top)));
+    _mm512_store_ps(s + i * stride + whole, p);
+    sums[i] = _mm512_add_ps(sum, p);
+  }
+  _mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), gather_rows(fold_rows(sums[0], sums[1], sums[2], sums[3]))));
+}
+
 /* out[q][0 .. 16 * vectors) = inverse[q] * sum over t of p[q][t] values[t]. */
 CHORD_AVX512_INLINE void value_tile(const size_t queries, const size_t vectors, const float *p, size_t padded, size_t keys,
                                     const float *values, size_t stride, const float *inverse, float *out, size_t out_stride, __mmask16 last) {
@@ -96,7 +121,10 @@ CHORD_AVX512_INLINE void query_tile(const size_t queries, const chord_attend *ar
   for (; t + 16 < count; t += 32) score_tile(queries, 2, q, stride, width, keys + t, padded, scores + t);
   if (t < count) score_tile(queries, 1, q, stride, width, keys + t, padded, scores + t);
   float inverse[8];
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++) inverse[i] = softmax(scores + i * padded, first + i + 1);
+  if (queries >= 4)
+    CHORD_UNROLL for (size_t i = 0; i < queries; i += 4) softmax4(scores + i * padded, padded, first + i + 1, inverse + i);
+  else
+    CHORD_UNROLL for (size_t i = 0; i < queries; i++) inverse[i] = softmax(scores + i * padded, first + i + 1);
   const float *values = args->qkv + 2 * dim + column;
   float *out = args->out + first * dim + column;
   const size_t part = queries < 4 ? queries : 4;

@@ -4,72 +4,198 @@
 
 #include "avx512.h"
 
-/* `dim` is a constant where it is called, so that a row of 64 lives in registers. */
-CHORD_AVX512_INLINE void norm_rows(const chord_norm *args, const size_t dim) {
+static CHORD_AVX512 void norm_rows(const chord_norm *args) {
+  const size_t dim = args->dim;
   const size_t vectors = dim / 16;
   const float inverse_dim = 1.0f / (float)dim;
   for (size_t row = 0; row < args->rows; row++) {
     const float *x = args->x + row * dim;
     __m512 v[512 / 16], sums = _mm512_setzero_ps(), squares = _mm512_setzero_ps(), most = _mm512_setzero_ps();
-    CHORD_UNROLL for (size_t i = 0; i < vectors; i++) {
+    for (size_t i = 0; i < vectors; i++) {
       v[i] = _mm512_loadu_ps(x + 16 * i);
       if (args->delta) v[i] = _mm512_add_ps(v[i], _mm512_loadu_ps(args->delta + row * dim + 16 * i));
       sums = _mm512_add_ps(sums, v[i]);
     }
-    if (args->sum_out) CHORD_UNROLL for (size_t i = 0; i < vectors; i++) _mm512_storeu_ps(args->sum_out + row * dim + 16 * i, v[i]);
-    const __m512 mean = _mm512_set1_ps(fold512(sums) * inverse_dim);
-    CHORD_UNROLL for (size_t i = 0; i < vectors; i++) {
-      v[i] = _mm512_sub_ps(v[i], mean);
-      squares = _mm512_fmadd_ps(v[i], v[i], squares);
+    if (args->sum_out) for (size_t i = 0; i < vectors; i++) _mm512_storeu_ps(args->sum_out + row * dim + 16 * i, v[i]);
+    const float mean = fold512(sums) * inverse_dim;
+    for (size_t i = 0; i < vectors; i++) {
+      const __m512 centred = _mm512_sub_ps(v[i], _mm512_set1_ps(mean));
+      squares = _mm512_fmadd_ps(centred, centred, squares);
     }
-    const __m512 factor = _mm512_set1_ps(1.0f / sqrtf(fmaf(fold512(squares), inverse_dim, args->eps)));
-    CHORD_UNROLL for (size_t i = 0; i < vectors; i++) {
-      v[i] = _mm512_fmadd_ps(_mm512_mul_ps(v[i], factor), _mm512_loadu_ps(args->gamma + 16 * i), _mm512_loadu_ps(args->beta + 16 * i));
+    const float scale = 1.0f / sqrtf(fmaf(fold512(squares), inverse_dim, args->eps));
+    const __m512 factor = _mm512_set1_ps(scale), offset = _mm512_set1_ps(-(mean * scale));
+    for (size_t i = 0; i < vectors; i++) {
+      v[i] = _mm512_fmadd_ps(_mm512_fmadd_ps(v[i], factor, offset), _mm512_loadu_ps(args->gamma + 16 * i), _mm512_loadu_ps(args->beta + 16 * i));
       most = _mm512_max_ps(most, _mm512_abs_ps(v[i]));
     }
-    if (args->norm_out) CHORD_UNROLL for (size_t i = 0; i < vectors; i++) _mm512_storeu_ps(args->norm_out + row * dim + 16 * i, v[i]);
+    if (args->norm_out) for (size_t i = 0; i < vectors; i++) _mm512_storeu_ps(args->norm_out + row * dim + 16 * i, v[i]);
     if (!args->a) continue;
     uint8_t *a = args->a + row * args->a_stride;
     const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), args->a_scale + row));
-    if (dim == 64)
-      store64_qa8(a, v, inverse);
-    else
-      for (size_t i = 0; i < vectors; i++) store_qa8(a + 16 * i, v[i], inverse);
+    for (size_t i = 0; i < vectors; i++) store_qa8(a + 16 * i, v[i], inverse);
+  }
+}
+
+/* 127 / most for four rows (0 for a row of zeros), and their scales into the `count` rows from `a_scale` on. */
+CHORD_AVX512_INLINE __m128 activation_scales(__m512 most, size_t count, float *a_scale) {
+  const __m128 rows = gather_rows(most);
+  _mm_mask_storeu_ps(a_scale, (__mmask8)((1u << count) - 1), _mm_mul_ps(rows, _mm_set1_ps(1.0f / 127.0f)));
+  return _mm_maskz_div_ps(_mm_cmp_ps_mask(rows, _mm_setzero_ps(), _CMP_GT_OQ), _mm_set1_ps(127.0f), rows);
+}
+
+/* The larger magnitude of two: vrangeps does both in one step. */
+#define ABS_MAX(a, b) _mm512_range_ps(a, b, 0x0B)
+#define ABS_MAX4(v) ABS_MAX(ABS_MAX(v##0, v##1), ABS_MAX(v##2, v##3))
+
+/* Sixty-four codes, 128 added: after the addition of CHORD_ROUND + 128 a code is the low half of each element. */
+CHORD_AVX512_INLINE __m512i codes_of_64(__m512 x0, __m512 x1, __m512 x2, __m512 x3, __m512 inverse) {
+  const __m512 round = _mm512_set1_ps(CHORD_ROUND + 128.0f);
+  const __m512i low_halves = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i low = _mm512_permutex2var_epi16(_mm512_castps_si512(_mm512_fmadd_ps(x0, inverse, round)), low_halves,
+                                                _mm512_castps_si512(_mm512_fmadd_ps(x1, inverse, round)));
+  const __m512i high = _mm512_permutex2var_epi16(_mm512_castps_si512(_mm512_fmadd_ps(x2, inverse, round)), low_halves,
+                                                 _mm512_castps_si512(_mm512_fmadd_ps(x3, inverse, round)));
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packus_epi16(low, high));
+}
+
+/*
+ * Rows of 64, four at a time, so that their folds share shuffles and their divisions one instruction. Two passes, because one would be
+ * a chain of 240 cycles, of which the processor sees less than two tiles at once. The last tile repeats its last row, which is
+ * harmless: a tile is read before it is written.
+ */
+enum { NORM_CHUNK = 64 };
+
+#define EACH_ROW(M) M(0, p) M(1, q) M(2, r) M(3, s)
+#define ROW_OFFSET(i) const size_t at##i = 64 * (first + i < rows ? first + i : rows - 1);
+#define LOAD_ROW(x, i, v)                                                                                                   \
+  __m512 v##0 = _mm512_loadu_ps((x) + at##i), v##1 = _mm512_loadu_ps((x) + at##i + 16), v##2 = _mm512_loadu_ps((x) + at##i + 32), \
+         v##3 = _mm512_loadu_ps((x) + at##i + 48);
+#define STORE_ROW(out, i, v)                  \
+  _mm512_storeu_ps((out) + at##i, v##0);      \
+  _mm512_storeu_ps((out) + at##i + 16, v##1); \
+  _mm512_storeu_ps((out) + at##i + 32, v##2); \
+  _mm512_storeu_ps((out) + at##i + 48, v##3);
+#define NORM_ADD(i, v)                                            \
+  ROW_OFFSET(i)                                                   \
+  LOAD_ROW(x, i, v)                                               \
+  if (delta) {                                                    \
+    LOAD_ROW(delta, i, v##_delta)                                 \
+    v##0 = _mm512_add_ps(v##0, v##_delta0), v##1 = _mm512_add_ps(v##1, v##_delta1); \
+    v##2 = _mm512_add_ps(v##2, v##_delta2), v##3 = _mm512_add_ps(v##3, v##_delta3); \
+  }
+#define NORM_STORE_SUM(i, v) STORE_ROW(sum_out, i, v)
+#define SUM4(v) _mm512_add_ps(_mm512_add_ps(_mm512_add_ps(v##0, v##1), v##2), v##3)
+#define NORM_CENTRE(i, v)                                                                        \
+  {                                                                                              \
+    const __m512 m = _mm512_shuffle_f32x4(mean, mean, 0x55 * i);                                 \
+    v##0 = _mm512_sub_ps(v##0, m), v##1 = _mm512_sub_ps(v##1, m), v##2 = _mm512_sub_ps(v##2, m); \
+    v##3 = _mm512_sub_ps(v##3, m);                                                               \
+  }
+#define SQUARES4(v) _mm512_fmadd_ps(v##3, v##3, _mm512_fmadd_ps(v##2, v##2, _mm512_fmadd_ps(v##1, v##1, _mm512_mul_ps(v##0, v##0))))
+
+/* v = x + delta into sum_out (null when there is nothing to add and nobody asks); factors[row] and offsets[row] of the norm. */
+CHORD_AVX512_INLINE void norm_statistics(size_t rows, const float *x, const float *delta, float eps, float *sum_out, float *factors,
+                                         float *offsets) {
+  const __m512 inverse_dim = _mm512_set1_ps(1.0f / 64.0f);
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(NORM_ADD)
+    if (sum_out) {
+      EACH_ROW(NORM_STORE_SUM)
+    }
+    const __m512 mean = _mm512_mul_ps(fold_rows(SUM4(p), SUM4(q), SUM4(r), SUM4(s)), inverse_dim);
+    EACH_ROW(NORM_CENTRE)
+    _mm_store_ps(offsets + first, gather_rows(mean));
+    _mm_store_ps(factors + first, gather_rows(fold_rows(SQUARES4(p), SQUARES4(q), SQUARES4(r), SQUARES4(s))));
+  }
+  for (size_t row = 0; row < rows; row += 16) {
+    const __m512 variance = _mm512_fmadd_ps(_mm512_load_ps(factors + row), inverse_dim, _mm512_set1_ps(eps));
+    const __m512 factor = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(variance));
+    _mm512_store_ps(factors + row, factor);
+    const __m512 product = _mm512_mul_ps(_mm512_load_ps(offsets + row), factor);
+    _mm512_store_ps(offsets + row, _mm512_sub_ps(_mm512_setzero_ps(), product));
+  }
+}
+
+#define NORM_APPLY(i, v)                                                                                                            \
+  ROW_OFFSET(i)                                                                                                                     \
+  LOAD_ROW(x, i, v)                                                                                                                 \
+  {                                                                                                                                 \
+    const __m512 factor = _mm512_set1_ps(factors[at##i / 64]), offset = _mm512_set1_ps(offsets[at##i / 64]);                        \
+    v##0 = _mm512_fmadd_ps(_mm512_fmadd_ps(v##0, factor, offset), gamma0, beta0);                                                   \
+    v##1 = _mm512_fmadd_ps(_mm512_fmadd_ps(v##1, factor, offset), gamma1, beta1);                                                   \
+    v##2 = _mm512_fmadd_ps(_mm512_fmadd_ps(v##2, factor, offset), gamma2, beta2);                                                   \
+    v##3 = _mm512_fmadd_ps(_mm512_fmadd_ps(v##3, factor, offset), gamma3, beta3);                                                   \
+  }
+#define NORM_STORE(i, v) STORE_ROW(norm_out, i, v)
+#define STORE_CODES(i, v) _mm512_storeu_si512(a + at##i / 64 * a_stride, codes_of_64(v##0, v##1, v##2, v##3, SPREAD_ROW(inverse, i)));
+
+CHORD_AVX512_INLINE void norm_apply(size_t rows, const float *x, const float *factors, const float *offsets, const chord_norm *args,
+                                    float *norm_out, uint8_t *a, float *a_scale) {
+  const size_t a_stride = args->a_stride;
+  const __m512 gamma0 = _mm512_loadu_ps(args->gamma), gamma1 = _mm512_loadu_ps(args->gamma + 16), gamma2 = _mm512_loadu_ps(args->gamma + 32),
+               gamma3 = _mm512_loadu_ps(args->gamma + 48);
+  const __m512 beta0 = _mm512_loadu_ps(args->beta), beta1 = _mm512_loadu_ps(args->beta + 16), beta2 = _mm512_loadu_ps(args->beta + 32),
+               beta3 = _mm512_loadu_ps(args->beta + 48);
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(NORM_APPLY)
+    if (norm_out) {
+      EACH_ROW(NORM_STORE)
+    }
+    if (!a) continue;
+    const size_t count = rows - first < 4 ? rows - first : 4;
+    const __m128 inverse = activation_scales(max_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), count, a_scale + first);
+    EACH_ROW(STORE_CODES)
+  }
+}
+
+static CHORD_AVX512 void norm_rows_of_64(const chord_norm *args) {
+  _Alignas(64) float factors[NORM_CHUNK], offsets[NORM_CHUNK];
+  for (size_t start = 0; start < args->rows; start += NORM_CHUNK) {
+    const size_t rows = args->rows - start < NORM_CHUNK ? args->rows - start : NORM_CHUNK, at = start * 64;
+    /* The second pass reads v where the first one left it. */
+    float *norm_out = args->norm_out ? args->norm_out + at : NULL;
+    float *sum_out = args->sum_out ? args->sum_out + at : args->delta ? norm_out : NULL;
+    norm_statistics(rows, args->x + at, args->delta ? args->delta + at : NULL, args->eps, sum_out, factors, offsets);
+    norm_apply(rows, sum_out ? sum_out : args->x + at, factors, offsets, args, norm_out, args->a ? args->a + start * args->a_stride : NULL,
+               args->a ? args->a_scale + start : NULL);
   }
 }
 
 CHORD_AVX512 void chord_norm_f32__avx512(const chord_norm *args) {
-  if (args->dim == 64)
-    norm_rows(args, 64);
+  const int sum_has_a_place = !args->delta || args->sum_out || args->norm_out;
+  if (args->dim == 64 && args->rows > 1 && sum_has_a_place)
+    norm_rows_of_64(args);
   else
-    norm_rows(args, args->dim);
+    norm_rows(args);
 }
 
-CHORD_AVX512_INLINE void quantize_rows(size_t rows, const size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
-                                       float *a_scale) {
-  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
-    __m512 most = _mm512_setzero_ps();
-    if (width == 64) {
-      __m512 v[4];
-      CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
-        v[i] = _mm512_loadu_ps(x + 16 * i);
-        most = _mm512_max_ps(most, _mm512_abs_ps(v[i]));
-      }
-      store64_qa8(a, v, _mm512_set1_ps(activation_scale(max512(most), a_scale + row)));
-      continue;
-    }
-    for (size_t i = 0; i < width; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
-    const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), a_scale + row));
-    for (size_t i = 0; i < width; i += 16) store_qa8(a + i, _mm512_loadu_ps(x + i), inverse);
+#define QUANTIZE_LOAD(i, v)                                            \
+  const size_t at##i = 64 * (first + i < rows ? first + i : rows - 1); \
+  const float *row##i = x + at##i / 64 * x_stride;                     \
+  const __m512 v##0 = _mm512_loadu_ps(row##i), v##1 = _mm512_loadu_ps(row##i + 16), v##2 = _mm512_loadu_ps(row##i + 32), \
+               v##3 = _mm512_loadu_ps(row##i + 48);
+
+static CHORD_AVX512 void quantize_rows_of_64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(QUANTIZE_LOAD)
+    const size_t count = rows - first < 4 ? rows - first : 4;
+    const __m128 inverse = activation_scales(max_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), count, a_scale + first);
+    EACH_ROW(STORE_CODES)
   }
 }
 
 CHORD_AVX512 void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                                  float *a_scale) {
-  if (width == 64)
-    quantize_rows(rows, 64, x, x_stride, a, a_stride, a_scale);
-  else
-    quantize_rows(rows, width, x, x_stride, a, a_stride, a_scale);
+  if (width == 64) {
+    quantize_rows_of_64(rows, x, x_stride, a, a_stride, a_scale);
+    return;
+  }
+  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
+    __m512 most = _mm512_setzero_ps();
+    for (size_t i = 0; i < width; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+    const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), a_scale + row));
+    for (size_t i = 0; i < width; i += 16) store_qa8(a + i, _mm512_loadu_ps(x + i), inverse);
+  }
 }
 
 CHORD_AVX512 void chord_gelu_f32__avx512(size_t count, float *x) {
