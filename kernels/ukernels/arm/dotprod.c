@@ -1,65 +1,73 @@
 /*
  * Armv8.2 dot product (sdot): four products of each of four channels in one instruction.
  *
- *   panel line:  ch0 k0..k3 | ch1 k0..k3 | ... | ch15 k0..k3       (depth_group = 4, one cache line)
+ *   panel block:  ch0..ch3 | ch4..ch7 | ch8..ch11 | ch12..ch15, each quarter   ch0 k0..k3 | .. | ch3 k0..k3 | ch0 k4..k7 | ...
  *
- * A tile is 4 rows x 16 channels: 16 accumulators; an activation register holds 16 inputs of a row, and sdot takes four of
- * them by index.
+ * An activation register holds 16 inputs of a row, and sdot takes four of them by index. At a depth of 64 four rows of
+ * activations stay in registers and a tile is 4 rows x 8 channels; otherwise it is 4 rows x 16 channels.
  */
 #if defined(__aarch64__)
 #include "gemm.h"
 
 #define CHORD_DOTPROD __attribute__((target("arch=armv8.2-a+dotprod")))
 
-CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t block, size_t rows) {
-  const int8_t *panel = args->panel + block * CHORD_LANES * args->depth;
-  const int8_t *a[4];
+/* Adds sixteen inputs of `rows` rows to the sums of one quarter: four rows by four channels. */
+CHORD_DOTPROD CHORD_INLINE void dot16(size_t rows, const int8x16_t left[4], const int8_t *quarter, int32x4_t sum[4]) {
+  const int8x16_t right[4] = {vld1q_s8(quarter), vld1q_s8(quarter + 16), vld1q_s8(quarter + 32), vld1q_s8(quarter + 48)};
+  for (size_t i = 0; i < rows; i++) sum[i] = vdotq_laneq_s32(sum[i], right[0], left[i], 0);
+  for (size_t i = 0; i < rows; i++) sum[i] = vdotq_laneq_s32(sum[i], right[1], left[i], 1);
+  for (size_t i = 0; i < rows; i++) sum[i] = vdotq_laneq_s32(sum[i], right[2], left[i], 2);
+  for (size_t i = 0; i < rows; i++) sum[i] = vdotq_laneq_s32(sum[i], right[3], left[i], 3);
+}
+
+/* Says that the activations may have changed. Otherwise clang copies each of their 64 words to a register of its own, once,
+ * and spills them all, instead of letting sdot pick them by index. */
+CHORD_INLINE void pin64(int8x16_t left[4][4]) {
+  for (int i = 0; i < 4; i++) __asm__("" : "+w"(left[i][0]), "+w"(left[i][1]), "+w"(left[i][2]), "+w"(left[i][3]));
+}
+
+CHORD_DOTPROD CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t rows) {
+  int8x16_t left[4][4];
+  chord_load64(args, row, rows, left);
+  const int8_t *panel = args->panel;
+  for (size_t channel = 0; channel < args->blocks * CHORD_LANES; channel += 8, panel += 8 * 64) {
+    int32x4_t sum[2][4];
+    for (size_t j = 0; j < 2; j++)
+      for (size_t i = 0; i < 4; i++) sum[j][i] = vdupq_n_s32(0);
+    pin64(left);
+    for (size_t k = 0; k < 4; k++) {
+      const int8x16_t part[4] = {left[0][k], left[1][k], left[2][k], left[3][k]};
+      dot16(rows, part, panel + 64 * k, sum[0]);
+      dot16(rows, part, panel + 4 * 64 + 64 * k, sum[1]);
+    }
+    chord_finish(args, row, channel, rows, 2, sum);
+  }
+}
+
+CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t rows) {
+  const int8_t *panel = args->panel, *a[4];
   for (size_t i = 0; i < rows; i++) a[i] = (const int8_t *)(args->a + (row + i) * args->a_stride);
   int32x4_t sum[4][4];
-  for (size_t i = 0; i < rows; i++)
-    for (size_t c = 0; c < 4; c++) sum[i][c] = vdupq_n_s32(0);
-#define CHORD_DOT_STEP(lane)                                                                            \
-  do {                                                                                                  \
-    int8x16_t right[4];                                                                                 \
-    for (size_t c = 0; c < 4; c++) right[c] = vld1q_s8(panel + 16 * c);                                 \
-    for (size_t i = 0; i < rows; i++)                                                                   \
-      for (size_t c = 0; c < 4; c++) sum[i][c] = vdotq_laneq_s32(sum[i][c], right[c], left[i], lane);   \
-    panel += 64;                                                                                        \
-  } while (0)
-  for (size_t k = 0; k < args->depth; k += 16) {
+  for (size_t j = 0; j < 4; j++)
+    for (size_t i = 0; i < rows; i++) sum[j][i] = vdupq_n_s32(0);
+  for (size_t k = 0; k < args->depth; k += 16, panel += 64) {
     int8x16_t left[4];
     for (size_t i = 0; i < rows; i++) left[i] = vld1q_s8(a[i] + k);
-    CHORD_DOT_STEP(0);
-    CHORD_DOT_STEP(1);
-    CHORD_DOT_STEP(2);
-    CHORD_DOT_STEP(3);
+    for (size_t j = 0; j < 4; j++) dot16(rows, left, panel + 4 * j * args->depth, sum[j]);
   }
-#undef CHORD_DOT_STEP
-  chord_finish(args, row, block * CHORD_LANES, rows, sum);
+  chord_finish(args, row, 0, rows, 4, sum);
 }
 
-CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile, args); }
-
-/* Four channels of sixteen codes each, as four lines' quarters: a 4 x 4 transposition of words. */
-CHORD_INLINE void store_quarter(const int8x16_t codes[4], int8_t *panel) {
-  const int32x4_t a = vreinterpretq_s32_s8(codes[0]), b = vreinterpretq_s32_s8(codes[1]);
-  const int32x4_t c = vreinterpretq_s32_s8(codes[2]), d = vreinterpretq_s32_s8(codes[3]);
-  const int64x2_t ab0 = vreinterpretq_s64_s32(vtrn1q_s32(a, b)), ab1 = vreinterpretq_s64_s32(vtrn2q_s32(a, b));
-  const int64x2_t cd0 = vreinterpretq_s64_s32(vtrn1q_s32(c, d)), cd1 = vreinterpretq_s64_s32(vtrn2q_s32(c, d));
-  vst1q_s8(panel, vreinterpretq_s8_s64(vtrn1q_s64(ab0, cd0)));
-  vst1q_s8(panel + 64, vreinterpretq_s8_s64(vtrn1q_s64(ab1, cd1)));
-  vst1q_s8(panel + 128, vreinterpretq_s8_s64(vtrn2q_s64(ab0, cd0)));
-  vst1q_s8(panel + 192, vreinterpretq_s8_s64(vtrn2q_s64(ab1, cd1)));
-}
+CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
 
 static void chord_expand_c8__dotprod(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
   for (size_t quarter = 0; quarter < 4; quarter++) {
     chord_rule rule[4];
     for (size_t c = 0; c < 4; c++) rule[c] = chord_rule_of(channels, 4 * quarter + c);
-    for (size_t k = 0; k < channels->depth; k += 16) {
-      int8x16_t codes[4];
-      for (size_t c = 0; c < 4; c++) codes[c] = chord_derive16(channels->rows[4 * quarter + c] + k, rule[c]);
-      store_quarter(codes, panel + k * CHORD_LANES + 16 * quarter);
+    for (size_t k = 0; k < channels->depth; k += 16, panel += 64) {
+      int32x4x4_t codes;
+      for (size_t c = 0; c < 4; c++) codes.val[c] = vreinterpretq_s32_s8(chord_derive16(channels->rows[4 * quarter + c] + k, rule[c]));
+      vst4q_s32((int32_t *)(void *)panel, codes); /* word by word: channel 0, 1, 2, 3, 0, ... */
     }
     vst1q_s32(correction + 4 * quarter, vdupq_n_s32(0));
   }

@@ -4,39 +4,64 @@
 
 #include "common.h"
 
-/* Sums of `rows` x sixteen channels to floats; then relu where asked, then stored. */
-CHORD_INLINE void chord_finish(const chord_gemm *args, size_t row, size_t channel, size_t rows, int32x4_t sum[4][4]) {
+/* Sums [channel / 4][row] to floats; then relu where asked, then stored. */
+CHORD_INLINE void chord_finish(const chord_gemm *args, size_t row, size_t channel, size_t rows, size_t quarters, int32x4_t sum[][4]) {
   const float *scale = args->scale + channel, *bias = args->bias + channel, *a_scale = args->a_scale + row;
   float *out = args->out + row * args->out_stride + channel;
-  const float32x4_t scales[4] = {vld1q_f32(scale), vld1q_f32(scale + 4), vld1q_f32(scale + 8), vld1q_f32(scale + 12)};
-  const float32x4_t biases[4] = {vld1q_f32(bias), vld1q_f32(bias + 4), vld1q_f32(bias + 8), vld1q_f32(bias + 12)};
+  const size_t out_stride = args->out_stride;
   float32x4_t y[4][4];
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < 4; j++) y[i][j] = chord_rescale(sum[i][j], scales[j], a_scale[i], biases[j]);
+  for (size_t j = 0; j < quarters; j++) {
+    const float32x4_t scales = vld1q_f32(scale + 4 * j), biases = vld1q_f32(bias + 4 * j);
+    for (size_t i = 0; i < rows; i++) y[j][i] = chord_rescale(sum[j][i], scales, a_scale[i], biases);
+  }
   if (args->relu)
-    for (size_t i = 0; i < rows; i++)
-      for (size_t j = 0; j < 4; j++) y[i][j] = vmaxq_f32(y[i][j], vdupq_n_f32(0.0f));
-  for (size_t i = 0; i < rows; i++, out += args->out_stride)
-    for (size_t j = 0; j < 4; j++) vst1q_f32(out + 4 * j, y[i][j]);
+    for (size_t j = 0; j < quarters; j++)
+      for (size_t i = 0; i < rows; i++) y[j][i] = vmaxq_f32(y[j][i], vdupq_n_f32(0.0f));
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < quarters; j++) vst1q_f32(out + i * out_stride + 4 * j, y[j][i]);
 }
 
+/* Four rows of 64 activations, kept in registers while all channels pass by; rows behind the last repeat it. */
+CHORD_INLINE void chord_load64(const chord_gemm *args, size_t row, size_t rows, int8x16_t left[4][4]) {
+  for (size_t i = 0; i < 4; i++) {
+    const int8_t *a = (const int8_t *)(args->a + (row + (i < rows ? i : rows - 1)) * args->a_stride);
+    for (size_t k = 0; k < 4; k++) left[i][k] = vld1q_s8(a + 16 * k);
+  }
+}
+
+/* Calls TILE(args, row, rows) for four rows at a time, then for the rest, so that it is inlined with a constant number of rows. */
+#define CHORD_GEMM_ROWS(TILE, args)                                     \
+  do {                                                                  \
+    size_t row = 0;                                                     \
+    for (; row + 4 <= (args)->rows; row += 4) TILE((args), row, 4);     \
+    switch ((args)->rows - row) {                                       \
+      case 3: TILE((args), row, 3); break;                              \
+      case 2: TILE((args), row, 2); break;                              \
+      case 1: TILE((args), row, 1); break;                              \
+      default: break;                                                   \
+    }                                                                   \
+  } while (0)
+
 /*
- * Walks the rows four at a time, then the rest. TILE(args, row, block, rows) is inlined with a constant number of rows. The
- * arguments are copied: stores to `out` cannot change a local, so nothing is loaded twice.
+ * Depths of 64 go through TILE64, which walks all blocks for its rows. Others go through TILE block by block: `one` is the
+ * product of all rows and a single block. Both are copies: stores to `out` cannot change a local, so nothing is loaded twice.
  */
-#define CHORD_GEMM_WALK(TILE, args)                                      \
-  do {                                                                   \
-    const chord_gemm local = *(args);                                    \
-    for (size_t block = 0; block < local.blocks; block++) {              \
-      size_t row = 0;                                                    \
-      for (; row + 4 <= local.rows; row += 4) TILE(&local, row, block, 4); \
-      switch (local.rows - row) {                                        \
-        case 3: TILE(&local, row, block, 3); break;                      \
-        case 2: TILE(&local, row, block, 2); break;                      \
-        case 1: TILE(&local, row, block, 1); break;                      \
-        default: break;                                                  \
-      }                                                                  \
-    }                                                                    \
+#define CHORD_GEMM_WALK(TILE64, TILE, args)                        \
+  do {                                                             \
+    if ((args)->depth == 64) {                                     \
+      const chord_gemm all = *(args);                              \
+      CHORD_GEMM_ROWS(TILE64, &all);                               \
+    } else {                                                       \
+      chord_gemm one = *(args);                                    \
+      for (size_t block = 0; block < (args)->blocks; block++) {    \
+        CHORD_GEMM_ROWS(TILE, &one);                               \
+        one.panel += CHORD_LANES * one.depth;                      \
+        one.correction += CHORD_LANES;                             \
+        one.scale += CHORD_LANES;                                  \
+        one.bias += CHORD_LANES;                                   \
+        one.out += CHORD_LANES;                                    \
+      }                                                            \
+    }                                                              \
   } while (0)
 
 #endif

@@ -56,37 +56,35 @@ CHORD_INLINE void pair64(size_t rows, const int8x16_t left[4][4], const int8_t *
   else
     channel64(rows, left, panel + 64, 0, odd);
   for (size_t i = 0; i < rows; i++) sum[i] = vpaddq_s32(even[i], odd[i]);
+  for (size_t i = 0; i < rows; i++) __asm__("" : "+w"(sum[i])); /* now, not later: four registers instead of eight */
 }
 
-CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t block, size_t rows) {
+CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t rows) {
   int8x16_t left[4][4];
-  for (size_t i = 0; i < rows; i++)
-    for (size_t k = 0; k < 4; k++) left[i][k] = vld1q_s8((const int8_t *)(args->a + (row + i) * args->a_stride) + 16 * k);
-  const int8_t *panel = args->panel + block * CHORD_LANES * 64;
+  chord_load64(args, row, rows, left);
+  const int8_t *panel = args->panel;
   const float *a_scale = args->a_scale + row;
-  float *out = args->out + row * args->out_stride + block * CHORD_LANES;
-  const size_t out_stride = args->out_stride;
+  float *out = args->out + row * args->out_stride;
   const float lowest = args->relu ? 0.0f : -__builtin_inff();
-#pragma GCC unroll 1
-  for (size_t channel = block * CHORD_LANES; channel < (block + 1) * CHORD_LANES; channel += 4, panel += 4 * 64, out += 4) {
+  for (size_t channel = 0; channel < args->blocks * CHORD_LANES; channel += 4, panel += 4 * 64, out += 4) {
     int32x4_t low[4], high[4];
     pair64(rows, left, panel, args->correction + channel, low);
     pair64(rows, left, panel + 2 * 64, args->correction + channel + 2, high);
     const float32x4_t scale = vld1q_f32(args->scale + channel), bias = vld1q_f32(args->bias + channel);
     for (size_t i = 0; i < rows; i++) {
       const float32x4_t y = chord_rescale(vpaddq_s32(low[i], high[i]), scale, a_scale[i], bias);
-      vst1q_f32(out + i * out_stride, vmaxq_f32(y, vdupq_n_f32(lowest)));
+      vst1q_f32(out + i * args->out_stride, vmaxq_f32(y, vdupq_n_f32(lowest)));
     }
   }
 }
 
-CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t block, size_t rows) {
+CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t rows) {
   const int8_t *a[4];
   for (size_t i = 0; i < rows; i++) a[i] = (const int8_t *)(args->a + (row + i) * args->a_stride);
 #pragma GCC unroll 1
-  for (size_t channel = block * CHORD_LANES; channel < (block + 1) * CHORD_LANES; channel += 4) {
+  for (size_t channel = 0; channel < CHORD_LANES; channel += 4) {
     const int8_t *panel = args->panel + channel * args->depth;
-    int32x4_t partial[4][4];
+    int32x4_t partial[4][4], sum[1][4];
     for (size_t i = 0; i < rows; i++)
       for (size_t c = 0; c < 4; c++) partial[i][c] = vdupq_n_s32(0);
     for (size_t k = 0; k < args->depth; k += 16) {
@@ -100,22 +98,13 @@ CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t block, size_t 
           partial[i][c] = vpadalq_s16(partial[i][c], products);
         }
     }
-    const float32x4_t scale = vld1q_f32(args->scale + channel), bias = vld1q_f32(args->bias + channel);
-    for (size_t i = 0; i < rows; i++) {
-      const int32x4_t sum = vpaddq_s32(vpaddq_s32(partial[i][0], partial[i][1]), vpaddq_s32(partial[i][2], partial[i][3]));
-      float32x4_t y = chord_rescale(sum, scale, args->a_scale[row + i], bias);
-      if (args->relu) y = vmaxq_f32(y, vdupq_n_f32(0.0f));
-      vst1q_f32(args->out + (row + i) * args->out_stride + channel, y);
-    }
+    for (size_t i = 0; i < rows; i++)
+      sum[0][i] = vpaddq_s32(vpaddq_s32(partial[i][0], partial[i][1]), vpaddq_s32(partial[i][2], partial[i][3]));
+    chord_finish(args, row, channel, rows, 1, sum);
   }
 }
 
-static void chord_gemm_qa8_c8__neon(const chord_gemm *args) {
-  if (args->depth == 64)
-    CHORD_GEMM_WALK(tile64, args);
-  else
-    CHORD_GEMM_WALK(tile, args);
-}
+static void chord_gemm_qa8_c8__neon(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
 
 static void chord_expand_c8__neon(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
   chord_derive_rows__neon(channels, panel, scale);
