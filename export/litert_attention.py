@@ -55,7 +55,7 @@ def fold_score_scale(nodes: list[Node]) -> list[Node]:
             continue
         product, factor = node.inputs
         matmul = graph.producers.get(id(product))
-        if factor is None or factor.shape != () or factor.data is None or not _is(matmul, "BATCH_MATMUL"):
+        if factor is None or factor.data is None or _size(factor) != 1 or not _is(matmul, "BATCH_MATMUL"):
             continue
         query, _ = graph.layer_behind(matmul.inputs[0])
         if query is None or graph.only_reader(matmul.outputs[0]) is not node:
@@ -111,12 +111,15 @@ def absorb_keys(nodes: list[Node]) -> list[Node]:
             continue
         builder = Builder()
         lead, slots = layer.input.shape[:-2], layer.input.shape[-2]
-        row = builder.reshape(query.output, (1, outputs))
-        rows = builder.binary("MUL", "MulOptions", row, builder.constant(_own_channels(heads, outputs))) if heads > 1 else row
-        projected = LinearNode(layer.name, rows, TensorSpec((heads, inputs)), layer.weights, None, transposed=True)
+        rows = query.output
+        if heads > 1:
+            rows = builder.binary("MUL", "MulOptions", rows, builder.constant(_own_channels(heads, outputs)))
+        rows = builder.reshape(rows, (*lead, heads, outputs))
+        projected = LinearNode(layer.name, rows, TensorSpec((*lead, heads, inputs)), layer.weights, None, transposed=True)
         builder.add(projected)
-        left = builder.reshape(projected.output, (*lead, heads, inputs))
-        scores = builder.emit("BATCH_MATMUL", [left, layer.input], (*lead, heads, slots), ("BatchMatMulOptions", {"adjY": True}))
+        scores = builder.emit(
+            "BATCH_MATMUL", [projected.output, layer.input], (*lead, heads, slots), ("BatchMatMulOptions", {"adjY": True})
+        )
         reshaped = builder.reshape(scores, matmul.outputs[0].shape)
         last = builder.producers[id(reshaped)]
         assert isinstance(last, OperatorSpec)

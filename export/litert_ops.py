@@ -19,7 +19,19 @@ chord = torch.ops.chord
 # --- views -----------------------------------------------------------------------------------------------------------
 
 
-@lowers(aten.view.default, aten.reshape.default, aten.unsqueeze.default, aten.squeeze.dim, aten.squeeze.dims, any_type=True)
+_SAME_DATA = (
+    aten.view.default,
+    aten.reshape.default,
+    aten.unsqueeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.alias.default,
+    aten.clone.default,
+    aten.contiguous.default,
+)
+
+
+@lowers(*_SAME_DATA, any_type=True)
 def _reshape(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     return view(lowering.builder.dense(arguments[0])[0], node.meta["val"].shape)
 
@@ -101,15 +113,16 @@ def _binary(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     if arguments[2:] not in ([], [1]):
         raise refuse(node, f"has alpha {arguments[2]}; only 1 is lowered")
     values = [lowering.view_of(value) for value in arguments[:2]]
-    rank = max(len(value.shape) for value in values)
-    shapes = [(1,) * (rank - len(value.shape)) + value.shape for value in values]
-    used = [axis for axis in range(rank) if any(shape[axis] != 1 for shape in shapes)]
-    first, second = (
-        lowering.builder.fit(lowering.builder.dense(value)[0], strip([shape[axis] for axis in used]))
-        for value, shape in zip(values, shapes, strict=True)
-    )
+    tensors = [lowering.builder.dense(value)[0] for value in values]
+    if any(strip(tensor.shape) != strip(value.shape) for tensor, value in zip(tensors, values, strict=True)):
+        # Some tensor has another shape than its value: agree on the value's shapes without the axes that are one in both.
+        rank = max(len(value.shape) for value in values)
+        shapes = [(1,) * (rank - len(value.shape)) + value.shape for value in values]
+        used = [axis for axis in range(rank) if any(shape[axis] != 1 for shape in shapes)]
+        wanted = [strip([shape[axis] for axis in used]) for shape in shapes]
+        tensors = [lowering.builder.fit(tensor, shape) for tensor, shape in zip(tensors, wanted, strict=True)]
     code, options = _BINARY[node.target]
-    return view(lowering.builder.binary(code, options, first, second), node.meta["val"].shape)
+    return view(lowering.builder.binary(code, options, *tensors), node.meta["val"].shape)
 
 
 @lowers(aten.relu.default)

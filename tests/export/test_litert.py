@@ -21,6 +21,7 @@ SASREC = {
     "post-norm-2-heads-gelu": SASRecConfig(items=ITEMS, heads=2, activation="gelu"),
     "pre-norm-4-heads-ffn4x": SASRecConfig(items=ITEMS, heads=4, norm_first=True, ffn_dim=256),
     "pre-norm-1-head-gelu-short": SASRecConfig(items=ITEMS, heads=1, norm_first=True, activation="gelu", max_length=7, dim=24, blocks=3),
+    "one-slot": SASRecConfig(items=ITEMS, heads=2, max_length=1, dim=8),
 }
 CASER = {
     "caser": CaserConfig(items=ITEMS),

@@ -98,11 +98,25 @@ def test_half_an_absorbed_permutation_is_seen(mixed, monkeypatch, broken):
 # --- operators -------------------------------------------------------------------------------------------------------
 
 
-def test_a_single_head_needs_no_transpose_and_no_more_reshapes_than_the_output():
+def test_a_single_head_needs_no_transpose_no_reshape_and_no_activation_of_its_own():
     operators = litert.describe(litert.lower(export_program(build(ONE_HEAD).eval(), CANDIDATES))).operators
     assert "TRANSPOSE" not in operators and "RESHAPE" not in operators and "RELU" not in operators
-    assert operators["FULLY_CONNECTED"] == 12 and operators["BATCH_MATMUL"] == 4 and operators["SOFTMAX"] == 2
-    assert sum(operators.values()) <= 82
+    # The last block's keys are a BATCH_MATMUL with the query; the scores' scale has no operator: 15 MULs belong to the
+    # five norms, one to the padding mask, one to the candidates' scores.
+    assert operators["FULLY_CONNECTED"] == 11 and operators["BATCH_MATMUL"] == 5 and operators["SOFTMAX"] == 2
+    assert operators["MUL"] == 17
+    assert sum(operators.values()) == 80
+
+
+@pytest.mark.parametrize(("activations", "full"), [(Activations.FLOAT, 6), (Activations.INT8, 7)])
+@pytest.mark.parametrize("heads", [1, 4])
+def test_the_last_block_runs_no_layer_on_all_slots(heads, activations, full):
+    exported = export_program(prepared(SASRecConfig(items=ITEMS, heads=heads), 8), CANDIDATES)
+    loaded = interpreter.Interpreter(model_content=litert.lower(exported, activations), num_threads=1)
+    shapes = {detail["index"]: detail["shape"] for detail in loaded.get_tensor_details()}
+    layers = [operator for operator in loaded._get_ops_details() if operator["op_name"] == "FULLY_CONNECTED"]
+    # Six layers in the first block; int8 activations need the keys of all slots in the last one.
+    assert sum(np.prod(shapes[layer["outputs"][0]]) == 50 * 64 for layer in layers) == full
 
 
 @pytest.mark.parametrize(("widths", "partitions"), [(None, 1), (8, 1), (4, 1), ("mixed", 2)])
