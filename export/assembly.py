@@ -16,12 +16,15 @@ from chordkit.export.bundle_read import Bundle
 from chordkit.export.bundle_write import ArtifactContents, BundleContents, dataset_section, runtime_versions
 from chordkit.export.collection import Sources
 from chordkit.export.manifest import ArtifactEntry, Provenance
+from chordkit.export.native import NativeRunner
 from chordkit.export.parity import Activations, ParityReport, Runner, compare, run_all, tolerance_for
 from chordkit.export.reference import references
 from chordkit.export.runners import load_runner
 from chordkit.export.signature import VerifyingKey
+from chordkit.export.targets import Target
 from chordkit.export.test_vectors import VectorSet
 from chordkit.quantization import MasterWeights
+from chordkit.strategy import to_wire
 
 Progress = Callable[[str, int, int], None]
 _PACKAGES = ("chordkit", "torch", "numpy")
@@ -33,11 +36,14 @@ def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidate
     return test_vectors.draw(part.histories, part.targets, dataset.items, count=histories, candidates=candidates, seed=seed)
 
 
-def check_artifact(artifact: ArtifactContents, vectors: VectorSet, progress: Progress | None = None) -> ParityReport:
+def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: VectorSet) -> ParityReport:
     """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
-    assert artifact.data is not None
-    runner = load_runner(artifact.target, artifact.data)
-    scores = run_all(runner, vectors.histories, vectors.candidates, progress)
+    if artifact.data is not None:
+        runner: Runner = load_runner(artifact.target, artifact.data)
+    else:
+        strategy = None if artifact.strategy is None else to_wire(sources.strategies[artifact.strategy])
+        runner = NativeRunner(sources.master.to_bytes(), strategy, artifact.candidates)
+    scores = run_all(runner, vectors.histories, vectors.candidates)
     tolerance = tolerance_for(artifact.target, artifact.precision, artifact.activations).for_few(len(scores))
     return compare(scores, vectors.scores[artifact.reference], tolerance, targets=vectors.targets)
 
@@ -86,7 +92,7 @@ def assemble(
     for done, artifact in enumerate(artifacts):
         if progress is not None:
             progress("parity", done, len(artifacts))
-        checked.append(replace(artifact, parity=check_artifact(artifact, drawn), requires=runtime_versions(artifact.target)))
+        checked.append(replace(artifact, parity=check_artifact(artifact, sources, drawn), requires=runtime_versions(artifact.target)))
     if progress is not None:
         progress("parity", len(artifacts), len(artifacts))
     return BundleContents(
@@ -158,7 +164,10 @@ def validate_bundle(
 
 
 def bundle_runner(bundle: Bundle, entry: ArtifactEntry) -> Runner:
-    """Load an artifact of a bundle on its runtime."""
+    """Load an artifact of a bundle on its runtime. A native one runs from the bundle's mapped master and strategy."""
+    if entry.target == Target.NATIVE:
+        strategy = None if entry.strategy is None else bundle.strategy_bytes(entry.strategy)
+        return NativeRunner(bundle.artifact(entry.name), strategy, entry.candidates)
     return load_runner(entry.target, bytes(bundle.artifact(entry.name)))
 
 

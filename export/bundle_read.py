@@ -97,23 +97,29 @@ class Bundle:
         """
         return self.member(self.artifact_entry(name).member)
 
+    def strategy_bytes(self, name: str) -> bytes:
+        """A strategy in its wire form, as a device adopts it.
+
+        Raises:
+            BundleError: there is none of this name.
+        """
+        entry = next((x for x in self.manifest.strategies if x.name == name), None)
+        if entry is None:
+            known = ", ".join(x.name for x in self.manifest.strategies) or "none"
+            raise BundleError(f"{self.label}: the bundle has no strategy {name!r}; it has: {known}")
+        return bytes(self.member(entry.member))
+
     def strategy(self, name: str) -> Strategy:
         """A strategy, decoded and checked against this bundle's backbone.
 
         Raises:
             BundleError: there is none of this name, or it is malformed or of another backbone.
         """
-        entry = next((x for x in self.manifest.strategies if x.name == name), None)
-        if entry is None:
-            known = ", ".join(x.name for x in self.manifest.strategies) or "none"
-            raise BundleError(f"{self.label}: the bundle has no strategy {name!r}; it has: {known}")
         channels = sum(layer.out_channels for layer in self.manifest.backbone.channels)
         try:
-            return decode(
-                bytes(self.member(entry.member)), fingerprint=bytes.fromhex(self.manifest.backbone.fingerprint), channels=channels
-            )
+            return decode(self.strategy_bytes(name), fingerprint=bytes.fromhex(self.manifest.backbone.fingerprint), channels=channels)
         except StrategyError as error:
-            raise BundleError(f"{self.label}: {entry.member}: {error}") from None
+            raise BundleError(f"{self.label}: strategies/{name}.chrd: {error}") from None
 
     def item_ids(self) -> list[str]:
         """The data set's item ids by index; index 0 is padding.

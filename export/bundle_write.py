@@ -34,7 +34,7 @@ from chordkit.export.signature import SigningKey, key_id, load_private_key
 from chordkit.export.test_vectors import VectorSet
 from chordkit.files import atomic_writer
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, average_bits, encode
+from chordkit.strategy import Strategy, average_bits, to_wire
 
 if TYPE_CHECKING:
     from chordkit.data import Dataset
@@ -157,7 +157,7 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
         if len(strategy.widths) != channels or strategy.fingerprint != fingerprint:
             raise BundleError(f"bundle: strategy {name!r} was made for another backbone; make it with this bundle's master weights")
     members = {MASTER: contents.master.to_bytes()}
-    members |= {f"strategies/{name}.chrd": _encoded(strategy) for name, strategy in contents.strategies.items()}
+    members |= {f"strategies/{name}.chrd": to_wire(strategy) for name, strategy in contents.strategies.items()}
     for artifact in contents.artifacts:
         member = _artifact_member(artifact)
         if artifact.data is not None:
@@ -167,10 +167,6 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
     members[ITEMS] = json.dumps(list(contents.item_ids), ensure_ascii=False, separators=(",", ":")).encode()
     members[VECTORS] = contents.vectors.to_bytes()
     return members
-
-
-def _encoded(strategy: Strategy) -> bytes:
-    return encode(strategy, allow_off=bool((strategy.widths == 0).any()))
 
 
 def _artifact_member(artifact: ArtifactContents) -> str:

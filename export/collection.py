@@ -18,12 +18,13 @@ from chordkit.errors import CapabilityError, InputError
 from chordkit.export.bundle_write import SUFFIXES, ArtifactContents
 from chordkit.export.lowering import ArtifactSpec, lower
 from chordkit.export.manifest import is_label
-from chordkit.export.targets import Precision, Target
+from chordkit.export.targets import CAPABILITIES, Precision, Target, check
 from chordkit.files import read_bytes, write_bytes, write_json
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy
+from chordkit.strategy import Strategy, to_wire
 
 INDEX = "export.json"
+MASTER_FILE = "master.chrm"
 Progress = Callable[[str, int, int], None]
 
 
@@ -68,12 +69,19 @@ class Index(BaseModel):
     artifacts: tuple[IndexEntry, ...]
 
 
-def plan(targets: Sequence[Target], precisions: Sequence[Precision], sources: Sources) -> list[tuple[Target, Precision, str | None]]:
+def plan(targets: Sequence[Target], precisions: Sequence[Precision] | None, sources: Sources) -> list[tuple[Target, Precision, str | None]]:
     """The artifacts that a request means, in order: for each target its precisions, and for ``strategy`` each of the strategies.
+
+    ``precisions`` None means all that the sources allow and the target can run.
 
     Raises:
         InputError: a precision needs something that the sources lack, or a strategy's name cannot be a file's.
+        CapabilityError: a precision was asked for that a target cannot run.
     """
+    chosen = precisions is not None
+    if precisions is None:
+        given = {Precision.FP32: sources.backbone is not None, Precision.INT8: True, Precision.STRATEGY: bool(sources.strategies)}
+        precisions = [precision for precision, possible in given.items() if possible]
     if Precision.FP32 in precisions and sources.backbone is None:
         raise InputError("precision fp32 needs the float backbone; give it, or leave fp32 out")
     if Precision.STRATEGY in precisions and not sources.strategies:
@@ -84,15 +92,21 @@ def plan(targets: Sequence[Target], precisions: Sequence[Precision], sources: So
     wanted: list[tuple[Target, Precision, str | None]] = []
     for target in targets:
         for precision in precisions:
+            if not chosen and precision not in CAPABILITIES[target].precisions:
+                continue
             names = list(sources.strategies) if precision is Precision.STRATEGY else [None]
             wanted += [(target, precision, name) for name in names]
     return wanted
 
 
 def export_artifacts(
-    targets: Sequence[Target], precisions: Sequence[Precision], sources: Sources, candidates: int = 100, progress: Progress | None = None
+    targets: Sequence[Target],
+    precisions: Sequence[Precision] | None,
+    sources: Sources,
+    candidates: int = 100,
+    progress: Progress | None = None,
 ) -> list[ArtifactContents]:
-    """Lower a backbone to every target and precision asked for.
+    """Lower a backbone to every target and precision asked for; None = all that are possible.
 
     Raises:
         CapabilityError: a target cannot run what was asked; the message names both.
@@ -113,15 +127,19 @@ def export_artifacts(
             source = (sources.master, np.full(table.channels, 8, np.uint8))
         else:
             source = (sources.master, sources.strategies[strategy].widths)
-        spec = ArtifactSpec(target=target, precision=precision, candidates=candidates)
+        activations = CAPABILITIES[target].activations[0]
+        spec = ArtifactSpec(target=target, precision=precision, candidates=candidates, activations=activations)
         reference = strategy or str(precision)
+        if target is Target.NATIVE:
+            check(target, str(sources.master.config["architecture"]), precision)
         artifacts.append(
             ArtifactContents(
                 name=f"{target}-{reference}",
                 target=str(target),
                 precision=str(precision),
                 candidates=candidates,
-                data=lower(spec, source),
+                # The native engine runs from the master and the strategy themselves.
+                data=lower(spec, source) if target is not Target.NATIVE else None,
                 reference=reference,
                 strategy=strategy,
                 activations=spec.activations,
@@ -132,14 +150,18 @@ def export_artifacts(
     return artifacts
 
 
-def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], fingerprint: bytes) -> Index:
-    """Write artifacts and, last, their index."""
+def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
+    """Write artifacts, and last their index. Native artifacts are the master and the strategies themselves."""
     folder = Path(folder)
+    master = sources.master.to_bytes()
     entries = []
     for artifact in artifacts:
-        data = artifact.data or b""
-        file = f"{artifact.name}{SUFFIXES[artifact.target]}"
+        native = artifact.data is None
+        file = MASTER_FILE if native else f"{artifact.name}{SUFFIXES[artifact.target]}"
+        data = master if artifact.data is None else artifact.data
         write_bytes(folder / file, data)
+        if native and artifact.strategy is not None:
+            write_bytes(folder / f"{artifact.strategy}.chrd", to_wire(sources.strategies[artifact.strategy]))
         entries.append(
             IndexEntry(
                 name=artifact.name,
@@ -152,7 +174,7 @@ def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactCon
                 strategy=artifact.strategy,
             )
         )
-    index = Index(fingerprint=fingerprint.hex(), artifacts=tuple(entries))
+    index = Index(fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
     write_json(folder / INDEX, json.loads(index.model_dump_json()))
     return index
 
@@ -185,7 +207,7 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactConte
                 target=str(entry.target),
                 precision=str(entry.precision),
                 candidates=entry.candidates,
-                data=data,
+                data=None if entry.target is Target.NATIVE else data,
                 reference=entry.strategy or str(entry.precision),
                 strategy=entry.strategy,
                 activations="int8" if entry.activations == "int8" else "fp32",

@@ -75,8 +75,8 @@ class XnnpackGraph(nn.Module):
             self._keep(f"{node.name}_codes_{group}", codes[members])
             self._keep(f"{node.name}_scales_{group}", scales[members])
             self._keep(f"zeros_{members.numel()}", torch.zeros(members.numel(), dtype=torch.int64))
-            if bias is not None:
-                self._keep(f"{node.name}_bias_{group}", bias[members])
+        if bias is not None:
+            self._keep(f"{node.name}_bias", bias)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Run the program on its inputs, in their order."""
@@ -99,20 +99,20 @@ class XnnpackGraph(nn.Module):
 
     def _grouped_linear(self, name: str, x: Tensor) -> Tensor:
         outputs = {}
-        for group in {run.group for run in self._layers[name]}:
+        for group in sorted({run.group for run in self._layers[name]}):
             codes, scales = self.get_buffer(f"{name}_codes_{group}"), self.get_buffer(f"{name}_scales_{group}")
             zeros = self.get_buffer(f"zeros_{codes.shape[0]}")
             low, high = _RANGES[group]
             weight = torch.ops.quantized_decomposed.dequantize_per_channel(codes, scales, zeros, 0, low, high, torch.int8)
-            outputs[group] = F.linear(x, weight, self._buffers.get(f"{name}_bias_{group}"))
-        if len(outputs) == 1:
-            return next(iter(outputs.values()))
+            outputs[group] = F.linear(x, weight)
         parts = []
         for run in self._layers[name]:
-            whole = outputs[run.group]
-            size = run.stop - run.start
+            whole, size = outputs[run.group], run.stop - run.start
             parts.append(whole if whole.shape[-1] == size else whole.narrow(-1, run.first, size))
-        return torch.cat(parts, dim=-1)
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        bias = self._buffers.get(f"{name}_bias")
+        # Weight-only kernels of XNNPACK multiply their bias by the channel's scale: it is added outside.
+        return joined if bias is None else joined + bias
 
     def _layer_norm(self, x: Tensor, shape: list[int], weight: Tensor, bias: Tensor, eps: float, *_: Any) -> Tensor:
         row_mean = self.get_buffer(f"row_mean_{shape[-1]}")

@@ -62,9 +62,9 @@ def reflected_order(keys: Sequence[np.ndarray], falling: bool = False) -> np.nda
             return [channels]
         values = np.unique(keys[depth][channels])
         parts: list[np.ndarray] = []
-        for value in values[::-1] if falling else values:
+        for block, value in enumerate(values[::-1] if falling else values):
             # Each block is left in the direction opposite to how it was entered: the border keeps the deeper keys.
-            parts += sort(channels[keys[depth][channels] == value], depth + 1, bool(len(parts) % 2) != falling)
+            parts += sort(channels[keys[depth][channels] == value], depth + 1, bool(block % 2) != falling)
         return parts
 
     if not keys:

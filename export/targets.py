@@ -97,12 +97,15 @@ CAPABILITIES: dict[Target, Capability] = {
     Target.NATIVE: Capability(
         runtime=None,
         extra=None,
-        architectures=(),
-        precisions=(),
-        stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
+        architectures=_BACKBONES,
+        precisions=(Precision.INT8, Precision.STRATEGY),
+        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
-        refusals={},
-        note="no artifact: the engine runs from the master weights and a strategy, as they are in the bundle",
+        refusals={
+            "fp32": "it computes with 8-bit activations",
+            "precision fp32": "it runs from the int8 master weights",
+        },
+        note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
     ),
 }
 
@@ -132,12 +135,11 @@ def check(
     except ValueError as error:
         raise CapabilityError(f"{error}; targets are {', '.join(Target)}, precisions {', '.join(Precision)}") from None
     capability = CAPABILITIES[target]
-    if target is Target.NATIVE:
-        raise CapabilityError(f"native: there is nothing to export: {capability.note.partition(': ')[2]}")
     if architecture not in capability.architectures:
         raise CapabilityError(f"{target}: the architecture {architecture!r} has no lowering; use {' or '.join(capability.architectures)}")
     if precision not in capability.precisions:
-        raise CapabilityError(f"{target}: precision {precision} is not supported; use {' or '.join(capability.precisions)}")
+        reason = capability.refusals.get(f"precision {precision}", "unknown")
+        raise CapabilityError(f"{target}: precision {precision} is not supported: {reason}; use {' or '.join(capability.precisions)}")
     activations = activations or capability.activations[0]
     if activations not in capability.activations:
         reason = capability.refusals.get(activations, "unknown")

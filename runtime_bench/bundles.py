@@ -7,9 +7,11 @@ from pathlib import Path
 
 from chordkit.backbones import from_master
 from chordkit.export import bundle_read
+from chordkit.export.assembly import bundle_runner
 from chordkit.export.bundle_write import SUFFIXES
 from chordkit.export.parity import Runner
 from chordkit.export.runners import RUNTIME_IMPORTS, EagerRunner, load_runner
+from chordkit.export.targets import Target
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.protocol import run_host
 from chordkit.runtime_bench.results import BenchReport, Settings
@@ -21,6 +23,12 @@ EAGER = "pytorch-eager"
 def file_runner(target: str, path: str) -> Runner:
     """Load an artifact file on its runtime, one thread."""
     return load_runner(target, Path(path).read_bytes(), threads=1)
+
+
+def native_runner(bundle: str, artifact: str) -> Runner:
+    """The native engine on the master and the strategy of a bundle."""
+    with bundle_read.open(bundle, verify=False) as opened:
+        return bundle_runner(opened, opened.artifact_entry(artifact))
 
 
 def eager_runner(bundle: str) -> Runner:
@@ -54,8 +62,13 @@ def bench_bundle(
         for entry in entries:
             file = Path(folder) / f"{entry.name}{SUFFIXES[entry.target]}"
             file.write_bytes(bundle.artifact(entry.name))
-            arguments = {"target": entry.target, "path": str(file)}
-            spec = RunnerSpec("chordkit.runtime_bench.bundles:file_runner", arguments, RUNTIME_IMPORTS[entry.target])
+            imports = RUNTIME_IMPORTS[entry.target]
+            if entry.target == Target.NATIVE:
+                spec = RunnerSpec(
+                    "chordkit.runtime_bench.bundles:native_runner", {"bundle": os.fspath(path), "artifact": entry.name}, imports
+                )
+            else:
+                spec = RunnerSpec("chordkit.runtime_bench.bundles:file_runner", {"target": entry.target, "path": str(file)}, imports)
             contenders.append(Contender(entry.name, entry.target, entry.precision, spec, file))
         vectors = bundle.vectors()
         return run_host(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)

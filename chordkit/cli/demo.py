@@ -16,7 +16,7 @@ def demo(
     data: Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)] = "synthetic",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything it leaves.")] = Path("build/demo"),
     architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
-    target: TargetsOption = "executorch,litert,onnx",
+    target: TargetsOption = "executorch,litert,onnx,native",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the backbone, at most.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,

@@ -12,7 +12,7 @@ from chordkit.errors import InputError
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-TargetsOption = Annotated[str, typer.Option("--target", "-t", help="Comma-separated: executorch, litert, onnx.")]
+TargetsOption = Annotated[str, typer.Option("--target", "-t", help="Comma-separated: executorch, litert, onnx, native.")]
 
 
 def parse_choices(text: str, kind: type[Choice], option: str) -> list[Choice]:
@@ -32,7 +32,7 @@ def parse_choices(text: str, kind: type[Choice], option: str) -> list[Choice]:
 def export(
     master: MasterOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts and their index, export.json.")],
-    target: TargetsOption = "executorch,litert,onnx",
+    target: TargetsOption = "executorch,litert,onnx,native",
     precision: Annotated[
         str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")
     ] = "",
@@ -57,12 +57,12 @@ def export(
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
     strategies = {path.stem: decode_file(path, weights) for path in strategy or []}
-    allowed = [Precision.FP32] * (floats is not None) + [Precision.INT8] + [Precision.STRATEGY] * bool(strategies)
-    precisions = parse_choices(precision, Precision, "--precision") if precision else allowed
+    sources = Sources(weights, floats, strategies)
+    precisions = parse_choices(precision, Precision, "--precision") if precision else None
     with progress_bar() as progress:
-        artifacts = export_artifacts(targets, precisions, Sources(weights, floats, strategies), candidates, progress)
-    index = write_folder(out, artifacts, weights.fingerprint)
-    sizes = {artifact.name: len(artifact.data or b"") for artifact in artifacts}
+        artifacts = export_artifacts(targets, precisions, sources, candidates, progress)
+    index = write_folder(out, artifacts, sources)
+    sizes = {entry.name: (out / entry.file).stat().st_size for entry in index.artifacts}
     payload = {
         "folder": str(out),
         "artifacts": [{**entry.model_dump(mode="json"), "bytes": sizes[entry.name]} for entry in index.artifacts],

@@ -43,7 +43,7 @@ def make(
     from chordkit.files import write_bytes
     from chordkit.hypernetwork import load_hypernetwork, make_strategies, to_strategy
     from chordkit.quantization import MasterWeights
-    from chordkit.strategy import Budget, average_bits, encode
+    from chordkit.strategy import Budget, average_bits, to_wire
 
     weights = MasterWeights.load(master)
     network, _ = load_hypernetwork(hypernetwork, weights)
@@ -67,7 +67,7 @@ def make(
 
     padded = left_pad([np.asarray(sequence, np.int32)], length)
     widths = make_strategies(network, padded, None if budget is None else Budget(budget))[0]
-    encoded = encode(to_strategy(network, widths), allow_off=bool((widths == 0).any()))
+    encoded = to_wire(to_strategy(network, widths))
     write_bytes(out, encoded)
     payload = {
         "file": str(out),

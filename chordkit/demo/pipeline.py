@@ -23,7 +23,7 @@ from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, export_artifacts, write_folder
 from chordkit.export.parity import ParityReport
 from chordkit.export.signature import generate_key_pair
-from chordkit.export.targets import CAPABILITIES, Precision, Target, installed, missing_runtime
+from chordkit.export.targets import CAPABILITIES, Target, installed, missing_runtime
 from chordkit.files import write_bytes
 from chordkit.hypernetwork import (
     Comparison,
@@ -35,11 +35,12 @@ from chordkit.hypernetwork import (
     train_hypernetwork,
 )
 from chordkit.hypernetwork.options import demo_options
+from chordkit.kernels.engine import native
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.bundles import bench_bundle
 from chordkit.runtime_bench.report import Report, Stage, save_html, save_json
 from chordkit.runtime_bench.results import BenchReport, Settings
-from chordkit.strategy import Strategy, encode
+from chordkit.strategy import Strategy, to_wire
 from chordkit.training import TrainedBackbone, TrainingOptions, default_options, save_backbone, train_backbone
 
 Progress = Callable[[str, int, int], None]
@@ -68,7 +69,7 @@ class DemoOptions:
     out: Path
     data: str = "synthetic"
     architecture: str = "sasrec"
-    targets: tuple[Target, ...] = (Target.EXECUTORCH, Target.LITERT, Target.ONNX)
+    targets: tuple[Target, ...] = tuple(Target)
     users: int = 5
     exported_users: int = 2
     epochs: int | None = None
@@ -115,6 +116,8 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     for target in options.targets:
         if CAPABILITIES[target].runtime is not None and installed(target) is None:
             raise missing_runtime(target)
+    if Target.NATIVE in options.targets:
+        native()
     out, clock = options.out, _Clock()
     with clock.stage("data"):
         dataset = load_named(options.data, seed=options.seed, progress=progress)
@@ -135,11 +138,9 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         strategies, names = _strategies(hyper, dataset, parts, options)
     sources = Sources(hyper.master, hyper.backbone, strategies)
     with clock.stage("export"):
-        artifacts = []
-        for index, (precisions, exported) in enumerate(_requests(strategies, options)):
-            chosen = Sources(hyper.master, hyper.backbone, exported)
-            artifacts += export_artifacts(options.targets, precisions, chosen, CANDIDATES, _within(progress, f"export {index + 1}"))
-        write_folder(out / "artifacts", artifacts, hyper.master.fingerprint)
+        exported = dict(list(strategies.items())[: options.exported_users])
+        artifacts = export_artifacts(options.targets, None, Sources(hyper.master, hyper.backbone, exported), CANDIDATES, progress)
+        write_folder(out / "artifacts", artifacts, sources)
     path = out / "demo.chord"
     with clock.stage("validate, bundle, sign"):
         contents = assemble(
@@ -164,16 +165,6 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     return DemoResult(
         report, html, json, path, {artifact.name: artifact.parity for artifact in contents.artifacts if artifact.parity is not None}
     )
-
-
-def _within(progress: Progress | None, name: str) -> Progress | None:
-    return None if progress is None else lambda phase, done, total: progress(name, done, total)
-
-
-def _requests(strategies: dict[str, Strategy], options: DemoOptions) -> list[tuple[list[Precision], dict[str, Strategy]]]:
-    """FP32 and int8 once, then the strategies of the first users."""
-    exported = dict(list(strategies.items())[: options.exported_users])
-    return [([Precision.FP32, Precision.INT8, Precision.STRATEGY], exported)]
 
 
 def _training_options(options: DemoOptions) -> TrainingOptions:
@@ -209,7 +200,7 @@ def _strategies(
         name = f"user{user + 1}"
         strategies[name] = to_strategy(hyper.hypernetwork, chosen)
         names[name] = f"user {dataset.user_ids[user]}"
-        write_bytes(options.out / "strategies" / f"{name}.chrd", encode(strategies[name]))
+        write_bytes(options.out / "strategies" / f"{name}.chrd", to_wire(strategies[name]))
     return strategies, names
 
 

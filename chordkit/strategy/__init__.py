@@ -3,7 +3,7 @@
 from chordkit.strategy.allocation import allocate
 from chordkit.strategy.budget import TOLERANCE, Budget, average_bits, average_bits_each, payload_bytes, uniform
 from chordkit.strategy.difference import LayerDifference, StrategyDifference, difference
-from chordkit.strategy.wire import Strategy, decode, encode, wire_bytes
+from chordkit.strategy.wire import Strategy, decode, encode, to_wire, wire_bytes
 
 __all__ = [
     "TOLERANCE",
@@ -18,6 +18,7 @@ __all__ = [
     "difference",
     "encode",
     "payload_bytes",
+    "to_wire",
     "uniform",
     "wire_bytes",
 ]

@@ -90,6 +90,11 @@ def encode(strategy: Strategy, *, allow_off: bool = False) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
+def to_wire(strategy: Strategy) -> bytes:
+    """The wire bytes, with the flag that allows channels to be off exactly when one is."""
+    return encode(strategy, allow_off=not strategy.widths.all())
+
+
 def decode(data: bytes | bytearray | memoryview, *, fingerprint: bytes, channels: int, allow_off: bool = True) -> Strategy:
     """Read a strategy that is meant for one backbone.
 
