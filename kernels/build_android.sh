@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds libchord.so for Android (arm64-v8a and x86_64) without the NDK: clang-19 and lld-19 know Android's ABI, the few
+# declarations that are needed stand in kernels/android/include, and libc and libm are stood in for by empty libraries of
+# their names, which the linker looks at and the phone never sees. With an NDK, kernels/CMakeLists.txt is the normal way.
+#
+#   kernels/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
+#
+# CLANG, LLD and STRIP name other tools.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+output=${1:?usage: build_android.sh OUTPUT_FOLDER}
+clang=${CLANG:-clang-19}
+lld=${LLD:-lld-19}
+for tool in "$clang" "ld.$lld"; do
+  command -v "$tool" >/dev/null || { echo "build_android.sh: $tool is missing: apt-get install clang-19 lld-19" >&2; exit 2; }
+done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# No floating-point contraction: all variants must round alike. Atomics in line: the helpers for them are not in libc.
+compile="-std=c11 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -ffunction-sections -fdata-sections
+  -fno-unwind-tables -fno-asynchronous-unwind-tables -nostdlibinc -isystem $here/android/include -Wall -Wextra -Werror"
+
+stand_in() { # target, name, functions
+  for function in $3; do echo "void $function(void) {}"; done | $clang --target="$1" -fno-builtin -w -fPIC -shared -nostdlib -fuse-ld="$lld" \
+    -Wl,-soname,"$2" -x c - -o "$work/$2"
+}
+
+build() { # abi, target, extra flags
+  rm -f "$work"/*.o
+  stand_in "$2" libc.so "memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval"
+  stand_in "$2" libm.so "fmaf rintf sqrtf"
+  for source in "$here"/src/*.c "$here"/ukernels/*/*.c; do
+    $clang --target="$2" $compile $3 -c "$source" -o "$work/$(basename "$(dirname "$source")")_$(basename "$source" .c).o"
+  done
+  mkdir -p "$output/$1"
+  $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,libchord.so -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \
+    -Wl,--gc-sections,--strip-all,--as-needed,--hash-style=gnu -o "$output/$1/libchord.so" "$work"/*.o "$work/libc.so" "$work/libm.so"
+  echo "$output/$1/libchord.so $(wc -c <"$output/$1/libchord.so") bytes"
+}
+
+build arm64-v8a aarch64-linux-android29 -mno-outline-atomics
+build x86_64 x86_64-linux-android29 ""
