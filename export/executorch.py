@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -75,7 +76,8 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         os.dup2(null, 2)
-        with warnings.catch_warnings():
+        # Its C++ log goes to sys.stderr on some paths and to the file descriptor on others.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

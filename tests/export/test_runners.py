@@ -1,0 +1,136 @@
+"""Runners: one interface to every runtime, and a checked edge in front of it."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from chordkit.backbones import CaserConfig, build, initialise
+from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
+from chordkit.export.lowering import ArtifactSpec, lower
+from chordkit.export.runners import RUNNERS, RUNTIME_IMPORTS, EagerRunner, load_runner
+from chordkit.export.targets import Target
+
+ITEMS, LENGTH, CANDIDATES = 30, 6, 4
+HISTORY = np.array([0, 0, 3, 1, 30, 7], np.int32)
+IDS = np.array([1, 30, 2, 9], np.int32)
+# float32 sums in another order, as in the tests of each target.
+TOLERANCE = 16 * 4 * np.sqrt(256) * 2.0**-24
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return initialise(build(CaserConfig(items=ITEMS, max_length=LENGTH, dim=8, heights=(2,), filters=3, vertical_filters=2)), seed=1).eval()
+
+
+@pytest.fixture(scope="module")
+def artifacts(backbone):
+    return {target: lower(ArtifactSpec(target, "fp32", CANDIDATES), backbone) for target in RUNNERS}
+
+
+@pytest.fixture(scope="module")
+def runners(artifacts, backbone):
+    loaded = {target: load_runner(target, data) for target, data in artifacts.items()}
+    return {**loaded, "pytorch": EagerRunner(backbone, candidates=CANDIDATES)}
+
+
+EVERYWHERE = pytest.mark.parametrize("name", [*RUNNERS, "pytorch"])
+
+
+@EVERYWHERE
+def test_every_runtime_gives_the_models_scores(runners, name):
+    expected = runners["pytorch"].scores(HISTORY, IDS)
+    actual = runners[name].scores(HISTORY, IDS)
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())
+
+
+@EVERYWHERE
+def test_an_answer_outlives_the_next_call(runners, name):
+    first = runners[name].scores(HISTORY, IDS)
+    kept = first.copy()
+    assert not np.array_equal(runners[name].scores(HISTORY, IDS[::-1]), kept)
+    np.testing.assert_array_equal(first, kept)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    ("history", "candidates", "reason"),
+    [
+        (HISTORY[:5], IDS, r"history: \[5\] ids .* takes \[6\]"),
+        (HISTORY[None], IDS, "history"),
+        (HISTORY.astype(np.float32), IDS, "history: ids of type float32"),
+        (np.full(LENGTH, -1), IDS, "history: an id is negative"),
+        (np.full(LENGTH, -1, np.int32), IDS, "history: the id -1"),
+        (HISTORY, np.array([1, 2, 3, 2**40]), "candidates: .* larger than int32"),
+        (HISTORY, np.array([1, 0, 2, 3], np.int32), r"candidates: the id 0 is not an item; ids lie in 1\.\."),
+        (HISTORY, np.array([1, np.iinfo(np.int32).min, 2, 3], np.int32), "candidates: the id -2147483648"),
+    ],
+)
+def test_wrong_ids_and_shapes_are_refused_before_the_runtime_sees_them(runners, name, history, candidates, reason):
+    with pytest.raises(InputError, match=reason):
+        runners[name].scores(history, candidates)
+
+
+@EVERYWHERE
+def test_ids_past_the_last_item_are_refused_where_the_artifact_tells_its_size(runners, name):
+    runner = runners[name]
+    if runner.items is None:
+        pytest.skip("the artifact does not tell how many items it knows")
+    assert runner.items == ITEMS
+    for history, candidates in ((np.full(LENGTH, ITEMS + 1, np.int32), IDS), (HISTORY, np.full(CANDIDATES, ITEMS + 1, np.int32))):
+        with pytest.raises(InputError, match=f"the id {ITEMS + 1} is not an item; ids lie in ..{ITEMS}|the id {ITEMS + 1}"):
+            runner.scores(history, candidates)
+
+
+def test_other_integer_types_and_strided_ids_are_taken(runners):
+    expected = runners[Target.ONNX].scores(HISTORY, IDS)
+    np.testing.assert_array_equal(runners[Target.ONNX].scores(HISTORY.astype(np.int64).tolist(), np.repeat(IDS, 2)[::2]), expected)
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_a_fixed_number_of_candidates_is_held(runners, name):
+    with pytest.raises(InputError, match=r"candidates: \[3\] ids were given where the artifact takes \[4\]"):
+        runners[name].scores(HISTORY, IDS[:3])
+
+
+def test_eager_pytorch_takes_any_number_of_candidates(runners):
+    assert runners["pytorch"].scores(HISTORY, IDS[:2]).shape == (2,)
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+def test_a_file_and_its_bytes_load_alike(runners, artifacts, name, tmp_path):
+    path = tmp_path / "artifact"
+    path.write_bytes(artifacts[name])
+    loaded = load_runner(str(name), path, threads=1)
+    np.testing.assert_array_equal(loaded.scores(HISTORY, IDS), runners[name].scores(HISTORY, IDS))
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize("data", [b"", b"not a model " * 20])
+def test_what_is_no_artifact_is_refused(name, data):
+    with pytest.raises(CapabilityError, match=f"{name}: the runtime refuses the file"):
+        load_runner(name, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [(Target.EXECUTORCH, "executorch.runtime"), (Target.LITERT, "ai_edge_litert.interpreter"), (Target.ONNX, "onnxruntime")],
+)
+def test_a_missing_runtime_is_named_with_the_extra_that_brings_it(monkeypatch, artifacts, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingRuntimeError, match=rf"chordkit\[{name}\]"):
+        load_runner(name, artifacts[name])
+
+
+def test_unknown_targets_missing_files_and_no_threads_are_input_errors(artifacts, tmp_path):
+    with pytest.raises(CapabilityError, match="tpu: there is no runner"):
+        load_runner("tpu", b"")
+    with pytest.raises(InputError, match=r"no such onnx artifact file"):
+        load_runner("onnx", tmp_path / "absent.onnx")
+    with pytest.raises(InputError, match="threads: 0"):
+        load_runner("onnx", artifacts[Target.ONNX], threads=0)
+
+
+def test_every_target_says_what_to_import_before_loading():
+    assert set(RUNTIME_IMPORTS) == set(Target)
