@@ -60,8 +60,7 @@ def lower(
     outputs = {"scores": output}
     nodes = without_dead_nodes(nodes, [output])
     nodes = absorb_values(fold_score_scale(nodes))
-    if mode is Activations.FLOAT:
-        nodes = absorb_keys(nodes)
+    nodes = absorb_keys(nodes, float_weights_only=mode is Activations.INT8)
     nodes = hoisted(split_linears(nodes, mode, fold=fold_permutations))
     return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
 

@@ -97,13 +97,15 @@ def absorb_values(nodes: list[Node]) -> list[Node]:
     return nodes
 
 
-def absorb_keys(nodes: list[Node]) -> list[Node]:
-    """Apply the key layer to the query where there is one query."""
+def absorb_keys(nodes: list[Node], *, float_weights_only: bool = False) -> list[Node]:
+    """Apply the key layer to the query where there is one query; optionally only where its weights are float32."""
     for matmul in _matmuls(nodes):
         graph = _Graph(nodes)
         layer, path = graph.layer_behind(matmul.inputs[1])
         query, between = graph.layer_behind(matmul.inputs[0])
-        if layer is None or query is None or not _transposed(matmul) or not _ends_in_softmax(graph, matmul.outputs[0]):
+        if layer is None or query is None or (float_weights_only and layer.weights.widths is not None):
+            continue
+        if not _transposed(matmul) or not _ends_in_softmax(graph, matmul.outputs[0]):
             continue
         heads = _heads(layer, path)
         outputs, inputs = layer.weights.codes.shape

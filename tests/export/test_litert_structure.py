@@ -172,6 +172,11 @@ def test_the_same_program_gives_the_same_bytes(mixed):
     assert litert.lower(mixed[0]) == litert.lower(mixed[0])
 
 
+def test_the_kind_of_activations_does_not_matter_to_a_float_program():
+    exported = export_program(build(ONE_HEAD).eval(), CANDIDATES)
+    assert litert.lower(exported, Activations.INT8) == litert.lower(exported, Activations.FLOAT)
+
+
 @pytest.mark.parametrize("width", [2, 4, 8])
 def test_packing_is_that_of_the_contract_where_rows_fill_bytes(width):
     low, high = {2: (-2, 1), 4: (-7, 7), 8: (-127, 127)}[width]
