@@ -46,6 +46,8 @@ static int always(void) { return 1; }
 const chord_variant chord_variants[] = {
 #if defined(__x86_64__)
     {"avx512vnni", has_avx512vnni, &chord_ukernels_avx512vnni},
+    {"avxvnni", has_avxvnni, &chord_ukernels_avxvnni},
+    {"avx2", has_avx2, &chord_ukernels_avx2},
 #endif
 #if defined(__aarch64__)
     {"i8mm", has_i8mm, &chord_ukernels_i8mm},
