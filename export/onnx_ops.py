@@ -69,7 +69,7 @@ class Lowering:
             return operand
         if isinstance(operand, Tensor):
             return self.builder.constant(operand.detach().numpy())
-        return self.builder.constant(np.float32(operand).reshape(()))
+        return self.builder.constant(np.array(operand, np.float32))
 
     def ids(self, operand: Operand) -> Value:
         """Ids as a vector: a gather then gives rows without a batch axis."""
