@@ -238,7 +238,7 @@ def compare(
         targets: column of the relevant candidate of each row (the held-out item); without it the reference's own
             ranking is what NDCG takes as relevant, and its NDCG is 1.
         emulated: scores of the reference with emulated activation quantisation (``parity_activations``), which the
-            artifact must meet much more closely than ``reference``.
+            artifact must meet much more closely than ``reference``; may cover the first rows only.
 
     Raises:
         CheckFailed: the shapes differ or the reference itself is not finite.
@@ -269,7 +269,7 @@ def compare(
     reasons = _reasons(measured, tolerance, non_finite, broken.size)
     emulation: dict[str, float] = {}
     if emulated is not None:
-        own = np.where(broken, 0.0, scores.astype(np.float64)) - emulated
+        own = np.where(broken, 0.0, scores.astype(np.float64))[: len(emulated)] - emulated
         emulation = {
             "emulation_rms_error": float(np.sqrt(np.mean(own**2))) / unit,
             "emulation_max_error": float(np.abs(own).max()) / unit,
