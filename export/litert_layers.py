@@ -80,7 +80,8 @@ def _matrix_vector(lowering: Lowering, node: FxNode, matrix: View, vector: View)
 @lowers(aten.embedding.default)
 def _embedding(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     table, ids = arguments[:2]
-    tensor = lowering.builder.constant(table.detach().numpy().astype(np.float32))
+    name = lowering.name_of(node.args[0]) if isinstance(node.args[0], FxNode) else ""
+    tensor = lowering.builder.constant(table.detach().numpy().astype(np.float32), name)
     return view(_gather(lowering.builder, tensor, lowering.builder.dense(ids)[0]), node.meta["val"].shape)
 
 

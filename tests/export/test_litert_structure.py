@@ -157,7 +157,11 @@ def test_a_file_is_its_weights_and_little_else(config, widths):
 def test_the_item_table_is_stored_once(quantised):
     source = prepared(ONE_HEAD, 8) if quantised else build(ONE_HEAD).eval()
     table = source[0].embeddings["item_embedding"].codes if quantised else source.item_embedding.weight.detach().numpy()
-    assert litert.lower(export_program(source, CANDIDATES)).count(table[1:9].tobytes()) == 1
+    data = litert.lower(export_program(source, CANDIDATES))
+    assert data.count(table[1:9].tobytes()) == 1
+    # Runners read the size of the catalogue from the tensor of this name.
+    details = interpreter.Interpreter(model_content=data).get_tensor_details()
+    assert [detail["shape"].tolist() for detail in details if detail["name"] == "item_embedding"] == [[ITEMS + 1, 64]]
 
 
 def test_constants_are_aligned_for_mapping(mixed):
