@@ -52,7 +52,12 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _name_space(names: Sequence[str]) -> float:
+    """Room for the longest of ``names`` left of an axis, at 6.4 units a character of the 12 px font."""
+    return min(max(14 + 6.4 * max(map(len, names)), 100), 330)
 
 
 def interval_chart(rows: Sequence[tuple[str, Interval, str]], label: str) -> str:
@@ -62,7 +67,7 @@ def interval_chart(rows: Sequence[tuple[str, Interval, str]], label: str) -> str
         rows: (name, interval, CSS class of the mark), top to bottom.
         label: what the axis shows.
     """
-    left, right, line, top = 190.0, 60.0, 26.0, 8.0
+    left, right, line, top = _name_space([row[0] for row in rows]), 60.0, 26.0, 8.0
     width = 640.0
     height = top + line * len(rows) + 34
     ticks = nice_ticks(min(row[1].low for row in rows), max(row[1].high for row in rows))
@@ -93,7 +98,7 @@ def latency_chart(rows: Sequence[tuple[str, Percentiles, str]], label: str) -> s
         rows: (name, percentiles in us, CSS class), top to bottom.
         label: what the axis shows.
     """
-    left, right, line, top = 190.0, 70.0, 26.0, 8.0
+    left, right, line, top = _name_space([row[0] for row in rows]), 70.0, 26.0, 8.0
     width = 640.0
     bottom = top + line * len(rows)
     low = 10.0 ** math.floor(math.log10(min(row[1].p50 for row in rows) * 0.999))

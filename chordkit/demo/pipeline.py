@@ -118,6 +118,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             raise missing_runtime(target)
     if Target.NATIVE in options.targets:
         native()
+    config_from_dict({"architecture": options.architecture, "items": CANDIDATES})
     out, clock = options.out, _Clock()
     with clock.stage("data"):
         dataset = load_named(options.data, seed=options.seed, progress=progress)
@@ -157,7 +158,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         bundle.write(path, contents, _signing_key(out))
         bundle.verify(path, out / "demo.pub.pem")
     with clock.stage("measure on this host"):
-        measured = bench_bundle(path, None, Settings(rounds=25, block_ms=8.0, processes=2, seed=options.seed), progress)
+        measured = bench_bundle(path, None, Settings(rounds=25, block_ms=8.0, processes=1, seed=options.seed), progress)
     report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, clock)
     html, json = out / "report.html", out / "report.json"
     save_json(report, json)

@@ -176,7 +176,7 @@ def latency_protocol(measured: BenchReport) -> str:
     return (
         f"One rerank of {measured.candidates} candidates, one thread, all artifacts in one interleaved run of {settings.rounds} rounds "
         f"over {measured.histories} real histories; called from Python, so each time includes the runtime's own Python binding. "
-        f"Load time, first call and peak memory are medians over {settings.processes} fresh processes."
+        f"Load time, first call and peak memory: median over fresh processes ({settings.processes} each)."
     )
 
 
