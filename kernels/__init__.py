@@ -8,5 +8,6 @@
 """
 
 from chordkit.kernels.engine import Engine, Variant, available, variants
+from chordkit.kernels.linear import Form, NativeLinear
 
-__all__ = ["Engine", "Variant", "available", "variants"]
+__all__ = ["Engine", "Form", "NativeLinear", "Variant", "available", "variants"]

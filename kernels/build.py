@@ -25,7 +25,7 @@ def declarations(header: Path) -> str:
     """What cffi can read of a header: no comments, no preprocessor, no inline functions, constants as numbers."""
     text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"static inline [^{]*\{.*?^\}|static inline [^{]*\{[^\n]*\}", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"static inline [^{]*\{[^\n]*\}$|static inline [^{]*\{.*?^\}", "", text, flags=re.DOTALL | re.MULTILINE)
     text = text.replace('extern "C" {', "").replace("CHORD_API", "")
     text = re.sub(r"extern const chord_ukernels chord_ukernels_(?!scalar)\w+;", "", text)
     return re.sub(r"^\}\s*$", "", text, flags=re.MULTILINE)

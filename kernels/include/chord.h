@@ -123,6 +123,42 @@ CHORD_API chord_status chord_rerank_batch(chord_session *session, size_t users, 
 CHORD_API chord_status chord_hidden_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length,
                                           float *hidden);
 
+/*
+ * One linear layer with channels of mixed widths, on its own: y = x W^T + bias, with x quantised per row to 8 bits on the way.
+ * Codes are those at the chosen widths, scales likewise (contract 1).
+ */
+typedef struct chord_linear chord_linear;
+
+typedef enum chord_linear_form {
+  CHORD_LINEAR_AUTO = 0,     /* by size: see CHORD_LINEAR_DIRECT_BYTES */
+  CHORD_LINEAR_EXPANDED = 1, /* int8 panels whatever the widths: fastest while they stay in the caches */
+  CHORD_LINEAR_DIRECT = 2    /* 2, 4 and 8 bits as they are, unpacked in registers: fewest bytes to read */
+} chord_linear_form;
+
+typedef struct chord_linear_options {
+  uint32_t struct_size;
+  uint32_t form;
+  uint32_t out_channels;
+  uint32_t in_features;
+  uint32_t max_rows;   /* rows of x in one call */
+  uint32_t relu;       /* 1: y = max(y, 0) */
+  const char *variant; /* as in chord_options */
+} chord_linear_options;
+
+/* Memory for the layer, and scratch for one call. `widths` [out_channels] in {0, 2, 4, 8}. */
+CHORD_API chord_status chord_linear_sizes(const chord_linear_options *options, const uint8_t *widths, uint64_t *layer_bytes,
+                                          uint64_t *scratch_bytes, chord_diagnosis *diagnosis);
+
+/* Packs a layer into `memory`: codes [out_channels][in_features], each within the grid of its width; bias may be null. Nothing of what
+ * is given is kept. */
+CHORD_API chord_status chord_linear_open(const chord_linear_options *options, const int8_t *codes, const float *scales,
+                                         const uint8_t *widths, const float *bias, void *memory, size_t memory_bytes, chord_linear **layer,
+                                         chord_diagnosis *diagnosis);
+
+/* x [rows][in_features] to y [rows][out_channels], both dense. Safe from any number of threads with a scratch each. */
+CHORD_API chord_status chord_linear_run(const chord_linear *layer, size_t rows, const float *x, float *y, void *scratch,
+                                        size_t scratch_bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -52,6 +52,13 @@ typedef struct chord_gemm {
 } chord_gemm;
 
 /*
+ * Weights below 8 bits as they lie in memory, without a sign: 16 channels x `depth` inputs a block. A 64-byte line holds
+ * 8 / bits groups of four inputs: bits [bits * g, bits * (g + 1)) of byte 4 c + j are code + 2^(bits - 1) of channel c, input
+ * 4 (g + (8 / bits) line) + j. depth is a multiple of 16.
+ */
+static inline size_t chord_packed_block_bytes(size_t depth, unsigned bits) { return 16 * depth * bits / 8; }
+
+/*
  * v = x + delta (delta may be null); y = (v f - mean f) gamma + beta with f = 1 / sqrt(var + eps), over `dim`.
  * Each of sum_out (v), norm_out (y) and a (y quantised, with a_scale) may be null. sum_out or norm_out may be x.
  */
@@ -115,6 +122,9 @@ typedef struct chord_ukernels {
   /* Per row: scale = max|x| / 127, code = x * (127 / max|x|), rounded once to the nearest integer. */
   void (*quantize_f32_qa8)(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
   void (*gemm_qa8_c8)(const chord_gemm *args);
+  /* The same from packed lines of 4 or 2 bits (panel points to them; correction is unused). Null: not there, use panels. */
+  void (*gemm_qa8_c4)(const chord_gemm *args);
+  void (*gemm_qa8_c2)(const chord_gemm *args);
   void (*norm_f32)(const chord_norm *args);
   void (*gelu_f32)(size_t count, float *x);
 

@@ -88,15 +88,22 @@ static void chord_quantize_f32_qa8__scalar(size_t rows, size_t width, const floa
   }
 }
 
-static void chord_gemm_qa8_c8__scalar(const chord_gemm *args) {
+/* Code of channel c, input k of a block; bits is a constant where this is inlined. */
+static int8_t block_code(const int8_t *block, unsigned bits, size_t k, size_t c) {
+  const size_t groups = 8 / bits, group = k / 4;
+  const uint8_t byte = (uint8_t)block[group / groups * 64 + 4 * c + k % 4];
+  if (bits == 8) return (int8_t)byte;
+  return (int8_t)((byte >> (group % groups * bits) & ((1u << bits) - 1)) - (1u << (bits - 1)));
+}
+
+static inline void gemm(const chord_gemm *args, unsigned bits) {
   for (size_t row = 0; row < args->rows; row++) {
     const int8_t *a = (const int8_t *)(args->a + row * args->a_stride);
     for (size_t block = 0; block < args->blocks; block++) {
-      const int8_t *panel = args->panel + block * CHORD_LANES * args->depth;
+      const int8_t *panel = args->panel + block * chord_packed_block_bytes(args->depth, bits);
       int32_t sum[CHORD_LANES] = {0};
-      for (size_t k = 0; k < args->depth; k += 4, panel += 4 * CHORD_LANES)
-        for (size_t c = 0; c < CHORD_LANES; c++)
-          for (size_t j = 0; j < 4; j++) sum[c] += a[k + j] * panel[4 * c + j];
+      for (size_t k = 0; k < args->depth; k++)
+        for (size_t c = 0; c < CHORD_LANES; c++) sum[c] += a[k] * block_code(panel, bits, k, c);
       float *out = args->out + row * args->out_stride + block * CHORD_LANES;
       for (size_t c = 0; c < CHORD_LANES; c++) {
         const size_t channel = block * CHORD_LANES + c;
@@ -106,6 +113,10 @@ static void chord_gemm_qa8_c8__scalar(const chord_gemm *args) {
     }
   }
 }
+
+static void chord_gemm_qa8_c8__scalar(const chord_gemm *args) { gemm(args, 8); }
+static void chord_gemm_qa8_c4__scalar(const chord_gemm *args) { gemm(args, 4); }
+static void chord_gemm_qa8_c2__scalar(const chord_gemm *args) { gemm(args, 2); }
 
 static void chord_norm_f32__scalar(const chord_norm *args) {
   const size_t dim = args->dim;
@@ -264,6 +275,8 @@ const chord_ukernels chord_ukernels_scalar = {
     .derive_rows = chord_derive_rows__scalar,
     .quantize_f32_qa8 = chord_quantize_f32_qa8__scalar,
     .gemm_qa8_c8 = chord_gemm_qa8_c8__scalar,
+    .gemm_qa8_c4 = chord_gemm_qa8_c4__scalar,
+    .gemm_qa8_c2 = chord_gemm_qa8_c2__scalar,
     .norm_f32 = chord_norm_f32__scalar,
     .gelu_f32 = chord_gelu_f32__scalar,
     .embed_e_f32 = chord_embed_e_f32__scalar,

@@ -184,6 +184,68 @@ static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *args) {
   if (block < args->blocks) gemm_blocks(args, 1, block);
 }
 
+/*
+ * Weights of 4 or 2 bits, unpacked in registers. They are unsigned in memory (2^(bits - 1) added), so here the weights are vpdpbusd's
+ * unsigned operand and the activations the signed one; 2^(bits - 1) times the row's sum of activations comes off at the end.
+ */
+#define PACKED_ROWS(M) M(0) M(1) M(2) M(3)
+#define PACKED_START(i)                    \
+  __m512i even##i = _mm512_setzero_si512(); \
+  __m512i odd##i = _mm512_setzero_si512();
+#define PACKED_STEP(i)                                                                                                           \
+  if (i < rows) {                                                                                                                \
+    const __m512i code = _mm512_xor_si512(broadcast4(a + i * a_stride + 4 * group), _mm512_set1_epi8(-128));                     \
+    if (group % 2 == 0)                                                                                                          \
+      even##i = dpbusd(even##i, w, code);                                                                                        \
+    else                                                                                                                         \
+      odd##i = dpbusd(odd##i, w, code);                                                                                          \
+  }
+#define PACKED_STORE(i) \
+  if (i < rows)         \
+    gemm_store(args, row + i, block, _mm512_sub_epi32(_mm512_add_epi32(even##i, odd##i), _mm512_set1_epi32(a_sums[i] * (1 << (bits - 1)))));
+
+CHORD_AVX512_INLINE void packed_tile(const chord_gemm *args, const unsigned bits, const size_t rows, size_t row, size_t block,
+                                     const int32_t *a_sums) {
+  const size_t a_stride = args->a_stride, groups = 8 / bits;
+  const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
+  const int8_t *line = args->panel + block * chord_packed_block_bytes(args->depth, bits);
+  const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1));
+  PACKED_ROWS(PACKED_START)
+  for (; a != end; a += 4 * groups, line += 64) {
+    const __m512i packed = _mm512_load_si512(line);
+    _mm_prefetch((const char *)line + 1024, _MM_HINT_T0);
+    CHORD_UNROLL for (size_t group = 0; group < groups; group++) {
+      const __m512i w = _mm512_and_si512(_mm512_srli_epi32(packed, (unsigned)group * bits), mask);
+      PACKED_ROWS(PACKED_STEP)
+    }
+  }
+  PACKED_ROWS(PACKED_STORE)
+}
+
+CHORD_AVX512_INLINE void packed_gemm(const chord_gemm *args, const unsigned bits) {
+  for (size_t row = 0; row < args->rows; row += 4) {
+    const size_t rows = args->rows - row < 4 ? args->rows - row : 4;
+    int32_t a_sums[4] = {0};
+    for (size_t i = 0; i < rows; i++) {
+      __m512i sum = _mm512_setzero_si512();
+      for (size_t k = 0; k < args->depth; k += 16) {
+        const __m128i codes = _mm_loadu_si128((const __m128i *)(args->a + (row + i) * args->a_stride + k));
+        sum = _mm512_add_epi32(sum, _mm512_cvtepu8_epi32(codes));
+      }
+      a_sums[i] = _mm512_reduce_add_epi32(sum) - 128 * (int32_t)args->depth;
+    }
+    for (size_t block = 0; block < args->blocks; block++) switch (rows) {
+        case 4: packed_tile(args, bits, 4, row, block, a_sums); break;
+        case 3: packed_tile(args, bits, 3, row, block, a_sums); break;
+        case 2: packed_tile(args, bits, 2, row, block, a_sums); break;
+        default: packed_tile(args, bits, 1, row, block, a_sums); break;
+      }
+  }
+}
+
+static CHORD_AVX512 void chord_gemm_qa8_c4__avx512vnni(const chord_gemm *args) { packed_gemm(args, 4); }
+static CHORD_AVX512 void chord_gemm_qa8_c2__avx512vnni(const chord_gemm *args) { packed_gemm(args, 2); }
+
 /* Thirty-two or (the last of an odd number of) sixteen codes as int16. */
 CHORD_AVX512_INLINE __m512i table_words(const chord_table *table, size_t dim, size_t row, size_t i) {
   const __m128i low = table16(table, dim, row, i);
@@ -226,6 +288,8 @@ const chord_ukernels chord_ukernels_avx512vnni = {
     .derive_rows = chord_derive_rows__avx512vnni,
     .quantize_f32_qa8 = chord_quantize_f32_qa8__avx512,
     .gemm_qa8_c8 = chord_gemm_qa8_c8__avx512vnni,
+    .gemm_qa8_c4 = chord_gemm_qa8_c4__avx512vnni,
+    .gemm_qa8_c2 = chord_gemm_qa8_c2__avx512vnni,
     .norm_f32 = chord_norm_f32__avx512,
     .gelu_f32 = chord_gelu_f32__avx512,
     .embed_e_f32 = chord_embed_e_f32__avx512,
