@@ -115,6 +115,6 @@ def _require(condition: bool, name: str, value: object, mend: str) -> None:
 
 
 def demo_options(**changes: Any) -> HypernetworkOptions:
-    """Options for a run of well under a minute on two cores (synthetic data set): random frozen layers, warm-started embeddings, few epochs."""
+    """Options for well under a minute on two cores (synthetic data): random frozen layers, warm start, few epochs."""
     demo = HypernetworkOptions(backbone_init="random", warm_start=True, epochs=7, patience=7, lr=1e-2, averaging=0.97)
     return replace(demo, **changes)
