@@ -19,10 +19,16 @@ def atomic_writer(path: str | os.PathLike[str], private: bool = False) -> Iterat
     The bytes go to a temporary file in the same folder, reach the disk (``fsync``), and take the final name by
     rename; after an exception, or a kill, the old file is still there and untouched. A ``private`` file (a signing key)
     is readable by its owner only, from its first byte on.
+
+    Raises:
+        OSError: the folder cannot be made or written, the disk is full; it carries ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise _of(path, error) from None
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
@@ -33,10 +39,17 @@ def atomic_writer(path: str | os.PathLike[str], private: bool = False) -> Iterat
         os.umask(umask)
         os.chmod(temporary, 0o600 if private else 0o666 & ~umask)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, temporary):
+            raise _of(path, error) from None
         raise
+
+
+def _of(path: Path, error: OSError) -> OSError:
+    """The same error under the name the reader knows, not that of the temporary file."""
+    return OSError(error.errno, error.strerror, os.fspath(path))
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, private: bool = False) -> None:

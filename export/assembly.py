@@ -17,7 +17,7 @@ from chordkit.errors import InputError
 from chordkit.export import bundle_read, test_vectors
 from chordkit.export.bundle_read import Bundle
 from chordkit.export.bundle_write import ArtifactContents, BundleContents, dataset_section, runtime_versions
-from chordkit.export.collection import Sources
+from chordkit.export.collection import Sources, require_origin
 from chordkit.export.manifest import ArtifactEntry, Provenance
 from chordkit.export.native import NativeRunner
 from chordkit.export.parity import Activations, ParityReport, Runner, compare, run_all, tolerance_for
@@ -107,11 +107,15 @@ def assemble(
     if len(counts) != 1:
         raise InputError(f"artifacts with {sorted(counts)} candidates cannot share a bundle; export them with one number")
     _require_items(dataset, sources.master)
+    if sources.backbone is not None:
+        require_origin(sources.master, sources.backbone)
     drawn = vectors_from(dataset, _max_length(sources.master), histories=histories, candidates=counts.pop(), seed=seed)
     known = references(sources.master, sources.backbone, sources.strategies)
     used = {artifact.reference for artifact in artifacts}
     if missing := used - known.keys():
-        raise InputError(f"artifact reference {sorted(missing)[0]!r} is not among the given strategies and backbones; give it")
+        name = sorted(missing)[0]
+        wanted = "the float backbone (--backbone)" if name == "fp32" else f"the strategy {name} (--strategy {name}.chrd)"
+        raise InputError(f"the artifacts need {wanted} as a reference; give it, or export without it")
     drawn = drawn.with_scores({reference: known[reference] for reference in sorted(used)})
     checked = []
     for done, artifact in enumerate(artifacts):

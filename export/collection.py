@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.errors import CapabilityError, InputError
@@ -20,7 +21,7 @@ from chordkit.export.lowering import ArtifactSpec, lower
 from chordkit.export.manifest import is_label
 from chordkit.export.targets import CAPABILITIES, Precision, Target, check
 from chordkit.files import read_bytes, write_bytes, write_json
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import MasterWeights, quantize_table
 from chordkit.strategy import Strategy, to_wire
 
 INDEX = "export.json"
@@ -99,6 +100,29 @@ def plan(targets: Sequence[Target], precisions: Sequence[Precision] | None, sour
     return wanted
 
 
+def require_origin(master: MasterWeights, backbone: Backbone) -> None:
+    """Refuse a float backbone that is not the one behind ``master``: its int8 codes, which no policy changes, must be the master's.
+
+    Raises:
+        InputError: it is another backbone.
+    """
+    layers = backbone.channel_layers()
+    kept = {name: (layer.rows.codes, 8) for name, layer in master.layers.items()}
+    kept |= {name: (table.codes, table.bits) for name, table in master.embeddings.items()}
+    modules = dict(backbone.named_modules())
+    same = list(layers) == list(master.layers) and all(
+        isinstance(weight := getattr(modules.get(name), "weight", None), Tensor)
+        and weight.shape == codes.shape
+        and np.array_equal(quantize_table(weight.detach().cpu().numpy(), bits).codes, codes)
+        for name, (codes, bits) in kept.items()
+    )
+    if not same:
+        raise InputError(
+            f"the float backbone is not the one behind the master weights {master.fingerprint.hex()}; "
+            "give the .fp32.safetensors file that was written beside them"
+        )
+
+
 def export_artifacts(
     targets: Sequence[Target],
     precisions: Sequence[Precision] | None,
@@ -114,6 +138,11 @@ def export_artifacts(
         InputError: see :func:`plan`.
     """
     table = sources.master.channel_table
+    items = len(sources.master.embeddings["item_embedding"].codes) - 1
+    if candidates > items:
+        raise InputError(f"{candidates} candidates are more than the {items} items of the backbone; ask for at most {items}")
+    if sources.backbone is not None:
+        require_origin(sources.master, sources.backbone)
     wanted = plan(targets, precisions, sources)
     artifacts = []
     for done, (target, precision, strategy) in enumerate(wanted):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chordkit.cli.bundle import BundleArgument
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_file
 
 
 def bench(
@@ -16,7 +16,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=5, help="Interleaved rounds; every artifact has one block in each.")] = 40,
     block_ms: Annotated[float, typer.Option(min=1, help="Length of a block, ms.")] = 10.0,
     processes: Annotated[int, typer.Option(min=0, help="Fresh processes per artifact for load time, first call and memory.")] = 3,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the JSON result here.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", callback=writable_file, help="Also write the JSON result here.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chordkit.cli.data import SourceArgument
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.cli.strategy import MasterOption, decode_file
 from chordkit.errors import InputError
 
@@ -23,7 +23,7 @@ def make(
     master: MasterOption,
     artifacts: Annotated[Path, typer.Option("--artifacts", help="An export folder: what `chordkit export` wrote.")],
     data: Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the bundle goes (.chord).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the bundle goes (.chord).")],
     strategy: Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd) to put in; may be repeated.")] = None,
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone, when fp32 artifacts are among them.")
@@ -39,9 +39,12 @@ def make(
     from chordkit.export.assembly import assemble
     from chordkit.export.bundle import write
     from chordkit.export.collection import Sources, read_folder
+    from chordkit.export.signature import load_private_key
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 
+    # Before anything is computed: a bundle that cannot be signed is not wanted.
+    signing_key = None if key is None else load_private_key(key)
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
     strategies = {path.stem: decode_file(path, weights) for path in strategy or []}
@@ -65,7 +68,7 @@ def make(
     for artifact in contents.artifacts:
         if artifact.parity is not None:
             artifact.parity.require(f"artifact {artifact.name}")
-    manifest = write(out, contents, key)
+    manifest = write(out, contents, signing_key)
     payload = {
         "file": str(out),
         "bytes": out.stat().st_size,
@@ -136,8 +139,8 @@ def inspect(bundle: BundleArgument, seed: SeedOption = 0, as_json: JsonOption = 
 
 @app.command(epilog="Example: `chordkit bundle key --private key.pem --public key.pub.pem`")
 def key(
-    private: Annotated[Path, typer.Option(help="Where the private key goes (PEM, readable by you alone).")],
-    public: Annotated[Path, typer.Option(help="Where the public key goes (PEM).")],
+    private: Annotated[Path, typer.Option(callback=writable_file, help="Where the private key goes (PEM, readable by you alone).")],
+    public: Annotated[Path, typer.Option(callback=writable_file, help="Where the public key goes (PEM).")],
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

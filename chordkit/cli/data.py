@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, writable_file
 
 app = typer.Typer(no_args_is_help=True, help="Prepare data sets and look at them.")
 
@@ -33,7 +33,7 @@ def _columns(user: str | None, item: str | None, time: str | None, rating: str |
 @app.command(epilog="Example: `chordkit data prepare ratings.csv --user uid --item sku --time ts --k-core 5 --out shop.safetensors`")
 def prepare(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the data set goes (.safetensors).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the data set goes (.safetensors).")],
     format: FormatOption = "auto",
     user: UserOption = None,
     item: ItemOption = None,
@@ -56,11 +56,19 @@ def prepare(
 
 
 @app.command(epilog="Example: `chordkit data info ml-100k/u.data`")
-def info(source: SourceArgument, format: FormatOption = "auto", seed: SeedOption = 0, as_json: JsonOption = False) -> None:
+def info(
+    source: SourceArgument,
+    format: FormatOption = "auto",
+    user: UserOption = None,
+    item: ItemOption = None,
+    time: TimeOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
     """Print the statistics of a data set or of a raw file."""
     from chordkit.data import load_named, statistics
 
     with progress_bar() as progress:
-        dataset = load_named(source, seed=seed, format=format, progress=progress)
+        dataset = load_named(source, seed=seed, format=format, columns=_columns(user, item, time, None), progress=progress)
     summary = statistics(dataset)
     emit(as_json, summary, lambda: key_values(dataset.name, summary))

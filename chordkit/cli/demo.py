@@ -9,12 +9,14 @@ from rich.text import Text
 
 from chordkit.cli.data import SourceArgument
 from chordkit.cli.export import TargetsOption, parse_choices
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_file, writable_folder
 
 
 def demo(
     data: Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)] = "synthetic",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything it leaves.")] = Path("build/demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_folder, help="Folder for everything it leaves.")] = Path(
+        "build/demo"
+    ),
     architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
     target: TargetsOption = "executorch,litert,onnx,native",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the backbone, at most.")] = None,
@@ -57,8 +59,12 @@ def demo(
 
 def report(
     source: Annotated[Path, typer.Argument(help="A report.json.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the page goes; the default is beside the JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the tables here, as Markdown.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", callback=writable_file, help="Where the page goes; the default is beside the JSON.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", callback=writable_file, help="Also write the tables here, as Markdown.")
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
 from chordkit.cli.strategy import MasterOption, decode_file
 from chordkit.errors import InputError
 
@@ -31,7 +31,9 @@ def parse_choices(text: str, kind: type[Choice], option: str) -> list[Choice]:
 
 def export(
     master: MasterOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts and their index, export.json.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=writable_folder, help="Folder for the artifacts and their index, export.json.")
+    ],
     target: TargetsOption = "executorch,litert,onnx,native",
     precision: Annotated[
         str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")

@@ -3,6 +3,7 @@
 0 = done, 1 = a check failed, 2 = the input is wrong (one sentence on stderr, never a traceback).
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -45,23 +46,56 @@ def _root(
 ) -> None: ...
 
 
+_MENDS = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
+    errno.EFBIG: "raise the limit of file sizes and run the same command again",
+    errno.EACCES: "check its permissions, or choose another place",
+    errno.EPERM: "check its permissions, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.ENOENT: "check the path",
+    errno.EEXIST: "choose another name",
+    errno.ENOTDIR: "a part of this path is a file; choose another place",
+    errno.EISDIR: "give the name of a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def _sentence(error: OSError) -> str:
+    """What the operating system refused, and the mend."""
+    name = "" if error.filename is None else f"{error.filename}: "
+    return f"{name}{error.strerror}; {_MENDS.get(error.errno or 0, 'check the path and the disk')}"
+
+
+def _say(message: str) -> None:
+    """One line on stderr, whatever a file's content put into the message."""
+    line = " ".join(message.split())
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+    print(f"chordkit: {shown}", file=sys.stderr)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     try:
-        status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        status = app(args=list(arguments) if arguments is not None else None, prog_name="chordkit", standalone_mode=False)
     except CheckFailed as error:
-        print(f"chordkit: {error}", file=sys.stderr)
+        _say(str(error))
         return 1
     except ChordkitError as error:
-        print(f"chordkit: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except KeyboardInterrupt:
-        print("chordkit: interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
+        _say("interrupted; what was finished is kept, run the same command to go on")
         return 130
     except BrokenPipeError:
         # The reader (head, less) has had enough; that is no error of ours.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno is None:
+            raise
+        _say(_sentence(error))
+        return 2
     except Exception as error:
         format_message = getattr(error, "format_message", None)
         if format_message is None:
@@ -69,9 +103,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # A usage error of the command-line library; it knows which command it was parsing.
         context = getattr(error, "ctx", None)
         hint = f" (see '{context.command_path} --help')" if context is not None else ""
-        message = " ".join(format_message().split())
+        message = format_message()
         if message:
-            print(f"chordkit: {message}{hint}", file=sys.stderr)
+            _say(message + hint)
         return int(getattr(error, "exit_code", 2))
     return status if isinstance(status, int) else 0
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,10 +13,44 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from chordkit.errors import InputError
+
+# Wider than any of our tables, which take what they need.
+_NATURAL_WIDTH = 400
+
 ProgressCallback = Callable[[str, int, int], None]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
+
+
+def writable_file(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Callback of options that name a file to write: refuses, before any work is done, what cannot become one.
+
+    Raises:
+        InputError: it is a folder, or its folder can neither be written nor made.
+    """
+    if path is not None:
+        if path.is_dir():
+            raise InputError(f"{option.opts[0]} {path}: this is a folder; give the name of a file")
+        _require_writable(option, path, path.parent)
+    return path
+
+
+def writable_folder(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Callback of options that name a folder to write into; see :func:`writable_file`."""
+    if path is not None:
+        _require_writable(option, path, path)
+    return path
+
+
+def _require_writable(option: typer.CallbackParam, path: Path, folder: Path) -> None:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{option.opts[0]} {path}: {folder} is a file, not a folder; choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{option.opts[0]} {path}: the folder {folder} may not be written; choose another place or change its permissions")
 
 
 def emit(as_json: bool, payload: dict[str, Any], view: RenderableType | Callable[[], RenderableType]) -> None:
@@ -22,7 +58,12 @@ def emit(as_json: bool, payload: dict[str, Any], view: RenderableType | Callable
     if as_json:
         sys.stdout.write(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        Console().print(view() if callable(view) else view)
+        shown = view() if callable(view) else view
+        console = Console()
+        if not console.is_terminal:
+            # A file or a pipe has no width: nothing is wrapped or shortened.
+            console = Console(width=max(_NATURAL_WIDTH, console.width))
+        console.print(shown)
 
 
 def key_values(title: str, values: dict[str, Any]) -> Table:

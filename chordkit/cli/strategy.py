@@ -7,7 +7,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.cli.train import DataOption
 from chordkit.errors import InputError
 
@@ -28,7 +28,7 @@ _COLOURS = {0: "grey37", 2: "light_sky_blue1", 4: "dodger_blue1", 8: "blue3"}
 def make(
     hypernetwork: Annotated[Path, typer.Option("--hypernetwork", help="The trained hypernetwork.")],
     master: MasterOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the strategy goes (.chrd).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd).")],
     data: Annotated[str | None, DataOption.__metadata__[0]] = None,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")] = None,
     history: Annotated[str | None, typer.Option(help="Or item indices of a history, oldest first: 17,4,211.")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from chordkit.cli.data import SourceArgument
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file, writable_folder
 
 app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
 
@@ -15,7 +15,11 @@ DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="At most so many epochs; the default is the documented one.")]
 CheckpointsOption = Annotated[
     Path | None,
-    typer.Option("--checkpoints", help="Folder of the checkpoints; the default is beside --out. The same command resumes from them."),
+    typer.Option(
+        "--checkpoints",
+        callback=writable_folder,
+        help="Folder of the checkpoints; the default is beside --out. The same command resumes from them.",
+    ),
 ]
 
 
@@ -30,7 +34,7 @@ def _checkpoints(folder: Path | None, out: Path) -> Path:
 @app.command(epilog="Example: `chordkit train backbone --data shop.safetensors --architecture sasrec --out sasrec.safetensors`")
 def backbone(
     data: DataOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the trained backbone goes (.safetensors).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the trained backbone goes (.safetensors).")],
     architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
     dim: Annotated[int, typer.Option(min=1, help="Width of embeddings and hidden states.")] = 64,
     max_length: Annotated[int, typer.Option(min=1, help="Items of a history that count.")] = 50,
@@ -74,8 +78,11 @@ def backbone(
 def hypernetwork(
     data: DataOption,
     backbone: Annotated[Path, typer.Option("--backbone", "-b", help="A trained backbone.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the hypernetwork goes (.safetensors).")],
-    master: Annotated[Path, typer.Option("--master", "-m", help="Where the master weights go (.chrm), to which its strategies belong.")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the hypernetwork goes (.safetensors).")],
+    master: Annotated[
+        Path,
+        typer.Option("--master", "-m", callback=writable_file, help="Where the master weights go (.chrm), to which its strategies belong."),
+    ],
     backbone_init: Annotated[
         str,
         typer.Option(
