@@ -147,7 +147,8 @@ def _roles(path: Path, header: list[str], columns: Columns, with_rating: bool) -
         present = ", ".join(f"'{name}'" for name in header[:40]) or "none"
         raise DataError(
             f"{path}: no column {' and no column '.join(missing)}; present are {present}; "
-            "name the right one to 'chordkit data prepare' with --user, --item, --time or --rating (column_1, column_2, ... where there is no header line)"
+            "name the right one to 'chordkit data prepare' with --user, --item, --time or --rating "
+            "(column_1, column_2, ... where there is no header line)"
         )
     names = [roles[role] for role in needed]
     if len(set(names)) < len(names):
