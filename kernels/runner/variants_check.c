@@ -194,6 +194,8 @@ static void check_quantize(size_t rows, size_t width, int zero) {
   float *x = zero ? floats(rows * stride) : random_floats(rows * stride);
   if (!zero && rows > 1) /* ties: halves of a unit of the last place that survives */
     for (size_t i = 0; i < width; i++) x[stride + i] = i == 0 ? 127.0f : (float)((int)(random_bits() % 253) - 126) + 0.5f;
+  if (rows == width) /* the largest magnitude in every place once */
+    for (size_t r = 0; r < rows; r++) x[r * stride + r] = r % 2 ? -4.0f : 4.0f;
   uint8_t *a[2] = {block(rows * a_stride), block(rows * a_stride)};
   float *scale[2] = {floats(rows), floats(rows)};
   reference->quantize_f32_qa8(rows, width, x, stride, a[0], a_stride, scale[0]);
@@ -359,6 +361,7 @@ static void check_variant(void) {
   for (size_t d = 0; d < 7; d++) {
     for (int form = 0; form < 16; form++) check_norm(3, dims[d], form);
     check_quantize(4, dims[d], 0);
+    check_quantize(dims[d], dims[d], 0);
     check_quantize(1, dims[d], 1);
     check_gelu(dims[d]);
     check_tables(9, dims[d], 8, 8);

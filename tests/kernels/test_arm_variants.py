@@ -1,0 +1,194 @@
+"""The Arm kernels under qemu-user: the variant that each CPU takes, every kernel against its definition, whole models against
+the engine of this host, and the number of instructions."""
+
+import importlib.util
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
+from chordkit.backbones.config import BackboneConfig
+from chordkit.kernels import Engine, available
+from chordkit.quantization import MasterWeights
+from chordkit.strategy import Strategy, encode
+
+ROOT = Path(__file__).resolve().parents[2]
+QEMU = "qemu-aarch64-static"
+CPUS = {"cortex-a53": ["neon"], "cortex-a76": ["dotprod", "neon"], "max": ["i8mm", "dotprod", "neon"]}
+"""What each emulated CPU supports besides the scalar kernels, fastest first."""
+ITEMS = 90
+CONFIGS: dict[str, BackboneConfig] = {
+    "tuned": SASRecConfig(items=ITEMS, heads=1, norm_first=True),
+    "post-ln gelu": SASRecConfig(items=ITEMS, dim=48, max_length=21, heads=3, ffn_dim=72, activation="gelu", norm_first=False),
+    "caser": CaserConfig(items=ITEMS, dim=32, max_length=10, heights=(2, 3), filters=5, vertical_filters=3, item_bias=True),
+}
+
+if shutil.which(QEMU) is None:
+    pytest.skip("qemu-user-static is not installed", allow_module_level=True)
+if shutil.which("aarch64-linux-gnu-gcc") is None:
+    pytest.skip("gcc-aarch64-linux-gnu is not installed", allow_module_level=True)
+COMPILER = "clang" if shutil.which("clang-19") and shutil.which("ld.lld-19") else "gcc"
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the static arm64 runner and the check of all variants."""
+    folder = tmp_path_factory.mktemp("arm")
+    subprocess.run([str(ROOT / "kernels" / "build_arm.sh"), str(folder), COMPILER], check=True)
+    return folder
+
+
+def emulate(cpu: str, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([QEMU, "-cpu", cpu, str(program), *arguments], capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_each_cpu_is_offered_the_variants_it_can_run(programs: Path, cpu: str) -> None:
+    listed = dict(line.split() for line in emulate(cpu, programs / "chord_variants_check", "--list").stdout.splitlines())
+    assert list(listed) == ["i8mm", "dotprod", "neon", "scalar"]
+    assert [name for name, word in listed.items() if word == "supported"] == [*CPUS[cpu], "scalar"]
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_every_supported_kernel_returns_the_bits_of_its_definition(programs: Path, cpu: str) -> None:
+    result = emulate(cpu, programs / "chord_variants_check")
+    assert result.returncode == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == [*CPUS[cpu], "scalar"]
+    assert all(line.endswith(" comparisons, 0 differences") for line in lines)
+
+
+@pytest.mark.parametrize(("cpu", "variant"), [("cortex-a53", "dotprod"), ("cortex-a76", "i8mm")])
+def test_an_unsupported_variant_would_be_killed_so_the_choice_is_truly_tested(programs: Path, cpu: str, variant: str) -> None:
+    assert emulate(cpu, programs / "chord_variants_check", variant).returncode == -signal.SIGILL
+
+
+def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
+    mutations = {
+        "dotprod.c": ("right[3], left[i], 3", "right[3], left[i], 2", "gemm_qa8_c8"),
+        "attend.c": ("{~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u", "{~0u, 0, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u", "attend_f32"),
+        "rows.c": ("larger_magnitude(most[j], v[i])", "larger_magnitude(most[j], v[4])", "quantize_f32_qa8"),
+    }
+    kernels = tmp_path / "kernels"
+    for part in ("src", "include", "ukernels", "runner"):
+        shutil.copytree(ROOT / "kernels" / part, kernels / part)
+    for source, (right, wrong, _) in mutations.items():
+        path = kernels / "ukernels" / "arm" / source
+        text = path.read_text(encoding="utf-8")
+        assert text.count(right) == 1
+        path.write_text(text.replace(right, wrong), encoding="utf-8")
+    program = tmp_path / "check"
+    sources = [kernels / "runner" / "variants_check.c", *kernels.glob("src/*.c"), *kernels.glob("ukernels/[as][rc]*/*.c")]
+    flags = ["-std=c11", "-O1", "-ffp-contract=off", "-static"]
+    subprocess.run(["aarch64-linux-gnu-gcc", *flags, "-o", str(program), *map(str, sources), "-lm"], check=True)
+    result = emulate("cortex-a76", program, "dotprod")
+    assert result.returncode == 1
+    for _, _, operation in mutations.values():
+        assert f"DIFFERENT dotprod {operation}" in result.stdout
+
+
+def master_of(config: BackboneConfig) -> MasterWeights:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        backbone = build(config)
+        with torch.no_grad():
+            for parameter in backbone.parameters():
+                if parameter.ndim == 1:
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+    return make_master(backbone)
+
+
+def case_of(config: BackboneConfig, folder: Path, users: int = 3) -> tuple[MasterWeights, bytes, np.ndarray, np.ndarray, list[str]]:
+    master = master_of(config)
+    rng = np.random.default_rng(3)
+    widths = rng.choice([2, 4, 8], master.channel_table.channels).astype(np.uint8)
+    strategy = encode(Strategy(widths, master.fingerprint))
+    histories = rng.integers(1, ITEMS + 1, (users, config.max_length)).astype(np.int32)
+    for user in range(users):
+        histories[user, : user * config.max_length // (users + 1)] = 0
+    candidates = rng.integers(1, ITEMS + 1, (users, 17)).astype(np.int32)
+    contents = {"master": master.to_bytes(), "strategy": strategy, "histories": histories.tobytes(), "candidates": candidates.tobytes()}
+    arguments: list[str] = []
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+        arguments += [f"--{name}", str(folder / name)]
+    return master, strategy, histories, candidates, arguments
+
+
+@pytest.mark.skipif(not available(), reason="the native engine was not compiled for this host")
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_path: Path, name: str) -> None:
+    master, strategy, histories, candidates, arguments = case_of(CONFIGS[name], tmp_path)
+    engine = Engine(master.to_bytes())
+    engine.adopt(strategy)
+    expected = engine.scores(histories, candidates)
+    for cpu, variants in CPUS.items():
+        result = emulate(cpu, programs / "chord_runner", *arguments, "--scores")
+        assert result.returncode == 0, result.stderr
+        answer = json.loads(result.stdout)
+        assert answer["variant"] == variants[0]
+        assert answer["rerank_us"]["n"] == len(histories)
+        np.testing.assert_array_equal(np.asarray(answer["scores"], np.float32), expected)
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "sentence"),
+    [
+        ("master", b"CHRM", "master"),
+        ("strategy", b"CHRD" + bytes(40), "strategy"),
+        ("histories", bytes(6), "not int32 rows"),
+        ("candidates", bytes(6), "not int32"),
+        ("candidates", b"", "is empty"),
+    ],
+)
+def test_the_runner_refuses_wrong_files_with_one_sentence(
+    programs: Path, tmp_path: Path, option: str, content: bytes, sentence: str
+) -> None:
+    arguments = case_of(CONFIGS["caser"], tmp_path)[-1]
+    (tmp_path / option).write_bytes(content)
+    result = emulate("max", programs / "chord_runner", *arguments)
+    assert result.returncode == 2
+    assert str(tmp_path / option) in result.stderr
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_runner_refuses_a_variant_that_the_cpu_lacks(programs: Path, tmp_path: Path) -> None:
+    arguments = case_of(CONFIGS["caser"], tmp_path)[-1]
+    result = emulate("cortex-a53", programs / "chord_runner", *arguments, "--variant", "dotprod")
+    assert result.returncode == 2
+    assert "variant 'dotprod' is unknown, or this CPU does not support it" in result.stderr
+
+
+def benchmark() -> ModuleType:
+    """benchmarks/kernels/arm_instructions.py, which is a script and not part of a package."""
+    path = ROOT / "benchmarks" / "kernels" / "arm_instructions.py"
+    spec = importlib.util.spec_from_file_location("arm_instructions", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-user, which loads plugins, is not installed")
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.skipif(COMPILER != "clang", reason="the limits are those of clang-19 and lld-19, which are not installed")
+def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path) -> None:
+    module = benchmark()
+    case, plugin = module.make_case(tmp_path), module.build_plugin(tmp_path)
+    limits = {"dotprod": 320_000, "i8mm": 290_000}
+    counts = {variant: module.count(plugin, programs / "chord_runner", case, variant) for variant in limits}
+    for variant, limit in limits.items():
+        assert 100_000 < sum(counts[variant].values()) < limit
+    assert any(symbol == "chord_gemm_qa8_c8__i8mm" for symbol in counts["i8mm"])
+    assert sum(module.count(plugin, programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 80_000
