@@ -213,13 +213,41 @@ CHORD_AVX512_INLINE void packed_tile(const chord_gemm *args, const unsigned bits
   PACKED_ROWS(PACKED_START)
   for (; a != end; a += 4 * groups, line += 64) {
     const __m512i packed = _mm512_load_si512(line);
-    _mm_prefetch((const char *)line + 1024, _MM_HINT_T0);
     CHORD_UNROLL for (size_t group = 0; group < groups; group++) {
       const __m512i w = _mm512_and_si512(_mm512_srli_epi32(packed, (unsigned)group * bits), mask);
       PACKED_ROWS(PACKED_STEP)
     }
   }
   PACKED_ROWS(PACKED_STORE)
+}
+
+/* One row by four blocks: eight chains. */
+#define PACKED_BLOCK_STEP(j)                                                                                                      \
+  {                                                                                                                               \
+    const __m512i packed = _mm512_load_si512(line + j * block_bytes);                                                             \
+    CHORD_UNROLL for (size_t group = 0; group < groups; group++) {                                                                \
+      const __m512i w = _mm512_and_si512(_mm512_srli_epi32(packed, (unsigned)group * bits), mask);                                \
+      if (group % 2 == 0)                                                                                                         \
+        even##j = dpbusd(even##j, w, code[group]);                                                                                \
+      else                                                                                                                        \
+        odd##j = dpbusd(odd##j, w, code[group]);                                                                                  \
+    }                                                                                                                             \
+  }
+#define PACKED_BLOCK_STORE(j) gemm_store(args, row, block + j, _mm512_sub_epi32(_mm512_add_epi32(even##j, odd##j), offset));
+
+CHORD_AVX512_INLINE void packed_gemv(const chord_gemm *args, const unsigned bits, size_t row, size_t block, int32_t a_sum) {
+  const size_t groups = 8 / bits, block_bytes = chord_packed_block_bytes(args->depth, bits);
+  const uint8_t *a = args->a + row * args->a_stride, *const end = a + args->depth;
+  const int8_t *line = args->panel + block * block_bytes;
+  const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1)), offset = _mm512_set1_epi32(a_sum * (1 << (bits - 1)));
+  PACKED_ROWS(PACKED_START)
+  for (; a != end; a += 4 * groups, line += 64) {
+    __m512i code[4];
+    CHORD_UNROLL for (size_t group = 0; group < groups; group++)
+      code[group] = _mm512_xor_si512(broadcast4(a + 4 * group), _mm512_set1_epi8(-128));
+    PACKED_ROWS(PACKED_BLOCK_STEP)
+  }
+  PACKED_ROWS(PACKED_BLOCK_STORE)
 }
 
 CHORD_AVX512_INLINE void packed_gemm(const chord_gemm *args, const unsigned bits) {
@@ -234,7 +262,9 @@ CHORD_AVX512_INLINE void packed_gemm(const chord_gemm *args, const unsigned bits
       }
       a_sums[i] = _mm512_reduce_add_epi32(sum) - 128 * (int32_t)args->depth;
     }
-    for (size_t block = 0; block < args->blocks; block++) switch (rows) {
+    size_t block = 0;
+    for (; rows == 1 && block + 4 <= args->blocks; block += 4) packed_gemv(args, bits, row, block, a_sums[0]);
+    for (; block < args->blocks; block++) switch (rows) {
         case 4: packed_tile(args, bits, 4, row, block, a_sums); break;
         case 3: packed_tile(args, bits, 3, row, block, a_sums); break;
         case 2: packed_tile(args, bits, 2, row, block, a_sums); break;
