@@ -187,6 +187,30 @@ static void check_gemm(size_t rows, size_t blocks, size_t depth, uint32_t width,
   release("gemm_qa8_c8", shape);
 }
 
+/* Products from packed lines. Which codes the bits stand for is the scalar kernel's business: any bytes will do. */
+static void check_packed(size_t rows, size_t blocks, size_t depth, unsigned bits, int relu) {
+  char shape[96];
+  snprintf(shape, sizeof shape, "%zu x %zu x %zu relu %d", rows, depth, 16 * blocks, relu);
+  const char *operation = bits == 4 ? "gemm_qa8_c4" : "gemm_qa8_c2";
+  if (!(bits == 4 ? tested->gemm_qa8_c4 : tested->gemm_qa8_c2)) return;
+  const size_t channels = 16 * blocks, bytes = blocks * chord_packed_block_bytes(depth, bits);
+  uint8_t *panel = block(bytes);
+  for (size_t i = 0; i < bytes; i++) panel[i] = (uint8_t)random_bits();
+  float *x = random_floats(rows * depth), *scale = random_floats(channels), *bias = random_floats(channels), *out[2];
+  for (int side = 0; side < 2; side++) {
+    const chord_ukernels *k = side ? tested : reference;
+    uint8_t *a = block(rows * depth);
+    float *a_scale = floats(rows);
+    k->quantize_f32_qa8(rows, depth, x, depth, a, depth, a_scale);
+    out[side] = floats(rows * channels);
+    const chord_gemm gemm = {.rows = rows, .blocks = blocks, .depth = depth, .a = a, .a_stride = depth, .a_scale = a_scale,
+                             .panel = (const int8_t *)panel, .scale = scale, .bias = bias, .out = out[side], .out_stride = channels, .relu = relu};
+    (bits == 4 ? k->gemm_qa8_c4 : k->gemm_qa8_c2)(&gemm);
+  }
+  same_floats(operation, shape, out[0], out[1], rows * channels);
+  release(operation, shape);
+}
+
 static void check_quantize(size_t rows, size_t width, int zero) {
   char shape[64];
   snprintf(shape, sizeof shape, "%zu x %zu%s", rows, width, zero ? " zero" : "");
@@ -356,6 +380,9 @@ static void check_variant(void) {
   for (size_t rows = 1; rows <= 9; rows++)
     for (size_t blocks = 1; blocks <= 4; blocks++)
       for (int relu = 0; relu < 2; relu++) check_gemm(rows, blocks, 16 * (1 + (rows + blocks) % 5), 4, relu, 0);
+  for (unsigned bits = 2; bits <= 4; bits += 2)
+    for (size_t d = 0; d < 6; d++)
+      for (size_t rows = 1; rows <= 6; rows++) check_packed(rows, 1 + rows % 3, depths[d], bits, rows % 2);
   check_gemm(50, 12, 64, 4, 0, 0);
   check_gemm(2, 1, 1024, 3, 0, 1);
   for (size_t d = 0; d < 7; d++) {

@@ -60,6 +60,74 @@ CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t 
 
 CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
 
+/*
+ * Packed weights. Shifts and masks turn a line into vectors of codes + 2^(bits - 1), four channels by four inputs each, as sdot
+ * wants them; the offset comes off at the end, times the sum of the activations. A tile is 4 rows x 8 channels, half a block.
+ */
+CHORD_DOTPROD CHORD_INLINE void packed_tile(const chord_gemm *args, unsigned bits, size_t half, size_t row, size_t rows) {
+  const size_t groups = 8 / bits, lines = 4 / groups; /* lines for sixteen inputs */
+  const uint8x16_t mask = vdupq_n_u8((uint8_t)((1u << bits) - 1));
+  const int8x16_t ones = vdupq_n_s8(1);
+  const uint8_t *panel = (const uint8_t *)args->panel + 32 * half;
+  const int8_t *a[4];
+  for (size_t i = 0; i < rows; i++) a[i] = (const int8_t *)(args->a + (row + i) * args->a_stride);
+  int32x4_t sum[2][4], total[4];
+  for (size_t i = 0; i < rows; i++) sum[0][i] = sum[1][i] = total[i] = vdupq_n_s32(0);
+  for (size_t k = 0; k < args->depth; k += 16) {
+    int8x16_t left[4];
+    for (size_t i = 0; i < rows; i++) {
+      left[i] = vld1q_s8(a[i] + k);
+      total[i] = vdotq_s32(total[i], left[i], ones);
+    }
+    for (size_t line = 0; line < lines; line++, panel += 64)
+      for (size_t j = 0; j < 2; j++) {
+        const uint8x16_t packed = vld1q_u8(panel + 16 * j);
+        int8x16_t right[4];
+        for (size_t g = 0; g < groups; g++) {
+          const uint8x16_t low = vshlq_u8(packed, vdupq_n_s8((int8_t) - (int)(bits * g)));
+          right[g] = vreinterpretq_s8_u8(g + 1 < groups ? vandq_u8(low, mask) : low);
+        }
+        for (size_t i = 0; i < rows; i++) {
+          if (bits == 2) {
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[0], left[i], 0);
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[1], left[i], 1);
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[2], left[i], 2);
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[3], left[i], 3);
+          } else if (line == 0) {
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[0], left[i], 0);
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[1], left[i], 1);
+          } else {
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[0], left[i], 2);
+            sum[j][i] = vdotq_laneq_s32(sum[j][i], right[1], left[i], 3);
+          }
+        }
+      }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    const int32x4_t offset = vdupq_n_s32(vaddvq_s32(total[i]) * (1 << (bits - 1)));
+    for (size_t j = 0; j < 2; j++) sum[j][i] = vsubq_s32(sum[j][i], offset);
+  }
+  chord_finish(args, row, 8 * half, rows, 2, sum);
+}
+
+CHORD_DOTPROD CHORD_INLINE void packed(const chord_gemm *args, unsigned bits) {
+  chord_gemm one = *args;
+  for (size_t block = 0; block < args->blocks; block++) {
+    for (size_t half = 0; half < 2; half++) {
+      size_t row = 0;
+      for (; row + 4 <= one.rows; row += 4) packed_tile(&one, bits, half, row, 4);
+      for (; row < one.rows; row++) packed_tile(&one, bits, half, row, 1);
+    }
+    one.panel += chord_packed_block_bytes(one.depth, bits);
+    one.scale += CHORD_LANES;
+    one.bias += CHORD_LANES;
+    one.out += CHORD_LANES;
+  }
+}
+
+CHORD_DOTPROD void chord_gemm_qa8_c4__dotprod(const chord_gemm *args) { packed(args, 4); }
+CHORD_DOTPROD void chord_gemm_qa8_c2__dotprod(const chord_gemm *args) { packed(args, 2); }
+
 static void chord_expand_c8__dotprod(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
   for (size_t quarter = 0; quarter < 4; quarter++) {
     chord_rule rule[4];
@@ -80,6 +148,8 @@ const chord_ukernels chord_ukernels_dotprod = {
     .derive_rows = chord_derive_rows__neon,
     .quantize_f32_qa8 = chord_quantize_f32_qa8__neon,
     .gemm_qa8_c8 = chord_gemm_qa8_c8__dotprod,
+    .gemm_qa8_c4 = chord_gemm_qa8_c4__dotprod,
+    .gemm_qa8_c2 = chord_gemm_qa8_c2__dotprod,
     .norm_f32 = chord_norm_f32__neon,
     .gelu_f32 = chord_gelu_f32__neon,
     .embed_e_f32 = chord_embed_e_f32__neon,

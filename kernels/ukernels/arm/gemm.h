@@ -4,6 +4,9 @@
 
 #include "common.h"
 
+void chord_gemm_qa8_c4__dotprod(const chord_gemm *args);
+void chord_gemm_qa8_c2__dotprod(const chord_gemm *args);
+
 /* Sums [channel / 4][row] to floats; then relu where asked, then stored. */
 CHORD_INLINE void chord_finish(const chord_gemm *args, size_t row, size_t channel, size_t rows, size_t quarters, int32x4_t sum[][4]) {
   const float *scale = args->scale + channel, *bias = args->bias + channel, *a_scale = args->a_scale + row;
