@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,9 @@ class DemoOptions:
         users: how many users' strategies are shown and bundled.
         exported_users: for how many of them artifacts are exported.
         epochs: of the backbone at most; None = the demo's own.
+        hypernetwork_epochs: of the hypernetwork at most; None = the demo's own.
+        histories: on which parity is checked.
+        bench: how latency is measured; its seed is replaced by ``seed``.
         seed: of everything random.
     """
 
@@ -73,6 +76,9 @@ class DemoOptions:
     users: int = 5
     exported_users: int = 2
     epochs: int | None = None
+    hypernetwork_epochs: int | None = None
+    histories: int = HISTORIES
+    bench: Settings = field(default_factory=lambda: Settings(rounds=25, block_ms=8.0, processes=1))
     seed: int = 0
 
 
@@ -149,7 +155,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             sources,
             dataset,
             artifacts,
-            histories=HISTORIES,
+            histories=options.histories,
             seed=options.seed,
             options=trained.options.to_json(),
             metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.mean},
@@ -158,7 +164,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         bundle.write(path, contents, _signing_key(out))
         bundle.verify(path, out / "demo.pub.pem")
     with clock.stage("measure on this host"):
-        measured = bench_bundle(path, None, Settings(rounds=25, block_ms=8.0, processes=1, seed=options.seed), progress)
+        measured = bench_bundle(path, None, options.bench.model_copy(update={"seed": options.seed}), progress)
     report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, clock)
     html, json = out / "report.html", out / "report.json"
     save_json(report, json)
@@ -182,6 +188,8 @@ def _train_backbone(dataset: Dataset, options: DemoOptions, progress: Progress |
 
 def _train_hypernetwork(dataset: Dataset, backbone: Backbone, options: DemoOptions, progress: Progress | None) -> TrainedHypernetwork:
     hyper_options = demo_options(seed=options.seed, threads=min(2, os.cpu_count() or 1))
+    if options.hypernetwork_epochs is not None:
+        hyper_options = replace(hyper_options, epochs=options.hypernetwork_epochs)
     hyper = train_hypernetwork(dataset, backbone, None, hyper_options, options.out / "checkpoints", progress)
     hyper.master.save(options.out / "master.chrm")
     save_backbone(options.out / "master.fp32.safetensors", hyper.backbone, {"dataset_fingerprint": dataset.fingerprint})
