@@ -1,0 +1,107 @@
+/*
+ * exercise MASTER THREADS ROUNDS: every variant opens the file; then threads adopt and rerank at once. Each result must be that of one
+ * of the strategies. Run under ASan, UBSan and TSan; all buffers have exactly the size that the API asks for.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "../../../kernels/include/chord.h"
+#include "wire.h"
+
+enum { STRATEGIES = 4, CANDIDATES = 33, HISTORY = 9, K = 7 };
+
+typedef struct shared {
+  chord_model *model;
+  chord_info info;
+  uint64_t session_bytes;
+  uint8_t *strategies[STRATEGIES];
+  int32_t history[HISTORY], candidates[CANDIDATES];
+  float expected[STRATEGIES][CANDIDATES];
+  int rounds;
+} shared;
+
+#define CHECK(condition)                                                \
+  do {                                                                  \
+    if (!(condition)) {                                                 \
+      fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition); \
+      exit(1);                                                          \
+    }                                                                   \
+  } while (0)
+
+static void adopt(const shared *s, int which) {
+  chord_status status;
+  while ((status = chord_adopt(s->model, s->strategies[which], strategy_bytes(s->info.channels), NULL)) == CHORD_BUSY) sched_yield();
+  CHECK(status == CHORD_OK);
+}
+
+static void *work(void *argument) {
+  const shared *s = argument;
+  void *memory = malloc(s->session_bytes);
+  chord_session *session;
+  CHECK(memory && chord_session_open(s->model, memory, s->session_bytes, &session) == CHORD_OK);
+  float *scores = malloc(sizeof(float) * CANDIDATES), *best = malloc(sizeof(float) * K);
+  int32_t *items = malloc(sizeof(int32_t) * K);
+  CHECK(scores && best && items);
+  for (int round = 0; round < s->rounds; round++) {
+    if (round % 3 == 0) adopt(s, round / 3 % STRATEGIES);
+    CHECK(chord_rerank(session, s->history, HISTORY, s->candidates, CANDIDATES, scores) == CHORD_OK);
+    int matches = 0;
+    for (int i = 0; i < STRATEGIES; i++) matches += memcmp(scores, s->expected[i], sizeof s->expected[i]) == 0;
+    CHECK(matches >= 1);
+    size_t found = 0;
+    CHECK(chord_top_k(session, s->history, HISTORY, K, round % 2, items, best, &found) == CHORD_OK && found <= K);
+  }
+  free(items);
+  free(best);
+  free(scores);
+  free(memory);
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  CHECK(argc == 4);
+  FILE *file = fopen(argv[1], "rb");
+  CHECK(file && fseek(file, 0, SEEK_END) == 0);
+  const long size = ftell(file);
+  rewind(file);
+  void *master = malloc((size_t)size);
+  CHECK(master && fread(master, 1, (size_t)size, file) == (size_t)size);
+  fclose(file);
+  const int threads = atoi(argv[2]);
+  pthread_t *handles = malloc(sizeof(pthread_t) * (size_t)threads);
+  for (uint32_t v = 0; chord_variant_name(v); v++) {
+    if (!chord_variant_supported(v)) continue;
+    shared s = {.rounds = atoi(argv[3]), .info = {.struct_size = sizeof s.info}};
+    const chord_options options = {.struct_size = sizeof options, .variant = chord_variant_name(v)};
+    chord_sizes sizes = {.struct_size = sizeof sizes};
+    chord_diagnosis diagnosis = {.struct_size = sizeof diagnosis};
+    CHECK(chord_query_sizes(master, (size_t)size, &options, &sizes, &diagnosis) == CHORD_OK);
+    void *memory = malloc(sizes.model_bytes);
+    CHECK(chord_open(master, (size_t)size, &options, memory, sizes.model_bytes, &s.model, &diagnosis) == CHORD_OK);
+    CHECK(chord_open(master, (size_t)size, &options, memory, sizes.model_bytes - 1, &s.model, &diagnosis) == CHORD_NO_MEMORY);
+    CHECK(chord_describe(s.model, &s.info) == CHORD_OK);
+    s.session_bytes = sizes.session_bytes;
+    for (int i = 0; i < HISTORY; i++) s.history[i] = 1 + (7 * i + 3) % (int32_t)s.info.items;
+    for (int i = 0; i < CANDIDATES; i++) s.candidates[i] = 1 + (5 * i) % (int32_t)s.info.items;
+    void *scratch = malloc(s.session_bytes);
+    chord_session *session;
+    CHECK(chord_session_open(s.model, scratch, s.session_bytes, &session) == CHORD_OK);
+    for (int i = 0; i < STRATEGIES; i++) {
+      s.strategies[i] = make_strategy(s.info.fingerprint, s.info.channels, (unsigned)i);
+      adopt(&s, i);
+      for (size_t length = 1; length < HISTORY; length++)
+        CHECK(chord_rerank(session, s.history, length, s.candidates, length, s.expected[i]) == CHORD_OK);
+      CHECK(chord_rerank(session, s.history, HISTORY, s.candidates, CANDIDATES, s.expected[i]) == CHORD_OK);
+    }
+    for (int i = 0; i < threads; i++) CHECK(pthread_create(&handles[i], NULL, work, &s) == 0);
+    for (int i = 0; i < threads; i++) CHECK(pthread_join(handles[i], NULL) == 0);
+    for (int i = 0; i < STRATEGIES; i++) free(s.strategies[i]);
+    free(scratch);
+    free(memory);
+    printf("%s\n", options.variant);
+  }
+  free(handles);
+  free(master);
+  return 0;
+}
