@@ -77,6 +77,21 @@ def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
         raise InputError(f"{path}: the {what} file cannot be read: {error.strerror}") from None
 
 
+def reproducible_safetensors(data: bytes) -> bytes:
+    """The same safetensors file with its metadata in the order of their names.
+
+    The library writes them in an order that differs from process to process; sorted, the same content gives the same bytes.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # Spaces keep the tensors behind the header on a multiple of 8 bytes; their offsets count from its end.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256 of ``data``."""
     return hashlib.sha256(data).hexdigest()

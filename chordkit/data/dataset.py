@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from chordkit.errors import DataError, InputError
-from chordkit.files import write_bytes
+from chordkit.files import reproducible_safetensors, write_bytes
 
 FORMAT = "chordkit.dataset"
 VERSION = 1
@@ -126,7 +126,7 @@ class Dataset:
             "name": self.name,
             "provenance": json.dumps(self.provenance, sort_keys=True, allow_nan=False),
         }
-        write_bytes(path, to_safetensors(tensors, {**header, "sha256": _checksum(header, tensors)}))
+        write_bytes(path, reproducible_safetensors(to_safetensors(tensors, {**header, "sha256": _checksum(header, tensors)})))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Dataset":

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from chordkit.errors import CheckpointError
-from chordkit.files import read_bytes, write_bytes
+from chordkit.files import read_bytes, reproducible_safetensors, write_bytes
 
 _METADATA = "chordkit"
 _DIGEST = "sha256"
@@ -22,7 +22,7 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], m
     """Write ``tensors`` and JSON ``metadata`` as one safetensors file, atomically, with a digest over both."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-    write_bytes(path, safetensors.torch.save(plain, {_METADATA: text, _DIGEST: _digest(plain, text)}))
+    write_bytes(path, reproducible_safetensors(safetensors.torch.save(plain, {_METADATA: text, _DIGEST: _digest(plain, text)})))
 
 
 def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
