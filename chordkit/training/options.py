@@ -35,7 +35,7 @@ class TrainingOptions:
 
     seed: int = 0
     epochs: int = 60
-    patience: int = 12
+    patience: int = 20
     batch: int = 6144
     lr: float = 2e-3
     warmup: int = 0
