@@ -112,9 +112,9 @@ CHORD_AVX512_INLINE void value_columns(const size_t queries, const float *p, siz
 }
 
 /* `queries` (8, 4, 2 or 1) rows from `first` on, of one head. */
-CHORD_AVX512_INLINE void query_tile(const size_t queries, const chord_attend *args, size_t first, size_t head, const float *keys,
-                                    float *scores, size_t padded) {
-  const size_t dim = args->dim, width = dim / args->heads, stride = 3 * dim, column = head * width;
+CHORD_AVX512_INLINE void query_tile(const size_t queries, const chord_attend *args, const size_t dim, size_t first, size_t head,
+                                    const float *keys, float *scores, size_t padded) {
+  const size_t width = dim / args->heads, stride = 3 * dim, column = head * width;
   const float *q = args->qkv + first * stride + column;
   const size_t count = first + queries;
   size_t t = 0;
@@ -132,17 +132,25 @@ CHORD_AVX512_INLINE void query_tile(const size_t queries, const chord_attend *ar
     value_columns(part, scores + i * padded, padded, first + i + part, values, stride, width, inverse + i, out + i * dim, dim);
 }
 
-CHORD_AVX512 void chord_attend_f32__avx512(const chord_attend *args) {
-  const size_t dim = args->dim, width = dim / args->heads, padded = chord_round_up(args->rows, 16);
+/* With a constant `dim` the rows of a tile are at constant distances, which leaves registers to gcc. */
+CHORD_AVX512_INLINE void attend(const chord_attend *args, const size_t dim) {
+  const size_t width = dim / args->heads, padded = chord_round_up(args->rows, 16);
   float *keys = args->work, *scores = keys + width * padded;
   for (size_t head = 0; head < args->heads; head++) {
     transpose_keys(args->qkv + dim + head * width, args->rows, 3 * dim, width, padded, keys);
     size_t first = 0;
-    for (; first + 8 <= args->rows; first += 8) query_tile(8, args, first, head, keys, scores, padded);
-    if (args->rows & 4) query_tile(4, args, first, head, keys, scores, padded), first += 4;
-    if (args->rows & 2) query_tile(2, args, first, head, keys, scores, padded), first += 2;
-    if (args->rows & 1) query_tile(1, args, first, head, keys, scores, padded);
+    for (; first + 8 <= args->rows; first += 8) query_tile(8, args, dim, first, head, keys, scores, padded);
+    if (args->rows & 4) query_tile(4, args, dim, first, head, keys, scores, padded), first += 4;
+    if (args->rows & 2) query_tile(2, args, dim, first, head, keys, scores, padded), first += 2;
+    if (args->rows & 1) query_tile(1, args, dim, first, head, keys, scores, padded);
   }
+}
+
+CHORD_AVX512 void chord_attend_f32__avx512(const chord_attend *args) {
+  if (args->dim == 64)
+    attend(args, 64);
+  else
+    attend(args, args->dim);
 }
 
 CHORD_AVX512_INLINE void mix_columns(size_t rows, size_t dim, const size_t vectors, const float *p, const float *x, float factor, float *out) {
