@@ -63,7 +63,7 @@ def write_clicks(path: Path, seed: int = 3, users: int = USERS, items: int = ITE
     from chordkit.data import synthesize
 
     data = synthesize(seed, users=users, items=items, mean_length=15, max_length=30)
-    lines = [f"u{user},s{item},{time}" for user, sequence in enumerate(data.sequences, 1) for time, item in enumerate(sequence)]
+    lines = [f"{user},s{item},{time}" for user, sequence in enumerate(data.sequences, 1) for time, item in enumerate(sequence)]
     path.write_text("\n".join(["uid,sku,ts", *lines, ""]))
 
 
@@ -93,10 +93,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "train hypernetwork", "train", "hypernetwork", "--data", data, "--backbone", backbone, "--epochs", 1, "--out", network,
         "--master", master,
     )  # fmt: skip
-    for user in ("u5", "u6"):
+    for user in ("5", "6"):
         project.make(
             "strategy make", "strategy", "make", "--hypernetwork", network, "--master", master, "--data", data, "--user", user,
-            "--out", project / f"{user}.chrd",
+            "--out", project / f"u{user}.chrd",
         )  # fmt: skip
     project.make(
         "export", "export", "--master", master, "--backbone", project / "m.fp32.safetensors", "--strategy", project / "u5.chrd",

@@ -80,7 +80,7 @@ def test_strategies_are_made_shown_and_compared(project, command) -> None:
 
 def test_a_history_makes_the_strategy_of_the_user_who_has_it(project, command, tmp_path: Path) -> None:
     data = Dataset.load(project / "shop.safetensors")
-    history = ",".join(map(str, data.sequences[data.user_ids.index("u5")]))
+    history = ",".join(map(str, data.sequences[data.user_ids.index("5")]))
     arguments = ("--hypernetwork", project / "h.safetensors", "--master", project / "m.chrm", "--out", tmp_path / "same.chrd")
     assert command("strategy", "make", *arguments, "--history", history).status == 0
     assert (tmp_path / "same.chrd").read_bytes() == (project / "u5.chrd").read_bytes()

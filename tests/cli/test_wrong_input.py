@@ -57,7 +57,7 @@ CASES = [
     ("a budget out of range", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --budget 9 "
      "--out {t}/x.safetensors --master {t}/x.chrm", ["average_bits = 9.0", "give 2 to 8"]),
     ("a user who is not in the data set", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --data {p}/shop.safetensors "
-     "--user nobody --out {t}/x.chrd", ["--user nobody", "no such user", "'u1'"]),
+     "--user nobody --out {t}/x.chrd", ["--user nobody", "no such user", "'1'"]),
     ("a history of unknown items", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --history 1,131 --out {t}/x.chrd",
      ["--history", "1..130"]),
     ("a backbone for a hypernetwork", "strategy make --hypernetwork {p}/b.safetensors --master {p}/m.chrm --history 1,2 --out {t}/x.chrd",
