@@ -28,12 +28,16 @@ CHORD_INLINE void score_keys(size_t vectors, const float *const q[QUERIES], size
   float32x4_t sum[QUERIES][4];
   for (size_t i = 0; i < QUERIES; i++)
     for (size_t v = 0; v < vectors; v++) sum[i][v] = vdupq_n_f32(0.0f);
+  /* Three pointers at most, so that each key is within the reach of a load of a pair. */
+  const float *third = keys + 8 * width, *fourth = keys + 12 * width;
   size_t c = 0;
-  for (; c + 4 <= width; c += 4, keys += 16) {
+  for (; c + 4 <= width; c += 4, keys += 16, third += 16, fourth += 16) {
+    if (vectors > 2) __asm__("" : "+r"(third));
+    if (vectors > 3) __asm__("" : "+r"(fourth));
     float32x4_t query[QUERIES];
     for (size_t i = 0; i < QUERIES; i++) query[i] = vld1q_f32(q[i] + c);
     for (size_t v = 0; v < vectors; v++) {
-      const float *four = keys + v * 4 * width;
+      const float *four = v == 3 ? fourth : v == 2 ? third : keys + v * 4 * width;
       const float32x4_t key[4] = {vld1q_f32(four), vld1q_f32(four + 4), vld1q_f32(four + 8), vld1q_f32(four + 12)};
       for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[0], query[i], 0);
       for (size_t i = 0; i < QUERIES; i++) sum[i][v] = vfmaq_laneq_f32(sum[i][v], key[1], query[i], 1);
@@ -53,14 +57,15 @@ CHORD_INLINE void score_keys(size_t vectors, const float *const q[QUERIES], size
 /* p = exp(s - max) over `count` scores (a multiple of 4); `last` holds all ones where the last four count. Returns 1 / sum. */
 static float softmax(float *s, size_t count, uint32x4_t last) {
   const float32x4_t lowest = vdupq_n_f32(-__builtin_inff());
-  float32x4_t most = lowest;
-  for (size_t t = 0; t + 4 < count; t += 4) most = vmaxq_f32(most, vld1q_f32(s + t));
-  most = vmaxq_f32(most, vbslq_f32(last, vld1q_f32(s + count - 4), lowest));
+  float32x4_t most = vbslq_f32(last, vld1q_f32(s + count - 4), lowest);
+  size_t t = 0;
+  for (; t + 16 < count; t += 16)
+    most = vmaxq_f32(most, vmaxq_f32(vmaxq_f32(vld1q_f32(s + t), vld1q_f32(s + t + 4)), vmaxq_f32(vld1q_f32(s + t + 8), vld1q_f32(s + t + 12))));
+  for (; t + 4 < count; t += 4) most = vmaxq_f32(most, vld1q_f32(s + t));
   most = vdupq_n_f32(vmaxvq_f32(most));
   const float32x4_t zero = vdupq_n_f32(0.0f);
   float32x4_t sums[4] = {zero, zero, zero, zero};
-  size_t t = 0;
-  for (; t + 16 < count; t += 16)
+  for (t = 0; t + 16 < count; t += 16)
     for (size_t j = 0; j < 4; j++) {
       const float32x4_t e = chord_exp(vsubq_f32(vld1q_f32(s + t + 4 * j), most));
       vst1q_f32(s + t + 4 * j, e);
@@ -81,27 +86,29 @@ CHORD_INLINE void mix_values(size_t columns, size_t count, const float *p, size_
                              const float inverse[QUERIES], float32x4_t out[QUERIES][4]) {
   for (size_t i = 0; i < QUERIES; i++)
     for (size_t j = 0; j < columns; j++) out[i][j] = vdupq_n_f32(0.0f);
-#define CHORD_MIX_STEP(lane)                                                                          \
-  do {                                                                                                \
-    float32x4_t value[4];                                                                             \
-    for (size_t j = 0; j < columns; j++) value[j] = vld1q_f32(v + 4 * j);                             \
-    for (size_t i = 0; i < QUERIES; i++)                                                              \
-      for (size_t j = 0; j < columns; j++) out[i][j] = vfmaq_laneq_f32(out[i][j], value[j], weight[i], lane); \
-    v += stride;                                                                                      \
+#define CHORD_MIX_STEP(row, lane)                                                                             \
+  do {                                                                                                        \
+    for (size_t j = 0; j < columns; j++) {                                                                    \
+      const float32x4_t value = vld1q_f32((row) + 4 * j);                                                     \
+      for (size_t i = 0; i < QUERIES; i++) out[i][j] = vfmaq_laneq_f32(out[i][j], value, weight[i], lane);    \
+    }                                                                                                         \
   } while (0)
+  /* Two pointers, so that all four rows are within the reach of a load of a pair. */
+  const float *upper = v, *lower = v + 2 * stride;
   size_t t = 0;
-  for (; t + 4 <= count; t += 4) {
+  for (; t + 4 <= count; t += 4, upper += 4 * stride, lower += 4 * stride) {
+    __asm__("" : "+r"(lower));
     float32x4_t weight[QUERIES];
     for (size_t i = 0; i < QUERIES; i++) weight[i] = vld1q_f32(p + i * p_stride + t);
-    CHORD_MIX_STEP(0);
-    CHORD_MIX_STEP(1);
-    CHORD_MIX_STEP(2);
-    CHORD_MIX_STEP(3);
+    CHORD_MIX_STEP(upper, 0);
+    CHORD_MIX_STEP(upper + stride, 1);
+    CHORD_MIX_STEP(lower, 2);
+    CHORD_MIX_STEP(lower + stride, 3);
   }
-  for (; t < count; t++) {
+  for (; t < count; t++, upper += stride) {
     float32x4_t weight[QUERIES];
     for (size_t i = 0; i < QUERIES; i++) weight[i] = vdupq_n_f32(p[i * p_stride + t]);
-    CHORD_MIX_STEP(0);
+    CHORD_MIX_STEP(upper, 0);
   }
 #undef CHORD_MIX_STEP
   for (size_t i = 0; i < QUERIES; i++)
