@@ -5,8 +5,8 @@
 
 ROOTFS is a Debian arm64 tree with python3 (``mmdebstrap --variant=extract --architectures=arm64
 --include=python3-minimal,libpython3-stdlib,libstdc++6,libgcc-s1,zlib1g bookworm ROOTFS``), SITE a folder with the unpacked
-aarch64 wheels of ai-edge-litert, numpy, flatbuffers and typing-extensions. ROOTFS/proc/cpuinfo must hold what an arm64 kernel
-would say, and ROOTFS/sys/devices/system/cpu/{present,possible} a 0: the wheel crashes on those of an x86 host.
+aarch64 wheels of ai-edge-litert, numpy, flatbuffers and typing-extensions. ``count`` writes ROOTFS/proc/cpuinfo
+as an arm64 kernel would, and ROOTFS/sys/devices/system/cpu: the wheel crashes on those of an x86 host.
 
 The files are written with the graph of the exporter: the last block for the last position only. One thread; XNNPACK as the
 wheel switches it on. The count of an inference is the difference of two runs that differ in their repetitions only.
@@ -18,6 +18,22 @@ import tempfile
 from pathlib import Path
 
 from arm_instructions import QEMU, SHARES, build_plugin
+
+CPUS = {
+    "cortex-a53": ("cortex-a53", "0xd03", "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"),
+    "cortex-a76": (
+        "cortex-a76",
+        "0xd0b",
+        "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
+    ),
+    "i8mm": (
+        "max,sve=off,sme=off",
+        "0xd0b",
+        "fp asimd aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp i8mm bf16",
+    ),
+}
+"""Name, emulated CPU, part number and features. The last one is what a phone core with i8mm offers to 128-bit kernels: without it,
+qemu's SVE vectors of 2048 bits and SME, which no phone has, are taken and make counts meaningless."""
 
 PROGRAM = """
 import sys
@@ -56,6 +72,17 @@ def write(folder: Path) -> None:
         (folder / f"rerank-{name}.tflite").write_bytes(data)
 
 
+def describe_cpu(rootfs: Path, part: str, features: str) -> None:
+    """Give the tree the files from which the wheel's cpuinfo library learns about the CPU."""
+    text = f"processor\t: 0\nFeatures\t: {features}\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\nCPU part\t: {part}\n"
+    (rootfs / "proc").mkdir(exist_ok=True)
+    (rootfs / "proc" / "cpuinfo").write_text(text + "CPU revision\t: 1\n\n", encoding="utf-8")
+    system = rootfs / "sys" / "devices" / "system" / "cpu"
+    system.mkdir(parents=True, exist_ok=True)
+    for name in ("present", "possible"):
+        (system / name).write_text("0\n", encoding="utf-8")
+
+
 def count(plugin: Path, model: Path, rootfs: Path, site: Path, cpu: str) -> float:
     """Instructions of one inference on an emulated CPU."""
     totals = []
@@ -84,8 +111,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         plugin = build_plugin(Path(name))
         for model in sorted(options.folder.glob("rerank-*.tflite")):
-            for cpu in ("cortex-a53", "cortex-a76", "max"):
-                print(f"{model.name} {cpu}: {count(plugin, model, options.rootfs, options.site, cpu):,.0f} instructions", flush=True)
+            for title, (cpu, part, features) in CPUS.items():
+                describe_cpu(options.rootfs, part, features)
+                print(f"{model.name} {title}: {count(plugin, model, options.rootfs, options.site, cpu):,.0f} instructions", flush=True)
 
 
 if __name__ == "__main__":
