@@ -30,6 +30,7 @@ CHORD_DOTPROD CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_
   int8x16_t left[4][4];
   chord_load64(args, row, rows, left);
   const int8_t *panel = args->panel;
+  const float32x4_t a_scale = chord_row_scales(args, row, rows);
   for (size_t channel = 0; channel < args->blocks * CHORD_LANES; channel += 8, panel += 8 * 64) {
     int32x4_t sum[2][4];
     for (size_t j = 0; j < 2; j++)
@@ -40,7 +41,7 @@ CHORD_DOTPROD CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_
       dot16(rows, part, panel + 64 * k, sum[0]);
       dot16(rows, part, panel + 4 * 64 + 64 * k, sum[1]);
     }
-    chord_finish(args, row, channel, rows, 2, sum);
+    chord_finish(args, a_scale, row, channel, rows, 2, sum);
   }
 }
 
@@ -55,7 +56,7 @@ CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t 
     for (size_t i = 0; i < rows; i++) left[i] = vld1q_s8(a[i] + k);
     for (size_t j = 0; j < 4; j++) dot16(rows, left, panel + 4 * j * args->depth, sum[j]);
   }
-  chord_finish(args, row, 0, rows, 4, sum);
+  chord_finish(args, chord_row_scales(args, row, rows), row, 0, rows, 4, sum);
 }
 
 CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
@@ -107,7 +108,7 @@ CHORD_DOTPROD CHORD_INLINE void packed_tile(const chord_gemm *args, unsigned bit
     const int32x4_t offset = vdupq_n_s32(vaddvq_s32(total[i]) * (1 << (bits - 1)));
     for (size_t j = 0; j < 2; j++) sum[j][i] = vsubq_s32(sum[j][i], offset);
   }
-  chord_finish(args, row, 8 * half, rows, 2, sum);
+  chord_finish(args, chord_row_scales(args, row, rows), row, 8 * half, rows, 2, sum);
 }
 
 CHORD_DOTPROD CHORD_INLINE void packed(const chord_gemm *args, unsigned bits) {

@@ -7,9 +7,16 @@
 void chord_gemm_qa8_c4__dotprod(const chord_gemm *args);
 void chord_gemm_qa8_c2__dotprod(const chord_gemm *args);
 
+/* Scales of the activations of up to four rows, in one register. */
+CHORD_INLINE float32x4_t chord_row_scales(const chord_gemm *args, size_t row, size_t rows) {
+  const float *scale = args->a_scale + row;
+  return (float32x4_t){scale[0], rows > 1 ? scale[1] : 0.0f, rows > 2 ? scale[2] : 0.0f, rows > 3 ? scale[3] : 0.0f};
+}
+
 /* Sums [channel / 4][row] to floats; then relu where asked, then stored. */
-CHORD_INLINE void chord_finish(const chord_gemm *args, size_t row, size_t channel, size_t rows, size_t quarters, int32x4_t sum[][4]) {
-  const float *scale = args->scale + channel, *bias = args->bias + channel, *a_scale = args->a_scale + row;
+CHORD_INLINE void chord_finish(const chord_gemm *args, float32x4_t a_scale, size_t row, size_t channel, size_t rows, size_t quarters,
+                               int32x4_t sum[][4]) {
+  const float *scale = args->scale + channel, *bias = args->bias + channel;
   float *out = args->out + row * args->out_stride + channel;
   const size_t out_stride = args->out_stride;
   float32x4_t y[4][4];

@@ -34,6 +34,7 @@ CHORD_I8MM CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t r
   for (size_t i = 0; i < pairs; i++)
     for (size_t k = 0; k < 4; k++) join(rows64[2 * i][k], rows64[2 * i + 1][k], left[i] + 2 * k);
   const int8_t *panel = args->panel;
+  const float32x4_t a_scale = chord_row_scales(args, row, rows);
   for (size_t channel = 0; channel < args->blocks * CHORD_LANES; channel += 8) {
     int32x4_t sum[4][2], own[2][4];
     for (size_t c = 0; c < 4; c++, panel += 2 * 64) {
@@ -44,7 +45,7 @@ CHORD_I8MM CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t r
       }
     }
     split(rows, 2, sum, own);
-    chord_finish(args, row, channel, rows, 2, own);
+    chord_finish(args, a_scale, row, channel, rows, 2, own);
   }
 }
 
@@ -65,7 +66,7 @@ CHORD_I8MM CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t row
     }
   }
   split(rows, 4, sum, own);
-  chord_finish(args, row, 0, rows, 4, own);
+  chord_finish(args, chord_row_scales(args, row, rows), row, 0, rows, 4, own);
 }
 
 CHORD_I8MM static void chord_gemm_qa8_c8__i8mm(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }

@@ -63,7 +63,7 @@ CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t rows) {
   int8x16_t left[4][4];
   chord_load64(args, row, rows, left);
   const int8_t *panel = args->panel;
-  const float *a_scale = args->a_scale + row;
+  const float32x4_t a_scale = chord_row_scales(args, row, rows);
   float *out = args->out + row * args->out_stride;
   const float lowest = args->relu ? 0.0f : -__builtin_inff();
   for (size_t channel = 0; channel < args->blocks * CHORD_LANES; channel += 4, panel += 4 * 64, out += 4) {
@@ -100,7 +100,7 @@ CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t rows) {
     }
     for (size_t i = 0; i < rows; i++)
       sum[0][i] = vpaddq_s32(vpaddq_s32(partial[i][0], partial[i][1]), vpaddq_s32(partial[i][2], partial[i][3]));
-    chord_finish(args, row, channel, rows, 1, sum);
+    chord_finish(args, chord_row_scales(args, row, rows), row, channel, rows, 1, sum);
   }
 }
 
