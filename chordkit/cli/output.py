@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from chordkit.errors import InputError
 
@@ -76,14 +77,33 @@ def key_values(title: str, values: dict[str, Any]) -> Table:
     return table
 
 
-def rows(title: str, columns: list[str], body: list[list[Any]]) -> Table:
-    """A table with a header; the first column is left-aligned, the others right-aligned."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
-    for row in body:
-        table.add_row(*[str(cell) for cell in row])
-    return table
+class _Rows:
+    """A table, or where that is wider than the terminal one block of "name: value" lines per row: nothing is ever cut off."""
+
+    def __init__(self, title: str, columns: list[str], body: list[list[Any]]) -> None:
+        self.title, self.columns, self.body = title, columns, body
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(title=self.title, title_justify="left", title_style="bold")
+        for index, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        for row in self.body:
+            table.add_row(*[str(cell) for cell in row])
+        if console.measure(table, options=options.update_width(_NATURAL_WIDTH)).maximum <= options.max_width:
+            yield table
+            return
+        yield Text(self.title, style="bold")
+        names = max(map(len, self.columns))
+        for first, *rest in self.body:
+            yield Text(str(first), style="cyan")
+            for name, value in zip(self.columns[1:], rest, strict=True):
+                if str(value):
+                    yield Text(f"  {name:<{names}}  {value}")
+
+
+def rows(title: str, columns: list[str], body: list[list[Any]]) -> RenderableType:
+    """A table with a header; the first column is left-aligned, the others right-aligned. See :class:`_Rows` for narrow terminals."""
+    return _Rows(title, columns, body)
 
 
 @contextlib.contextmanager

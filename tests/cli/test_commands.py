@@ -1,14 +1,17 @@
 """Every verb does its work for real, and says so in JSON."""
 
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.main import get_command
 
 from chordkit import __version__
 from chordkit.cli.main import app
+from chordkit.cli.output import rows
 from chordkit.data import Dataset
 from chordkit.demo import DemoOptions, run
 from chordkit.export.targets import Target
@@ -163,3 +166,12 @@ def test_people_get_the_same_as_tables(arguments: tuple[str, ...], project, comm
     file = "shop.safetensors" if arguments[0] == "data" else "shop.chord"
     outcome = command(*arguments, project / file)
     assert outcome.status == 0 and "│" in outcome.out and "…" not in outcome.out
+
+
+@pytest.mark.parametrize("width", [40, 80, 300])
+def test_a_narrow_terminal_cuts_nothing_off(width: int) -> None:
+    out = io.StringIO()
+    columns, body = [f"column{i}" for i in range(9)], [[f"value-{row}-{i}" for i in range(9)] for row in range(3)]
+    Console(file=out, width=width, force_terminal=True, color_system=None).print(rows("title", columns, body))
+    assert max(map(len, out.getvalue().splitlines())) <= width
+    assert all(word in out.getvalue() for word in ["title", *columns[1:], *(cell for row in body for cell in row)])
