@@ -1,11 +1,9 @@
 """From artifacts to a checked bundle, and from a bundle back to running artifacts."""
 
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from chordkit.export.signature import VerifyingKey
 from chordkit.export.targets import Target
 from chordkit.export.test_vectors import VectorSet
 from chordkit.kernels.reference import ReferenceEngine
+from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import to_wire
 
@@ -204,26 +203,14 @@ def bundle_runner(bundle: Bundle, entry: ArtifactEntry) -> Runner:
 
 def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[str, float] | None = None) -> Provenance:
     """Where a bundle comes from: seed, options, metrics, package versions, and the commit when run from a checkout."""
+    commit, changed = checkout()
     return Provenance(
         seed=seed,
-        commit=commit(),
+        commit=None if commit is None else commit[:12] + ("+" if changed else ""),
         versions={name: metadata.version(name) for name in _PACKAGES},
         options={key: value for key, value in (options or {}).items() if isinstance(value, (str, int, float, bool))},
         metrics=metrics or {},
     )
-
-
-def commit() -> str | None:
-    """The short commit of the checkout this code runs from, with ``+`` when it is changed; None outside a checkout."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        head = subprocess.run(["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10)
-        changed = subprocess.run(["git", "-C", root, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "") if head.returncode == 0 else None
 
 
 def _activations(entry: ArtifactEntry) -> Activations:

@@ -2,11 +2,11 @@
 
 import os
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import chordkit
+from chordkit.provenance import checkout
 from chordkit.runtime_bench.results import Machine
 
 # The instruction sets that decide which kernel runs; the other hundred flags do not.
@@ -45,7 +45,7 @@ def describe(pinned_cpu: int | None = None) -> Machine:
     """Describe this machine, its load, and the commit of this checkout (None when installed from a wheel)."""
     info = _cpu_info()
     flags = info.get("flags", info.get("Features", "")).split()
-    commit, dirty = _commit()
+    commit, dirty = checkout()
     return Machine(
         cpu=info.get("model name") or info.get("CPU part") or platform.processor() or "unknown",
         architecture=platform.machine(),
@@ -92,27 +92,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the checkout that this package lies in, and whether tracked files differ from it."""
-    root = Path(chordkit.__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None, None
-    try:
-        head = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        status = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-    return head, bool(status.strip())
 
 
 def _read(path: str) -> str | None:
