@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ try:
 except ImportError:
     _ffi = _lib = None  # installed without a C compiler: native() says so
 
+_INT, _FLOAT = np.dtype(np.int32), np.dtype(np.float32)
 _BUSY_ATTEMPTS = 20_000
 """How often an adoption looks again while a running inference still reads the weights before the current ones (about 1 s)."""
 
@@ -101,6 +103,8 @@ class Engine:
         self.variant = ffi.string(info.variant).decode()
         # A session (scratch memory) is taken for each call and given back: as many exist as calls ever ran at once.
         self._idle: deque[tuple[Any, Any]] = deque()
+        # Types and dtypes looked up once: a rerank takes a few microseconds, and so would finding them by name in each call.
+        self._ids_type, self._floats_type = ffi.typeof("int32_t[]"), ffi.typeof("float[]")
 
     def adopt(self, strategy: bytes) -> None:
         """Make a strategy (its wire form) the one in use; inferences under way finish with the one before.
@@ -130,12 +134,13 @@ class Engine:
         self._check(status, diagnosis)
         return widths
 
-    def scores(self, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def scores(self, history: np.ndarray, candidates: np.ndarray, *, threads: int = 1) -> np.ndarray:
         """Scores of candidates.
 
         Args:
             history: item ids ``[length]``, oldest first, zeros = empty slots; or ``[users, length]``.
             candidates: item ids ``[count]``; or ``[users, count]``.
+            threads: among how many the users of a batch are shared out.
 
         Returns:
             float32 of the shape of ``candidates``.
@@ -145,14 +150,19 @@ class Engine:
         """
         history, candidates = _ids(history), _ids(candidates)
         users = _users(history, candidates)
-        scores = np.empty(candidates.shape, np.float32)
-        buffer, session = self._ffi.from_buffer, self._take()
+        if threads > 1 and users > 1:
+            parts = [part for part in np.array_split(np.arange(users), threads) if part.size]
+            with ThreadPoolExecutor(len(parts)) as pool:
+                return np.concatenate(list(pool.map(lambda part: self.scores(history[part], candidates[part]), parts)))
+        scores = np.empty(candidates.shape, _FLOAT)
+        buffer, ids, session = self._ffi.from_buffer, self._ids_type, self._take()
         status = self._lib.chord_rerank_batch(
-            session[0], users, buffer("int32_t[]", history), history.shape[-1],
-            buffer("int32_t[]", candidates), candidates.shape[-1], buffer("float[]", scores),
+            session[0], users, buffer(ids, history), history.shape[-1],
+            buffer(ids, candidates), candidates.shape[-1], buffer(self._floats_type, scores),
         )  # fmt: skip
         self._idle.append(session)
-        self._check(status)
+        if status:
+            self._check(status)
         return scores
 
     def hidden(self, history: np.ndarray) -> np.ndarray:
@@ -218,7 +228,9 @@ class Engine:
 
 
 def _ids(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, np.int32)
+    if type(values) is np.ndarray and values.dtype is _INT and values.flags.c_contiguous:
+        return values
+    return np.ascontiguousarray(values, _INT)
 
 
 def _users(history: np.ndarray, candidates: np.ndarray) -> int:

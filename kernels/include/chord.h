@@ -129,6 +129,9 @@ CHORD_API chord_status chord_hidden_batch(chord_session *session, size_t users, 
  */
 typedef struct chord_linear chord_linear;
 
+/* More bytes of int8 panels than this, and CHORD_LINEAR_AUTO keeps a layer packed (docs/kernels.md has the measurement). */
+#define CHORD_LINEAR_DIRECT_BYTES 524288u
+
 typedef enum chord_linear_form {
   CHORD_LINEAR_AUTO = 0,     /* by size: see CHORD_LINEAR_DIRECT_BYTES */
   CHORD_LINEAR_EXPANDED = 1, /* int8 panels whatever the widths: fastest while they stay in the caches */

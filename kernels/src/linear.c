@@ -9,9 +9,6 @@
 
 enum { LINEAR_MAGIC = 0x4c524843, ALIGNMENT = 64 };
 
-/* Above this many bytes of int8 panels the layer is kept packed (docs/kernels.md has the measurement). */
-#define CHORD_LINEAR_DIRECT_BYTES ((uint64_t)512 * 1024)
-
 /* Widths in the order of a direct layer. An off channel is stored with the narrowest codes, all zero. */
 enum { WIDTHS = 3 };
 static const unsigned width_bits[WIDTHS] = {8, 4, 2};

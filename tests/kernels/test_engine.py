@@ -134,6 +134,7 @@ def test_a_batch_equals_its_histories_one_by_one() -> None:
         candidates = np.stack([ids(7, 10 + seed) for seed in range(5)])
         one_by_one = [engine.scores(*pair) for pair in zip(histories, candidates, strict=True)]
         np.testing.assert_array_equal(engine.scores(histories, candidates), one_by_one)
+        np.testing.assert_array_equal(engine.scores(histories, candidates, threads=3), one_by_one)
         np.testing.assert_array_equal(engine.hidden(histories), [engine.hidden(history) for history in histories])
 
 

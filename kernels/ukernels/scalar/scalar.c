@@ -33,10 +33,10 @@ static float exp_f32(float x) {
 }
 
 /*
- * Codes of 64 inputs at the chosen width: (code * ratio + 2^14) >> 15, clipped to the grid. int8 keeps the master's code and
+ * Codes of `count` inputs at the chosen width: (code * ratio + 2^14) >> 15, clipped to the grid. int8 keeps the master's code and
  * off gives zero: both take ratio 0, so that the loop has no branch on the width. Written for compilers to vectorise.
  */
-static void derive(const int8_t *row, size_t count, int width, int16_t ratio2, int16_t ratio4, int8_t *out) {
+static inline void derive(const int8_t *restrict row, size_t count, int width, int16_t ratio2, int16_t ratio4, int8_t *restrict out) {
   static const int16_t low[4] = {0, -2, -7, 0}, high[4] = {0, 1, 7, 0};
   const int16_t ratio = width == 1 ? ratio2 : width == 2 ? ratio4 : 0;
   const int16_t least = low[width], most = high[width];
@@ -57,11 +57,18 @@ static void select_scales(const chord_channels *channels, float *scale) {
 }
 
 static void chord_expand_c8__scalar(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
-  for (int c = 0; c < CHORD_LANES; c++) {
-    for (size_t start = 0; start < channels->depth; start += CHORD_LANES) {
-      int8_t codes[CHORD_LANES];
-      derive(channels->rows[c] + start, CHORD_LANES, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
-      for (size_t group = 0; group < 4; group++) memcpy(panel + (start + 4 * group) * CHORD_LANES + 4 * (size_t)c, codes + 4 * group, 4);
+  for (size_t c = 0; c < CHORD_LANES; c++) {
+    for (size_t start = 0; start < channels->depth; start += 64) {
+      int8_t codes[64];
+      const size_t left = channels->depth - start;
+      const int8_t *row = channels->rows[c] + start;
+      /* A constant count lets compilers unroll; whole rows of 64 are the common case. */
+      if (left >= 64)
+        derive(row, 64, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
+      else
+        derive(row, left, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
+      const size_t groups = left >= 64 ? 16 : left / 4;
+      for (size_t group = 0; group < groups; group++) memcpy(panel + (start + 4 * group) * CHORD_LANES + 4 * c, codes + 4 * group, 4);
     }
     correction[c] = 0;
   }
