@@ -31,7 +31,8 @@ CHORD_INLINE float32x4_t chord_exp(float32x4_t x) {
   p = vfmaq_f32(vdupq_n_f32(CHORD_EXP_P2), p, r);
   p = vfmaq_f32(one, p, r);
   p = vfmaq_f32(one, p, r);
-  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vreinterpretq_s32_f32(shifted), 23)));
+  /* Unsigned, because lanes behind the causal mask hold scores above the maximum and may overflow before they are masked. */
+  return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(shifted), 23)));
 }
 
 /* Codes of sixteen floats: the rounded integers stand in the low bytes of fma(x, inverse, CHORD_ROUND). */
