@@ -146,7 +146,7 @@ def test_a_killed_training_goes_on_to_the_same_backbone(nursery: Nursery, projec
     def whole(folder: Path, expected: dict[str, str]) -> None:
         if (folder / "b.safetensors").exists():
             load_backbone(folder / "b.safetensors")
-        for checkpoint in folder.glob("b.safetensors.checkpoints/*"):
+        for checkpoint in folder.glob("b.safetensors.checkpoints/[!.]*"):
             read_tensors(checkpoint, "training checkpoint")
 
     kill_and_repeat(nursery, 8, 1, tmp_path, command, whole)
