@@ -11,12 +11,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system demo test lint wheel readme clean
+.PHONY: help setup system demo test lint wheel readme native-android clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '/^# /s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test lint wheel readme system setup clean"
+	@echo "targets: demo test lint wheel readme native-android system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -44,6 +44,10 @@ wheel: setup
 # Rewrites the parts of README.md that are generated from the code.
 readme: setup
 	$(BIN)/python scripts/generate_readme.py README.md
+
+# libchord.so for arm64-v8a and x86_64, without the NDK (clang-19 and lld-19 of Debian); kernels/CMakeLists.txt is for NDK users.
+native-android:
+	sh kernels/build_android.sh build/android
 
 clean:
 	rm -rf build dist *.egg-info
