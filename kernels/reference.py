@@ -15,6 +15,7 @@ from chordkit.quantization import MasterWeights, select_codes
 
 F32 = np.float32
 LANES = 16
+SMALLEST_MAX = F32(1e-30)
 
 
 def fma(a: np.ndarray | F32, b: np.ndarray | F32, c: np.ndarray | F32) -> np.ndarray:
@@ -96,7 +97,7 @@ class Activations:
 def quantize(x: np.ndarray) -> Activations:
     """Dynamic quantisation: scale = max|x| / 127 for each row of ``x [rows, width]``."""
     most = np.abs(x).max(-1)
-    inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=most > 0)
+    inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=most >= SMALLEST_MAX)
     # The product is exact in fp64: rounded once.
     return Activations(np.rint(x.astype(np.float64) * inverse[:, None]).astype(np.int8), most * F32(1 / 127))
 
@@ -156,7 +157,7 @@ class ReferenceEngine:
         """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table."""
         h = self.hidden(history)
         most = np.abs(h).max()
-        query = np.rint(h * (F32(32767) / most if most > 0 else F32(0))).astype(np.int64)
+        query = np.rint(h * (F32(32767) / most if most >= SMALLEST_MAX else F32(0))).astype(np.int64)
         rows = self.tables["item_embedding"]
         sums = (rows.codes[candidates].astype(np.int64) @ query).astype(F32)
         scores = (sums * rows.scales[candidates]) * (most * F32(1 / 32767))

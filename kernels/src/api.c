@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../ukernels/constants.h"
 #include "internal.h"
 
 enum { MODEL_MAGIC = 0x4d524843, SESSION_MAGIC = 0x53524843, PART = 256 };
@@ -117,9 +118,9 @@ static float take_query(chord_session *s) {
     const float magnitude = fabsf(s->hidden[i]);
     most = magnitude > most ? magnitude : most;
   }
-  const float inverse = most > 0.0f ? 32767.0f / most : 0.0f;
+  const float inverse = most >= CHORD_SMALLEST_MAX ? 32767.0f / most : 0.0f;
   /* Adding and taking off 1.5 * 2^23 rounds like rintf, in a form that compilers vectorise. */
-  const float round = 12582912.0f;
+  const float round = CHORD_ROUND;
   for (size_t i = 0; i < dim; i++) s->query[i] = (int16_t)(int32_t)((s->hidden[i] * inverse + round) - round);
   return most * (1.0f / 32767.0f);
 }

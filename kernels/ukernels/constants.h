@@ -2,6 +2,9 @@
 #ifndef CHORD_CONSTANTS_H
 #define CHORD_CONSTANTS_H
 
+/* A row whose largest magnitude is below this is a row of zeros: 127 / max|x| would not be a number that can be multiplied. */
+#define CHORD_SMALLEST_MAX 1e-30f
+
 /* 1.5 * 2^23: fma(x, factor, this) - this is x * factor rounded once, to the nearest integer (ties to even), for |x * factor| < 2^22. */
 #define CHORD_ROUND 12582912.0f
 

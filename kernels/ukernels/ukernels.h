@@ -119,7 +119,8 @@ typedef struct chord_ukernels {
   /* The same codes, row-major: out[16][depth]. */
   void (*derive_rows)(const chord_channels *channels, int8_t *out, float *scale);
 
-  /* Per row: scale = max|x| / 127, code = x * (127 / max|x|), rounded once to the nearest integer. */
+  /* Per row: scale = max|x| / 127, code = x * (127 / max|x|), rounded once to the nearest integer; a row whose
+   * maximum is below CHORD_SMALLEST_MAX has codes 0. */
   void (*quantize_f32_qa8)(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
   void (*gemm_qa8_c8)(const chord_gemm *args);
   /* The same from packed lines of 4 or 2 bits (panel points to them; correction is unused). Null: not there, use panels. */

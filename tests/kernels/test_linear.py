@@ -117,3 +117,13 @@ def test_what_does_not_fit_is_refused() -> None:
     for wrong in (np.zeros((2, 32)), np.zeros((1, 31)), np.zeros(32)):
         with pytest.raises(InputError, match="at most 1, 32"):
             layer(wrong)
+
+
+@pytest.mark.parametrize("size", [1e-29, 1e-31, 1e-38, 1e-45, 1e30])
+def test_rows_of_tiny_and_of_huge_numbers_have_codes(size: float) -> None:
+    codes, scales, widths, bias = layer_of(20, 64, (2, 4, 8))
+    x = (np.random.default_rng(1).uniform(-1, 1, (5, 64)) * size).astype(np.float32)
+    expected = Linear(codes, scales, bias)(quantize(x))
+    assert np.isfinite(expected).all()
+    for variant in VARIANTS:
+        np.testing.assert_array_equal(NativeLinear(codes, scales, widths, bias, max_rows=5, variant=variant)(x), expected)

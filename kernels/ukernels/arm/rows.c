@@ -7,7 +7,7 @@
 static float32x4_t larger_magnitude(float32x4_t most, float32x4_t x) { return vmaxq_f32(most, vabsq_f32(x)); }
 
 /* 127 / most, or 0 for a row of zeros. */
-static float inverse_of(float most) { return most > 0.0f ? 127.0f / most : 0.0f; }
+static float inverse_of(float most) { return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f; }
 
 static float largest_of(const float32x4_t most[4]) {
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));

@@ -82,14 +82,18 @@ static void chord_derive_rows__scalar(const chord_channels *channels, int8_t *ou
   select_scales(channels, scale);
 }
 
-static uint8_t code_of(float x, float inverse) { return (uint8_t)(int8_t)(fmaf(x, inverse, CHORD_ROUND) - CHORD_ROUND); }
+/* What is not a number, which only a caller's own floats can be, gets some code, not undefined behaviour. */
+static uint8_t code_of(float x, float inverse) {
+  const float code = fmaf(x, inverse, CHORD_ROUND) - CHORD_ROUND;
+  return code >= -127.0f && code <= 127.0f ? (uint8_t)(int8_t)code : 0;
+}
 
 static void chord_quantize_f32_qa8__scalar(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                     float *a_scale) {
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     float most = 0.0f;
     for (size_t i = 0; i < width; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    const float inverse = most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
     a_scale[row] = most * (1.0f / 127.0f);
     for (size_t i = 0; i < width; i++) a[i] = code_of(x[i], inverse);
   }
@@ -148,7 +152,7 @@ static void chord_norm_f32__scalar(const chord_norm *args) {
       const float y = fmaf(fmaf(v, factor, offset), args->gamma[i], args->beta[i]);
       most = fabsf(y) > most ? fabsf(y) : most;
     }
-    const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    const float inverse = most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
     if (args->a) args->a_scale[row] = most * (1.0f / 127.0f);
     for (size_t i = 0; i < dim; i++) {
       const float v = delta ? x[i] + delta[i] : x[i];

@@ -114,7 +114,7 @@ CHORD_AVX2_INLINE void store_qa8(uint8_t *a, lanes x, lanes inverse) {
 
 CHORD_AVX2_INLINE float activation_scale(float most, float *scale) {
   *scale = most * (1.0f / 127.0f);
-  return most > 0.0f ? 127.0f / most : 0.0f;
+  return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
 }
 
 void chord_expand_c8__avx2(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale);

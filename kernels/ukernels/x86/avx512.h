@@ -142,7 +142,7 @@ CHORD_AVX512_INLINE void store_qa8(uint8_t *a, __m512 x, __m512 inverse) {
 /* Scale of a row with the largest magnitude `most`; returns 127 / most, or 0 for a row of zeros. */
 CHORD_AVX512_INLINE float activation_scale(float most, float *scale) {
   *scale = most * (1.0f / 127.0f);
-  return most > 0.0f ? 127.0f / most : 0.0f;
+  return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
 }
 
 void chord_norm_f32__avx512(const chord_norm *args);

@@ -40,7 +40,7 @@ static CHORD_AVX512 void norm_rows(const chord_norm *args) {
 CHORD_AVX512_INLINE __m128 activation_scales(__m512 most, size_t count, float *a_scale) {
   const __m128 rows = gather_rows(most);
   _mm_mask_storeu_ps(a_scale, (__mmask8)((1u << count) - 1), _mm_mul_ps(rows, _mm_set1_ps(1.0f / 127.0f)));
-  return _mm_maskz_div_ps(_mm_cmp_ps_mask(rows, _mm_setzero_ps(), _CMP_GT_OQ), _mm_set1_ps(127.0f), rows);
+  return _mm_maskz_div_ps(_mm_cmp_ps_mask(rows, _mm_set1_ps(CHORD_SMALLEST_MAX), _CMP_GE_OQ), _mm_set1_ps(127.0f), rows);
 }
 
 /* The larger magnitude of two: vrangeps does both in one step. */
