@@ -73,7 +73,7 @@ def test_an_unsupported_variant_would_be_killed_so_the_choice_is_truly_tested(pr
 
 def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
     mutations = {
-        "dotprod.c": ("right[3], left[i], 3", "right[3], left[i], 2", "gemm_qa8_c8"),
+        "dotprod.c": ("(sum[i], right[3], left[i], 3", "(sum[i], right[3], left[i], 2", "gemm_qa8_c8"),
         "attend.c": ("{~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u", "{~0u, 0, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u", "attend_f32"),
         "rows.c": ("larger_magnitude(most[j], v[i])", "larger_magnitude(most[j], v[4])", "quantize_f32_qa8"),
     }
