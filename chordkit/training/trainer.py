@@ -145,7 +145,7 @@ class _Run:
         """Run epochs until patience or the limit ends them."""
         while not self.finished:
             if not len(self.sizes):
-                self.order, self.sizes = self.windows.shuffle(self.options.batch)
+                self.order, self.sizes = self.windows.shuffle(self.options.batch, self.options.bucketing)
             self._epoch(progress)
             self._validate()
             self.save()

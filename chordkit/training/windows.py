@@ -52,14 +52,14 @@ class TrainingWindows:
         self.flat = self.flat.to(device)
         return self
 
-    def shuffle(self, targets_per_step: int) -> tuple[Tensor, Tensor]:
+    def shuffle(self, targets_per_step: int, bucketing: bool = False) -> tuple[Tensor, Tensor]:
         """A fresh order from torch's global generator: window numbers, and how many of them each step takes.
 
-        Windows of like length go together and a step is filled by targets, not by windows, so that short histories neither
-        waste computation on padding nor weigh more than long ones.
+        A step is filled by targets, not by windows, so that short histories weigh no more than long ones. With ``bucketing``
+        windows of like length go together, and no computation is wasted on padding.
         """
-        lengths = torch.from_numpy(self.lengths)
-        order = torch.argsort(lengths + torch.rand(len(self)) * _LENGTH_MIX)
+        lengths, keys = torch.from_numpy(self.lengths), torch.rand(len(self))
+        order = torch.argsort(lengths + keys * _LENGTH_MIX if bucketing else keys)
         step_of = (torch.cumsum(lengths[order], 0) - 1) // targets_per_step
         sizes = torch.unique_consecutive(step_of, return_counts=True)[1]
         groups = order.split(sizes.tolist())

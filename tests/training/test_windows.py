@@ -46,19 +46,33 @@ def test_context_reaches_the_full_history_of_each_target():
             assert [item for item in past if item] == list(range(max(target // 100 * 100 + 1, target - 7), target))
 
 
-def test_an_epoch_visits_every_window_once_in_steps_of_the_asked_size():
+@pytest.mark.parametrize("bucketing", [False, True])
+def test_an_epoch_visits_every_window_once_in_steps_of_the_asked_size(bucketing):
     windows = TrainingWindows([np.arange(1, 40, dtype=np.int32)] * 50, 5, 0, 5)
     torch.manual_seed(0)
-    order, sizes = windows.shuffle(64)
+    order, sizes = windows.shuffle(64, bucketing)
     assert sorted(order.tolist()) == list(range(len(windows)))
     assert int(sizes.sum()) == len(windows)
     targets = [len(windows.batch(numbers).targets) for numbers in order.split(sizes.tolist())]
     assert sorted(targets)[1] >= 64 - 5
     assert max(targets) <= 64 + 5
-    assert not torch.equal(order, windows.shuffle(64)[0])
+    assert not torch.equal(order, windows.shuffle(64, bucketing)[0])
 
 
 def test_windows_of_short_sequences_carry_no_needless_padding():
     windows = TrainingWindows(SEQUENCES, 20, 0, 20)
     short = [number for number in range(len(windows)) if windows.lengths[number] <= 2]
     assert windows.batch(torch.tensor(short)).inputs.shape == (len(short), 2)
+
+
+def test_bucketing_puts_like_lengths_into_one_step():
+    windows = TrainingWindows([np.arange(1, 3 + user, dtype=np.int32) for user in range(200)], 200, 0, 200)
+    torch.manual_seed(0)
+
+    def computed(bucketing: bool) -> int:
+        order, sizes = windows.shuffle(500, bucketing)
+        return sum(windows.batch(numbers).inputs.numel() for numbers in order.split(sizes.tolist()))
+
+    targets = int(windows.lengths.sum())
+    assert computed(True) < 1.1 * targets
+    assert computed(False) > 1.3 * targets
