@@ -146,7 +146,9 @@ CHORD_AVX512_INLINE void attend(const chord_attend *args, const size_t dim) {
   }
 }
 
-CHORD_AVX512 void chord_attend_f32__avx512(const chord_attend *args) {
+CHORD_AVX512 void chord_attend_f32__avx512(const chord_attend *arguments) {
+  /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
+  const chord_attend copy = *arguments, *const args = &copy;
   if (args->dim == 64)
     attend(args, 64);
   else

@@ -177,7 +177,9 @@ CHORD_AVX512_INLINE void gemm_blocks(const chord_gemm *args, const size_t blocks
   }
 }
 
-static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *args) {
+static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arguments) {
+  /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
+  const chord_gemm copy = *arguments, *const args = &copy;
   size_t block = 0;
   for (; block + 4 <= args->blocks; block += 4) gemm_blocks(args, 4, block);
   for (; block + 2 <= args->blocks; block += 2) gemm_blocks(args, 2, block);
