@@ -3,6 +3,7 @@
 Without a C compiler the package installs all the same, and ``chordkit.kernels`` says what is missing when it is used.
 """
 
+import cffi  # noqa: F401  (setuptools ignores cffi_modules without a word when it is missing)
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
