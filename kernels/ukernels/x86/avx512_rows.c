@@ -215,18 +215,29 @@ CHORD_AVX512 void chord_gelu_f32__avx512(size_t count, float *x) {
   }
 }
 
-CHORD_AVX512 void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids,
-                                            const chord_table *positions, const int32_t *slots, float *out) {
+CHORD_AVX512_INLINE void embed_rows(size_t rows, const size_t dim, chord_table items, const int32_t *ids, chord_table positions,
+                                    const int32_t *slots, float *out) {
   for (size_t row = 0; row < rows; row++) {
-    const size_t id = (size_t)ids[row], slot = positions ? (size_t)slots[row] : 0;
-    const __m512 scale = _mm512_set1_ps(items->scales[id]), position_scale = _mm512_set1_ps(positions ? positions->scales[slot] : 0.0f);
-    for (size_t i = 0; i < dim; i += 16, out += 16) {
-      __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(table16(items, dim, id, i))), scale);
-      if (positions)
-        x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(table16(positions, dim, slot, i))), position_scale, x);
+    const size_t id = (size_t)ids[row], slot = positions.codes ? (size_t)slots[row] : 0;
+    const __m512 scale = _mm512_set1_ps(items.scales[id]), position_scale = _mm512_set1_ps(positions.codes ? positions.scales[slot] : 0.0f);
+    CHORD_UNROLL for (size_t i = 0; i < dim; i += 16, out += 16) {
+      __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(table16(&items, dim, id, i))), scale);
+      if (positions.codes)
+        x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(table16(&positions, dim, slot, i))), position_scale, x);
       _mm512_storeu_ps(out, x);
     }
   }
+}
+
+CHORD_AVX512 void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids,
+                                            const chord_table *positions, const int32_t *slots, float *out) {
+  /* Tables by value: a vector store may alias anything, so their fields would be read again after each one. */
+  const chord_table none = {0}, table = *items, places = positions ? *positions : none;
+  if (dim == 64 && table.bits == 8 && places.bits == 8)
+    embed_rows(rows, 64, (chord_table){table.codes, table.scales, 8, table.rows}, ids,
+               (chord_table){places.codes, places.scales, 8, places.rows}, slots, out);
+  else
+    embed_rows(rows, dim, table, ids, places, slots, out);
 }
 
 CHORD_AVX512 void chord_gather_e_qa8__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a,
