@@ -11,12 +11,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system demo test lint wheel readme native-android clean
+.PHONY: help setup system demo test lint wheel readme bench-kernels native-android native-arm64 clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test lint wheel readme native-android system setup clean"
+	@echo "targets: demo test lint wheel readme bench-kernels native-android native-arm64 system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -45,9 +45,17 @@ wheel: setup
 readme: setup
 	$(BIN)/python scripts/generate_readme.py README.md
 
+# The native engine beside LiteRT, ONNX Runtime and ExecuTorch, in one interleaved run; prints the ratios.
+bench-kernels: setup
+	$(BIN)/python benchmarks/kernels/peers.py
+
 # libchord.so for arm64-v8a and x86_64, without the NDK (clang-19 and lld-19 of Debian); kernels/CMakeLists.txt is for NDK users.
 native-android:
 	sh kernels/build_android.sh build/android
+
+# The static runner for an arm64 device or qemu-user.
+native-arm64:
+	sh kernels/build_arm.sh build/arm64
 
 clean:
 	rm -rf build dist *.egg-info
