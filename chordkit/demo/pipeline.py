@@ -5,6 +5,7 @@ resumes from its checkpoints, everything else is quick and starts clean.
 """
 
 import datetime
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from chordkit.export.collection import Sources, export_artifacts, write_folder
 from chordkit.export.parity import ParityReport
 from chordkit.export.signature import generate_key_pair
 from chordkit.export.targets import CAPABILITIES, Target, installed, missing_runtime
-from chordkit.files import write_bytes
+from chordkit.files import sha256, write_bytes
 from chordkit.hypernetwork import (
     Comparison,
     TrainedHypernetwork,
@@ -33,7 +34,7 @@ from chordkit.hypernetwork import (
     to_strategy,
     train_hypernetwork,
 )
-from chordkit.hypernetwork.options import demo_options
+from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
 from chordkit.kernels.engine import native
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.bundles import bench_bundle
@@ -167,11 +168,11 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     with clock.stage("measure on this host"):
         measured = bench_bundle(path, None, options.bench.model_copy(update={"seed": options.seed}), progress)
     report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, clock)
-    html, json = out / "report.html", out / "report.json"
-    save_json(report, json)
+    html, document = out / "report.html", out / "report.json"
+    save_json(report, document)
     save_html(report, html)
     return DemoResult(
-        report, html, json, path, {artifact.name: artifact.parity for artifact in contents.artifacts if artifact.parity is not None}
+        report, html, document, path, {artifact.name: artifact.parity for artifact in contents.artifacts if artifact.parity is not None}
     )
 
 
@@ -180,18 +181,31 @@ def _training_options(options: DemoOptions) -> TrainingOptions:
     return default_options(options.architecture, seed=options.seed, epochs=epochs, threads=_THREADS)
 
 
+def _hypernetwork_options(options: DemoOptions) -> HypernetworkOptions:
+    chosen = demo_options(seed=options.seed, threads=_THREADS)
+    return chosen if options.hypernetwork_epochs is None else replace(chosen, epochs=options.hypernetwork_epochs)
+
+
+def checkpoint_folder(dataset: Dataset, options: DemoOptions) -> Path:
+    """Where this run keeps its checkpoints: the same run finds them again, another data set or seed does not stumble over them."""
+    identity = {
+        "dataset": dataset.fingerprint,
+        "architecture": options.architecture,
+        "backbone": _training_options(options).to_json(),
+        "hypernetwork": _hypernetwork_options(options).to_json(),
+    }
+    return options.out / "checkpoints" / sha256(json.dumps(identity, sort_keys=True).encode())[:16]
+
+
 def _train_backbone(dataset: Dataset, options: DemoOptions, progress: Progress | None) -> TrainedBackbone:
     config = config_from_dict({"architecture": options.architecture, "items": dataset.items})
-    trained = train_backbone(dataset, config, _training_options(options), options.out / "checkpoints", progress)
+    trained = train_backbone(dataset, config, _training_options(options), checkpoint_folder(dataset, options), progress)
     save_backbone(options.out / "backbone.safetensors", trained.backbone, {"dataset_fingerprint": dataset.fingerprint})
     return trained
 
 
 def _train_hypernetwork(dataset: Dataset, backbone: Backbone, options: DemoOptions, progress: Progress | None) -> TrainedHypernetwork:
-    hyper_options = demo_options(seed=options.seed, threads=_THREADS)
-    if options.hypernetwork_epochs is not None:
-        hyper_options = replace(hyper_options, epochs=options.hypernetwork_epochs)
-    hyper = train_hypernetwork(dataset, backbone, None, hyper_options, options.out / "checkpoints", progress)
+    hyper = train_hypernetwork(dataset, backbone, None, _hypernetwork_options(options), checkpoint_folder(dataset, options), progress)
     hyper.master.save(options.out / "master.chrm")
     save_backbone(options.out / "master.fp32.safetensors", hyper.backbone, {"dataset_fingerprint": dataset.fingerprint})
     save_hypernetwork(options.out / "hypernetwork.safetensors", hyper.hypernetwork, {"dataset_fingerprint": dataset.fingerprint})
@@ -205,6 +219,8 @@ def _strategies(
     users = np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
     rows = np.searchsorted(parts.test.users, users)
     widths = make_strategies(hyper.hypernetwork, parts.test.histories[rows])
+    for stale in (options.out / "strategies").glob("user*.chrd"):
+        stale.unlink()
     strategies, names = {}, {}
     for user, chosen in zip(users, widths, strict=True):
         name = f"user{user + 1}"
