@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int], None]
 HISTORIES = 1000
 CANDIDATES = 100
 # Epochs are bounded so that the whole demo stays within minutes on two cores; early stopping may end them sooner.
-_EPOCHS = {"sasrec": 20, "caser": 24}
+_EPOCHS = {"sasrec": 26, "caser": 30}
 # One thread: the layers are small, a second thread gains little on an idle machine and spins away minutes on a busy one.
 _THREADS = 1
 
