@@ -48,13 +48,13 @@ def backbone(
     as_json: JsonOption = False,
 ) -> None:
     """Train a backbone; early stopping on validation NDCG@10. Interrupted, the same command goes on where it stopped."""
-    from chordkit.backbones import config_from_dict
+    from chordkit.backbones import default_config
     from chordkit.data import load_named
     from chordkit.training import default_options, save_backbone, train_backbone
 
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
-        config = config_from_dict({"architecture": architecture, "items": dataset.items, "dim": dim, "max_length": max_length})
+        config = default_config(architecture, dataset.items, dim=dim, max_length=max_length)
         options = default_options(architecture, seed=seed, device=device, **_given(epochs=epochs, lr=lr, batch=batch, threads=threads))
         trained = train_backbone(dataset, config, options, _checkpoints(checkpoints, out), progress)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}

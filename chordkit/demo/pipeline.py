@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chordkit.backbones import Backbone, config_from_dict
+from chordkit.backbones import Backbone, default_config
 from chordkit.data import Dataset, Split, load_named, split
 from chordkit.demo import report_data
 from chordkit.errors import DataError
@@ -126,7 +126,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             raise missing_runtime(target)
     if Target.NATIVE in options.targets:
         native()
-    config_from_dict({"architecture": options.architecture, "items": CANDIDATES})
+    default_config(options.architecture, CANDIDATES)
     out, clock = options.out, _Clock()
     with clock.stage("data"):
         dataset = load_named(options.data, seed=options.seed, progress=progress)
@@ -198,7 +198,7 @@ def checkpoint_folder(dataset: Dataset, options: DemoOptions) -> Path:
 
 
 def _train_backbone(dataset: Dataset, options: DemoOptions, progress: Progress | None) -> TrainedBackbone:
-    config = config_from_dict({"architecture": options.architecture, "items": dataset.items})
+    config = default_config(options.architecture, dataset.items)
     trained = train_backbone(dataset, config, _training_options(options), checkpoint_folder(dataset, options), progress)
     save_backbone(options.out / "backbone.safetensors", trained.backbone, {"dataset_fingerprint": dataset.fingerprint})
     return trained
