@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chordkit.backbones import Backbone, default_config
+from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, load_named, split
 from chordkit.demo import report_data
 from chordkit.errors import DataError
@@ -190,7 +190,7 @@ def checkpoint_folder(dataset: Dataset, options: DemoOptions) -> Path:
     """Where this run keeps its checkpoints: the same run finds them again, another data set or seed does not stumble over them."""
     identity = {
         "dataset": dataset.fingerprint,
-        "architecture": options.architecture,
+        "configuration": config_to_dict(default_config(options.architecture, dataset.items)),
         "backbone": _training_options(options).to_json(),
         "hypernetwork": _hypernetwork_options(options).to_json(),
     }
