@@ -49,9 +49,17 @@ def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: Vector
         strategy = None if artifact.strategy is None else to_wire(sources.strategies[artifact.strategy])
         runner = NativeRunner(sources.master.to_bytes(), strategy, artifact.candidates)
     widths = None if artifact.strategy is None else sources.strategies[artifact.strategy].widths
-    emulated = emulation(artifact.target, artifact.activations, sources.master, widths, vectors)
+    return _judge(artifact, runner, sources.master, widths, vectors)
+
+
+def _judge(
+    artifact: ArtifactContents | ArtifactEntry, runner: Runner, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+) -> ParityReport:
+    """Compare a loaded artifact with its reference under its own tolerance."""
+    activations: Activations = "int8" if artifact.activations == "int8" else "fp32"
+    emulated = emulation(artifact.target, activations, master, widths, vectors)
     scores = run_all(runner, vectors.histories, vectors.candidates)
-    tolerance = tolerance_for(artifact.target, artifact.precision, artifact.activations).for_few(len(scores))
+    tolerance = tolerance_for(artifact.target, artifact.precision, activations).for_few(len(scores))
     return compare(scores, vectors.scores[artifact.reference], tolerance, targets=vectors.targets, emulated=emulated)
 
 
@@ -165,9 +173,8 @@ def validate_bundle(
     """
     with bundle_read.open(path, public_key) as bundle:
         entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
-        vectors = bundle.vectors()
+        vectors, master = bundle.vectors(), bundle.master()
         if dataset is not None:
-            master = bundle.master()
             _require_items(dataset, master)
             drawn = vectors_from(
                 dataset, vectors.histories.shape[1], histories=histories, candidates=vectors.candidates.shape[1], seed=seed
@@ -184,10 +191,7 @@ def validate_bundle(
             if progress is not None:
                 progress("validate", done, len(entries))
             widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
-            emulated = emulation(entry.target, _activations(entry), bundle.master(), widths, vectors)
-            scores = run_all(bundle_runner(bundle, entry), vectors.histories, vectors.candidates)
-            tolerance = tolerance_for(entry.target, entry.precision, _activations(entry)).for_few(len(scores))
-            reports[entry.name] = compare(scores, vectors.scores[entry.reference], tolerance, targets=vectors.targets, emulated=emulated)
+            reports[entry.name] = _judge(entry, bundle_runner(bundle, entry), master, widths, vectors)
         if progress is not None:
             progress("validate", len(entries), len(entries))
         return reports
@@ -211,10 +215,6 @@ def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[s
         options={key: value for key, value in (options or {}).items() if isinstance(value, (str, int, float, bool))},
         metrics=metrics or {},
     )
-
-
-def _activations(entry: ArtifactEntry) -> Activations:
-    return "int8" if entry.activations == "int8" else "fp32"
 
 
 def _max_length(master: MasterWeights) -> int:

@@ -1,8 +1,5 @@
 """The native engine as a target: no file of its own, but the master weights and a strategy, used where they lie."""
 
-from pathlib import Path
-
-from chordkit.errors import InputError
 from chordkit.export.runners import Ids, Runner, Scores
 from chordkit.kernels import Engine
 from chordkit.quantization import MasterWeights
@@ -32,15 +29,3 @@ class NativeRunner(Runner):
 
     def _run(self, history: Ids, candidates: Ids) -> Scores:
         return self._engine.scores(history, candidates)
-
-
-def load_native(master: str, strategy: str | None = None, candidates: int = 100) -> NativeRunner:
-    """A runner from a master file and a strategy file.
-
-    Raises:
-        InputError: a file cannot be read; else as :class:`NativeRunner`.
-    """
-    try:
-        return NativeRunner(Path(master).read_bytes(), None if strategy is None else Path(strategy).read_bytes(), candidates)
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
