@@ -24,7 +24,7 @@ from chordkit.hypernetwork.windows import StrategyWindows, strategy_windows
 from chordkit.quantization import MasterWeights
 from chordkit.training import full_softmax_loss
 from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
-from chordkit.training.trainer import _device, _threads
+from chordkit.training.device import torch_device, torch_threads
 
 Progress = Callable[[str, int, int], None]
 
@@ -94,8 +94,8 @@ def train_hypernetwork(
         )
     if options.backbone_init == "random" and master is not None:
         raise InputError("hypernetwork: master weights were given, but backbone_init = random makes its own: leave them out")
-    device = _device(options.device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _threads(options.threads):
+    device = torch_device(options.device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch_threads(options.threads):
         run = _Run(dataset, backbone, master, options, device, None if checkpoint_dir is None else Path(checkpoint_dir), held_out)
         run.resume()
         run.train(progress)

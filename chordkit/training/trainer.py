@@ -1,10 +1,9 @@
 """Training a backbone: full-softmax cross-entropy, early stopping, and checkpoints that a kill cannot spoil."""
 
-import contextlib
 import copy
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from chordkit.backbones import Backbone, BackboneConfig, build, config_to_dict, 
 from chordkit.data import Dataset, Split, split
 from chordkit.errors import DataError, InputError
 from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
+from chordkit.training.device import torch_device, torch_threads
 from chordkit.training.loss import full_softmax_loss
 from chordkit.training.metrics import Metrics, evaluate, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
@@ -72,36 +72,14 @@ def train_backbone(
     options = options or default_options(config.architecture)
     if dataset.items != config.items:
         raise DataError(f"data set '{dataset.name}' has {dataset.items} items but the configuration {config.items}: set items to that")
-    device = _device(options.device)
+    device = torch_device(options.device)
     parts = split(dataset, config.max_length)
     # Dropout and the order of the data draw from torch's global generators: borrow them, so that the caller's stay untouched.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _threads(options.threads):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch_threads(options.threads):
         run = _Run(dataset, config, options, parts, device, None if checkpoint_dir is None else Path(checkpoint_dir))
         run.resume()
         run.train(progress)
         return run.result()
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"training options: device = {name!r} is unknown: use cpu or cuda") from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"training options: device = {name!r} is not supported: use cpu or cuda")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"training options: device = {name!r}, but this torch sees no CUDA device: use cpu")
-    return device
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Run:

@@ -1,0 +1,36 @@
+"""Where training runs: a torch device that exists, and the number of threads."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from chordkit.errors import InputError
+
+
+def torch_device(name: str) -> torch.device:
+    """The device that training options name: ``cpu``, ``cuda`` or ``cuda:<number>``.
+
+    Raises:
+        InputError: torch does not know the name, training does not run there, or the machine has no such device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"training options: device = {name!r} is unknown: use cpu or cuda") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"training options: device = {name!r} is not supported: use cpu or cuda")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"training options: device = {name!r}, but this torch sees no CUDA device: use cpu")
+    return device
+
+
+@contextlib.contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch compute with ``number`` threads inside the block, 0 = as many as before; the caller's number comes back after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
