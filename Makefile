@@ -45,9 +45,12 @@ wheel: setup
 readme: setup
 	$(BIN)/python scripts/generate_readme.py README.md
 
-# The native engine beside LiteRT, ONNX Runtime and ExecuTorch, in one interleaved run; prints the ratios.
+# The native engine beside LiteRT, ONNX Runtime, ExecuTorch, OpenVINO and PyTorch, in one interleaved run; prints the ratios.
+# OpenVINO is a peer only, no target: it is installed when this is first run.
 bench-kernels: setup
-	$(BIN)/python benchmarks/kernels/peers.py
+	@$(BIN)/python -c 'import openvino' 2>/dev/null || \
+		$(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation -e '.[bench]'
+	$(BIN)/python benchmarks/kernels/peers.py $(BENCH)
 
 # libchord.so for arm64-v8a and x86_64, without the NDK (clang-19 and lld-19 of Debian); kernels/CMakeLists.txt is for NDK users.
 native-android:

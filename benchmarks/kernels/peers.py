@@ -1,109 +1,78 @@
-"""Native engine against the runtimes, one thread, one process, interleaved; prints the ratios.
+"""The native engine against LiteRT, ONNX Runtime, ExecuTorch-XNNPACK, OpenVINO and PyTorch: one thread, one run, in turns.
 
-    python benchmarks/kernels/peers.py [--rounds 4000] [--candidates 100] [--json]
+    python benchmarks/kernels/peers.py [--quick] [--level model|linear] [--runtimes litert,openvino] [--rounds 300] [--json]
 
-All run the same graph (last block for the last position only) with fp32 weights, which is their fastest form at this size; the
-engine runs a strategy of 3.0 bits on average. Every call goes through Python and copies its inputs, as an application would.
-Runtimes that are not installed are left out.
+Model level: SASRec and Caser, 100 and 1,000 candidates, full and half-full histories, each peer with every file it can run (float32,
+int8, a strategy at 3.0 bits), all of them the graph with the last block for the last position only. Linear level: single layers, int8
+and at 3.0 bits. Every contender is first compared with the reference and the run ends if one is wrong; then all take turns on one
+processor, inputs and outputs bound to fixed memory as far as the runtime's Python API allows. Ratios are medians of ratios within
+a round, with a 95 % bootstrap interval over the rounds, against the fastest row of all peers. Runtimes that are not installed, and
+what a runtime cannot do, are named. Exit status 0 whether or not a bar is met.
 """
 
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import torch
+from contest import report
+from contest.timing import pin
 
-from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
-from chordkit.errors import MissingRuntimeError
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.runners import load_runner
-from chordkit.export.targets import Precision, Target
-from chordkit.kernels import Engine
-from chordkit.kernels.engine import native
-from chordkit.strategy import Strategy, encode
-
-ITEMS = 3707
-CONFIGS = {"sasrec": SASRecConfig(items=ITEMS, heads=1, norm_first=True), "caser": CaserConfig(items=ITEMS)}
-PEERS = (Target.LITERT, Target.ONNX, Target.EXECUTORCH)
-
-
-def bare_call(engine: Engine, history: np.ndarray, candidates: np.ndarray) -> Callable[[], object]:
-    """The C function alone, buffers bound once: what an application in C or Java pays."""
-    ffi, lib = native()
-    memory, session = ffi.new("char[]", engine.session_bytes), ffi.new("chord_session **")
-    assert lib.chord_session_open(engine._model, memory, engine.session_bytes, session) == lib.CHORD_OK
-    scores = np.empty(len(candidates), np.float32)
-    buffers = [ffi.from_buffer("int32_t[]", history), ffi.from_buffer("int32_t[]", candidates), ffi.from_buffer("float[]", scores)]
-    keep = (memory, scores)
-    return lambda: (lib.chord_rerank(session[0], buffers[0], len(history), buffers[1], len(candidates), buffers[2]), keep)
-
-
-def contestants(name: str, candidates: int) -> dict[str, Callable[[], object]]:
-    """One call of each, over a full history."""
-    rng = np.random.default_rng(0)
-    torch.manual_seed(0)
-    backbone = build(CONFIGS[name]).eval()
-    history = rng.integers(1, ITEMS + 1, CONFIGS[name].max_length).astype(np.int32)
-    asked = rng.integers(1, ITEMS + 1, candidates).astype(np.int32)
-    master = make_master(backbone)
-    engine = Engine(master.to_bytes())
-    widths = rng.choice([2, 4, 8], engine.channels, p=[0.65, 0.20, 0.15]).astype(np.uint8)
-    engine.adopt(encode(Strategy(widths, master.fingerprint)))
-    calls: dict[str, Callable[[], object]] = {
-        "engine (C call)": bare_call(engine, history, asked),
-        "engine": lambda: engine.scores(history, asked),
-        "engine, half history": bare_call(engine, history[len(history) // 2 :].copy(), asked),
-    }
-    for target in PEERS:
-        try:
-            runner = load_runner(target, lower(ArtifactSpec(target, Precision.FP32, candidates=candidates), backbone))
-        except MissingRuntimeError:
-            continue
-        calls[str(target)] = lambda runner=runner: runner.scores(history, asked)
-    return calls
-
-
-def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
-    """min, p50, p90 and p99 in us and the coefficient of variation; round robin, so that all see the same machine."""
-    times: dict[str, list[int]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            call()  # its own warm-up: the call before was another runtime's, and has taken the caches
-            start = time.perf_counter_ns()
-            call()
-            times[name].append(time.perf_counter_ns() - start)
-    result = {}
-    for name, taken in times.items():
-        us = np.asarray(taken) / 1e3
-        p50, p90, p99 = np.percentile(us, (50, 90, 99))
-        result[name] = {"min": us.min(), "p50": p50, "p90": p90, "p99": p99, "cv": us.std() / us.mean(), "n": len(us)}
-    return result
+RUNTIMES = ("litert", "onnxruntime", "executorch", "openvino", "torch")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=4000)
-    parser.add_argument("--candidates", type=int, default=100)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="few rounds, 100 candidates, the small layers")
+    parser.add_argument("--level", choices=(*LEVELS, "both"), default="both")
+    parser.add_argument("--runtimes", default=",".join(RUNTIMES), help="peers to take part")
+    parser.add_argument("--rounds", type=int, help="blocks of each contender (default 300, quick 40)")
+    parser.add_argument("--json", action="store_true", help="everything on stdout as JSON; tables are left out")
+    options = parser.parse_args()
+    runtimes = tuple(options.runtimes.split(","))
+    if unknown := set(runtimes) - set(RUNTIMES):
+        parser.error(f"--runtimes: {', '.join(sorted(unknown))} is none of {', '.join(RUNTIMES)}")
+    rounds = options.rounds or (40 if options.quick else 300)
+    cpu = pin()
     torch.set_num_threads(1)
-    report = {name: measure(contestants(name, arguments.candidates), arguments.rounds) for name in CONFIGS}
-    if arguments.json:
-        print(json.dumps(report))
+    result = report.header(cpu, rounds)
+    if not options.json:
+        print(report.header_text(result))
+    for name, cases in LEVELS.items():
+        if options.level in (name, "both"):
+            for case in cases(runtimes, rounds, options.quick):
+                result["cases"].append(case)
+                if not options.json:
+                    print(report.case_text(case), flush=True)
+    if options.json:
+        json.dump(result, sys.stdout, indent=1)
+        print()
         return
-    for name, rows in report.items():
-        peers = {peer: row for peer, row in rows.items() if not peer.startswith("engine")}
-        fastest = min(peers, key=lambda peer: peers[peer]["p50"]) if peers else None
-        print(f"{name}, {arguments.candidates} candidates, us")
-        for row_name, row in rows.items():
-            ratio = f"{row['p50'] / peers[fastest]['p50']:.2f} x {fastest}" if fastest else ""
-            columns = " ".join(f"{key} {row[key]:8.2f}" for key in ("min", "p50", "p90", "p99", "cv"))
-            print(f"  {row_name:22s} {columns} n {row['n']}  {ratio}")
+    print(report.summary_text(result["cases"]))
+
+
+def _model_cases(runtimes, rounds, quick):
+    from contest.compare import rows
+    from contest.model import CONFIGS, model_case, model_peers
+    from contest.model_engine import engine_contenders
+
+    for name in CONFIGS:
+        for candidates in (100,) if quick else (100, 1000):
+            report.progress(f"{name}, {candidates} candidates: exporting, loading and checking")
+            case, missing = model_case(name, candidates), {}
+            contenders = engine_contenders(case) + model_peers(case, runtimes, missing)
+            for row, history in ((0, "full"), (1, "half")):
+                report.progress(f"{name}, {candidates} candidates, {history} history: measuring {len(contenders)} contenders")
+                for contender in contenders:
+                    contender.answers(case.inputs(range(row, row + 1)))
+                about = {"level": "model", "model": name, "candidates": candidates, "history": history, "missing": missing}
+                yield {**about, **rows(contenders, rounds)}
+
+
+LEVELS = {"model": _model_cases}
 
 
 if __name__ == "__main__":

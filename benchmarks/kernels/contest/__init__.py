@@ -1,0 +1,1 @@
+"""The native engine against the runtimes: how each is bound to fixed memory, checked, and timed beside the others."""

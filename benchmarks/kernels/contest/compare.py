@@ -1,0 +1,53 @@
+"""From contenders to rows: measured in turns, each set against the fastest peer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from contest.contender import Contender
+from contest.timing import Times, measure
+
+
+def rows(contenders: Sequence[Contender], rounds: int, cold_rounds: int = 0) -> dict[str, Any]:
+    """Measure and describe: ``fastest_peer``, and per contender its percentiles in us and its ratio to that peer.
+
+    Where calls were measured cold too, ``fastest_peer_cold`` is the peer that ratios of cold calls are taken against.
+    """
+    names = [contender.name for contender in contenders]
+    if len(set(names)) != len(names):
+        raise ValueError(f"contenders need different names: {sorted(names)}")
+    times = measure([contender.bound.run for contender in contenders], rounds, cold_rounds)
+    peers = [index for index, contender in enumerate(contenders) if not contender.ours]
+    warm = [mine.latency for mine in times]
+    best = min(peers, key=lambda index: warm[index].p50_us, default=None)
+    cold_best = min(peers, key=lambda index: _median(times[index]), default=None) if cold_rounds else None
+    result: dict[str, Any] = {
+        "fastest_peer": None if best is None else names[best],
+        "fastest_peer_cold": None if cold_best is None else names[cold_best],
+        "contenders": [],
+    }
+    for contender, mine, latency in zip(contenders, times, warm, strict=True):
+        row: dict[str, Any] = {
+            "name": contender.name,
+            "runtime": contender.runtime,
+            "activations": contender.activations,
+            "how": contender.bound.how,
+            "latency": latency.model_dump(),
+            "p10_us": _percentile(mine, 10),
+            "other_threads": round(mine.other_threads, 3),
+            "ratio": None if best is None else mine.ratio(times[best]).model_dump(),
+        }
+        if cold_rounds:
+            row["cold_p50_us"] = _median(mine)
+            row["cold_ratio"] = None if cold_best is None else mine.cold_ratio(times[cold_best]).model_dump()
+        result["contenders"].append(row)
+    return result
+
+
+def _percentile(times: Times, percent: float) -> float:
+    return float(np.percentile(np.concatenate(times.blocks), percent))
+
+
+def _median(times: Times) -> float:
+    return float(np.median(times.cold))

@@ -1,0 +1,98 @@
+"""What is printed: the machine, a table a comparison, and one line a comparison at the end."""
+
+import contextlib
+import sys
+from importlib import metadata
+from typing import Any
+
+from chordkit.runtime_bench import machine
+
+MODEL_BARS = {"sasrec": {"bar": 0.25, "goal": 0.17}, "caser": {"bar": 0.50}}
+"""At most this much of the fastest peer's time, at 100 candidates and more (issue 3)."""
+LINEAR_BAR = 1 / 0.9
+"""A layer is never slower than 0.9 times the best peer's speed."""
+
+
+def progress(text: str) -> None:
+    """Say on stderr what is being done."""
+    print(f"... {text}", file=sys.stderr, flush=True)
+
+
+def header(cpu: int | None, rounds: int) -> dict[str, Any]:
+    """The machine, the versions, the protocol; ``cases`` is empty."""
+    described = machine.describe(cpu).model_dump()
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        described["versions"]["openvino"] = metadata.version("openvino")
+    return {"machine": described, "rounds": rounds, "cases": []}
+
+
+def header_text(result: dict[str, Any]) -> str:
+    """Two lines about the machine and the versions."""
+    about = result["machine"]
+    load = ", ".join(f"{value:.2f}" for value in about["load_average"])
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{about['cpu']}, {about['cores']} cores, pinned to {about['pinned_cpu']}, load {load}; {' '.join(about['flags'])}\n"
+        f"{versions}; Python {about['python']}; commit {about['commit']}{' and changes' if about['commit_dirty'] else ''}\n"
+        f"us a call; {result['rounds']} rounds; ratio: to the fastest peer, [95 % interval]; spread: slow over fast tenth of rounds"
+    )
+
+
+def title(case: dict[str, Any]) -> str:
+    """What a comparison is about."""
+    if case["level"] == "model":
+        return f"{case['model']}, {case['candidates']} candidates, {case['history']} history"
+    return f"linear {case['rows']} x {case['in']} x {case['out']}, {case['bits']}"
+
+
+def case_text(case: dict[str, Any]) -> str:
+    """The table of one comparison."""
+    cold = any("cold_p50_us" in row for row in case["contenders"])
+    lines = [
+        f"\n{title(case)}",
+        f"  {'':44s} {'p10':>9s} {'p50':>9s} {'p90':>9s} {'n':>6s} spread  ratio" + (" " * 20 + "cold p50  ratio" if cold else ""),
+    ]
+    for row in case["contenders"]:
+        latency, ratio = row["latency"], row["ratio"]
+        told = "" if ratio is None else f"{ratio['value']:5.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
+        line = (
+            f"  {row['name']:44s} {row['p10_us']:9.1f} {latency['p50_us']:9.1f} {latency['p90_us']:9.1f} {latency['n']:6d} "
+            f"{latency['block_spread']:6.0%}  {told:22s}"
+        )
+        if cold:
+            line += f" {row['cold_p50_us']:9.1f}  " + ("" if row["cold_ratio"] is None else f"{row['cold_ratio']['value']:.3f}")
+        if row["other_threads"] > 0.1:
+            line += f"  ({row['other_threads']:.0%} in other threads)"
+        lines.append(line.rstrip())
+    lines += [f"  not measured: {name}: {reason}" for name, reason in case["missing"].items()]
+    lines.append(f"  {verdict(case)}")
+    return "\n".join(lines)
+
+
+def best_of_ours(case: dict[str, Any]) -> dict[str, Any]:
+    """Our fastest row; at linear level the one a user gets without choosing."""
+    ours = [row for row in case["contenders"] if row["runtime"] == "chordkit"]
+    if case["level"] == "linear":
+        ours = [row for row in ours if "AUTO" in row["name"]]
+    return min(ours, key=lambda row: row["latency"]["p50_us"])
+
+
+def verdict(case: dict[str, Any]) -> str:
+    """Who is the fastest peer, how we stand to it, and whether the bar is met."""
+    ours = best_of_ours(case)
+    if ours["ratio"] is None:
+        return "no peer was measured"
+    value, peer = ours["ratio"]["value"], case["fastest_peer"]
+    if case["level"] == "model":
+        bars = MODEL_BARS[case["model"]]
+        judged = [f"{name} {limit} {'met' if value <= limit else 'MISSED'}" for name, limit in bars.items()]
+    else:
+        judged = [f"at most {LINEAR_BAR:.2f} {'met' if value <= LINEAR_BAR else 'MISSED'}"]
+        if ours.get("cold_ratio"):
+            judged.append(f"cold {ours['cold_ratio']['value']:.2f} x {case['fastest_peer_cold']}")
+    return f"=> {ours['name']}: {value:.3f} x {peer}; {', '.join(judged)}"
+
+
+def summary_text(cases: list[dict[str, Any]]) -> str:
+    """One line a comparison."""
+    return "\n".join(["\nin short", *(f"  {title(case):42s} {verdict(case)}" for case in cases)])

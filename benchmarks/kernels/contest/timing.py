@@ -1,0 +1,114 @@
+"""Contenders in one process, one thread, one processor, in turns; percentiles and paired ratios.
+
+Each round gives every contender a block: one call to bring its code and weights back into the caches after another's turn,
+then some timed ones, at least three. The order is drawn anew in each round. Ratios are taken within a round, because machines drift, and
+their interval is a bootstrap over rounds (``chordkit.runtime_bench.statistics``).
+"""
+
+import contextlib
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chordkit.runtime_bench.results import Interval, Latency
+from chordkit.runtime_bench.statistics import Block, paired_ratio, summarise
+
+FLUSH_BYTES = 64 << 20
+"""Read between cold calls; more than the last-level cache that one core of a phone or of a small server can fill."""
+_BLOCK_NS, _MIN_CALLS, _MAX_CALLS = 300_000, 3, 20
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one contender took: ``blocks`` of us a call, one a round; ``cold`` in us; share of the work done in other threads."""
+
+    blocks: list[Block]
+    cold: Block
+    other_threads: float
+
+    @property
+    def latency(self) -> Latency:
+        """Percentiles of all calls."""
+        return summarise(self.blocks)
+
+    def ratio(self, other: "Times") -> Interval:
+        """How many times as long as ``other``, with its interval."""
+        return paired_ratio(self.blocks, other.blocks)
+
+    def cold_ratio(self, other: "Times") -> Interval:
+        """The same for calls that found nothing in the caches."""
+        return paired_ratio([self.cold[i : i + 1] for i in range(len(self.cold))], [other.cold[i : i + 1] for i in range(len(other.cold))])
+
+
+def pin() -> int | None:
+    """Keep this process, and threads that runtimes start from now on, on one processor; gives its number."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cpu = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpu})
+    return cpu
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def measure(calls: Sequence[Call], rounds: int, cold_rounds: int = 0, seed: int = 0) -> list[Times]:
+    """Time ``calls`` in turns: ``rounds`` blocks each, then ``cold_rounds`` single calls each, every one after a flush of the caches."""
+    with _no_collection():
+        paces = [_pace(call) for call in calls]
+        counts = [int(np.clip(_BLOCK_NS / pace, _MIN_CALLS, _MAX_CALLS)) for pace, _ in paces]
+        generator = np.random.default_rng(seed)
+        blocks: list[list[Block]] = [[] for _ in calls]
+        for _ in range(rounds):
+            for index in generator.permutation(len(calls)):
+                blocks[index].append(_block(calls[index], counts[index]))
+        cold = _cold(calls, cold_rounds, generator)
+    return [Times(mine, cold[index], paces[index][1]) for index, mine in enumerate(blocks)]
+
+
+def _pace(call: Call) -> tuple[float, float]:
+    """ns a call once warm, and which share of the processor time was spent in other threads than this one."""
+    start, calls = time.perf_counter_ns(), 0
+    thread, process = time.thread_time_ns(), time.process_time_ns()
+    while calls < 3 or (calls < 300 and time.perf_counter_ns() - start < 50_000_000):
+        call()
+        calls += 1
+    taken = time.perf_counter_ns() - start
+    thread, process = time.thread_time_ns() - thread, time.process_time_ns() - process
+    return taken / calls, max(0.0, 1 - thread / max(1, process))
+
+
+def _block(call: Call, count: int) -> Block:
+    clock, times = time.perf_counter_ns, np.empty(count)
+    call()
+    for index in range(count):
+        start = clock()
+        call()
+        times[index] = clock() - start
+    return times / 1e3
+
+
+def _cold(calls: Sequence[Call], rounds: int, generator: np.random.Generator) -> list[Block]:
+    times = np.empty((len(calls), rounds))
+    flush, clock = np.ones(FLUSH_BYTES // 8), time.perf_counter_ns
+    for round_ in range(rounds):
+        for index in generator.permutation(len(calls)):
+            flush.sum()
+            start = clock()
+            calls[index]()
+            times[index, round_] = clock() - start
+    return list(times / 1e3)
