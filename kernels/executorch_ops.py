@@ -1,0 +1,314 @@
+"""libchord_executorch, the library of the ExecuTorch operators ``chord::rerank`` and ``chord::linear``: built, found, loaded.
+
+It is compiled from ``kernels/executorch`` and libchord's own sources against the headers of the installed ``executorch`` wheel, since
+that package has no stable binary interface: once for a set of sources, a compiler and a version of ExecuTorch, into the user's cache.
+
+For a device::
+
+    python -m chordkit.kernels.executorch_ops --target aarch64 --out build/executorch
+"""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from chordkit.errors import InputError, MissingRuntimeError
+
+HERE = Path(__file__).resolve().parent
+NAME = "libchord_executorch.so"
+OPERATORS = ("chord::linear.out", "chord::rerank.out")
+VERSION = 1
+"""CHORD_EXECUTORCH_VERSION of ``chord_executorch.h``: which operator schemas a library has."""
+
+LIBRARY_VARIABLE = "CHORDKIT_EXECUTORCH_OPS"
+"""Environment variable: a library that was built elsewhere, for machines without a compiler."""
+CACHE_VARIABLE = "CHORDKIT_CACHE"
+"""Environment variable: where built libraries are kept; the default is ``chordkit`` in the user's cache folder."""
+
+_SHARED = ["-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-g0", "-pthread"]
+C_FLAGS = ["-x", "c", "-std=c11", *_SHARED]
+"""As libchord is compiled everywhere: without contraction all variants round alike."""
+CXX_FLAGS = ["-x", "c++", "-std=c++17", *_SHARED, "-fvisibility-inlines-hidden", "-Wall", "-Wextra", "-DC10_USING_CUSTOM_GENERATED_MACROS"]
+LINK_FLAGS = ["-shared", "-pthread", "-s", f"-Wl,-soname,{NAME}", "-Wl,-z,max-page-size=16384", "-Wl,-z,relro,-z,now", "-Wl,--gc-sections"]
+_COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
+
+
+def compiler(target: str | None = None) -> list[str]:
+    """The C++ compiler for ``target`` (``x86_64`` or ``aarch64``; None = this machine) as the beginning of a command.
+
+    ``CXX`` names another one for this machine.
+
+    Raises:
+        InputError: an unknown target.
+        MissingRuntimeError: there is none; the message has the command that installs it.
+    """
+    if target is not None and target not in _COMPILERS:
+        raise InputError(f"target {target!r} is unknown; use {' or '.join(_COMPILERS)}")
+    native = target in (None, platform.machine())
+    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "clang++-19"] if native else [_COMPILERS[str(target)]]
+    for name in names:
+        if name and shutil.which(name.split()[0]):
+            return name.split()
+    package = "g++" if native else f"g++-{target.replace('_', '-')}-linux-gnu"  # type: ignore[union-attr]
+    raise MissingRuntimeError(
+        f"the ExecuTorch operators need a C++ compiler ({' or '.join(dict.fromkeys(filter(None, names)))}): "
+        f"apt-get install {package}, or name a built library in {LIBRARY_VARIABLE}"
+    )
+
+
+def executorch_folder() -> Path:
+    """The installed ``executorch`` package, whose headers and runtime the library is built against.
+
+    Raises:
+        MissingRuntimeError: it is not installed, or carries no headers.
+    """
+    found = util.find_spec("executorch")
+    places = list(found.submodule_search_locations or ()) if found is not None else []
+    if not places:
+        raise MissingRuntimeError("the package executorch is not installed; pip install 'chordkit[executorch]'")
+    folder = Path(places[0])
+    if not (folder / "include" / "executorch").is_dir():
+        raise MissingRuntimeError(f"{folder}: this executorch has no C++ headers; pip install executorch==1.5.1")
+    return folder
+
+
+def sources() -> list[Path]:
+    """Everything that is compiled: libchord's C files and the operators' C++ files."""
+    return [
+        *sorted((HERE / "src").glob("*.c")),
+        *sorted((HERE / "ukernels").glob("*/*.c")),
+        *(HERE / "executorch" / f"{name}.cc" for name in ("layer_cache", "linear_op", "model_cache", "operators", "rerank_op")),
+    ]
+
+
+def _headers() -> list[Path]:
+    return sorted([*HERE.glob("include/*.h"), *HERE.glob("src/*.h"), *HERE.glob("ukernels/*.h"), *HERE.glob("executorch/*.h")])
+
+
+def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime: Path | None, jobs: int = 2) -> Path:
+    """Compile and link; ``out`` appears whole or not at all.
+
+    Args:
+        out: the library.
+        command: the C++ compiler, with what it needs for its target.
+        executorch: a package with headers.
+        runtime: folder of the ``libexecutorch.so`` to link with and check against; None = by its name alone (another architecture
+            whose wheel is not at hand).
+        jobs: compilers at once.
+
+    Raises:
+        MissingRuntimeError: the compiler refuses; the message has its first complaint.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    include = executorch / "include"
+    system = ["-isystem", str(include), "-isystem", str(include / "executorch" / "runtime" / "core" / "portable_type" / "c10")]
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=out.parent) as work:
+        objects = [Path(work) / f"{path.parent.name}_{path.name}.o" for path in sources()]
+
+        def compile_one(source: Path, target: Path) -> None:
+            flags = [*CXX_FLAGS, *system] if source.suffix == ".cc" else C_FLAGS
+            _run([*command, *flags, "-c", str(source), "-o", str(target)])
+
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(compile_one, sources(), objects))
+        checks = ["-Wl,-z,defs"]
+        if runtime is None:
+            # A library of that name with nothing in it: the real one is there when the program runs.
+            runtime, checks = Path(work), []
+            (Path(work) / "empty.c").write_text("")
+            stand_in = ["-shared", "-nostdlib", "-Wl,-soname,libexecutorch.so", "-o", str(Path(work) / "libexecutorch.so")]
+            _run([*command, "-x", "c", str(Path(work) / "empty.c"), "-x", "none", *stand_in])
+        finished = Path(work) / NAME
+        link = [f"-Wl,--version-script={HERE / 'executorch' / 'exports.map'}", f"-L{runtime}", "-Wl,--no-as-needed", "-lexecutorch", "-lm"]
+        _run([*command, *LINK_FLAGS, *checks, "-o", str(finished), *map(str, objects), *link])
+        os.replace(finished, out)
+    return out
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        complaint = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), done.stderr.strip()[-300:])
+        raise MissingRuntimeError(f"the ExecuTorch operators cannot be compiled with {command[0]}: {complaint}")
+
+
+def cache_folder() -> Path:
+    """Where libraries for this machine, these sources and this version of ExecuTorch are kept, one a compiler."""
+    base = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit"
+    digest = hashlib.sha256(repr((C_FLAGS, CXX_FLAGS, LINK_FLAGS, platform.machine(), metadata.version("executorch"))).encode())
+    for path in [*sources(), *_headers(), HERE / "executorch" / "exports.map"]:
+        digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return Path(base) / "executorch-ops" / digest.hexdigest()[:24]
+
+
+def build() -> Path:
+    """The library for this machine, compiled when it is not in the cache yet.
+
+    Raises:
+        MissingRuntimeError: ExecuTorch or a C++ compiler is missing, or the cache cannot be written.
+    """
+    if given := os.environ.get(LIBRARY_VARIABLE):
+        if not Path(given).is_file():
+            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; build it with python -m chordkit.kernels.executorch_ops")
+        return Path(given)
+    executorch = executorch_folder()
+    folder = cache_folder()
+    try:
+        command = compiler()
+    except MissingRuntimeError:
+        # A library made while there was a compiler is as good as ever.
+        if kept := sorted(folder.glob(f"*/{NAME}")):
+            return kept[0]
+        raise
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout
+    path = folder / hashlib.sha256(repr((shutil.which(command[0]), command, version)).encode()).hexdigest()[:12] / NAME
+    if path.is_file():
+        return path
+    try:
+        with _alone(path.parent):
+            return path if path.is_file() else compile_library(path, command, executorch, executorch / "lib")
+    except OSError as error:
+        raise MissingRuntimeError(
+            f"{path.parent}: the ExecuTorch operators cannot be kept there ({error.strerror}); name a folder in {CACHE_VARIABLE}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the others wait and find the library made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the operators keep: ``models`` and ``layers`` ready to run, their ``bytes``, and how many were ``opened`` and ``adopted`` ever."""
+
+    models: int
+    layers: int
+    bytes: int
+    opened: int
+    adopted: int
+
+
+class _Counts(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_uint32) for name in ("struct_size", "models", "layers", "reserved")),
+        *((name, ctypes.c_uint64) for name in ("bytes", "opened", "adopted")),
+    )  # fmt: skip
+
+
+class Library:
+    """The loaded library; ``path`` is the file. The operators themselves are ExecuTorch's to call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._library = ctypes.CDLL(str(path))
+        self._library.chord_executorch_last_error.restype = ctypes.c_char_p
+        self.version = int(self._library.chord_executorch_version())
+
+    def last_error(self) -> str:
+        """Why this thread's last refused call was refused; empty when none was."""
+        return bytes(self._library.chord_executorch_last_error()).decode(errors="replace")
+
+    def counts(self) -> Counts:
+        """What is kept."""
+        counts = _Counts(struct_size=ctypes.sizeof(_Counts))
+        self._library.chord_executorch_count(ctypes.byref(counts))
+        return Counts(counts.models, counts.layers, counts.bytes, counts.opened, counts.adopted)
+
+    def limit(self, models: int = 8, layers: int = 512) -> None:
+        """How much is kept while nothing runs."""
+        self._library.chord_executorch_limit(ctypes.c_uint32(models), ctypes.c_uint32(layers))
+
+    def trim(self) -> None:
+        """Free everything that is not in use."""
+        self._library.chord_executorch_trim()
+
+
+_loaded: Library | None = None
+_loading = threading.Lock()
+
+
+def load() -> Library:
+    """Register the operators with ExecuTorch, once a process: a second copy from another path would abort it.
+
+    Raises:
+        MissingRuntimeError: ExecuTorch or a C++ compiler is missing, or the library is another version's.
+    """
+    global _loaded
+    with _loading:
+        if _loaded is None:
+            try:
+                from executorch.extension.pybindings import portable_lib
+            except ImportError as error:
+                raise MissingRuntimeError(f"the package {error.name} is not installed; pip install 'chordkit[executorch]'") from None
+            path = (_registered(portable_lib) and _mapped()) or build()
+            try:
+                library = Library(path)
+            except OSError as error:
+                raise MissingRuntimeError(f"{path}: the library does not load ({error}); build it anew") from None
+            if library.version != VERSION:
+                raise MissingRuntimeError(f"{path}: operators of version {library.version}, this chordkit needs {VERSION}; build it anew")
+            _loaded = library
+        return _loaded
+
+
+def _registered(portable_lib: Any) -> bool:
+    return OPERATORS[0] in portable_lib._get_operator_names()
+
+
+def _mapped() -> Path | None:
+    """The file of a copy that somebody else has loaded."""
+    with open("/proc/self/maps") as stream:
+        for line in stream:
+            path = line.split(maxsplit=5)[-1].strip()
+            if path.endswith(NAME):
+                return Path(path)
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; see the module."""
+    parser = argparse.ArgumentParser(prog="python -m chordkit.kernels.executorch_ops", description=f"Build {NAME}.")
+    parser.add_argument("--out", type=Path, help="folder: the library goes to OUT/TARGET/; without it, it is built into the cache")
+    parser.add_argument("--target", choices=sorted(_COMPILERS), default=platform.machine(), help="architecture (with --out)")
+    parser.add_argument("--compiler", help="C++ compiler with its options, when it is not the usual one (with --out)")
+    parser.add_argument(
+        "--executorch", type=Path, help="executorch package of the target (an unpacked wheel), to link with and to check against (with --out)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.out is None:
+            path = build()
+        else:
+            package = options.executorch or executorch_folder()
+            own = options.executorch is not None or options.target == platform.machine()
+            command = options.compiler.split() if options.compiler else compiler(options.target)
+            path = compile_library(options.out / options.target / NAME, command, package, package / "lib" if own else None)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{path} {path.stat().st_size} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
