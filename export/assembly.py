@@ -6,33 +6,28 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from chordkit.backbones import Backbone, from_master
+from chordkit.backbones import Backbone
 from chordkit.data import Dataset, split
 from chordkit.errors import InputError
 from chordkit.export import bundle_read, test_vectors
 from chordkit.export.bundle_read import Bundle
 from chordkit.export.bundle_write import ArtifactContents, BundleContents, dataset_section, runtime_versions
 from chordkit.export.collection import Sources, require_origin
+from chordkit.export.judge import judge
 from chordkit.export.manifest import ArtifactEntry, Provenance
 from chordkit.export.native import NativeRunner
-from chordkit.export.parity import Activations, ParityReport, Runner, compare, run_all, tolerance_for
-from chordkit.export.parity_activations import emulated_scores
+from chordkit.export.parity import ParityReport, Runner
 from chordkit.export.reference import references
 from chordkit.export.runners import load_runner
 from chordkit.export.signature import VerifyingKey
 from chordkit.export.targets import Target
 from chordkit.export.test_vectors import VectorSet
-from chordkit.kernels.reference import ReferenceEngine
 from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import to_wire
 
 Progress = Callable[[str, int, int], None]
 _PACKAGES = ("chordkit", "torch", "numpy")
-_EMULATED_NATIVE = 24
 
 
 def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidates: int, seed: int) -> VectorSet:
@@ -49,35 +44,7 @@ def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: Vector
         strategy = None if artifact.strategy is None else to_wire(sources.strategies[artifact.strategy])
         runner = NativeRunner(sources.master.to_bytes(), strategy, artifact.candidates)
     widths = None if artifact.strategy is None else sources.strategies[artifact.strategy].widths
-    return _judge(artifact, runner, sources.master, widths, vectors)
-
-
-def _judge(
-    artifact: ArtifactContents | ArtifactEntry, runner: Runner, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
-) -> ParityReport:
-    """Compare a loaded artifact with its reference under its own tolerance."""
-    activations: Activations = "int8" if artifact.activations == "int8" else "fp32"
-    emulated = emulation(artifact.target, activations, master, widths, vectors)
-    scores = run_all(runner, vectors.histories, vectors.candidates)
-    tolerance = tolerance_for(artifact.target, artifact.precision, activations).for_few(len(scores))
-    return compare(scores, vectors.scores[artifact.reference], tolerance, targets=vectors.targets, emulated=emulated)
-
-
-def emulation(
-    target: str, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
-) -> NDArray[np.floating] | None:
-    """What an artifact with 8-bit activations should compute: scores of the first vectors, or None for float activations.
-
-    The native engine is held against its own arithmetic in numpy, which is slow, so over a few vectors; other targets against the
-    reference with emulated quantisation (``parity_activations``).
-    """
-    if activations != "int8":
-        return None
-    if target == Target.NATIVE:
-        engine = ReferenceEngine(master, widths)
-        few = vectors.head(_EMULATED_NATIVE)
-        return np.stack([engine.scores(history, candidates) for history, candidates in zip(few.histories, few.candidates, strict=True)])
-    return emulated_scores(from_master(master, widths))(vectors.histories, vectors.candidates)
+    return judge(artifact, runner, sources.master, widths, vectors)
 
 
 def assemble(
@@ -191,7 +158,7 @@ def validate_bundle(
             if progress is not None:
                 progress("validate", done, len(entries))
             widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
-            reports[entry.name] = _judge(entry, bundle_runner(bundle, entry), master, widths, vectors)
+            reports[entry.name] = judge(entry, bundle_runner(bundle, entry), master, widths, vectors)
         if progress is not None:
             progress("validate", len(entries), len(entries))
         return reports

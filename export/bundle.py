@@ -11,13 +11,12 @@ bundle.verify("shop.chord", "public.pem").require()
 
 from chordkit.export.bundle_check import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
 from chordkit.export.bundle_read import Bundle, open, read
-from chordkit.export.bundle_write import RUNTIMES, SUFFIXES, ArtifactContents, BundleContents, dataset_section, runtime_versions, write
+from chordkit.export.bundle_write import SUFFIXES, ArtifactContents, BundleContents, dataset_section, runtime_versions, write
 from chordkit.export.manifest import FORMAT_VERSION, DatasetSection, Manifest, Provenance
 from chordkit.export.signature import generate_key_pair, key_id, load_private_key, load_public_key
 
 __all__ = [
     "FORMAT_VERSION",
-    "RUNTIMES",
     "SUFFIXES",
     "ArtifactContents",
     "Bundle",

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from chordkit.errors import BundleError, CheckFailed
 from chordkit.export import bundle_read
 from chordkit.export.bundle_read import Bundle
+from chordkit.export.judge import judge
 from chordkit.export.manifest import ArtifactEntry, BackboneSection, DatasetSection, MemberEntry, Provenance, StrategyEntry, VectorsSection
-from chordkit.export.parity import Activations, ParityReport, Progress, Runner, compare, run_all, tolerance_for
+from chordkit.export.parity import ParityReport, Progress, Runner
 from chordkit.export.signature import VerifyingKey
 
 RunnerFactory = Callable[[Bundle, ArtifactEntry], Runner]
@@ -164,12 +164,9 @@ def _check_members(bundle: Bundle) -> list[str]:
 
 
 def _run(bundle: Bundle, entry: ArtifactEntry, runner_factory: RunnerFactory, progress: Progress | None) -> VectorResult:
-    vectors = bundle.vectors()
-    activations: Activations = "int8" if entry.activations == "int8" else "fp32"
-    scores = run_all(runner_factory(bundle, entry), vectors.histories, vectors.candidates, progress)
-    tolerance = tolerance_for(entry.target, entry.precision, activations).for_few(len(scores))
+    widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
     try:
-        report = compare(scores, np.asarray(vectors.scores[entry.reference]), tolerance, targets=vectors.targets)
+        report = judge(entry, runner_factory(bundle, entry), bundle.master(), widths, bundle.vectors(), progress)
     except CheckFailed as error:
         raise CheckFailed(f"{bundle.label}: artifact {entry.name}: {error}") from None
     return VectorResult(artifact=entry.name, report=report)

@@ -31,16 +31,17 @@ from chordkit.export.manifest import (
 )
 from chordkit.export.parity import Activations, ParityReport
 from chordkit.export.signature import SigningKey, key_id, load_private_key
+from chordkit.export.targets import CAPABILITIES, OPERATOR_LIBRARY, Target
 from chordkit.export.test_vectors import VectorSet
 from chordkit.files import atomic_writer
+from chordkit.kernels import executorch_ops
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, average_bits, to_wire
 
 if TYPE_CHECKING:
     from chordkit.data import Dataset
 
-SUFFIXES = {"executorch": ".pte", "litert": ".tflite", "onnx": ".onnx", "native": ".native"}
-RUNTIMES = {"executorch": ("executorch",), "litert": ("ai-edge-litert",), "onnx": ("onnxruntime",), "native": ("chordkit",)}
+SUFFIXES = {str(target): capability.suffix for target, capability in CAPABILITIES.items()}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ArtifactContents:
         reference: key of the scores in the test vectors that it reproduces (``fp32``, ``int8``, or the strategy's name).
         strategy: name of the strategy it was made with.
         activations: ``int8`` when its quantised layers quantise their inputs on the fly.
-        requires: package -> version; empty = the runtime installed here (:func:`runtime_versions`).
+        requires: package, library or operator -> version; empty = the runtime installed here (:func:`runtime_versions`).
         parity: the comparison made with it.
     """
 
@@ -100,13 +101,21 @@ def dataset_section(dataset: "Dataset") -> DatasetSection:
 
 
 def runtime_versions(target: str) -> dict[str, str]:
-    """Package -> version of the runtime that ``target`` needs, as far as it is installed here."""
+    """What ``target`` needs, with versions: its runtime as far as it is installed here, and for a program with custom operators the
+    library that has them (a phone loads it first) and each operator with the version of its schema."""
+    try:
+        capability = CAPABILITIES[Target(target)]
+    except ValueError:
+        return {}
     versions = {}
-    for package in RUNTIMES.get(str(target), ()):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+    try:
+        package = "chordkit" if capability.runtime is None else capability.runtime[0]
+        versions[package] = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        pass
+    if capability.operators:
+        versions[OPERATOR_LIBRARY] = metadata.version("chordkit")
+        versions |= dict.fromkeys(capability.operators, str(executorch_ops.VERSION))
     return versions
 
 

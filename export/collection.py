@@ -182,15 +182,18 @@ def export_artifacts(
 def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
     """Write artifacts, and last their index. Native artifacts are the master and the strategies themselves."""
     folder = Path(folder)
+    native = [artifact for artifact in artifacts if artifact.data is None]
     master = sources.master.to_bytes()
+    if native:
+        write_bytes(folder / MASTER_FILE, master)
+    for strategy in sorted({artifact.strategy for artifact in native if artifact.strategy is not None}):
+        write_bytes(folder / f"{strategy}.chrd", to_wire(sources.strategies[strategy]))
     entries = []
     for artifact in artifacts:
-        native = artifact.data is None
-        file = MASTER_FILE if native else f"{artifact.name}{SUFFIXES[artifact.target]}"
-        data = master if artifact.data is None else artifact.data
-        write_bytes(folder / file, data)
-        if native and artifact.strategy is not None:
-            write_bytes(folder / f"{artifact.strategy}.chrd", to_wire(sources.strategies[artifact.strategy]))
+        file, data = MASTER_FILE, master
+        if artifact.data is not None:
+            file, data = f"{artifact.name}{SUFFIXES[artifact.target]}", artifact.data
+            write_bytes(folder / file, data)
         entries.append(
             IndexEntry(
                 name=artifact.name,

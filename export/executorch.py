@@ -21,13 +21,14 @@ from chordkit.export.targets import Target, missing_runtime
 ITEMS_METHOD = "items"
 
 
-def lower(program: torch.export.ExportedProgram, items: int) -> bytes:
+def lower(program: torch.export.ExportedProgram, items: int, graph: type[XnnpackGraph] = XnnpackGraph) -> bytes:
     """Lower an exported re-ranker to a ``.pte`` file: ``forward(history, candidates) -> scores``, weights in XNNPACK.
 
     Args:
         program: from :func:`chordkit.export.program.export_program`. For a strategy its master should have gone through
             ``regroup(master, widths, storage_groups)`` first: without, the file is right but many times slower.
         items: number of items, kept in the file as the constant method ``items``.
+        graph: how the program is rewritten before XNNPACK takes its parts.
 
     Returns:
         The file's bytes; the same program gives the same bytes.
@@ -46,7 +47,7 @@ def lower(program: torch.export.ExportedProgram, items: int) -> bytes:
             raise missing_runtime(Target.EXECUTORCH, error.name) from None
         inputs = tuple(_example(program))
         with torch.no_grad():
-            rewritten = torch.export.export(XnnpackGraph(program).eval(), inputs, strict=False)
+            rewritten = torch.export.export(graph(program).eval(), inputs, strict=False)
         # The validity check knows core ATen operators only; the linear layers stay whole for XNNPACK.
         with needed_passes():
             edge = to_edge_transform_and_lower(

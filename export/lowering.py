@@ -87,6 +87,19 @@ def _executorch(spec: ArtifactSpec, source: Source) -> bytes:
     return executorch.lower(_program(spec, source), _items(source))
 
 
+def _executorch_chord(spec: ArtifactSpec, source: Source) -> bytes:
+    from chordkit.export import executorch_chord
+
+    assert isinstance(source, tuple)  # the capability table has no fp32 here
+    return executorch_chord.lower(*source, spec.candidates)
+
+
+def _executorch_chord_linear(spec: ArtifactSpec, source: Source) -> bytes:
+    from chordkit.export import executorch_chord_graph
+
+    return executorch_chord_graph.lower(_program(spec, source), _items(source))
+
+
 def _litert(spec: ArtifactSpec, source: Source) -> bytes:
     from chordkit.export import litert
 
@@ -108,6 +121,8 @@ def _native(spec: ArtifactSpec, source: Source) -> bytes:
 
 _LOWERINGS: dict[Target, Callable[[ArtifactSpec, Source], bytes]] = {
     Target.EXECUTORCH: _executorch,
+    Target.EXECUTORCH_CHORD: _executorch_chord,
+    Target.EXECUTORCH_CHORD_LINEAR: _executorch_chord_linear,
     Target.LITERT: _litert,
     Target.ONNX: _onnx,
     Target.NATIVE: _native,

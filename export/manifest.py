@@ -75,7 +75,7 @@ class ArtifactEntry(_Model):
         reference: the key of the test vectors' scores it must reproduce.
         activations: what its quantised layers compute with, which sets the tolerance.
         candidates: how many it scores per call.
-        requires: package -> version it was made and checked with.
+        requires: package, library or operator -> version it was made and checked with.
         parity: the comparison made when the bundle was made.
     """
 

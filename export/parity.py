@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chordkit.errors import CapabilityError, CheckFailed
 from chordkit.export.parity_measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k_overlap
+from chordkit.export.targets import Target
 
 Ids = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -178,7 +179,7 @@ INT8_ACTIVATION_TOLERANCE = _int8_activation_tolerance()
 # The one table. Weights never appear in it as a source of error: the reference has exactly the artifact's weights.
 TOLERANCES: dict[tuple[str, str, Activations], Tolerance] = {
     (target, precision, activations): FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE
-    for target in ("executorch", "litert", "onnx", "native")
+    for target in map(str, Target)
     for precision in ("fp32", "int8", "strategy")
     for activations in ("fp32", "int8")
     if not (precision == "fp32" and activations == "int8")

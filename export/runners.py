@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chordkit.errors import CapabilityError, InputError
+from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.targets import Target, missing_runtime
 from chordkit.files import read_bytes
 
@@ -21,6 +21,8 @@ Scores = NDArray[np.float32]
 # Modules of each runtime, for whoever times loading without importing.
 RUNTIME_IMPORTS: dict[str, tuple[str, ...]] = {
     Target.EXECUTORCH: ("executorch.runtime", "executorch.kernels.quantized"),
+    Target.EXECUTORCH_CHORD: ("executorch.runtime", "executorch.kernels.quantized"),
+    Target.EXECUTORCH_CHORD_LINEAR: ("executorch.runtime", "executorch.kernels.quantized"),
     Target.LITERT: ("ai_edge_litert.interpreter",),
     Target.ONNX: ("onnxruntime",),
     Target.NATIVE: (),
@@ -112,16 +114,19 @@ class EagerRunner(Runner):
 class ExecutorchRunner(Runner):
     """A ``.pte`` on ExecuTorch with XNNPACK. ``threads`` sets the thread pool that all programs of the process share."""
 
+    target = Target.EXECUTORCH
+
     def __init__(self, data: bytes, threads: int = 1) -> None:
         from chordkit.export.executorch import ITEMS_METHOD, quiet
 
         with quiet():
+            self._load_operators()
             try:
                 import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
                 from executorch.extension.pybindings import portable_lib
                 from executorch.runtime import Runtime
             except ImportError as error:
-                raise missing_runtime(Target.EXECUTORCH, error.name) from None
+                raise missing_runtime(self.target, error.name) from None
             import torch
 
             self._from_numpy = torch.from_numpy
@@ -135,11 +140,67 @@ class ExecutorchRunner(Runner):
                 meta = self._method.metadata
                 self.length, self.candidates = (meta.input_tensor_meta(index).sizes()[1] for index in range(2))
             except (RuntimeError, ValueError, AttributeError) as error:
-                raise CapabilityError(f"executorch: the runtime refuses the file ({_first_line(error)}); export it again") from None
+                raise CapabilityError(f"{self.target}: the runtime refuses the file ({_first_line(error)}); export it again") from None
+
+    def _load_operators(self) -> None:
+        """Register what the program needs besides ExecuTorch; before it is loaded."""
 
     def _run(self, history: Ids, candidates: Ids) -> Scores:
         # A copy: the program writes its next answer into the same memory.
         return self._method.execute((self._from_numpy(history[None]), self._from_numpy(candidates[None])))[0].numpy()[0].copy()
+
+
+class ExecutorchChordRunner(ExecutorchRunner):
+    """A ``.pte`` with ``chord::rerank``: :class:`ExecutorchRunner` with the operator library loaded first.
+
+    Raises (beside what the base class raises):
+        MissingRuntimeError: the library is not built and there is no C++ compiler.
+    """
+
+    target = Target.EXECUTORCH_CHORD
+
+    def _load_operators(self) -> None:
+        from chordkit.kernels import executorch_ops
+
+        self._library = executorch_ops.load()
+
+    def scores_with(self, history: ArrayLike, candidates: ArrayLike, strategy: bytes) -> Scores:
+        """:meth:`Runner.scores` with another strategy, in its wire form: the program's method ``rerank_with``.
+
+        Raises:
+            InputError: a wrong shape, type or id, or a strategy that is damaged or of another backbone.
+            CapabilityError: the program has no such method.
+        """
+        from chordkit.export.executorch_chord import PERSONAL_METHOD
+
+        if PERSONAL_METHOD not in self._program.method_names:
+            raise CapabilityError(f"{self.target}: the program has no method {PERSONAL_METHOD}; export it again")
+        method = self._program.load_method(PERSONAL_METHOD)
+        size = method.metadata.input_tensor_meta(2).sizes()[0]
+        if len(strategy) != size:
+            raise StrategyError(f"the strategy has {len(strategy)} bytes, the program takes {size}; use one made for this backbone")
+        return self._execute(
+            method,
+            _ids(history, self.length, "history", 0, self.items),
+            _ids(candidates, self.candidates, "candidates", 1, self.items),
+            np.frombuffer(strategy, np.uint8).copy(),
+        )
+
+    def _run(self, history: Ids, candidates: Ids) -> Scores:
+        return self._execute(self._method, history, candidates)
+
+    def _execute(self, method: Any, history: Ids, candidates: Ids, *more: np.ndarray) -> Scores:
+        tensors = (self._from_numpy(history[None]), self._from_numpy(candidates[None]), *map(self._from_numpy, more))
+        try:
+            return method.execute(tensors)[0].numpy()[0].copy()
+        except RuntimeError as error:
+            raise InputError(f"{self.target}: {self._library.last_error() or _first_line(error)}") from None
+
+
+class ExecutorchChordLinearRunner(ExecutorchChordRunner):
+    """A ``.pte`` with ``chord::linear``."""
+
+    target = Target.EXECUTORCH_CHORD_LINEAR
 
 
 class LitertRunner(Runner):
@@ -210,6 +271,8 @@ def _first_line(error: Exception) -> str:
 # One class per runtime; a further one joins here.
 RUNNERS: dict[Target, Callable[[bytes, int], Runner]] = {
     Target.EXECUTORCH: ExecutorchRunner,
+    Target.EXECUTORCH_CHORD: ExecutorchChordRunner,
+    Target.EXECUTORCH_CHORD_LINEAR: ExecutorchChordLinearRunner,
     Target.LITERT: LitertRunner,
     Target.ONNX: OnnxRunner,
 }

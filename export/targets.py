@@ -16,9 +16,11 @@ from chordkit.errors import CapabilityError, MissingRuntimeError
 
 
 class Target(StrEnum):
-    """A runtime that chordkit exports to."""
+    """What chordkit exports to: a runtime, and for ExecuTorch whose kernels do the work (its own, or libchord's as operators)."""
 
     EXECUTORCH = "executorch"
+    EXECUTORCH_CHORD = "executorch-chord"
+    EXECUTORCH_CHORD_LINEAR = "executorch-chord-linear"
     LITERT = "litert"
     ONNX = "onnx"
     NATIVE = "native"
@@ -42,6 +44,8 @@ class Capability:
     Attributes:
         runtime: package and version that runs the files, and that they are tested with; None = no package.
         extra: chordkit's installation extra that brings it.
+        suffix: of its files.
+        operators: custom operators that a program calls, by name; the library that has them must be loaded first.
         architectures: backbones with a lowering.
         precisions: what the weights may be.
         stored_bits: width of a channel -> bits an element takes in the file.
@@ -52,6 +56,8 @@ class Capability:
 
     runtime: tuple[str, str] | None
     extra: str | None
+    suffix: str
+    operators: tuple[str, ...]
     architectures: tuple[str, ...]
     precisions: tuple[Precision, ...]
     stored_bits: Mapping[int, int]
@@ -61,12 +67,18 @@ class Capability:
 
 
 _ALL = tuple(Precision)
+_QUANTISED = (Precision.INT8, Precision.STRATEGY)
 _BACKBONES = ("sasrec", "caser")
+_FROM_MASTER = {"fp32": "it computes with 8-bit activations", "precision fp32": "it runs from the int8 master weights"}
+OPERATOR_LIBRARY = "libchord_executorch"
+"""The library that has the ``chord::`` operators; its version is chordkit's."""
 
 CAPABILITIES: dict[Target, Capability] = {
     Target.EXECUTORCH: Capability(
         runtime=("executorch", "1.5.1"),
         extra="executorch",
+        suffix=".pte",
+        operators=(),
         architectures=_BACKBONES,
         precisions=_ALL,
         stored_bits={0: 4, 2: 4, 4: 4, 8: 8},
@@ -74,9 +86,38 @@ CAPABILITIES: dict[Target, Capability] = {
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
     ),
+    Target.EXECUTORCH_CHORD: Capability(
+        runtime=("executorch", "1.5.1"),
+        extra="executorch",
+        suffix=".pte",
+        operators=("chord::rerank.out",),
+        architectures=_BACKBONES,
+        precisions=_QUANTISED,
+        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
+        activations=("int8",),
+        refusals=_FROM_MASTER,
+        note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input",
+    ),
+    Target.EXECUTORCH_CHORD_LINEAR: Capability(
+        runtime=("executorch", "1.5.1"),
+        extra="executorch",
+        suffix=".pte",
+        operators=("chord::linear.out",),
+        architectures=_BACKBONES,
+        precisions=_QUANTISED,
+        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
+        activations=("int8",),
+        refusals={
+            "fp32": "`chord::linear` computes with 8-bit activations",
+            "precision fp32": "`chord::linear` has int8, int4 and int2 weights",
+        },
+        note="ExecuTorch's graph with `chord::linear` for the linear layers; codes are packed at their widths when first used",
+    ),
     Target.LITERT: Capability(
         runtime=("ai-edge-litert", "2.3.0"),
         extra="litert",
+        suffix=".tflite",
+        operators=(),
         architectures=_BACKBONES,
         precisions=_ALL,
         stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
@@ -87,6 +128,8 @@ CAPABILITIES: dict[Target, Capability] = {
     Target.ONNX: Capability(
         runtime=("onnxruntime", "1.31.1"),
         extra="onnx",
+        suffix=".onnx",
+        operators=(),
         architectures=_BACKBONES,
         precisions=_ALL,
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
@@ -97,14 +140,13 @@ CAPABILITIES: dict[Target, Capability] = {
     Target.NATIVE: Capability(
         runtime=None,
         extra=None,
+        suffix=".native",
+        operators=(),
         architectures=_BACKBONES,
-        precisions=(Precision.INT8, Precision.STRATEGY),
+        precisions=_QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
-        refusals={
-            "fp32": "it computes with 8-bit activations",
-            "precision fp32": "it runs from the int8 master weights",
-        },
+        refusals=_FROM_MASTER,
         note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
     ),
 }

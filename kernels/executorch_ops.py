@@ -164,7 +164,7 @@ def build() -> Path:
     """
     if given := os.environ.get(LIBRARY_VARIABLE):
         if not Path(given).is_file():
-            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; build it with python -m chordkit.kernels.executorch_ops")
+            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; python -m chordkit.kernels.executorch_ops builds it")
         return Path(given)
     executorch = executorch_folder()
     folder = cache_folder()
@@ -199,7 +199,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Counts:
-    """What the operators keep: ``models`` and ``layers`` ready to run, their ``bytes``, and how many were ``opened`` and ``adopted`` ever."""
+    """What the operators keep: ``models`` and ``layers`` ready to run and their ``bytes``; how many were ``opened``, and strategies
+    ``adopted``, since the library was loaded."""
 
     models: int
     layers: int
@@ -292,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", choices=sorted(_COMPILERS), default=platform.machine(), help="architecture (with --out)")
     parser.add_argument("--compiler", help="C++ compiler with its options, when it is not the usual one (with --out)")
     parser.add_argument(
-        "--executorch", type=Path, help="executorch package of the target (an unpacked wheel), to link with and to check against (with --out)"
+        "--executorch", type=Path, help="executorch package of the target, e.g. an unpacked wheel, to link with (with --out)"
     )
     options = parser.parse_args(arguments)
     try:

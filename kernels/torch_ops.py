@@ -82,8 +82,8 @@ def linear(x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tenso
     if layer_digest(codes, scales, widths, bias) != digest:
         raise InputError("digest: the layer's constants are not those that its digest was taken of; use layer_digest()")
     rows = x.reshape(-1, x.shape[-1])
-    arrays = [tensor.numpy() for tensor in (codes, scales, widths)]
-    layer = NativeLinear(*arrays, None if bias is None else bias.numpy(), max_rows=len(rows), relu=relu)  # type: ignore[arg-type]
+    biases = None if bias is None else bias.numpy()
+    layer = NativeLinear(codes.numpy(), scales.numpy(), widths.numpy(), biases, max_rows=len(rows), relu=relu)
     return torch.from_numpy(layer(rows.numpy())).reshape(*x.shape[:-1], codes.shape[0])
 
 

@@ -18,7 +18,7 @@ def demo(
         "build/demo"
     ),
     architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
-    target: TargetsOption = "executorch,litert,onnx,native",
+    target: TargetsOption = "",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the backbone, at most.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -30,7 +30,7 @@ def demo(
     from chordkit.demo import DemoOptions, run
     from chordkit.export.targets import Target
 
-    targets = tuple(parse_choices(target, Target, "--target"))
+    targets = tuple(parse_choices(target, Target, "--target")) if target else None
     with progress_bar() as progress:
         result = run(DemoOptions(out=out, data=data, architecture=architecture, targets=targets, epochs=epochs, seed=seed), progress)
     report = result.report

@@ -12,7 +12,10 @@ from chordkit.errors import InputError
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-TargetsOption = Annotated[str, typer.Option("--target", "-t", help="Comma-separated: executorch, litert, onnx, native.")]
+TargetsOption = Annotated[
+    str,
+    typer.Option("--target", "-t", help="Comma-separated: executorch, executorch-chord, executorch-chord-linear, litert, onnx, native."),
+]
 
 
 def parse_choices(text: str, kind: type[Choice], option: str) -> list[Choice]:

@@ -17,7 +17,7 @@ import numpy as np
 from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, load_named, split
 from chordkit.demo import report_data
-from chordkit.errors import DataError
+from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.export import bundle
 from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, export_artifacts, write_folder
@@ -35,6 +35,7 @@ from chordkit.hypernetwork import (
     train_hypernetwork,
 )
 from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
+from chordkit.kernels import executorch_ops
 from chordkit.kernels.engine import native
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.bundles import bench_bundle
@@ -51,6 +52,8 @@ CANDIDATES = 100
 _EPOCHS = {"sasrec": 26, "caser": 30}
 # One thread: the layers are small, a second thread gains little on an idle machine and spins away minutes on a busy one.
 _THREADS = 1
+# chord::linear is for graphs that the engine does not know; both backbones here it does.
+_TARGETS = tuple(target for target in Target if target is not Target.EXECUTORCH_CHORD_LINEAR)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class DemoOptions:
         out: folder for everything it leaves.
         data: a data set as :func:`chordkit.data.load_named` takes it.
         architecture: ``sasrec`` or ``caser``.
-        targets: exported to; every one must be installed.
+        targets: exported to; every one must be installed. None = all of the demo's, without those that need a C++ compiler if there is
+            none; the report says so.
         users: how many users' strategies are shown and bundled.
         exported_users: for how many of them artifacts are exported.
         epochs: of the backbone at most; None = the demo's own.
@@ -74,7 +78,7 @@ class DemoOptions:
     out: Path
     data: str = "synthetic"
     architecture: str = "sasrec"
-    targets: tuple[Target, ...] = tuple(Target)
+    targets: tuple[Target, ...] | None = None
     users: int = 5
     exported_users: int = 2
     epochs: int | None = None
@@ -121,11 +125,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         CheckpointError: the folder holds checkpoints of another run.
         OSError: the folder cannot be written.
     """
-    for target in options.targets:
-        if CAPABILITIES[target].runtime is not None and installed(target) is None:
-            raise missing_runtime(target)
-    if Target.NATIVE in options.targets:
-        native()
+    targets, left_out = _targets(options)
     default_config(options.architecture, CANDIDATES)
     out, clock = options.out, _Clock()
     with clock.stage("data"):
@@ -148,7 +148,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     sources = Sources(hyper.master, hyper.backbone, strategies)
     with clock.stage("export"):
         exported = dict(list(strategies.items())[: options.exported_users])
-        artifacts = export_artifacts(options.targets, None, Sources(hyper.master, hyper.backbone, exported), CANDIDATES, progress)
+        artifacts = export_artifacts(targets, None, Sources(hyper.master, hyper.backbone, exported), CANDIDATES, progress)
         write_folder(out / "artifacts", artifacts, sources)
     path = out / "demo.chord"
     with clock.stage("validate, bundle, sign"):
@@ -167,13 +167,38 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         bundle.verify(path, out / "demo.pub.pem")
     with clock.stage("measure on this host"):
         measured = bench_bundle(path, None, options.bench.model_copy(update={"seed": options.seed}), progress)
-    report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, clock)
+    report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, left_out, clock)
     html, document = out / "report.html", out / "report.json"
     save_json(report, document)
     save_html(report, html)
     return DemoResult(
         report, html, document, path, {artifact.name: artifact.parity for artifact in contents.artifacts if artifact.parity is not None}
     )
+
+
+def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
+    """What is exported to, and a note for each target that is left out because it cannot be built here.
+
+    Raises:
+        MissingRuntimeError: a target that was asked for by name, or one that needs no compiler, is not installed.
+    """
+    targets, left_out = [], []
+    for target in _TARGETS if options.targets is None else options.targets:
+        capability = CAPABILITIES[target]
+        if capability.runtime is not None and installed(target) is None:
+            raise missing_runtime(target)
+        if target is Target.NATIVE:
+            native()
+        try:
+            if capability.operators:
+                executorch_ops.build()
+        except MissingRuntimeError as error:
+            if options.targets is not None:
+                raise
+            left_out.append(f"{target} was left out: {error}.")
+            continue
+        targets.append(target)
+    return tuple(targets), left_out
 
 
 def _training_options(options: DemoOptions) -> TrainingOptions:
@@ -250,6 +275,7 @@ def _report(
     names: dict[str, str],
     path: Path,
     measured: BenchReport,
+    left_out: list[str],
     clock: _Clock,
 ) -> Report:
     master: MasterWeights = hyper.master
@@ -271,5 +297,5 @@ def _report(
         personalisation=report_data.personalisation(comparison),
         bundle=report_data.bundle_summary(path, size, manifest),
         stages=clock.stages,
-        notes=report_data.notes(measured),
+        notes=report_data.notes(measured) + left_out,
     )

@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from chordkit.backbones import CaserConfig, build, initialise
+from chordkit.backbones import CaserConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
 from chordkit.export.lowering import ArtifactSpec, lower
 from chordkit.export.runners import RUNNERS, RUNTIME_IMPORTS, EagerRunner, load_runner
-from chordkit.export.targets import Target
+from chordkit.export.targets import CAPABILITIES, Target
 
 ITEMS, LENGTH, CANDIDATES = 30, 6, 4
 HISTORY = np.array([0, 0, 3, 1, 30, 7], np.int32)
@@ -20,12 +20,20 @@ TOLERANCE = 16 * 4 * np.sqrt(256) * 2.0**-24
 
 @pytest.fixture(scope="module")
 def backbone():
-    return initialise(build(CaserConfig(items=ITEMS, max_length=LENGTH, dim=8, heights=(2,), filters=3, vertical_filters=2)), seed=1).eval()
+    config = CaserConfig(items=ITEMS, max_length=LENGTH, dim=16, heights=(2,), filters=3, vertical_filters=2)
+    return initialise(build(config), seed=1).eval()
 
 
 @pytest.fixture(scope="module")
 def artifacts(backbone):
-    return {target: lower(ArtifactSpec(target, "fp32", CANDIDATES), backbone) for target in RUNNERS}
+    master = make_master(backbone)
+    int8 = (master, np.full(master.channel_table.channels, 8, np.uint8))
+    return {
+        target: lower(ArtifactSpec(target, "fp32", CANDIDATES), backbone)
+        if "fp32" in CAPABILITIES[target].precisions
+        else lower(ArtifactSpec(target, "int8", CANDIDATES, activations="int8"), int8)
+        for target in RUNNERS
+    }
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +50,9 @@ def test_every_runtime_gives_the_models_scores(runners, name):
     expected = runners["pytorch"].scores(HISTORY, IDS)
     actual = runners[name].scores(HISTORY, IDS)
     assert actual.dtype == np.float32
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())
+    # Targets without fp32 have int8 weights and activations: 2 % rms (parity.py), the largest of a few errors three times that.
+    tolerance = TOLERANCE if name == "pytorch" or "fp32" in CAPABILITIES[name].precisions else 0.06
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 @EVERYWHERE

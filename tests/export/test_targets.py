@@ -36,6 +36,9 @@ def test_every_backbone_goes_to_every_exported_target(target, precision, archite
         (("onnx", "gru4rec", "fp32"), {}, "gru4rec"),
         (("native", "sasrec", "fp32"), {}, "int8 master weights"),
         (("executorch", "sasrec", "int8"), {"activations": "int8"}, "float32 activations"),
+        (("executorch-chord", "sasrec", "fp32"), {}, "int8 master weights"),
+        (("executorch-chord", "caser", "int8"), {"activations": "fp32"}, "8-bit activations"),
+        (("executorch-chord-linear", "sasrec", "fp32"), {}, "int8, int4 and int2 weights"),
         (("onnx", "sasrec", "strategy"), {"activations": "int8"}, "no kernel"),
         (("litert", "sasrec", "fp32"), {"activations": "int8"}, "fp32 artifact"),
         (("litert", "sasrec", "strategy"), {"widths": np.array([2, 3], np.uint8)}, "3 bits"),
@@ -48,9 +51,14 @@ def test_refusals_name_the_target_and_the_reason(arguments, options, reason):
     assert arguments[0] in str(caught.value)
 
 
-def test_litert_alone_takes_int8_activations():
+def test_only_litert_and_what_libchord_computes_take_int8_activations():
     check(Target.LITERT, "caser", Precision.STRATEGY, activations="int8")
-    assert [target for target in Target if "int8" in CAPABILITIES[target].activations] == [Target.LITERT, Target.NATIVE]
+    assert [target for target in Target if "int8" in CAPABILITIES[target].activations] == [
+        Target.EXECUTORCH_CHORD,
+        Target.EXECUTORCH_CHORD_LINEAR,
+        Target.LITERT,
+        Target.NATIVE,
+    ]
 
 
 def test_a_source_of_the_wrong_kind_is_refused(backbone):
