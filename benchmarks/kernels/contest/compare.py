@@ -6,24 +6,34 @@ from typing import Any
 import numpy as np
 
 from contest.contender import Contender
-from contest.timing import Times, measure
+from contest.timing import Times, measure, pace
+
+HOPELESS = 8.0
+"""Peers that take this many times as long as the fastest one at first sight would only stretch the rounds."""
 
 
-def rows(contenders: Sequence[Contender], rounds: int, cold_rounds: int = 0) -> dict[str, Any]:
+def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, cold_rounds: int = 0) -> dict[str, Any]:
     """Measure and describe: ``fastest_peer``, and per contender its percentiles in us and its ratio to that peer.
 
-    Where calls were measured cold too, ``fastest_peer_cold`` is the peer that ratios of cold calls are taken against.
+    What is not measured is in ``missing``: what came in, and peers that are :data:`HOPELESS`. Where calls were measured cold too,
+    ``fastest_peer_cold`` is the peer that ratios of cold calls are taken against.
     """
     names = [contender.name for contender in contenders]
     if len(set(names)) != len(names):
         raise ValueError(f"contenders need different names: {sorted(names)}")
-    times = measure([contender.bound.run for contender in contenders], rounds, cold_rounds)
+    paces = [pace(contender.bound.run) for contender in contenders]
+    limit = HOPELESS * min((mine.us for mine, contender in zip(paces, contenders, strict=True) if not contender.ours), default=0.0)
+    slow = {contender.name: mine.us for mine, contender in zip(paces, contenders, strict=True) if not contender.ours and mine.us > limit}
+    kept = [(mine, contender) for mine, contender in zip(paces, contenders, strict=True) if contender.name not in slow]
+    contenders, names = [contender for _, contender in kept], [contender.name for _, contender in kept]
+    times = measure([contender.bound.run for contender in contenders], [mine for mine, _ in kept], rounds, cold_rounds)
     peers = [index for index, contender in enumerate(contenders) if not contender.ours]
     warm = [mine.latency for mine in times]
     best = min(peers, key=lambda index: warm[index].p50_us, default=None)
     cold_best = min(peers, key=lambda index: _median(times[index]), default=None) if cold_rounds else None
     result: dict[str, Any] = {
         "fastest_peer": None if best is None else names[best],
+        "missing": {**missing, **{name: f"{us:.0f} us a call at first sight: left out of the turns" for name, us in slow.items()}},
         "fastest_peer_cold": None if cold_best is None else names[cold_best],
         "contenders": [],
     }

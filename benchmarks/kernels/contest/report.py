@@ -50,13 +50,13 @@ def case_text(case: dict[str, Any]) -> str:
     cold = any("cold_p50_us" in row for row in case["contenders"])
     lines = [
         f"\n{title(case)}",
-        f"  {'':44s} {'p10':>9s} {'p50':>9s} {'p90':>9s} {'n':>6s} spread  ratio" + (" " * 20 + "cold p50  ratio" if cold else ""),
+        f"  {'':58s} {'p10':>9s} {'p50':>9s} {'p90':>9s} {'n':>6s} spread  ratio" + (" " * 20 + "cold p50  ratio" if cold else ""),
     ]
     for row in case["contenders"]:
         latency, ratio = row["latency"], row["ratio"]
         told = "" if ratio is None else f"{ratio['value']:5.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
         line = (
-            f"  {row['name']:44s} {row['p10_us']:9.1f} {latency['p50_us']:9.1f} {latency['p90_us']:9.1f} {latency['n']:6d} "
+            f"  {row['name']:58s} {row['p10_us']:9.1f} {latency['p50_us']:9.1f} {latency['p90_us']:9.1f} {latency['n']:6d} "
             f"{latency['block_spread']:6.0%}  {told:22s}"
         )
         if cold:

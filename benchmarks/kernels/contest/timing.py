@@ -19,7 +19,7 @@ from chordkit.runtime_bench.statistics import Block, paired_ratio, summarise
 
 FLUSH_BYTES = 64 << 20
 """Read between cold calls; more than the last-level cache that one core of a phone or of a small server can fill."""
-_BLOCK_NS, _MIN_CALLS, _MAX_CALLS = 300_000, 3, 20
+_BLOCK_US, _MIN_CALLS, _MAX_CALLS = 300, 3, 20
 Call = Callable[[], object]
 
 
@@ -66,30 +66,38 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def measure(calls: Sequence[Call], rounds: int, cold_rounds: int = 0, seed: int = 0) -> list[Times]:
+@dataclass(frozen=True)
+class Pace:
+    """A first look, not interleaved: us of the fastest call, and which share of the processor time was spent in other threads."""
+
+    us: float
+    other_threads: float
+
+
+def measure(calls: Sequence[Call], paces: Sequence[Pace], rounds: int, cold_rounds: int = 0, seed: int = 0) -> list[Times]:
     """Time ``calls`` in turns: ``rounds`` blocks each, then ``cold_rounds`` single calls each, every one after a flush of the caches."""
     with _no_collection():
-        paces = [_pace(call) for call in calls]
-        counts = [int(np.clip(_BLOCK_NS / pace, _MIN_CALLS, _MAX_CALLS)) for pace, _ in paces]
+        counts = [int(np.clip(_BLOCK_US / pace.us, _MIN_CALLS, _MAX_CALLS)) for pace in paces]
         generator = np.random.default_rng(seed)
         blocks: list[list[Block]] = [[] for _ in calls]
         for _ in range(rounds):
             for index in generator.permutation(len(calls)):
                 blocks[index].append(_block(calls[index], counts[index]))
         cold = _cold(calls, cold_rounds, generator)
-    return [Times(mine, cold[index], paces[index][1]) for index, mine in enumerate(blocks)]
+    return [Times(mine, cold[index], paces[index].other_threads) for index, mine in enumerate(blocks)]
 
 
-def _pace(call: Call) -> tuple[float, float]:
-    """ns a call once warm, and which share of the processor time was spent in other threads than this one."""
-    start, calls = time.perf_counter_ns(), 0
+def pace(call: Call) -> Pace:
+    """Call until it is warm, for 50 ms and three calls at least; the fastest counts, because a neighbour slows down the others."""
+    clock, start, fastest, calls = time.perf_counter_ns, time.perf_counter_ns(), float("inf"), 0
     thread, process = time.thread_time_ns(), time.process_time_ns()
-    while calls < 3 or (calls < 300 and time.perf_counter_ns() - start < 50_000_000):
+    while calls < 3 or clock() - start < 50_000_000:
+        before = clock()
         call()
+        fastest = min(fastest, clock() - before)
         calls += 1
-    taken = time.perf_counter_ns() - start
     thread, process = time.thread_time_ns() - thread, time.process_time_ns() - process
-    return taken / calls, max(0.0, 1 - thread / max(1, process))
+    return Pace(fastest / 1e3, max(0.0, 1 - thread / max(1, process)))
 
 
 def _block(call: Call, count: int) -> Block:
