@@ -100,6 +100,11 @@ def _headers() -> list[Path]:
     return sorted([*HERE.glob("include/*.h"), *HERE.glob("src/*.h"), *HERE.glob("ukernels/*.h"), *HERE.glob("executorch/*.h")])
 
 
+def _includes(executorch: Path) -> list[str]:
+    include = executorch / "include"
+    return ["-isystem", str(include), "-isystem", str(include / "executorch" / "runtime" / "core" / "portable_type" / "c10")]
+
+
 def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime: Path | None, jobs: int = 2) -> Path:
     """Compile and link; ``out`` appears whole or not at all.
 
@@ -115,13 +120,11 @@ def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime
         MissingRuntimeError: the compiler refuses; the message has its first complaint.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    include = executorch / "include"
-    system = ["-isystem", str(include), "-isystem", str(include / "executorch" / "runtime" / "core" / "portable_type" / "c10")]
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out.parent) as work:
         objects = [Path(work) / f"{path.parent.name}_{path.name}.o" for path in sources()]
 
         def compile_one(source: Path, target: Path) -> None:
-            flags = [*CXX_FLAGS, *system] if source.suffix == ".cc" else C_FLAGS
+            flags = [*CXX_FLAGS, *_includes(executorch)] if source.suffix == ".cc" else C_FLAGS
             _run([*command, *flags, "-c", str(source), "-o", str(target)])
 
         with ThreadPoolExecutor(jobs) as pool:
@@ -138,6 +141,26 @@ def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime
         _run([*command, *LINK_FLAGS, *checks, "-o", str(finished), *map(str, objects), *link])
         os.replace(finished, out)
     return out
+
+
+def compile_runner(library: Path, command: Sequence[str], executorch: Path) -> Path:
+    """``chord_executorch_runner`` (``kernels/executorch/runner.cc``) beside ``library``: one rerank from the command line of a device.
+
+    Args:
+        library: from :func:`compile_library`; the runner looks for it, and for ``libexecutorch.so``, in its own folder.
+        command: the C++ compiler, as for the library.
+        executorch: the target's package.
+
+    Raises:
+        MissingRuntimeError: the compiler refuses.
+    """
+    runner = library.parent / "chord_executorch_runner"
+    source = [*CXX_FLAGS, *_includes(executorch), str(HERE / "executorch" / "runner.cc"), "-x", "none", str(library)]
+    link = ["-pthread", "-Wl,-rpath,$ORIGIN", f"-L{executorch / 'lib'}", "-lexecutorch"]
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent) as work:
+        _run([*command, *source, *link, "-o", str(Path(work) / runner.name)])
+        os.replace(Path(work) / runner.name, runner)
+    return runner
 
 
 def _run(command: list[str]) -> None:
@@ -295,6 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--executorch", type=Path, help="executorch package of the target, e.g. an unpacked wheel, to link with (with --out)"
     )
+    parser.add_argument("--runner", action="store_true", help="also build a command-line runner (with --out)")
     options = parser.parse_args(arguments)
     try:
         if options.out is None:
@@ -304,6 +328,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             own = options.executorch is not None or options.target == platform.machine()
             command = options.compiler.split() if options.compiler else compiler(options.target)
             path = compile_library(options.out / options.target / NAME, command, package, package / "lib" if own else None)
+            if options.runner and not own:
+                raise InputError("--runner needs the target's own ExecuTorch: unpack its wheel and name it with --executorch")
+            if options.runner:
+                print(compile_runner(path, command, package))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,84 @@
+// Runs one rerank of a program made by chordkit from the command line, as an app would: the program mapped, the operator library loaded.
+//
+//   chord_executorch_runner PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd]
+//
+// HISTORY and CANDIDATES are item ids with commas between them; a short history is padded on the left. With a strategy the method
+// rerank_with is called instead of forward. Prints one score a line, nine digits: enough to tell every float from its neighbours.
+// Exit status: 0 = done, 1 = the program refused, 2 = wrong arguments.
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor_ptr.h>
+
+#include "chord_executorch.h"
+
+using executorch::aten::ScalarType;
+using executorch::aten::SizesType;
+using executorch::extension::make_tensor_ptr;
+using executorch::extension::Module;
+using executorch::runtime::EValue;
+
+namespace {
+
+bool parse_ids(const char *text, std::vector<int32_t> *ids) {
+  while (*text) {
+    char *end = nullptr;
+    const long id = std::strtol(text, &end, 10);
+    if (end == text || (*end && *end != ',') || id < INT32_MIN || id > INT32_MAX) return false;
+    ids->push_back(static_cast<int32_t>(id));
+    text = *end ? end + 1 : end;
+  }
+  return !ids->empty();
+}
+
+int fail(const char *what, executorch::runtime::Error error) {
+  std::fprintf(stderr, "%s: error 0x%02x: %s\n", what, static_cast<unsigned>(error), chord_executorch_last_error());
+  return 1;
+}
+
+} // namespace
+
+int main(int count, char **arguments) {
+  std::vector<int32_t> history, candidates;
+  if (count < 4 || count > 5 || !parse_ids(arguments[2], &history) || !parse_ids(arguments[3], &candidates)) {
+    std::fprintf(stderr, "usage: %s PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd]   (operators of version %" PRIu32 ")\n", arguments[0],
+                 chord_executorch_version());
+    return 2;
+  }
+  Module module(arguments[1], Module::LoadMode::Mmap);
+  const auto meta = module.method_meta("forward");
+  if (!meta.ok()) return fail(arguments[1], meta.error());
+  const auto shape = meta->input_tensor_meta(0);
+  if (!shape.ok()) return fail(arguments[1], shape.error());
+  const size_t length = static_cast<size_t>(shape->sizes()[shape->sizes().size() - 1]);
+  if (history.size() < length) history.insert(history.begin(), length - history.size(), 0);
+  history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(length));
+
+  const SizesType slots = static_cast<SizesType>(length), items = static_cast<SizesType>(candidates.size());
+  const auto history_tensor = make_tensor_ptr({1, slots}, history.data(), ScalarType::Int);
+  const auto candidate_tensor = make_tensor_ptr({1, items}, candidates.data(), ScalarType::Int);
+  std::vector<EValue> inputs{*history_tensor, *candidate_tensor};
+  std::vector<uint8_t> strategy;
+  executorch::extension::TensorPtr strategy_tensor;
+  if (count == 5) {
+    std::ifstream file(arguments[4], std::ios::binary);
+    strategy.assign(std::istreambuf_iterator<char>(file), {});
+    if (strategy.empty()) {
+      std::fprintf(stderr, "%s: cannot be read\n", arguments[4]);
+      return 2;
+    }
+    strategy_tensor = make_tensor_ptr({static_cast<SizesType>(strategy.size())}, strategy.data(), ScalarType::Byte);
+    inputs.emplace_back(*strategy_tensor);
+  }
+  const auto answer = module.execute(count == 5 ? "rerank_with" : "forward", inputs);
+  if (!answer.ok()) return fail(arguments[1], answer.error());
+  const auto &scores = answer->at(0).toTensor();
+  for (ssize_t i = 0; i < scores.numel(); i++) std::printf("%.9g\n", static_cast<double>(scores.const_data_ptr<float>()[i]));
+  return 0;
+}
