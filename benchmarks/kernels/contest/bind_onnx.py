@@ -1,7 +1,10 @@
 """ONNX Runtime, bound: inputs and output are OrtValues of an IOBinding."""
 
+import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -41,3 +44,21 @@ def bind_onnx(data: bytes, names: Sequence[str], entries: Mapping[str, str] | No
         return output.numpy().copy()
 
     return Bound(write, partial(session._sess.run_with_iobinding, binding._iobinding, None), read, HOW)
+
+
+def quantized_dynamically(data: bytes) -> bytes:
+    """A float32 ``.onnx`` file with its matrix products as ONNX Runtime's own tool quantises them: int8 per channel, 8-bit activations."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quantized.onnx"
+        previous = logging.root.manager.disable
+        logging.disable(logging.WARNING)  # it recommends a preprocessing that changes nothing here
+        try:
+            quantize_dynamic(
+                onnx.load_from_string(data), path, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
+            )
+        finally:
+            logging.disable(previous)
+        return path.read_bytes()

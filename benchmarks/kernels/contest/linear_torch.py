@@ -16,7 +16,8 @@ _HOW = "the operator itself, in inference mode, with fixed tensors"
 
 def torch_linears(case: LinearCase, missing: dict[str, str]) -> list[Contender]:
     """Every form; widths below 8 exist as int4 with one scale and zero-point a group only, which is bfloat16 arithmetic."""
-    torch.inference_mode(True).__enter__()  # for the rest of the process: timed calls must not enter and leave it
+    if not torch.is_inference_mode_enabled():
+        torch.inference_mode().__enter__()  # for the rest of the process: timed calls must not enter and leave it
     weight, bias = torch.from_numpy(case.weights), torch.from_numpy(case.bias)
     forms: list[Attempt] = [
         ("fp32 linear", "fp32", partial(_operator, case, torch.float32, lambda x: torch.nn.functional.linear(x, weight, bias))),

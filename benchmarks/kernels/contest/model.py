@@ -16,7 +16,7 @@ from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 from contest.bind_executorch import bind_executorch
 from contest.bind_litert import bind_litert
-from contest.bind_onnx import bind_onnx
+from contest.bind_onnx import bind_onnx, quantized_dynamically
 from contest.bind_openvino import FORMS, bind_openvino
 from contest.contender import Bound, Contender, Missing
 
@@ -125,6 +125,11 @@ def _onnx(data: bytes, case: ModelCase) -> Bound:
     return bind_onnx(data, _NAMES, {"session.disable_quant_qdq": "1"})
 
 
+def _onnx_dynamic(data: bytes, case: ModelCase) -> Bound:
+    # Its int8 weights are its own: held against the float model, as far off as 8-bit activations may be.
+    return bind_onnx(quantized_dynamically(data), _NAMES)
+
+
 def _openvino(form: str) -> Callable[[bytes, ModelCase], Bound]:
     return lambda data, case: bind_openvino(data, _NAMES, form)
 
@@ -137,7 +142,10 @@ def _files() -> Iterator[_File]:
         # With compressed weights OpenVINO quantises activations in groups as it goes, unless told not to.
         quantised = "" if precision is Precision.FP32 else "int8"
         openvinos = tuple(("openvino", f" ({form})", "bf16" if form == "bf16" else quantised, _openvino(form)) for form in FORMS)
-        yield _File(str(precision), Target.ONNX, precision, "fp32", (("onnxruntime", "", "", _onnx), *openvinos))
+        onnx = [("onnxruntime", "", "", _onnx)]
+        if precision is Precision.FP32:
+            onnx.append(("onnxruntime", " as its quantize_dynamic makes int8 of it", "int8", _onnx_dynamic))
+        yield _File(str(precision), Target.ONNX, precision, "fp32", (*onnx, *openvinos))
         yield _File(str(precision), Target.EXECUTORCH, precision, "fp32", (("executorch", "", "", _executorch),))
 
 

@@ -30,7 +30,7 @@ def _prepared(engine: Engine, case: ModelCase) -> Bound:
     def write(history: Array, candidates: Array) -> None:
         call.history[:], call.candidates[:] = history, candidates
 
-    return Bound(write, call.run, lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
+    return Bound(write, getattr(call, "run", call), lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
 
 
 def _c_call(engine: Engine, case: ModelCase) -> Bound:

@@ -1,0 +1,109 @@
+"""benchmarks/kernels/peers.py: it runs, names what it cannot run, and times nothing that is wrong. No time is asserted."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert", reason="LiteRT is the peer here; pip install 'chordkit[litert]'")
+kernels = pytest.importorskip("chordkit.kernels")
+if not kernels.available():
+    pytest.skip("the native engine was not compiled", allow_module_level=True)
+
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "kernels"
+
+
+@pytest.fixture
+def contest(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import contest
+    import contest.linear
+    import contest.linear_litert
+    import contest.linear_native
+
+    yield contest
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    command = [sys.executable, str(FOLDER / "peers.py"), "--quick", "--rounds", "3", "--runtimes", "litert", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_models_and_layers_are_compared_with_the_fastest_peer(report: dict) -> None:
+    models = {(case["model"], case["history"]) for case in report["cases"] if case["level"] == "model"}
+    layers = {(case["rows"], case["in"], case["bits"]) for case in report["cases"] if case["level"] == "linear"}
+    assert models == {(name, history) for name in ("sasrec", "caser") for history in ("full", "half")}
+    assert layers == {(*shape, bits) for shape in ((50, 64), (1, 1024)) for bits in ("int8", "3.0 bits")}
+    for case in report["cases"]:
+        medians = {row["name"]: row["latency"]["p50_us"] for row in case["contenders"] if row["runtime"] == "litert"}
+        assert case["fastest_peer"] == min(medians, key=lambda name: medians[name])
+        rows = {row["name"]: row for row in case["contenders"]}
+        assert rows[case["fastest_peer"]]["ratio"]["value"] == 1
+        assert all(row["ratio"]["low"] <= row["ratio"]["value"] <= row["ratio"]["high"] for row in rows.values())
+        assert {row["runtime"] for row in rows.values()} == {"chordkit", "litert"}
+
+
+def test_no_form_of_litert_is_wrong(report: dict) -> None:
+    assert not [reason for case in report["cases"] for reason in case["missing"].values() if "wrong" in reason]
+
+
+def test_the_machine_and_the_versions_are_told(report: dict) -> None:
+    assert report["machine"]["cpu"] and report["machine"]["versions"]["ai-edge-litert"]
+
+
+def test_an_unknown_runtime_is_refused() -> None:
+    command = [sys.executable, str(FOLDER / "peers.py"), "--runtimes", "litert,tensorrt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "tensorrt is none of litert" in done.stderr
+
+
+@pytest.mark.parametrize("bits", ["int8", "3.0 bits"])
+def test_a_layer_with_two_channels_exchanged_is_not_timed(contest: ModuleType, bits: str) -> None:
+    case = contest.linear.linear_case(4, 64, 64, bits)
+    order = np.arange(64)
+    order[[3, 4]] = 4, 3
+    wrong = replace(case, scales=case.scales[order], codes=case.codes[order], widths=case.widths[order])
+    missing: dict[str, str] = {}
+    right = contest.linear_litert.litert_linears(case, missing)
+    assert len(right) >= 3 and not missing
+    forms = [(contender.name, contender.activations, lambda contender=contender: contender.bound) for contender in right]
+    assert contest.linear.attempts(wrong, "litert", forms, missing) == []
+    assert len(missing) == len(right) and all("wrong answer" in reason for reason in missing.values())
+
+
+def test_the_engine_being_wrong_ends_the_run(contest: ModuleType) -> None:
+    case = contest.linear.linear_case(4, 64, 64, "int8")
+    ours = contest.linear_native.native_linears(case)
+    forms = [("AUTO", "int8", lambda: ours[0].bound)]
+    from chordkit.errors import CheckFailed
+
+    with pytest.raises(CheckFailed, match="wrong answer"):
+        contest.linear.attempts(replace(case, scales=2 * case.scales), "chordkit", forms, {})
+
+
+@pytest.mark.parametrize("activations", ["fp32", "bf16", "int8"])
+def test_the_tolerance_is_below_what_one_wrong_channel_costs(contest: ModuleType, activations: str) -> None:
+    # Two of 64 channels exchanged: an error of sqrt(2 x 2 / 64) of the result's root mean square.
+    case = contest.linear.linear_case(50, 64, 64, "int8")
+    assert contest.linear.tolerance(case, activations) < 0.1 * np.sqrt(4 / 64)
+
+
+def test_the_average_width_is_three_bits(contest: ModuleType) -> None:
+    widths = contest.linear.linear_case(1, 64, 1000, "3.0 bits").widths
+    assert widths.mean() == 3.0
+
+
+def test_groups_of_channels_come_back_in_order(contest: ModuleType) -> None:
+    case = contest.linear.linear_case(1, 16, 100, "3.0 bits")
+    groups, order = case.groups(lambda widths: widths)
+    assert [bits for bits, _ in groups] == [8, 4, 2]
+    assert np.array_equal(np.concatenate([channels for _, channels in groups])[order], np.arange(100))
