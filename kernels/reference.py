@@ -16,6 +16,7 @@ from chordkit.quantization import MasterWeights, select_codes
 F32 = np.float32
 LANES = 16
 SMALLEST_MAX = F32(1e-30)
+LOG2E = F32(1.44269504)
 
 
 def fma(a: np.ndarray | F32, b: np.ndarray | F32, c: np.ndarray | F32) -> np.ndarray:
@@ -69,9 +70,20 @@ def exp(x: np.ndarray) -> np.ndarray:
     return np.ldexp(p, n.astype(np.int32)).astype(F32)
 
 
+def exp2(x: np.ndarray) -> np.ndarray:
+    """2^x of x <= 0, clamped at -92: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
+    x = np.maximum(np.asarray(x, F32), F32(-92))
+    n = np.rint(x)
+    r = x - n
+    p = np.full_like(r, 9.582853e-3)
+    for coefficient in (5.5906426e-2, 2.4024099e-1, 6.9312418e-1, 1):
+        p = fma(p, r, F32(coefficient))
+    return np.ldexp(p, n.astype(np.int32)).astype(F32)
+
+
 def softmax_parts(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """exp(s - max) and 1 / sum over the last axis."""
-    p = exp(scores - scores.max(-1, keepdims=True))
+    """2^(s - max) and 1 / sum over the last axis; log2 e is in the queries' scales."""
+    p = exp2(scores - scores.max(-1, keepdims=True))
     return p, F32(1) / lane_sum(p)
 
 
@@ -134,7 +146,7 @@ class ReferenceEngine:
             codes, scales = select_codes(layer.rows, chosen[table.layer_slice(name)])
             factor = F32(1)
             if name.endswith(".query"):
-                factor = F32(1) / np.sqrt(F32(int(self.config["dim"]) // int(self.config["heads"])))
+                factor = LOG2E / np.sqrt(F32(int(self.config["dim"]) // int(self.config["heads"])))
             bias = np.zeros(len(codes), F32) if layer.bias is None else layer.bias
             self.layers[name] = Linear(codes, scales * factor, bias * factor)
 
@@ -181,7 +193,7 @@ class ReferenceEngine:
         return self.layers[f"{block}.ffn2"](quantize(gelu(wide) if use_gelu else wide))
 
     def _attention(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Causal attention of all rows, heads joined."""
+        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/src/attend.c)."""
         rows, dim = x.shape
         width = dim // int(self.config["heads"])
         a = quantize(x)
@@ -189,15 +201,14 @@ class ReferenceEngine:
         mixed = np.zeros_like(x)
         for start in range(0, dim, width):
             head = slice(start, start + width)
+            queries, keys, values = quantize(q[:, head]), quantize(k[:, head]), quantize(v[:, head])
+            sums = (queries.codes.astype(np.int32) @ keys.codes.T.astype(np.int32)).astype(F32)
+            scores = (sums * keys.scales) * queries.scales[:, None]
             for i in range(rows):
-                s = np.zeros(i + 1, F32)
-                for c in range(start, start + width):
-                    s = fma(q[i, c], k[: i + 1, c], s)
-                p, inverse = softmax_parts(s)
-                total = np.zeros(width, F32)
-                for t in range(i + 1):
-                    total = fma(p[t], v[t, head], total)
-                mixed[i, head] = total * inverse
+                p, inverse = softmax_parts(scores[i, : i + 1])
+                weights = quantize((p * values.scales[: i + 1])[None])
+                sums_of_values = (weights.codes[0].astype(np.int32) @ values.codes[: i + 1].astype(np.int32)).astype(F32)
+                mixed[i, head] = sums_of_values * (weights.scales[0] * inverse)
         return self.layers[f"{block}.output"](quantize(mixed))
 
     def _attention_of_last(self, x: np.ndarray, block: str) -> np.ndarray:

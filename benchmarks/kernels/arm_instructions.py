@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGIN_SOURCE = Path(__file__).with_name("arm_count_plugin.c")
 QEMU = "qemu-aarch64"
 """The dynamically linked emulator: the static one cannot load plugins."""
-SHARES = {8: 0.15, 4: 0.20, 2: 0.65}
+SHARES = {8: 0.10, 4: 0.20, 2: 0.70}
 """Widths of the channels: 3.0 bits on average."""
 HARNESS = ("main", "print_", "clock_gettime", "__clock_gettime", "__kernel_clock", "qsort", "msort", "ascending", "hack_digit")
 HARNESS_PARTS = ("mpn_", "printf", "_IO_", "strchrnul", "outstring", "memmove_generic", "cfree", "malloc", "_itoa", "?")

@@ -41,8 +41,7 @@ LOOPS = (
     Loop("int8, NEON, any depth (4 x 4 x 16)", "neon.c", "chord_gemm_qa8_c8__neon", "sadalp", 16, skip="saddlp"),
     Loop("packed int4, dotprod (4 x 8 x 16)", "dotprod.c", "chord_gemm_qa8_c4__dotprod", "sdot", 16),
     Loop("packed int2, dotprod (4 x 8 x 16)", "dotprod.c", "chord_gemm_qa8_c2__dotprod", "sdot", 16),
-    Loop("attention (4 queries x 16 keys x 4)", "attend.c", "chord_attend_f32__neon", "fmla", 4, skip="shl"),
-    Loop("softmax (16 scores)", "attend.c", "chord_attend_f32__neon", "shl", 0),
+    Loop("softmax (16 scores)", "attend.c", "chord_softmax_f32_qa8__neon", "shl", 0),
     Loop("LayerNorm and quantisation, a row of 64", "rows.c", "chord_norm_f32__neon", "fmla", 0),
 )
 

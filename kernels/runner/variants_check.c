@@ -173,7 +173,7 @@ static void check_gemm(size_t rows, size_t blocks, size_t depth, uint32_t width,
       for (size_t i = 0; i < channels; i++) scale[i] = 1.0f;
     for (size_t i = 0; plain && i < rows; i++) a_scale[i] = 1.0f;
     out[side] = floats(rows * out_stride);
-    const chord_gemm gemm = {.rows = rows, .blocks = blocks, .depth = depth, .a = a, .a_stride = a_stride, .a_scale = a_scale,
+    const chord_gemm gemm = {.rows = rows, .blocks = blocks, .depth = depth, .panel_depth = depth, .a = a, .a_stride = a_stride, .a_scale = a_scale,
                              .panel = panel, .correction = correction, .scale = scale, .bias = bias, .out = out[side],
                              .out_stride = out_stride, .relu = relu};
     k->gemm_qa8_c8(&gemm);
@@ -203,7 +203,7 @@ static void check_packed(size_t rows, size_t blocks, size_t depth, unsigned bits
     float *a_scale = floats(rows);
     k->quantize_f32_qa8(rows, depth, x, depth, a, depth, a_scale);
     out[side] = floats(rows * channels);
-    const chord_gemm gemm = {.rows = rows, .blocks = blocks, .depth = depth, .a = a, .a_stride = depth, .a_scale = a_scale,
+    const chord_gemm gemm = {.rows = rows, .blocks = blocks, .depth = depth, .panel_depth = depth, .a = a, .a_stride = depth, .a_scale = a_scale,
                              .panel = (const int8_t *)panel, .scale = scale, .bias = bias, .out = out[side], .out_stride = channels, .relu = relu};
     (bits == 4 ? k->gemm_qa8_c4 : k->gemm_qa8_c2)(&gemm);
   }
@@ -331,26 +331,85 @@ static void check_tables(size_t rows, size_t dim, uint32_t item_bits, uint32_t p
   release("tables", shape);
 }
 
-static void check_attend(size_t rows, size_t dim, size_t heads, float spread) {
+/* Where codes [rows][stride] of two variants differ: one of them may store with 128 added. The first must be the scalar variant's. */
+static void same_codes(const char *operation, const char *shape, const uint8_t *a, const uint8_t *b, size_t rows, size_t width, size_t stride) {
+  const uint8_t bias = a[width - 1] ^ b[width - 1];
+  for (size_t r = 0; r < rows; r++)
+    for (size_t i = 0; i < width; i++)
+      if (a[r * stride + i] != (b[r * stride + i] ^ bias) || (bias & 0x7F)) {
+        fail(operation, shape, "codes differ");
+        return;
+      }
+}
+
+/* One head of `width` columns, step by step; panels are compared through the products that read them. */
+static void check_attention(size_t rows, size_t width, float spread) {
   char shape[64];
-  snprintf(shape, sizeof shape, "%zu x %zu heads %zu spread %g", rows, dim, heads, (double)spread);
-  float *qkv = random_floats(rows * 3 * dim + 16), *x = random_floats(rows * dim + 16), *probe = random_floats(heads * dim);
-  for (size_t i = 0; i < rows * 3 * dim; i++) qkv[i] *= spread;
-  float *out[2], *last[2];
+  snprintf(shape, sizeof shape, "%zu x %zu spread %g", rows, width, (double)spread);
+  const size_t dim = width + 16, depth = chord_round_up(width, 16), keys = chord_round_up(rows, 16), wide = keys > depth ? keys : depth;
+  float *qkv = random_floats((rows - 1) * 3 * dim + 2 * dim + width), *zeros = floats(wide), *ones = floats(wide);
+  for (size_t i = 0; i < (rows - 1) * 3 * dim + 2 * dim + width; i++) qkv[i] *= spread;
+  for (size_t i = 0; i < wide; i++) ones[i] = 1.0f;
+  chord_attention parts[2];
+  float *scores[2], *p_scale[2], *out[2];
+  uint8_t *p[2];
   for (int side = 0; side < 2; side++) {
     const chord_ukernels *k = side ? tested : reference;
-    out[side] = floats(rows * dim + 16);
-    last[side] = floats(heads * dim);
-    const chord_attend attend = {.rows = rows, .dim = dim, .heads = heads, .qkv = qkv, .work = floats(chord_attend_work(rows, dim)),
-                                 .out = out[side]};
-    k->attend_f32(&attend);
-    const chord_attend_last one = {.rows = rows, .dim = dim, .heads = heads, .probe = probe, .x = x, .work = floats(rows + 16),
-                                   .out = last[side]};
-    k->attend_last_f32(&one);
+    chord_attention *a = &parts[side];
+    *a = (chord_attention){.rows = rows, .width = width, .depth = depth, .keys = keys, .qkv = qkv, .qkv_stride = 3 * dim, .dim = dim,
+                           .q = block(rows * depth), .q_scale = floats(rows), .key_panel = block(keys * depth),
+                           .key_correction = block(keys * sizeof(int32_t)), .key_scale = floats(keys), .value_panel = block(keys * depth),
+                           .value_correction = block(keys / 16 * depth * sizeof(int32_t)), .value_scale = floats(keys),
+                           .scratch = block(32 * depth)};
+    scores[side] = floats(16 * keys), p[side] = block(16 * keys), p_scale[side] = floats(16), out[side] = floats(rows * depth);
+    k->pack_attention_f32_qa8(a);
   }
-  same_floats("attend_f32", shape, out[0], out[1], rows * dim);
-  same_floats("attend_last_f32", shape, last[0], last[1], heads * dim);
-  release("attend", shape);
+  same_codes("pack_attention_f32_qa8", shape, parts[0].q, parts[1].q, rows, width, depth);
+  same_floats("pack_attention_f32_qa8", shape, parts[0].q_scale, parts[1].q_scale, rows);
+  same_floats("pack_attention_f32_qa8", shape, parts[0].key_scale, parts[1].key_scale, keys);
+  same_floats("pack_attention_f32_qa8", shape, parts[0].value_scale, parts[1].value_scale, keys);
+  for (size_t first = 0; first < rows; first += 16) {
+    const size_t here = rows - first < 16 ? rows - first : 16, seen = chord_round_up(first + here, 16);
+    for (int side = 0; side < 2; side++) {
+      const chord_ukernels *k = side ? tested : reference;
+      const chord_attention *a = &parts[side];
+      const chord_gemm product = {.rows = here, .blocks = seen / 16, .depth = depth, .panel_depth = depth, .a = a->q + first * depth,
+                                  .a_stride = depth, .a_scale = a->q_scale + first, .panel = a->key_panel,
+                                  .correction = a->key_correction, .scale = a->key_scale, .bias = zeros, .out = scores[side],
+                                  .out_stride = keys};
+      k->gemm_qa8_c8(&product);
+    }
+    for (size_t i = 0; i < here; i++) same_floats("products with keys", shape, scores[0] + i * keys, scores[1] + i * keys, seen);
+    for (int side = 0; side < 2; side++) {
+      const chord_ukernels *k = side ? tested : reference;
+      const chord_attention *a = &parts[side];
+      const chord_softmax softmax = {.rows = here, .first = first, .keys = seen, .scores = scores[side], .stride = keys,
+                                     .value_scale = a->value_scale, .p = p[side], .p_scale = p_scale[side]};
+      k->softmax_f32_qa8(&softmax);
+      const chord_gemm product = {.rows = here, .blocks = depth / 16, .depth = seen, .panel_depth = keys, .a = p[side], .a_stride = keys,
+                                  .a_scale = p_scale[side], .panel = a->value_panel,
+                                  .correction = a->value_correction + (seen / 16 - 1) * depth, .scale = ones, .bias = zeros,
+                                  .out = out[side] + first * depth, .out_stride = depth};
+      k->gemm_qa8_c8(&product);
+    }
+    same_codes("softmax_f32_qa8", shape, p[0], p[1], here, first + 1, keys);
+    same_floats("softmax_f32_qa8", shape, p_scale[0], p_scale[1], here);
+  }
+  same_floats("products with values", shape, out[0], out[1], rows * depth);
+  release("attention", shape);
+}
+
+static void check_attend_last(size_t rows, size_t dim, size_t heads) {
+  char shape[64];
+  snprintf(shape, sizeof shape, "%zu x %zu heads %zu", rows, dim, heads);
+  float *x = random_floats(rows * dim + 16), *probe = random_floats(heads * dim), *out[2];
+  for (int side = 0; side < 2; side++) {
+    out[side] = floats(heads * dim);
+    const chord_attend_last one = {.rows = rows, .dim = dim, .heads = heads, .probe = probe, .x = x, .work = floats(rows + 16), .out = out[side]};
+    (side ? tested : reference)->attend_last_f32(&one);
+  }
+  same_floats("attend_last_f32", shape, out[0], out[1], heads * dim);
+  release("attend_last", shape);
 }
 
 static void check_sums(size_t count, size_t dim) {
@@ -399,12 +458,15 @@ static void check_variant(void) {
     check_tables(12, dims[d], 4, 0);
     for (size_t c = 0; c < 8; c++) check_sums(counts[c], dims[d]);
     for (size_t heads = 1; heads <= dims[d]; heads *= 2)
-      if (dims[d] % heads == 0) check_attend(counts[d] + 9, dims[d], heads, 1.0f);
+      if (dims[d] % heads == 0) check_attend_last(counts[d] + 9, dims[d], heads);
+    for (size_t width = 1; width <= dims[d]; width *= 2)
+      if (dims[d] % width == 0) check_attention(counts[d] + 9, dims[d] / width, 1.0f);
   }
-  for (size_t rows = 1; rows <= 34; rows++) check_attend(rows, 64, 1 + rows % 2, 1.0f);
-  check_attend(50, 64, 1, 1.0f);
-  check_attend(50, 48, 3, 1.0f);
-  check_attend(200, 64, 2, 4.0f);
+  for (size_t rows = 1; rows <= 34; rows++) check_attention(rows, rows % 3 ? 64 : 48, 1.0f), check_attend_last(rows, 64, 1 + rows % 2);
+  check_attention(50, 64, 1.0f);
+  check_attention(50, 64, 0.0f);
+  check_attention(33, 12, 1.0f);
+  check_attention(200, 64, 4.0f);
 }
 
 int main(int count, char **arguments) {

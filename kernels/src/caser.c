@@ -45,8 +45,8 @@ void chord_caser_hidden(chord_session *s, const chord_slot *slot, size_t count) 
   kernels->gather_e_qa8(count, dim, &model->table, s->ids, s->a, s->a_stride, s->a_scale);
   const chord_gemm windows = {
       .rows = count, .blocks = config->window_channels / 16, .depth = dim, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-      .panel = slot->weights + layer->weights, .correction = slot->corrections + layer->lanes, .scale = slot->scales + layer->lanes,
-      .bias = model->biases + layer->lanes, .out = s->wide, .out_stride = s->wide_stride};
+      .panel = slot->weights + layer->weights, .panel_depth = dim, .correction = slot->corrections + layer->lanes,
+      .scale = slot->scales + layer->lanes, .bias = model->biases + layer->lanes, .out = s->wide, .out_stride = s->wide_stride};
   kernels->gemm_qa8_c8(&windows);
   float *features = s->work, *sum = features + config->features, *mix = sum + chord_round_up(config->filters, 16);
   float *out = features;
@@ -66,7 +66,7 @@ void chord_caser_hidden(chord_session *s, const chord_slot *slot, size_t count) 
   kernels->quantize_f32_qa8(1, config->features, features, config->features, s->a, s->a_stride, s->a_scale);
   const chord_gemm fc = {
       .rows = 1, .blocks = dim / 16, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-      .panel = slot->weights + layer->weights, .correction = slot->corrections + layer->lanes, .scale = slot->scales + layer->lanes,
-      .bias = model->biases + layer->lanes, .out = s->hidden, .out_stride = dim, .relu = 1};
+      .panel = slot->weights + layer->weights, .panel_depth = layer->depth, .correction = slot->corrections + layer->lanes,
+      .scale = slot->scales + layer->lanes, .bias = model->biases + layer->lanes, .out = s->hidden, .out_stride = dim, .relu = 1};
   kernels->gemm_qa8_c8(&fc);
 }

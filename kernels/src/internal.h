@@ -79,7 +79,7 @@ typedef struct chord_layer {
   uint32_t depth;    /* inputs of one (virtual) channel, padded to 16 */
   uint32_t virtuals; /* (virtual) channels, before padding to 16 */
   chord_form form;
-  float factor;      /* folded into its scales and bias: 1 / sqrt(head width) for queries */
+  float factor;      /* folded into its scales and bias: log2 e / sqrt(head width) for queries */
   size_t weights;    /* offset of its codes in a slot's weights */
   size_t lanes;      /* offset of its channels in a slot's scales and corrections, and in the model's biases (zero for windows) */
 } chord_layer;
@@ -166,6 +166,11 @@ void chord_unpack(const chord_model *model, const uint8_t *data, uint8_t *codes)
 void chord_fill_slot(const chord_model *model, chord_slot *slot);
 chord_slot *chord_acquire(chord_model *model);
 void chord_release(chord_slot *slot);
+
+/* attend.c: causal attention of `rows` rows of queries (times log2 e / sqrt(head width)), keys and values [rows][3 * dim] to out
+ * [rows][dim]. `work`: chord_attend_bytes, aligned to 64. */
+size_t chord_attend_bytes(size_t rows, size_t dim, size_t heads);
+void chord_attend(const chord_ukernels *kernels, size_t rows, size_t dim, size_t heads, const float *qkv, void *work, float *out);
 
 /* sasrec.c, caser.c: hidden state of `count` items in session->ids at session->slots. */
 void chord_sasrec_hidden(chord_session *session, const chord_slot *slot, size_t count);

@@ -186,7 +186,7 @@ chord_status chord_linear_run(const chord_linear *layer, size_t rows, const floa
   }
   const bool in_place = !layer->direct && layer->out == lanes;
   chord_gemm gemm = {.rows = rows, .depth = depth, .a = a, .a_stride = depth, .a_scale = a_scale, .panel = layer->weights,
-                     .correction = layer->corrections, .scale = layer->scales, .bias = layer->biases, .out = in_place ? y : results,
+                     .panel_depth = depth, .correction = layer->corrections, .scale = layer->scales, .bias = layer->biases, .out = in_place ? y : results,
                      .out_stride = lanes, .relu = layer->relu};
   void (*const products[WIDTHS])(const chord_gemm *) = {kernels->gemm_qa8_c8, kernels->gemm_qa8_c4, kernels->gemm_qa8_c2};
   for (int i = 0; i < WIDTHS; i++) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../ukernels/constants.h"
 #include "internal.h"
 
 enum { ALIGNMENT = 64 };
@@ -145,7 +146,7 @@ static void plan_sasrec(builder *b) {
     snprintf(name, sizeof name, "blocks.%u.ffn_norm", (unsigned)i);
     s->feed[i] = norm(b, name);
     chord_layer *query = block_layer(b, i, "query", dim, dim);
-    if (query) query->factor = 1.0f / sqrtf((float)(dim / s->heads));
+    if (query) query->factor = CHORD_LOG2E / sqrtf((float)(dim / s->heads));
     chord_layer *key = block_layer(b, i, "key", dim, dim);
     if (key && i + 1 == s->blocks) key->form = CHORD_ROWS;
     block_layer(b, i, "value", dim, dim);
@@ -275,7 +276,9 @@ size_t chord_session_layout(const chord_model *model, chord_session *session, ui
     const chord_sasrec *s = &model->sasrec;
     wide = 3 * dim > s->ffn_padded ? 3 * dim : s->ffn_padded;
     inputs = dim > s->ffn_padded ? dim : s->ffn_padded;
-    work = chord_attend_work(rows, dim);
+    work = chord_attend_bytes(rows, dim, s->heads) / sizeof(float);
+    work = work > rows + 16 ? work : rows + 16;
+    work = work > dim ? work : dim;
     /* The last block keeps one probe and one mix of `dim` for each head in `wide` and `y`. */
     states = rows > s->heads ? rows : s->heads;
   } else {

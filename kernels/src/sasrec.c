@@ -25,7 +25,7 @@ static void linear(const run *r, size_t rows, uint32_t first, uint32_t count, co
   for (uint32_t i = 0; i < count; i++) blocks += chord_round_up(layer[i].virtuals, 16) / 16;
   const chord_gemm gemm = {
       .rows = rows, .blocks = blocks, .depth = layer->depth, .a = a, .a_stride = r->session->a_stride, .a_scale = a_scale,
-      .panel = r->slot->weights + layer->weights, .correction = r->slot->corrections + layer->lanes,
+      .panel = r->slot->weights + layer->weights, .panel_depth = layer->depth, .correction = r->slot->corrections + layer->lanes,
       .scale = r->slot->scales + layer->lanes, .bias = r->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
   r->model->kernels->gemm_qa8_c8(&gemm);
 }
@@ -73,7 +73,7 @@ static void attend_last(const run *r, uint32_t first, const float *x, float *y) 
     float part[CHORD_MAX_DIM];
     const chord_gemm gemm = {
         .rows = 1, .blocks = end - block, .depth = value->depth, .a = s->a + h * s->a_stride, .a_stride = s->a_stride,
-        .a_scale = s->a_scale + h, .panel = r->slot->weights + value->weights + block * 16 * value->depth,
+        .a_scale = s->a_scale + h, .panel = r->slot->weights + value->weights + block * 16 * value->depth, .panel_depth = value->depth,
         .correction = r->slot->corrections + value->lanes + block * 16, .scale = r->slot->scales + value->lanes + block * 16,
         .bias = model->biases + value->lanes + block * 16, .out = part, .out_stride = CHORD_MAX_DIM};
     kernels->gemm_qa8_c8(&gemm);
@@ -87,8 +87,7 @@ static void attend_all(const run *r, uint32_t first, float *y) {
   chord_session *s = r->session;
   const size_t dim = r->model->dim;
   linear(r, r->rows, first, 3, s->a, s->a_scale, 0, s->wide, 3 * dim);
-  const chord_attend attend = {.rows = r->rows, .dim = dim, .heads = r->model->sasrec.heads, .qkv = s->wide, .work = s->work, .out = y};
-  r->model->kernels->attend_f32(&attend);
+  chord_attend(r->model->kernels, r->rows, dim, r->model->sasrec.heads, s->wide, s->work, y);
   r->model->kernels->quantize_f32_qa8(r->rows, dim, y, dim, s->a, s->a_stride, s->a_scale);
   linear(r, r->rows, first + 3, 1, s->a, s->a_scale, 0, y, dim);
 }

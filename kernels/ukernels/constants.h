@@ -9,7 +9,7 @@
 #define CHORD_ROUND 12582912.0f
 
 /*
- * exp(x) for x <= 0, clamped below at -64 (smaller ones would only make denormals, which are slow): x = n ln2 + r, |r| <= ln2 / 2, a
+ * exp(x) for x <= 0, for GELU, clamped below at -64 (smaller ones would only make denormals, which are slow): x = n ln2 + r, |r| <= ln2 / 2, a
  * Taylor polynomial of degree 6 in r, times 2^n. One product reduces the argument, so the relative error grows with |x|: below
  * 2e-7 + 4e-8 |x|, and the absolute error stays below 2e-7.
  */
@@ -21,6 +21,16 @@
 #define CHORD_EXP_P4 4.1666667e-2f
 #define CHORD_EXP_P3 1.6666667e-1f
 #define CHORD_EXP_P2 0.5f
+
+/*
+ * 2^x for x <= 0, clamped below at -92, for the softmax (log2 e is folded into the queries): x = n + r, |r| <= 1/2, a minimax polynomial
+ * of degree 4 in r that is exactly 1 at 0, times 2^n. Relative error below 3e-6; the weights are then rounded to 8 bits.
+ */
+#define CHORD_EXP2_LOW -92.0f
+#define CHORD_EXP2_P4 9.582853e-3f
+#define CHORD_EXP2_P3 5.5906426e-2f
+#define CHORD_EXP2_P2 2.4024099e-1f
+#define CHORD_EXP2_P1 6.9312418e-1f
 
 /*
  * erf(x) for the exact GELU (Abramowitz and Stegun 7.1.26): 1 - (a1 t + ... + a5 t^5) exp(-x^2), t = 1 / (1 + p |x|),

@@ -42,8 +42,9 @@ typedef struct chord_gemm {
   const uint8_t *a; /* [rows][a_stride] qa8 */
   size_t a_stride;
   const float *a_scale;      /* [rows] */
-  const int8_t *panel;       /* [blocks][16 * depth] */
-  const int32_t *correction; /* [blocks * 16], from `expand` */
+  const int8_t *panel;       /* [blocks][16 * panel_depth] */
+  size_t panel_depth;        /* inputs in the panel, at least `depth`; packed weights: the same */
+  const int32_t *correction; /* [blocks * 16], from `expand` or `pack_attention` */
   const float *scale;
   const float *bias;
   float *out;
@@ -78,21 +79,46 @@ typedef struct chord_norm {
 } chord_norm;
 
 /*
- * Causal attention over `rows` real positions; queries are already divided by sqrt(head width).
- * qkv: [rows][3 * dim] = query, key, value. work: at least chord_attend_work(rows, dim) floats, 64-byte aligned.
- * out: [rows][dim], with 16 floats of slack after the last row.
+ * One head of causal attention, ready for two products in 8 bits: queries as activations, keys as weights with a channel a
+ * position, values as weights with a channel a column. Each row of each is quantised like an activation, over its `width`.
  */
-typedef struct chord_attend {
-  size_t rows;
+typedef struct chord_attention {
+  size_t rows;  /* real positions */
+  size_t width; /* of the head */
+  size_t depth; /* width, rounded up to 16: what lies between is zero */
+  size_t keys;  /* rows, rounded up to 16: likewise */
+  const float *qkv;   /* the head's query in the first row; its key lies `dim` floats on, its value 2 `dim` */
+  size_t qkv_stride;  /* floats */
   size_t dim;
-  size_t heads;
-  const float *qkv;
-  float *work;
-  float *out;
-} chord_attend;
+  uint8_t *q;              /* [rows][depth] qa8 */
+  float *q_scale;          /* [rows] */
+  int8_t *key_panel;       /* [keys / 16][16 * depth] c8 */
+  int32_t *key_correction; /* [keys] */
+  float *key_scale;        /* [keys] */
+  int8_t *value_panel;       /* [depth / 16][16 * keys] c8 */
+  int32_t *value_correction; /* [keys / 16][depth]: for products over the first 16, 32, ... positions */
+  float *value_scale;        /* [keys] */
+  int8_t *scratch;           /* [32][depth] */
+} chord_attention;
+
+/*
+ * Rows first .. first + rows of causal scores to activations; `first` is a multiple of 16 and rows at most 16. For row i, over
+ * t <= first + i: p = 2^(s - max s), w = p value_scale; codes of w as activations, zero from there up to `keys` (the next
+ * multiple of 16), with the scale (max w / 127) (1 / sum p). Scores are overwritten.
+ */
+typedef struct chord_softmax {
+  size_t rows;
+  size_t first;
+  size_t keys;
+  float *scores; /* [rows][stride] */
+  size_t stride;
+  const float *value_scale;
+  uint8_t *p; /* [rows][stride] qa8 */
+  float *p_scale;
+} chord_softmax;
 
 /* Attention of one query with its key and value projections absorbed: for each head h
- *   s[t] = probe[h] . x[t];  p = softmax(s);  out[h] = sum over t of p[t] x[t]       (the sum in four chains, t mod 4) */
+ *   s[t] = probe[h] . x[t];  p = 2^(s - max) / sum;  out[h] = sum over t of p[t] x[t]       (the sum in four chains, t mod 4) */
 typedef struct chord_attend_last {
   size_t rows;
   size_t dim;
@@ -135,7 +161,8 @@ typedef struct chord_ukernels {
   /* The same rows as activations, their codes and scales unchanged. */
   void (*gather_e_qa8)(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
                        float *a_scale);
-  void (*attend_f32)(const chord_attend *args);
+  void (*pack_attention_f32_qa8)(const chord_attention *args);
+  void (*softmax_f32_qa8)(const chord_softmax *args);
   void (*attend_last_f32)(const chord_attend_last *args);
   /* out[c] = sum over t of p[t] * x[t][c], in four chains (t mod 4). */
   void (*mix_rows_f32)(size_t rows, size_t dim, const float *p, const float *x, float *out);
@@ -148,12 +175,6 @@ typedef struct chord_ukernels {
 } chord_ukernels;
 
 static inline size_t chord_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-/* Floats of `work` for chord_attend: keys transposed, one block of probabilities, values' slack. */
-static inline size_t chord_attend_work(size_t rows, size_t dim) {
-  size_t keys = chord_round_up(rows, 16);
-  return keys * (dim + 16) + 16;
-}
 
 typedef struct chord_variant {
   const char *name;

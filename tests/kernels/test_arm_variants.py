@@ -74,7 +74,8 @@ def test_an_unsupported_variant_would_be_killed_so_the_choice_is_truly_tested(pr
 def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
     mutations = {
         "dotprod.c": ("(sum[i], right[3], left[i], 3", "(sum[i], right[3], left[i], 2", "gemm_qa8_c8"),
-        "attend.c": ("{~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u", "{~0u, 0, 0, 0}, {~0u, ~0u, ~0u, 0}, {~0u", "attend_f32"),
+        "attend.c": ("mask + 15 - row", "mask + 14 - row", "softmax_f32_qa8"),
+        "pack.h": ("vzip2q_s8(rows[i], rows[i + 8])", "vzip1q_s8(rows[i], rows[i + 8])", "products with values"),
         "rows.c": ("larger_magnitude(most[j], v[i])", "larger_magnitude(most[j], v[4])", "quantize_f32_qa8"),
     }
     kernels = tmp_path / "kernels"
@@ -186,7 +187,7 @@ def benchmark() -> ModuleType:
 def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path) -> None:
     module = benchmark()
     case, plugin = module.make_case(tmp_path), module.build_plugin(tmp_path)
-    limits = {"dotprod": 320_000, "i8mm": 290_000}
+    limits = {"neon": 400_000, "dotprod": 320_000, "i8mm": 320_000}
     counts = {variant: module.count(plugin, programs / "chord_runner", case, variant) for variant in limits}
     for variant, limit in limits.items():
         assert 100_000 < sum(counts[variant].values()) < limit

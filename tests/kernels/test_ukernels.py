@@ -13,7 +13,7 @@ import pytest
 from chordkit.kernels import available, variants
 from chordkit.kernels.build import COMPILE_ARGS
 from chordkit.kernels.engine import native
-from chordkit.kernels.reference import exp, gelu
+from chordkit.kernels.reference import exp, exp2, gelu
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
@@ -83,6 +83,14 @@ def test_exp_keeps_its_stated_error() -> None:
     assert (np.abs(exp(x) - exact) <= (2e-7 + 4e-8 * np.abs(x)) * exact).all()
     assert (np.abs(exp(x) - exact) <= 2e-7).all()
     assert exp(np.float32([-1000.0]))[0] == exp(np.float32([-64.0]))[0] > 0
+
+
+def test_exp2_keeps_its_stated_error_and_is_1_at_0() -> None:
+    x = np.concatenate([np.linspace(-92, 0, 200_001), -np.geomspace(1e-8, 1, 1000)]).astype(np.float32)
+    exact = np.exp2(x.astype(np.float64))
+    assert (np.abs(exp2(x) - exact) <= 3e-6 * exact).all()
+    assert exp2(np.float32([0.0]))[0] == 1
+    assert exp2(np.float32([-1000.0]))[0] == exp2(np.float32([-92.0]))[0] > 0
 
 
 @pytest.mark.parametrize("index", VARIANTS)

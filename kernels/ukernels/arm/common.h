@@ -35,6 +35,21 @@ CHORD_INLINE float32x4_t chord_exp(float32x4_t x) {
   return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(shifted), 23)));
 }
 
+/* 2^x, x <= 0; the same shift. */
+CHORD_INLINE float32x4_t chord_exp2(float32x4_t x) {
+  const float32x4_t magic = vdupq_n_f32(CHORD_ROUND), one = vdupq_n_f32(1.0f);
+  x = vmaxq_f32(x, vdupq_n_f32(CHORD_EXP2_LOW));
+  const float32x4_t shifted = vaddq_f32(x, magic), r = vsubq_f32(x, vsubq_f32(shifted, magic));
+  float32x4_t p = vfmaq_f32(vdupq_n_f32(CHORD_EXP2_P3), r, vdupq_n_f32(CHORD_EXP2_P4));
+  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP2_P2), p, r);
+  p = vfmaq_f32(vdupq_n_f32(CHORD_EXP2_P1), p, r);
+  p = vfmaq_f32(one, p, r);
+  return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(shifted), 23)));
+}
+
+/* 127 / most, or 0 for a row of zeros. */
+CHORD_INLINE float chord_inverse_of(float most) { return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f; }
+
 /* Codes of sixteen floats: the rounded integers stand in the low bytes of fma(x, inverse, CHORD_ROUND). */
 CHORD_INLINE void chord_store_codes(const float32x4_t x[4], float inverse, uint8_t *out) {
   int16x8_t half[2];
@@ -109,7 +124,7 @@ void chord_embed_e_f32__neon(size_t rows, size_t dim, const chord_table *items, 
                              const int32_t *slots, float *out);
 void chord_gather_e_qa8__neon(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
                               float *a_scale);
-void chord_attend_f32__neon(const chord_attend *args);
+void chord_softmax_f32_qa8__neon(const chord_softmax *args);
 void chord_attend_last_f32__neon(const chord_attend_last *args);
 void chord_mix_rows_f32__neon(size_t rows, size_t dim, const float *p, const float *x, float *out);
 void chord_combine_rows_f32__neon(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);

@@ -8,6 +8,7 @@
  */
 #if defined(__aarch64__)
 #include "gemm.h"
+#include "pack.h"
 
 #define CHORD_DOTPROD __attribute__((target("arch=armv8.2-a+dotprod")))
 
@@ -54,7 +55,7 @@ CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t 
   for (size_t k = 0; k < args->depth; k += 16, panel += 64) {
     int8x16_t left[4];
     for (size_t i = 0; i < rows; i++) left[i] = vld1q_s8(a[i] + k);
-    for (size_t j = 0; j < 4; j++) dot16(rows, left, panel + 4 * j * args->depth, sum[j]);
+    for (size_t j = 0; j < 4; j++) dot16(rows, left, panel + 4 * j * args->panel_depth, sum[j]);
   }
   chord_finish(args, chord_row_scales(args, row, rows), row, 0, rows, 4, sum);
 }
@@ -143,6 +144,17 @@ static void chord_expand_c8__dotprod(const chord_channels *channels, int8_t *pan
   chord_select_scales__neon(channels, scale);
 }
 
+/* Word by word: channel 0, 1, 2, 3, 0, ... of each quarter. */
+CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int8x16_t codes[16]) {
+  for (size_t quarter = 0; quarter < 4; quarter++) {
+    int32x4x4_t words;
+    for (size_t c = 0; c < 4; c++) words.val[c] = vreinterpretq_s32_s8(codes[4 * quarter + c]);
+    vst4q_s32((int32_t *)(void *)(panel + 4 * quarter * panel_depth + 4 * k), words);
+  }
+}
+
+static void chord_pack_attention_f32_qa8__dotprod(const chord_attention *args) { chord_pack_attention(args, store16); }
+
 const chord_ukernels chord_ukernels_dotprod = {
     .depth_group = 4,
     .expand_c8 = chord_expand_c8__dotprod,
@@ -155,7 +167,8 @@ const chord_ukernels chord_ukernels_dotprod = {
     .gelu_f32 = chord_gelu_f32__neon,
     .embed_e_f32 = chord_embed_e_f32__neon,
     .gather_e_qa8 = chord_gather_e_qa8__neon,
-    .attend_f32 = chord_attend_f32__neon,
+    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__dotprod,
+    .softmax_f32_qa8 = chord_softmax_f32_qa8__neon,
     .attend_last_f32 = chord_attend_last_f32__neon,
     .mix_rows_f32 = chord_mix_rows_f32__neon,
     .combine_rows_f32 = chord_combine_rows_f32__neon,

@@ -53,19 +53,19 @@ CHORD_INLINE void chord_load64(const chord_gemm *args, size_t row, size_t rows, 
   } while (0)
 
 /*
- * Depths of 64 go through TILE64, which walks all blocks for its rows. Others go through TILE block by block: `one` is the
+ * Depths of 64 (of panels that end there) go through TILE64, which walks all blocks for its rows. Others go through TILE block by block: `one` is the
  * product of all rows and a single block. Both are copies: stores to `out` cannot change a local, so nothing is loaded twice.
  */
 #define CHORD_GEMM_WALK(TILE64, TILE, args)                        \
   do {                                                             \
-    if ((args)->depth == 64) {                                     \
+    if ((args)->depth == 64 && (args)->panel_depth == 64) {                                     \
       const chord_gemm all = *(args);                              \
       CHORD_GEMM_ROWS(TILE64, &all);                               \
     } else {                                                       \
       chord_gemm one = *(args);                                    \
       for (size_t block = 0; block < (args)->blocks; block++) {    \
         CHORD_GEMM_ROWS(TILE, &one);                               \
-        one.panel += CHORD_LANES * one.depth;                      \
+        one.panel += CHORD_LANES * one.panel_depth;                      \
         one.correction += CHORD_LANES;                             \
         one.scale += CHORD_LANES;                                  \
         one.bias += CHORD_LANES;                                   \

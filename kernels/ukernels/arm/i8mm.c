@@ -8,6 +8,7 @@
  */
 #if defined(__aarch64__)
 #include "gemm.h"
+#include "pack.h"
 
 #define CHORD_I8MM __attribute__((target("arch=armv8.2-a+dotprod+i8mm")))
 
@@ -60,7 +61,7 @@ CHORD_I8MM CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t row
     int8x16_t left[2][2];
     for (size_t i = 0; i < pairs; i++) join(vld1q_s8(a[2 * i] + k), vld1q_s8(a[2 * i + 1] + k), left[i]);
     for (size_t c = 0; c < 8; c++) {
-      const int8_t *pair = panel + 2 * c * args->depth;
+      const int8_t *pair = panel + 2 * c * args->panel_depth;
       const int8x16_t right[2] = {vld1q_s8(pair), vld1q_s8(pair + 16)};
       for (size_t i = 0; i < pairs; i++) sum[c][i] = vmmlaq_s32(vmmlaq_s32(sum[c][i], left[i][0], right[0]), left[i][1], right[1]);
     }
@@ -84,6 +85,16 @@ static void chord_expand_c8__i8mm(const chord_channels *channels, int8_t *panel,
   chord_select_scales__neon(channels, scale);
 }
 
+/* Eight codes of the even channel of a pair, eight of the odd one, ... */
+CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int8x16_t codes[16]) {
+  for (size_t c = 0; c < 16; c += 2) {
+    const int64x2x2_t pair = {{vreinterpretq_s64_s8(codes[c]), vreinterpretq_s64_s8(codes[c + 1])}};
+    vst2q_s64((int64_t *)(void *)(panel + c * panel_depth + 2 * k), pair);
+  }
+}
+
+static void chord_pack_attention_f32_qa8__i8mm(const chord_attention *args) { chord_pack_attention(args, store16); }
+
 const chord_ukernels chord_ukernels_i8mm = {
     .depth_group = 8,
     .expand_c8 = chord_expand_c8__i8mm,
@@ -96,7 +107,8 @@ const chord_ukernels chord_ukernels_i8mm = {
     .gelu_f32 = chord_gelu_f32__neon,
     .embed_e_f32 = chord_embed_e_f32__neon,
     .gather_e_qa8 = chord_gather_e_qa8__neon,
-    .attend_f32 = chord_attend_f32__neon,
+    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__i8mm,
+    .softmax_f32_qa8 = chord_softmax_f32_qa8__neon,
     .attend_last_f32 = chord_attend_last_f32__neon,
     .mix_rows_f32 = chord_mix_rows_f32__neon,
     .combine_rows_f32 = chord_combine_rows_f32__neon,

@@ -10,6 +10,7 @@
  */
 #if defined(__aarch64__)
 #include "gemm.h"
+#include "pack.h"
 
 /* Four partial sums of one row and one channel, depth 64. */
 CHORD_INLINE int32x4_t dot64(const int8x16_t left[4], const int8x16_t right[4], int narrow) {
@@ -83,14 +84,14 @@ CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t rows) {
   for (size_t i = 0; i < rows; i++) a[i] = (const int8_t *)(args->a + (row + i) * args->a_stride);
 #pragma GCC unroll 1
   for (size_t channel = 0; channel < CHORD_LANES; channel += 4) {
-    const int8_t *panel = args->panel + channel * args->depth;
+    const int8_t *panel = args->panel + channel * args->panel_depth;
     int32x4_t partial[4][4], sum[1][4];
     for (size_t i = 0; i < rows; i++)
       for (size_t c = 0; c < 4; c++) partial[i][c] = vdupq_n_s32(0);
     for (size_t k = 0; k < args->depth; k += 16) {
       int8x16_t left[4], right[4];
       for (size_t i = 0; i < rows; i++) left[i] = vld1q_s8(a[i] + k);
-      for (size_t c = 0; c < 4; c++) right[c] = vld1q_s8(panel + c * args->depth + k);
+      for (size_t c = 0; c < 4; c++) right[c] = vld1q_s8(panel + c * args->panel_depth + k);
       for (size_t i = 0; i < rows; i++)
         for (size_t c = 0; c < 4; c++) {
           int16x8_t products = vmull_s8(vget_low_s8(left[i]), vget_low_s8(right[c]));
@@ -111,6 +112,17 @@ static void chord_expand_c8__neon(const chord_channels *channels, int8_t *panel,
   for (size_t c = 0; c < CHORD_LANES; c++) correction[c] = channels->widths[c] != 3;
 }
 
+/* Channel by channel. */
+CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int8x16_t codes[16]) {
+  for (size_t c = 0; c < 16; c++) vst1q_s8(panel + c * panel_depth + k, codes[c]);
+}
+
+static void chord_pack_attention_f32_qa8__neon(const chord_attention *args) {
+  memset(args->key_correction, 0, args->keys * sizeof(int32_t)); /* no channel is narrow */
+  memset(args->value_correction, 0, args->keys / 16 * args->depth * sizeof(int32_t));
+  chord_pack_attention(args, store16);
+}
+
 const chord_ukernels chord_ukernels_neon = {
     .depth_group = 16,
     .expand_c8 = chord_expand_c8__neon,
@@ -121,7 +133,8 @@ const chord_ukernels chord_ukernels_neon = {
     .gelu_f32 = chord_gelu_f32__neon,
     .embed_e_f32 = chord_embed_e_f32__neon,
     .gather_e_qa8 = chord_gather_e_qa8__neon,
-    .attend_f32 = chord_attend_f32__neon,
+    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__neon,
+    .softmax_f32_qa8 = chord_softmax_f32_qa8__neon,
     .attend_last_f32 = chord_attend_last_f32__neon,
     .mix_rows_f32 = chord_mix_rows_f32__neon,
     .combine_rows_f32 = chord_combine_rows_f32__neon,

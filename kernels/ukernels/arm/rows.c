@@ -6,9 +6,6 @@
 
 static float32x4_t larger_magnitude(float32x4_t most, float32x4_t x) { return vmaxq_f32(most, vabsq_f32(x)); }
 
-/* 127 / most, or 0 for a row of zeros. */
-static float inverse_of(float most) { return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f; }
-
 static float largest_of(const float32x4_t most[4]) {
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
 }
@@ -20,7 +17,7 @@ CHORD_INLINE float quantize64(const float32x4_t v[16], uint8_t *a) {
     most[j] = vabsq_f32(v[j]);
     for (int i = 4 + j; i < 16; i += 4) most[j] = larger_magnitude(most[j], v[i]);
   }
-  const float largest = largest_of(most), inverse = inverse_of(largest);
+  const float largest = largest_of(most), inverse = chord_inverse_of(largest);
   for (int i = 0; i < 4; i++) chord_store_codes(v + 4 * i, inverse, a + 16 * i);
   return largest * (1.0f / 127.0f);
 }
@@ -42,7 +39,7 @@ void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, siz
     float32x4_t most[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
     for (size_t i = 0; i < width; i += 16)
       for (size_t j = 0; j < 4; j++) most[j] = larger_magnitude(most[j], vld1q_f32(x + i + 4 * j));
-    const float largest = largest_of(most), inverse = inverse_of(largest);
+    const float largest = largest_of(most), inverse = chord_inverse_of(largest);
     a_scale[row] = largest * (1.0f / 127.0f);
     for (size_t i = 0; i < width; i += 16) {
       const float32x4_t part[4] = {vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)};
@@ -139,7 +136,7 @@ static void norm_any(const chord_norm n) {
       if (pass) continue;
       const float most = largest_of(lanes);
       n.a_scale[row] = most * (1.0f / 127.0f);
-      inverse = inverse_of(most);
+      inverse = chord_inverse_of(most);
     }
   }
 }

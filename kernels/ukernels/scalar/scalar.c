@@ -15,6 +15,13 @@ static float fold(const float lanes[CHORD_LANES]) {
   return a[0] + a[1];
 }
 
+static float power_of_2(float n) {
+  const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+  float power;
+  memcpy(&power, &bits, sizeof power);
+  return power;
+}
+
 static float exp_f32(float x) {
   x = x < CHORD_EXP_LOW ? CHORD_EXP_LOW : x;
   const float n = fmaf(x, CHORD_LOG2E, CHORD_ROUND) - CHORD_ROUND;
@@ -26,10 +33,18 @@ static float exp_f32(float x) {
   p = fmaf(p, r, CHORD_EXP_P2);
   p = fmaf(p, r, 1.0f);
   p = fmaf(p, r, 1.0f);
-  const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-  float power;
-  memcpy(&power, &bits, sizeof power);
-  return p * power;
+  return p * power_of_2(n);
+}
+
+static float exp2_f32(float x) {
+  x = x < CHORD_EXP2_LOW ? CHORD_EXP2_LOW : x;
+  const float n = (x + CHORD_ROUND) - CHORD_ROUND, r = x - n;
+  float p = CHORD_EXP2_P4;
+  p = fmaf(p, r, CHORD_EXP2_P3);
+  p = fmaf(p, r, CHORD_EXP2_P2);
+  p = fmaf(p, r, CHORD_EXP2_P1);
+  p = fmaf(p, r, 1.0f);
+  return p * power_of_2(n);
 }
 
 /*
@@ -111,7 +126,7 @@ static inline void gemm(const chord_gemm *args, unsigned bits) {
   for (size_t row = 0; row < args->rows; row++) {
     const int8_t *a = (const int8_t *)(args->a + row * args->a_stride);
     for (size_t block = 0; block < args->blocks; block++) {
-      const int8_t *panel = args->panel + block * chord_packed_block_bytes(args->depth, bits);
+      const int8_t *panel = args->panel + block * chord_packed_block_bytes(args->panel_depth, bits);
       int32_t sum[CHORD_LANES] = {0};
       for (size_t k = 0; k < args->depth; k++)
         for (size_t c = 0; c < CHORD_LANES; c++) sum[c] += a[k] * block_code(panel, bits, k, c);
@@ -204,37 +219,48 @@ static void chord_gather_e_qa8__scalar(size_t rows, size_t dim, const chord_tabl
   }
 }
 
-/* p = exp(s - max) over `count` scores, zero up to the next multiple of 16; returns 1 / sum. */
+/* p = 2^(s - max) over `count` scores; returns 1 / sum. */
 static float softmax(float *s, size_t count) {
   float most = s[0];
   for (size_t t = 1; t < count; t++) most = s[t] > most ? s[t] : most;
   float sums[CHORD_LANES] = {0};
   for (size_t t = 0; t < count; t++) {
-    s[t] = exp_f32(s[t] - most);
+    s[t] = exp2_f32(s[t] - most);
     sums[t % CHORD_LANES] += s[t];
   }
   return 1.0f / fold(sums);
 }
 
-static void chord_attend_f32__scalar(const chord_attend *args) {
-  const size_t dim = args->dim, width = dim / args->heads, stride = 3 * dim;
-  float *p = args->work;
-  for (size_t head = 0; head < args->heads; head++)
-    for (size_t i = 0; i < args->rows; i++) {
-      const float *q = args->qkv + i * stride + head * width;
-      for (size_t t = 0; t <= i; t++) {
-        const float *k = args->qkv + t * stride + dim + head * width;
-        float s = 0.0f;
-        for (size_t c = 0; c < width; c++) s = fmaf(q[c], k[c], s);
-        p[t] = s;
-      }
-      const float inverse = softmax(p, i + 1);
-      for (size_t c = 0; c < width; c++) {
-        float sum = 0.0f;
-        for (size_t t = 0; t <= i; t++) sum = fmaf(p[t], args->qkv[t * stride + 2 * dim + head * width + c], sum);
-        args->out[i * dim + head * width + c] = sum * inverse;
-      }
+static void chord_pack_attention_f32_qa8__scalar(const chord_attention *args) {
+  memset(args->key_panel, 0, args->keys * args->depth);
+  memset(args->value_panel, 0, args->keys * args->depth);
+  memset(args->key_correction, 0, args->keys * sizeof(int32_t));
+  memset(args->value_correction, 0, args->keys / 16 * args->depth * sizeof(int32_t));
+  for (size_t row = args->rows; row < args->keys; row++) args->key_scale[row] = args->value_scale[row] = 0.0f;
+  for (size_t row = 0; row < args->rows; row++) {
+    const float *q = args->qkv + row * args->qkv_stride, *k = q + args->dim, *v = k + args->dim;
+    uint8_t *own = args->q + row * args->depth, *key = (uint8_t *)args->scratch, *value = key + args->depth;
+    memset(own, 0, args->depth);
+    chord_quantize_f32_qa8__scalar(1, args->width, q, 0, own, 0, args->q_scale + row);
+    chord_quantize_f32_qa8__scalar(1, args->width, k, 0, key, 0, args->key_scale + row);
+    chord_quantize_f32_qa8__scalar(1, args->width, v, 0, value, 0, args->value_scale + row);
+    for (size_t c = 0; c < args->width; c++) {
+      args->key_panel[row / 16 * 16 * args->depth + c / 4 * 64 + 4 * (row % 16) + c % 4] = (int8_t)key[c];
+      args->value_panel[c / 16 * 16 * args->keys + row / 4 * 64 + 4 * (c % 16) + row % 4] = (int8_t)value[c];
     }
+  }
+}
+
+static void chord_softmax_f32_qa8__scalar(const chord_softmax *args) {
+  for (size_t row = 0; row < args->rows; row++) {
+    const size_t count = args->first + row + 1;
+    float *s = args->scores + row * args->stride;
+    const float inverse = softmax(s, count);
+    for (size_t t = 0; t < count; t++) s[t] *= args->value_scale[t];
+    memset(args->p + row * args->stride, 0, args->keys);
+    chord_quantize_f32_qa8__scalar(1, count, s, 0, args->p + row * args->stride, 0, args->p_scale + row);
+    args->p_scale[row] *= inverse;
+  }
 }
 
 static void chord_mix_rows_f32__scalar(size_t rows, size_t dim, const float *p, const float *x, float *out) {
@@ -292,7 +318,8 @@ const chord_ukernels chord_ukernels_scalar = {
     .gelu_f32 = chord_gelu_f32__scalar,
     .embed_e_f32 = chord_embed_e_f32__scalar,
     .gather_e_qa8 = chord_gather_e_qa8__scalar,
-    .attend_f32 = chord_attend_f32__scalar,
+    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__scalar,
+    .softmax_f32_qa8 = chord_softmax_f32_qa8__scalar,
     .attend_last_f32 = chord_attend_last_f32__scalar,
     .mix_rows_f32 = chord_mix_rows_f32__scalar,
     .combine_rows_f32 = chord_combine_rows_f32__scalar,

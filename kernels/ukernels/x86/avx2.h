@@ -89,6 +89,21 @@ CHORD_AVX2_INLINE __m256 exp256(__m256 x) {
   return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
 }
 
+/* 2^x, x <= 0, clamped at -92. */
+CHORD_AVX2_INLINE __m256 exp2_256(__m256 x) {
+  x = _mm256_max_ps(x, _mm256_set1_ps(CHORD_EXP2_LOW));
+  const __m256 round = _mm256_set1_ps(CHORD_ROUND), shifted = _mm256_add_ps(x, round), n = _mm256_sub_ps(shifted, round);
+  const __m256 r = _mm256_sub_ps(x, n);
+  __m256 p = _mm256_set1_ps(CHORD_EXP2_P4);
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(CHORD_EXP2_P3));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(CHORD_EXP2_P2));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(CHORD_EXP2_P1));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  /* The integer stands in the low bits of `shifted`: added to the exponent it multiplies, exactly. Masked lanes may overflow. */
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
+}
+
+CHORD_AVX2_INLINE lanes lanes_exp2(lanes a) { return (lanes){exp2_256(a.low), exp2_256(a.high)}; }
 CHORD_AVX2_INLINE lanes lanes_exp(lanes a) { return (lanes){exp256(a.low), exp256(a.high)}; }
 
 /* Sixteen int8 codes of a table row, from element i on. */
@@ -126,7 +141,8 @@ void chord_embed_e_f32__avx2(size_t rows, size_t dim, const chord_table *items, 
                              const int32_t *slots, float *out);
 void chord_gather_e_qa8__avx2(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
                               float *a_scale);
-void chord_attend_f32__avx2(const chord_attend *args);
+void chord_pack_attention_f32_qa8__avx2(const chord_attention *args);
+void chord_softmax_f32_qa8__avx2(const chord_softmax *args);
 void chord_attend_last_f32__avx2(const chord_attend_last *args);
 void chord_mix_rows_f32__avx2(size_t rows, size_t dim, const float *p, const float *x, float *out);
 void chord_combine_rows_f32__avx2(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);

@@ -1,48 +1,97 @@
-/* Attention in floats, AVX2. Sums over inputs and over keys run in order, one chain an output, so any vector width agrees. */
+/* Attention, AVX2: what lies before and between its two products, and the last position's, which is in floats. */
 #if defined(__x86_64__)
 #include "avx2.h"
 
-/* keys [rows][stride] -> out [width][padded], columns past `rows` zero. */
-CHORD_AVX2_INLINE void transpose_keys(const float *keys, size_t rows, size_t stride, size_t width, size_t padded, float *out) {
-  for (size_t t = 0; t < padded; t += 8)
-    for (size_t c = 0; c < width; c += 8) {
-      const size_t columns = width - c < 8 ? width - c : 8;
-      const __m256i mask = first_lanes(columns).low;
-      __m256 r[8], s[8];
-      CHORD_UNROLL for (size_t i = 0; i < 8; i++)
-        r[i] = t + i < rows ? _mm256_maskload_ps(keys + (t + i) * stride + c, mask) : _mm256_setzero_ps();
-      CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
-        s[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        s[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-      }
-      CHORD_UNROLL for (size_t i = 0; i < 2; i++) {
-        r[4 * i] = _mm256_shuffle_ps(s[4 * i], s[4 * i + 2], 0x44);
-        r[4 * i + 1] = _mm256_shuffle_ps(s[4 * i], s[4 * i + 2], 0xEE);
-        r[4 * i + 2] = _mm256_shuffle_ps(s[4 * i + 1], s[4 * i + 3], 0x44);
-        r[4 * i + 3] = _mm256_shuffle_ps(s[4 * i + 1], s[4 * i + 3], 0xEE);
-      }
-      CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
-        s[i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x20);
-        s[4 + i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x31);
-      }
-      CHORD_UNROLL for (size_t i = 0; i < 8; i++)
-        if (i < columns) _mm256_storeu_ps(out + (c + i) * padded + t, s[i]);
-    }
-}
-
-/* scores[q][0..16) = query q . keys. */
-CHORD_AVX2_INLINE void score_tile(const size_t queries, const float *q, size_t q_stride, size_t width, const float *keys, size_t padded,
-                                  float *scores) {
-  lanes sums[4];
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++) sums[i] = lanes_set1(0.0f);
-  for (size_t c = 0; c < width; c++) {
-    const lanes k = lanes_load(keys + c * padded);
-    CHORD_UNROLL for (size_t i = 0; i < queries; i++) sums[i] = lanes_fma(lanes_set1(q[i * q_stride + c]), k, sums[i]);
+/* Signed codes and scale of one row of `width` floats; zero codes up to the next multiple of 16. */
+CHORD_AVX2_INLINE void quantize_row(const float *x, size_t width, int8_t *codes, float *scale, __m128i flip) {
+  lanes most = lanes_set1(0.0f);
+  const lane_mask last = first_lanes(width % 16 ? width % 16 : 16);
+  for (size_t c = 0; c < width; c += 16)
+    most = lanes_max(most, lanes_abs(c + 16 <= width ? lanes_load(x + c) : lanes_load_first(x + c, last)));
+  const lanes inverse = lanes_set1(activation_scale(lanes_most(most), scale));
+  for (size_t c = 0; c < width; c += 16) {
+    store_qa8((uint8_t *)codes + c, c + 16 <= width ? lanes_load(x + c) : lanes_load_first(x + c, last), inverse);
+    _mm_storeu_si128((__m128i *)(codes + c), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(codes + c)), flip));
   }
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++) lanes_store(scores + i * padded, sums[i]);
 }
 
-/* In place: p = exp(s - max), zero from `count` to the next multiple of 16; returns 1 / sum. */
+/* Sums of four codes in each 32-bit element. */
+CHORD_AVX2_INLINE __m128i sum_fours(__m128i codes) {
+  return _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi8(1), codes), _mm_set1_epi16(1));
+}
+
+/* Sixteen rows of codes as one block of a panel: a channel a row. */
+CHORD_AVX2_INLINE void pack_keys(const int8_t *codes, size_t depth, int8_t *panel, int32_t *correction) {
+  for (size_t quarter = 0; quarter < 4; quarter++) {
+    const int8_t *row = codes + 4 * quarter * depth;
+    __m128i sums = _mm_setzero_si128();
+    for (size_t k = 0; k < depth; k += 16) {
+      __m128i r[4];
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = _mm_loadu_si128((const __m128i *)(row + i * depth + k));
+      const __m128i low01 = _mm_unpacklo_epi32(r[0], r[1]), high01 = _mm_unpackhi_epi32(r[0], r[1]);
+      const __m128i low23 = _mm_unpacklo_epi32(r[2], r[3]), high23 = _mm_unpackhi_epi32(r[2], r[3]);
+      const __m128i lines[4] = {_mm_unpacklo_epi64(low01, low23), _mm_unpackhi_epi64(low01, low23), _mm_unpacklo_epi64(high01, high23),
+                                _mm_unpackhi_epi64(high01, high23)};
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
+        sums = _mm_add_epi32(sums, sum_fours(lines[i]));
+        _mm_storeu_si128((__m128i *)(panel + (k / 4 + i) * 64 + 16 * quarter), lines[i]);
+      }
+    }
+    _mm_storeu_si128((__m128i *)(correction + 4 * quarter), _mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), sums), 7));
+  }
+}
+
+/* Sixteen rows of codes as sixteen more inputs of every block: a channel a column. `before`: the corrections up to here, or null. */
+CHORD_AVX2_INLINE void pack_values(const int8_t *codes, size_t depth, int8_t *panel, size_t block_bytes, const int32_t *before,
+                                   int32_t *correction) {
+  for (size_t c = 0; c < depth; c += 16, panel += block_bytes) {
+    __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+    for (size_t group = 0; group < 4; group++) {
+      __m128i r[4];
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = _mm_loadu_si128((const __m128i *)(codes + (4 * group + i) * depth + c));
+      const __m128i low01 = _mm_unpacklo_epi8(r[0], r[1]), high01 = _mm_unpackhi_epi8(r[0], r[1]);
+      const __m128i low23 = _mm_unpacklo_epi8(r[2], r[3]), high23 = _mm_unpackhi_epi8(r[2], r[3]);
+      const __m128i line[4] = {_mm_unpacklo_epi16(low01, low23), _mm_unpackhi_epi16(low01, low23), _mm_unpacklo_epi16(high01, high23),
+                               _mm_unpackhi_epi16(high01, high23)};
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
+        sums[i] = _mm_add_epi32(sums[i], sum_fours(line[i]));
+        _mm_storeu_si128((__m128i *)(panel + 64 * group + 16 * i), line[i]);
+      }
+    }
+    CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
+      const __m128i earlier = before ? _mm_loadu_si128((const __m128i *)(before + c + 4 * i)) : _mm_setzero_si128();
+      _mm_storeu_si128((__m128i *)(correction + c + 4 * i), _mm_sub_epi32(earlier, _mm_slli_epi32(sums[i], 7)));
+    }
+  }
+}
+
+CHORD_AVX2 void chord_pack_attention_f32_qa8__avx2(const chord_attention *arguments) {
+  const chord_attention copy = *arguments, *const args = &copy;
+  const size_t depth = args->depth, width = args->width;
+  const __m128i flip = _mm_set1_epi8(-128);
+  int8_t *keys = args->scratch, *values = keys + 16 * depth;
+  for (size_t first = 0; first < args->rows; first += 16) {
+    const size_t rows = args->rows - first < 16 ? args->rows - first : 16;
+    for (size_t row = 0; row < 16; row++) {
+      const float *x = args->qkv + (first + row) * args->qkv_stride;
+      const size_t at = first + row;
+      if (row >= rows) {
+        memset(keys + row * depth, 0, depth);
+        memset(values + row * depth, 0, depth);
+        args->key_scale[at] = args->value_scale[at] = 0.0f;
+        continue;
+      }
+      quantize_row(x, width, (int8_t *)args->q + at * depth, args->q_scale + at, _mm_setzero_si128());
+      quantize_row(x + args->dim, width, keys + row * depth, args->key_scale + at, flip);
+      quantize_row(x + 2 * args->dim, width, values + row * depth, args->value_scale + at, flip);
+    }
+    pack_keys(keys, depth, args->key_panel + first * depth, args->key_correction + first);
+    int32_t *correction = args->value_correction + first / 16 * depth;
+    pack_values(values, depth, args->value_panel + 16 * first, 16 * args->keys, first ? correction - depth : NULL, correction);
+  }
+}
+
+/* In place: p = 2^(s - max), zero from `count` to the next multiple of 16; returns 1 / sum. */
 CHORD_AVX2_INLINE float softmax(float *s, size_t count) {
   const size_t whole = (count - 1) / 16 * 16;
   const lane_mask rest = first_lanes(count - whole);
@@ -52,58 +101,30 @@ CHORD_AVX2_INLINE float softmax(float *s, size_t count) {
   most = lanes_set1(lanes_most(most));
   lanes sums = lanes_set1(0.0f);
   for (size_t t = 0; t < whole; t += 16) {
-    const lanes p = lanes_exp(lanes_sub(lanes_load(s + t), most));
+    const lanes p = lanes_exp2(lanes_sub(lanes_load(s + t), most));
     lanes_store(s + t, p);
     sums = lanes_add(sums, p);
   }
-  const lanes p = lanes_select(rest, lanes_exp(lanes_sub(tail, most)), lanes_set1(0.0f));
+  const lanes p = lanes_select(rest, lanes_exp2(lanes_sub(tail, most)), lanes_set1(0.0f));
   lanes_store(s + whole, p);
   return 1.0f / lanes_fold(lanes_add(sums, p));
 }
 
-/* out[q][0..columns) = inverse[q] * sum over t of p[q][t] values[t], at most 16 columns. */
-CHORD_AVX2_INLINE void value_tile(const size_t queries, const float *p, size_t padded, size_t keys, const float *values, size_t stride,
-                                  size_t columns, const float *inverse, float *out, size_t out_stride) {
-  lanes sums[4];
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++) sums[i] = lanes_set1(0.0f);
-  if (columns >= 16) {
-    for (size_t t = 0; t < keys; t++) {
-      const lanes v = lanes_load(values + t * stride);
-      CHORD_UNROLL for (size_t i = 0; i < queries; i++) sums[i] = lanes_fma(lanes_set1(p[i * padded + t]), v, sums[i]);
+CHORD_AVX2 void chord_softmax_f32_qa8__avx2(const chord_softmax *arguments) {
+  const chord_softmax copy = *arguments, *const args = &copy;
+  for (size_t row = 0; row < args->rows; row++) {
+    float *s = args->scores + row * args->stride;
+    const float inverse_sum = softmax(s, args->first + row + 1);
+    lanes most = lanes_set1(0.0f);
+    for (size_t t = 0; t < args->keys; t += 16) {
+      const lanes w = lanes_mul(lanes_load(s + t), lanes_load(args->value_scale + t));
+      lanes_store(s + t, w);
+      most = lanes_max(most, w);
     }
-    CHORD_UNROLL for (size_t i = 0; i < queries; i++) lanes_store(out + i * out_stride, lanes_mul(sums[i], lanes_set1(inverse[i])));
-    return;
-  }
-  const lane_mask mask = first_lanes(columns);
-  for (size_t t = 0; t < keys; t++) {
-    const lanes v = lanes_load_first(values + t * stride, mask);
-    CHORD_UNROLL for (size_t i = 0; i < queries; i++) sums[i] = lanes_fma(lanes_set1(p[i * padded + t]), v, sums[i]);
-  }
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++)
-    lanes_store_first(out + i * out_stride, lanes_mul(sums[i], lanes_set1(inverse[i])), mask);
-}
-
-/* `queries` (4, 2 or 1) rows from `first` on, of one head. */
-CHORD_AVX2_INLINE void query_tile(const size_t queries, const chord_attend *args, size_t first, size_t head, const float *keys,
-                                  float *scores, size_t padded) {
-  const size_t dim = args->dim, width = dim / args->heads, stride = 3 * dim, column = head * width;
-  const float *q = args->qkv + first * stride + column, *values = args->qkv + 2 * dim + column;
-  for (size_t t = 0; t < first + queries; t += 16) score_tile(queries, q, stride, width, keys + t, padded, scores + t);
-  float inverse[4];
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++) inverse[i] = softmax(scores + i * padded, first + i + 1);
-  for (size_t c = 0; c < width; c += 16)
-    value_tile(queries, scores, padded, first + queries, values + c, stride, width - c, inverse, args->out + first * dim + column + c, dim);
-}
-
-CHORD_AVX2 void chord_attend_f32__avx2(const chord_attend *args) {
-  const size_t dim = args->dim, width = dim / args->heads, padded = chord_round_up(args->rows, 16);
-  float *keys = args->work, *scores = keys + width * padded;
-  for (size_t head = 0; head < args->heads; head++) {
-    transpose_keys(args->qkv + dim + head * width, args->rows, 3 * dim, width, padded, keys);
-    size_t first = 0;
-    for (; first + 4 <= args->rows; first += 4) query_tile(4, args, first, head, keys, scores, padded);
-    if (args->rows & 2) query_tile(2, args, first, head, keys, scores, padded), first += 2;
-    if (args->rows & 1) query_tile(1, args, first, head, keys, scores, padded);
+    float scale;
+    const lanes inverse = lanes_set1(activation_scale(lanes_most(most), &scale));
+    args->p_scale[row] = scale * inverse_sum;
+    for (size_t t = 0; t < args->keys; t += 16) store_qa8(args->p + row * args->stride + t, lanes_load(s + t), inverse);
   }
 }
 

@@ -43,7 +43,7 @@ GEMM_INLINE __m256i broadcast4(const uint8_t *a) {
 GEMM_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, size_t row, size_t block) {
   const size_t a_stride = args->a_stride;
   const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
-  const int8_t *panel = args->panel + block * 16 * args->depth;
+  const int8_t *panel = args->panel + block * 16 * args->panel_depth;
   ROWS_OF_TILE(TILE_START)
   for (; a != end; a += 4, panel += 64) {
     const __m256i w0 = _mm256_load_si256((const __m256i *)panel), w1 = _mm256_load_si256((const __m256i *)(panel + 32));
@@ -55,7 +55,7 @@ GEMM_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, size_t row
 /* One row: three chains over the depth besides the first hide the latency. */
 GEMM_INLINE void gemv_tile(const chord_gemm *args, size_t block) {
   const uint8_t *a = args->a, *const end = a + args->depth;
-  const int8_t *panel = args->panel + block * 16 * args->depth;
+  const int8_t *panel = args->panel + block * 16 * args->panel_depth;
   __m256i low0 = START(0), high0 = START(1), low1 = _mm256_setzero_si256(), high1 = low1, low2 = low1, high2 = low1, low3 = low1, high3 = low1;
 #define GEMV_STEP(i)                                                                               \
   {                                                                                                \

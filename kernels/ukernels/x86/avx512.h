@@ -99,6 +99,20 @@ CHORD_AVX512_INLINE __m512 exp512(__m512 x) {
   return _mm512_scalef_ps(p, n);
 }
 
+/* 2^x, x <= 0, clamped at -92. */
+CHORD_AVX512_INLINE __m512 exp2_512(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_set1_ps(CHORD_EXP2_LOW));
+  const __m512 round = _mm512_set1_ps(CHORD_ROUND), shifted = _mm512_add_ps(x, round), n = _mm512_sub_ps(shifted, round);
+  const __m512 r = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(CHORD_EXP2_P4);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP2_P3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP2_P2));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(CHORD_EXP2_P1));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+  /* The integer stands in the low bits of `shifted`: added to the exponent it multiplies, exactly. Masked lanes may overflow. */
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
+}
+
 /* Rows of sixteen 32-bit elements to columns. */
 CHORD_AVX512_INLINE void transpose16(__m512i r[16]) {
   __m512i t[16];
@@ -145,6 +159,29 @@ CHORD_AVX512_INLINE float activation_scale(float most, float *scale) {
   return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
 }
 
+/* 127 / most for four rows (0 for a row of zeros), and their scales into the `count` rows from `a_scale` on. */
+CHORD_AVX512_INLINE __m128 activation_scales(__m512 most, size_t count, float *a_scale) {
+  const __m128 rows = gather_rows(most);
+  _mm_mask_storeu_ps(a_scale, (__mmask8)((1u << count) - 1), _mm_mul_ps(rows, _mm_set1_ps(1.0f / 127.0f)));
+  return _mm_maskz_div_ps(_mm_cmp_ps_mask(rows, _mm_set1_ps(CHORD_SMALLEST_MAX), _CMP_GE_OQ), _mm_set1_ps(127.0f), rows);
+}
+
+/* The larger magnitude of two: vrangeps does both in one step. */
+#define ABS_MAX(a, b) _mm512_range_ps(a, b, 0x0B)
+#define ABS_MAX4(v) ABS_MAX(ABS_MAX(v##0, v##1), ABS_MAX(v##2, v##3))
+
+/* Sixty-four codes, `offset` (128 or 0) added: after the addition of CHORD_ROUND a code is the low half of each element. */
+CHORD_AVX512_INLINE __m512i codes_of_64(const int offset, __m512 x0, __m512 x1, __m512 x2, __m512 x3, __m512 inverse) {
+  const __m512 round = _mm512_set1_ps(CHORD_ROUND + (float)offset);
+  const __m512i low_halves = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i low = _mm512_permutex2var_epi16(_mm512_castps_si512(_mm512_fmadd_ps(x0, inverse, round)), low_halves,
+                                                _mm512_castps_si512(_mm512_fmadd_ps(x1, inverse, round)));
+  const __m512i high = _mm512_permutex2var_epi16(_mm512_castps_si512(_mm512_fmadd_ps(x2, inverse, round)), low_halves,
+                                                 _mm512_castps_si512(_mm512_fmadd_ps(x3, inverse, round)));
+  const __m512i bytes = offset ? _mm512_packus_epi16(low, high) : _mm512_packs_epi16(low, high);
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), bytes);
+}
+
 void chord_norm_f32__avx512(const chord_norm *args);
 void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
 void chord_gelu_f32__avx512(size_t count, float *x);
@@ -152,7 +189,8 @@ void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items
                                const int32_t *slots, float *out);
 void chord_gather_e_qa8__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
                                 float *a_scale);
-void chord_attend_f32__avx512(const chord_attend *args);
+void chord_pack_attention_f32_qa8__avx512(const chord_attention *args);
+void chord_softmax_f32_qa8__avx512(const chord_softmax *args);
 void chord_attend_last_f32__avx512(const chord_attend_last *args);
 void chord_mix_rows_f32__avx512(size_t rows, size_t dim, const float *p, const float *x, float *out);
 void chord_combine_rows_f32__avx512(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);

@@ -1,40 +1,157 @@
-/* Attention in floats, AVX-512. Sums over inputs and over keys run in order, one chain an output, so any vector width agrees. */
+/* Attention, AVX-512: what lies before and between its two products, and the last position's, which is in floats. */
 #if defined(__x86_64__)
 #include "avx512.h"
 
-/* keys [rows][stride] -> out [width][padded], columns past `rows` zero. */
-CHORD_AVX512_INLINE void transpose_keys(const float *keys, size_t rows, size_t stride, size_t width, size_t padded, float *out) {
-  for (size_t t = 0; t < padded; t += 16)
-    for (size_t c = 0; c < width; c += 16) {
-      __m512i r[16];
-      const __mmask16 columns = (__mmask16)(width - c >= 16 ? 0xFFFF : (1u << (width - c)) - 1);
-      CHORD_UNROLL for (size_t i = 0; i < 16; i++)
-        r[i] = t + i < rows ? _mm512_maskz_loadu_epi32(columns, keys + (t + i) * stride + c) : _mm512_setzero_si512();
-      transpose16(r);
-      CHORD_UNROLL for (size_t i = 0; i < 16; i++)
-        if (columns >> i & 1) _mm512_store_si512(out + (c + i) * padded + t, r[i]);
-    }
+/* Signed codes and scale of one row of `width` floats; zero codes up to the next multiple of 16. */
+CHORD_AVX512_INLINE void quantize_row(const float *x, size_t width, int8_t *codes, float *scale) {
+  __m512 most = _mm512_setzero_ps();
+  const __mmask16 last = (__mmask16)(0xFFFFu >> (-width % 16));
+  for (size_t c = 0; c < width; c += 16) most = ABS_MAX(most, _mm512_maskz_loadu_ps(c + 16 <= width ? 0xFFFF : last, x + c));
+  const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), scale));
+  for (size_t c = 0; c < width; c += 16) {
+    const __m512 v = _mm512_maskz_loadu_ps(c + 16 <= width ? 0xFFFF : last, x + c);
+    _mm_storeu_si128((__m128i *)(codes + c), _mm512_cvtepi32_epi8(_mm512_castps_si512(_mm512_fmadd_ps(v, inverse, _mm512_set1_ps(CHORD_ROUND)))));
+  }
 }
 
-/* scores[q][0 .. 16 * vectors) = query q . keys, for `queries` x `vectors` registers of sums. */
-CHORD_AVX512_INLINE void score_tile(const size_t queries, const size_t vectors, const float *q, size_t q_stride, size_t width,
-                                    const float *keys, size_t padded, float *scores) {
-  __m512 sums[8][2];
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++)
-    CHORD_UNROLL for (size_t j = 0; j < vectors; j++) sums[i][j] = _mm512_setzero_ps();
-  for (size_t c = 0; c < width; c++) {
-    __m512 k[2];
-    CHORD_UNROLL for (size_t j = 0; j < vectors; j++) k[j] = _mm512_load_ps(keys + c * padded + 16 * j);
-    CHORD_UNROLL for (size_t i = 0; i < queries; i++) {
-      const __m512 one = _mm512_set1_ps(q[i * q_stride + c]);
-      CHORD_UNROLL for (size_t j = 0; j < vectors; j++) sums[i][j] = _mm512_fmadd_ps(one, k[j], sums[i][j]);
+/* Four rows of 64 floats, `stride` apart, and 127 over their largest magnitudes. */
+#define LOAD_PART(v, i)                                                                                                              \
+  const __m512 v##0 = _mm512_loadu_ps(x + i * stride), v##1 = _mm512_loadu_ps(x + i * stride + 16), v##2 = _mm512_loadu_ps(x + i * stride + 32), \
+               v##3 = _mm512_loadu_ps(x + i * stride + 48);
+#define LOAD_FOUR_ROWS                                                  \
+  LOAD_PART(p, 0) LOAD_PART(q, 1) LOAD_PART(r, 2) LOAD_PART(s, 3)       \
+  const __m128 inverse = activation_scales(max_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), 4, scale);
+
+/* Their codes, `offset` added, row by row. */
+CHORD_AVX512_INLINE void quantize_rows64(const int offset, const float *x, size_t stride, uint8_t *out, float *scale) {
+#define STORE_PART(v, i) _mm512_storeu_si512(out + i * 64, codes_of_64(offset, v##0, v##1, v##2, v##3, SPREAD_ROW(inverse, i)));
+  LOAD_FOUR_ROWS
+  STORE_PART(p, 0) STORE_PART(q, 1) STORE_PART(r, 2) STORE_PART(s, 3)
+#undef STORE_PART
+}
+
+/* Their codes as one line of each of four blocks: the byte of position i is the low byte of its rounded element, shifted by i bytes. */
+CHORD_AVX512_INLINE void pack_values64(const float *x, size_t stride, int8_t *line, size_t block_bytes, float *scale, __m512i sums[4]) {
+  LOAD_FOUR_ROWS
+  const __m512 round = _mm512_set1_ps(CHORD_ROUND);
+  const __m512 i0 = SPREAD_ROW(inverse, 0), i1 = SPREAD_ROW(inverse, 1), i2 = SPREAD_ROW(inverse, 2), i3 = SPREAD_ROW(inverse, 3);
+#define PACK_BLOCK(b)                                                                                                               \
+  {                                                                                                                                 \
+    const __m512i c0 = _mm512_castps_si512(_mm512_fmadd_ps(p##b, i0, round)), c1 = _mm512_castps_si512(_mm512_fmadd_ps(q##b, i1, round)); \
+    const __m512i c2 = _mm512_castps_si512(_mm512_fmadd_ps(r##b, i2, round)), c3 = _mm512_castps_si512(_mm512_fmadd_ps(s##b, i3, round)); \
+    /* 0xCA selects: bits of the second where the first is set, else of the third. */                                              \
+    const __m512i low = _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFF), c0, _mm512_slli_epi32(c1, 8), 0xCA);                      \
+    const __m512i high = _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFF0000), _mm512_slli_epi32(c2, 16), _mm512_slli_epi32(c3, 24), 0xCA); \
+    const __m512i codes = _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFFFF), low, high, 0xCA);                                     \
+    sums[b] = _mm512_dpbusd_epi32(sums[b], _mm512_set1_epi8(-128), codes);                                                           \
+    _mm512_store_si512(line + b * block_bytes, codes);                                                                               \
+  }
+  PACK_BLOCK(0) PACK_BLOCK(1) PACK_BLOCK(2) PACK_BLOCK(3)
+#undef PACK_BLOCK
+}
+
+/* Sixteen rows of codes as one block of a panel: a channel a row. */
+CHORD_AVX512_INLINE void pack_keys(const int8_t *codes, size_t depth, int8_t *panel, int32_t *correction) {
+  __m512i sums = _mm512_setzero_si512();
+  for (size_t start = 0; start < depth; start += 64) {
+    const size_t lines = depth - start < 64 ? (depth - start) / 4 : 16;
+    const __mmask16 present = (__mmask16)(0xFFFFu >> (16 - lines));
+    __m512i r[16];
+    CHORD_UNROLL for (int i = 0; i < 16; i++) r[i] = _mm512_maskz_loadu_epi32(present, codes + (size_t)i * depth + start);
+    transpose16(r);
+    CHORD_UNROLL for (size_t line = 0; line < 16; line++) {
+      if (line >= lines) break;
+      sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(-128), r[line]);
+      _mm512_store_si512(panel + (start / 4 + line) * 64, r[line]);
     }
   }
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++)
-    CHORD_UNROLL for (size_t j = 0; j < vectors; j++) _mm512_store_ps(scores + i * padded + 16 * j, sums[i][j]);
+  _mm512_storeu_si512(correction, _mm512_sub_epi32(_mm512_setzero_si512(), sums));
 }
 
-/* In place: p = exp(s - max), zero from `count` to the next multiple of 16; returns 1 / sum. */
+/* Sixteen rows of codes as sixteen more inputs of every block: a channel a column. `before`: the corrections up to here, or null. */
+CHORD_AVX512_INLINE void pack_values(const int8_t *codes, size_t depth, int8_t *panel, size_t block_bytes, const int32_t *before,
+                                     int32_t *correction) {
+  for (size_t start = 0; start < depth; start += 64, panel += 4 * block_bytes) {
+    const size_t columns = depth - start < 64 ? depth - start : 64;
+    const __mmask16 present = (__mmask16)(0xFFFFu >> (16 - columns / 4));
+    __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    CHORD_UNROLL for (size_t group = 0; group < 4; group++) {
+      __m512i r[4];
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = _mm512_maskz_loadu_epi32(present, codes + (4 * group + i) * depth + start);
+      const __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]), high01 = _mm512_unpackhi_epi8(r[0], r[1]);
+      const __m512i low23 = _mm512_unpacklo_epi8(r[2], r[3]), high23 = _mm512_unpackhi_epi8(r[2], r[3]);
+      /* a[j]: columns 4 j .. 4 j + 3 of each 128-bit lane, four positions each. A block is a lane. */
+      const __m512i a[4] = {_mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23), _mm512_unpacklo_epi16(high01, high23),
+                            _mm512_unpackhi_epi16(high01, high23)};
+      const __m512i x0 = _mm512_shuffle_i32x4(a[0], a[1], 0x44), x1 = _mm512_shuffle_i32x4(a[0], a[1], 0xEE);
+      const __m512i y0 = _mm512_shuffle_i32x4(a[2], a[3], 0x44), y1 = _mm512_shuffle_i32x4(a[2], a[3], 0xEE);
+      const __m512i lines[4] = {_mm512_shuffle_i32x4(x0, y0, 0x88), _mm512_shuffle_i32x4(x0, y0, 0xDD), _mm512_shuffle_i32x4(x1, y1, 0x88),
+                                _mm512_shuffle_i32x4(x1, y1, 0xDD)};
+      CHORD_UNROLL for (size_t block = 0; block < 4; block++) {
+        if (16 * block >= columns) break;
+        sums[block] = _mm512_dpbusd_epi32(sums[block], _mm512_set1_epi8(-128), lines[block]);
+        _mm512_store_si512(panel + block * block_bytes + 64 * group, lines[block]);
+      }
+    }
+    CHORD_UNROLL for (size_t block = 0; block < 4; block++) {
+      if (16 * block >= columns) break;
+      const __m512i earlier = before ? _mm512_loadu_si512(before + start + 16 * block) : _mm512_setzero_si512();
+      _mm512_storeu_si512(correction + start + 16 * block, _mm512_sub_epi32(earlier, sums[block]));
+    }
+  }
+}
+
+/* Codes of rows [row, rows) of at most sixteen into `q`, `keys` and `values` [16][depth], zero rows behind them. */
+CHORD_AVX512_INLINE void quantize_parts(const chord_attention *args, size_t first, size_t row, size_t rows, int8_t *keys, int8_t *values) {
+  const size_t depth = args->depth;
+  for (; row < rows; row++) {
+    const float *x = args->qkv + (first + row) * args->qkv_stride;
+    uint8_t *q = args->q + (first + row) * depth;
+    quantize_row(x, args->width, (int8_t *)q, args->q_scale + first + row);
+    for (size_t c = 0; c < depth; c += 16)
+      _mm_storeu_si128((__m128i *)(q + c), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(q + c)), _mm_set1_epi8(-128)));
+    quantize_row(x + args->dim, args->width, keys + row * depth, args->key_scale + first + row);
+    quantize_row(x + 2 * args->dim, args->width, values + row * depth, args->value_scale + first + row);
+  }
+  for (; row < 16; row++) {
+    memset(keys + row * depth, 0, depth);
+    memset(values + row * depth, 0, depth);
+    args->key_scale[first + row] = args->value_scale[first + row] = 0.0f;
+  }
+}
+
+CHORD_AVX512 void chord_pack_attention_f32_qa8__avx512(const chord_attention *arguments) {
+  /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
+  const chord_attention copy = *arguments, *const args = &copy;
+  const size_t stride = args->qkv_stride, dim = args->dim, depth = args->depth, block_bytes = 16 * args->keys;
+  int8_t *keys = args->scratch, *values = keys + 16 * depth;
+  for (size_t first = 0; first < args->rows; first += 16) {
+    const size_t rows = args->rows - first < 16 ? args->rows - first : 16;
+    int8_t *panel = args->value_panel + 16 * first;
+    int32_t *correction = args->value_correction + first / 16 * depth;
+    const int32_t *before = first ? correction - depth : NULL;
+    if (args->width == 64 && rows == 16) {
+      __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+      for (size_t row = 0; row < 16; row += 4) {
+        const float *x = args->qkv + (first + row) * stride;
+        quantize_rows64(128, x, stride, args->q + (first + row) * 64, args->q_scale + first + row);
+        quantize_rows64(0, x + dim, stride, (uint8_t *)keys + row * 64, args->key_scale + first + row);
+        pack_values64(x + 2 * dim, stride, panel + 16 * row, block_bytes, args->value_scale + first + row, sums);
+      }
+      CHORD_UNROLL for (size_t block = 0; block < 4; block++) {
+        const __m512i earlier = before ? _mm512_loadu_si512(before + 16 * block) : _mm512_setzero_si512();
+        _mm512_storeu_si512(correction + 16 * block, _mm512_sub_epi32(earlier, sums[block]));
+      }
+      pack_keys(keys, 64, args->key_panel + first * 64, args->key_correction + first);
+      continue;
+    }
+    quantize_parts(args, first, 0, rows, keys, values);
+    pack_keys(keys, depth, args->key_panel + first * depth, args->key_correction + first);
+    pack_values(values, depth, panel, block_bytes, before, correction);
+  }
+}
+
+/* In place: p = 2^(s - max), zero from `count` to the next multiple of 16; returns 1 / sum. */
 CHORD_AVX512_INLINE float softmax(float *s, size_t count) {
   const size_t whole = (count - 1) / 16 * 16;
   const __mmask16 rest = (__mmask16)(0xFFFFu >> (16 - (count - whole)));
@@ -44,115 +161,64 @@ CHORD_AVX512_INLINE float softmax(float *s, size_t count) {
   most = _mm512_set1_ps(max512(most));
   __m512 sums = _mm512_setzero_ps();
   for (size_t t = 0; t < whole; t += 16) {
-    const __m512 p = exp512(_mm512_sub_ps(_mm512_load_ps(s + t), most));
+    const __m512 p = exp2_512(_mm512_sub_ps(_mm512_load_ps(s + t), most));
     _mm512_store_ps(s + t, p);
     sums = _mm512_add_ps(sums, p);
   }
-  const __m512 p = _mm512_maskz_mov_ps(rest, exp512(_mm512_sub_ps(tail, most)));
+  const __m512 p = _mm512_maskz_mov_ps(rest, exp2_512(_mm512_sub_ps(tail, most)));
   _mm512_store_ps(s + whole, p);
   return 1.0f / fold512(_mm512_add_ps(sums, p));
 }
 
-/* The same for four rows of `count`, count + 1, ... scores, all of which end in the same vector. */
-CHORD_AVX512_INLINE void softmax4(float *s, size_t stride, size_t count, float inverse[4]) {
-  const size_t whole = (count - 1) / 16 * 16;
-  const unsigned rest = 0xFFFFu >> (16 - (count - whole));
+/*
+ * `count` (4 or 1) rows of scores from `first` on, all of which end in the same vector, the one at `whole`. Their weights replace the
+ * scores; codes and scales are made of them in the end.
+ */
+CHORD_AVX512_INLINE void softmax_codes(const size_t count, const chord_softmax *args, size_t row) {
+  const size_t whole = args->first, stride = args->stride;
+  float *s = args->scores + row * stride;
+  const float *value_scale = args->value_scale;
+  const unsigned rest = (2u << row) - 1;
   __m512 most[4], sums[4];
   CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
-    most[i] = _mm512_mask_loadu_ps(_mm512_set1_ps(-3e38f), (__mmask16)(((rest + 1) << i) - 1), s + i * stride + whole);
-    for (size_t t = 0; t < whole; t += 16) most[i] = _mm512_max_ps(most[i], _mm512_load_ps(s + i * stride + t));
+    const size_t own = i < count ? i : 0;
+    most[i] = _mm512_mask_loadu_ps(_mm512_set1_ps(-3e38f), (__mmask16)(((rest + 1) << own) - 1), s + own * stride + whole);
+    if (i < count)
+      for (size_t t = 0; t < whole; t += 16) most[i] = _mm512_max_ps(most[i], _mm512_loadu_ps(s + i * stride + t));
   }
-  const __m512 rows = max_rows(most[0], most[1], most[2], most[3]);
+  const __m512 tops = max_rows(most[0], most[1], most[2], most[3]);
   CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
-    const __m512 top = _mm512_permutexvar_ps(_mm512_set1_epi32(4 * (int)i), rows);
-    __m512 sum = _mm512_setzero_ps();
+    sums[i] = most[i] = _mm512_setzero_ps();
+    if (i >= count) continue;
+    const __m512 top = _mm512_permutexvar_ps(_mm512_set1_epi32(4 * (int)i), tops);
     for (size_t t = 0; t < whole; t += 16) {
-      const __m512 p = exp512(_mm512_sub_ps(_mm512_load_ps(s + i * stride + t), top));
-      _mm512_store_ps(s + i * stride + t, p);
-      sum = _mm512_add_ps(sum, p);
+      const __m512 p = exp2_512(_mm512_sub_ps(_mm512_loadu_ps(s + i * stride + t), top)), w = _mm512_mul_ps(p, _mm512_loadu_ps(value_scale + t));
+      _mm512_storeu_ps(s + i * stride + t, w);
+      sums[i] = _mm512_add_ps(sums[i], p);
+      most[i] = _mm512_max_ps(most[i], w);
     }
-    const __m512 p = _mm512_maskz_mov_ps((__mmask16)(((rest + 1) << i) - 1), exp512(_mm512_sub_ps(_mm512_load_ps(s + i * stride + whole), top)));
-    _mm512_store_ps(s + i * stride + whole, p);
-    sums[i] = _mm512_add_ps(sum, p);
+    const __mmask16 present = (__mmask16)(((rest + 1) << i) - 1);
+    const __m512 p = _mm512_maskz_mov_ps(present, exp2_512(_mm512_sub_ps(_mm512_loadu_ps(s + i * stride + whole), top)));
+    const __m512 w = _mm512_mul_ps(p, _mm512_loadu_ps(value_scale + whole));
+    _mm512_storeu_ps(s + i * stride + whole, w);
+    sums[i] = _mm512_add_ps(sums[i], p);
+    most[i] = _mm512_max_ps(most[i], w);
   }
-  _mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), gather_rows(fold_rows(sums[0], sums[1], sums[2], sums[3]))));
-}
-
-/* out[q][0 .. 16 * vectors) = inverse[q] * sum over t of p[q][t] values[t]. */
-CHORD_AVX512_INLINE void value_tile(const size_t queries, const size_t vectors, const float *p, size_t padded, size_t keys,
-                                    const float *values, size_t stride, const float *inverse, float *out, size_t out_stride, __mmask16 last) {
-  __m512 sums[4][4];
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++)
-    CHORD_UNROLL for (size_t j = 0; j < vectors; j++) sums[i][j] = _mm512_setzero_ps();
-  for (size_t t = 0; t < keys; t++) {
-    __m512 v[4];
-    CHORD_UNROLL for (size_t j = 0; j < vectors; j++)
-      v[j] = j + 1 < vectors ? _mm512_loadu_ps(values + t * stride + 16 * j) : _mm512_maskz_loadu_ps(last, values + t * stride + 16 * j);
-    CHORD_UNROLL for (size_t i = 0; i < queries; i++) {
-      const __m512 one = _mm512_set1_ps(p[i * padded + t]);
-      CHORD_UNROLL for (size_t j = 0; j < vectors; j++) sums[i][j] = _mm512_fmadd_ps(one, v[j], sums[i][j]);
-    }
-  }
-  CHORD_UNROLL for (size_t i = 0; i < queries; i++)
-    CHORD_UNROLL for (size_t j = 0; j < vectors; j++)
-      _mm512_mask_storeu_ps(out + i * out_stride + 16 * j, j + 1 < vectors ? 0xFFFF : last,
-                            _mm512_mul_ps(sums[i][j], _mm512_set1_ps(inverse[i])));
-}
-
-/* All columns of a head for 1..4 queries. */
-CHORD_AVX512_INLINE void value_columns(const size_t queries, const float *p, size_t padded, size_t keys, const float *values, size_t stride,
-                                       size_t width, const float *inverse, float *out, size_t out_stride) {
-  size_t c = 0;
-  for (; c + 64 <= width; c += 64) value_tile(queries, 4, p, padded, keys, values + c, stride, inverse, out + c, out_stride, 0xFFFF);
-  for (; c + 32 <= width; c += 32) value_tile(queries, 2, p, padded, keys, values + c, stride, inverse, out + c, out_stride, 0xFFFF);
-  for (; c < width; c += 16) {
-    const __mmask16 last = (__mmask16)(width - c >= 16 ? 0xFFFF : (1u << (width - c)) - 1);
-    value_tile(queries, 1, p, padded, keys, values + c, stride, inverse, out + c, out_stride, last);
+  float scales[4];
+  const __m128 inverse = activation_scales(max_rows(most[0], most[1], most[2], most[3]), 4, scales);
+  const __m128 of_sums = _mm_div_ps(_mm_set1_ps(1.0f), gather_rows(fold_rows(sums[0], sums[1], sums[2], sums[3])));
+  _mm_mask_storeu_ps(args->p_scale + row, (__mmask8)((1u << count) - 1), _mm_mul_ps(_mm_loadu_ps(scales), of_sums));
+  CHORD_UNROLL for (size_t i = 0; i < count; i++) {
+    const __m512 factor = SPREAD_ROW(inverse, (int)i);
+    for (size_t t = 0; t <= whole; t += 16) store_qa8(args->p + (row + i) * stride + t, _mm512_loadu_ps(s + i * stride + t), factor);
   }
 }
 
-/* `queries` (8, 4, 2 or 1) rows from `first` on, of one head. */
-CHORD_AVX512_INLINE void query_tile(const size_t queries, const chord_attend *args, const size_t dim, size_t first, size_t head,
-                                    const float *keys, float *scores, size_t padded) {
-  const size_t width = dim / args->heads, stride = 3 * dim, column = head * width;
-  const float *q = args->qkv + first * stride + column;
-  const size_t count = first + queries;
-  size_t t = 0;
-  for (; t + 16 < count; t += 32) score_tile(queries, 2, q, stride, width, keys + t, padded, scores + t);
-  if (t < count) score_tile(queries, 1, q, stride, width, keys + t, padded, scores + t);
-  float inverse[8];
-  if (queries >= 4)
-    CHORD_UNROLL for (size_t i = 0; i < queries; i += 4) softmax4(scores + i * padded, padded, first + i + 1, inverse + i);
-  else
-    CHORD_UNROLL for (size_t i = 0; i < queries; i++) inverse[i] = softmax(scores + i * padded, first + i + 1);
-  const float *values = args->qkv + 2 * dim + column;
-  float *out = args->out + first * dim + column;
-  const size_t part = queries < 4 ? queries : 4;
-  for (size_t i = 0; i < queries; i += part)
-    value_columns(part, scores + i * padded, padded, first + i + part, values, stride, width, inverse + i, out + i * dim, dim);
-}
-
-/* With a constant `dim` the rows of a tile are at constant distances, which leaves registers to gcc. */
-CHORD_AVX512_INLINE void attend(const chord_attend *args, const size_t dim) {
-  const size_t width = dim / args->heads, padded = chord_round_up(args->rows, 16);
-  float *keys = args->work, *scores = keys + width * padded;
-  for (size_t head = 0; head < args->heads; head++) {
-    transpose_keys(args->qkv + dim + head * width, args->rows, 3 * dim, width, padded, keys);
-    size_t first = 0;
-    for (; first + 8 <= args->rows; first += 8) query_tile(8, args, dim, first, head, keys, scores, padded);
-    if (args->rows & 4) query_tile(4, args, dim, first, head, keys, scores, padded), first += 4;
-    if (args->rows & 2) query_tile(2, args, dim, first, head, keys, scores, padded), first += 2;
-    if (args->rows & 1) query_tile(1, args, dim, first, head, keys, scores, padded);
-  }
-}
-
-CHORD_AVX512 void chord_attend_f32__avx512(const chord_attend *arguments) {
-  /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
-  const chord_attend copy = *arguments, *const args = &copy;
-  if (args->dim == 64)
-    attend(args, 64);
-  else
-    attend(args, args->dim);
+CHORD_AVX512 void chord_softmax_f32_qa8__avx512(const chord_softmax *arguments) {
+  const chord_softmax copy = *arguments, *const args = &copy;
+  size_t row = 0;
+  for (; row + 4 <= args->rows; row += 4) softmax_codes(4, args, row);
+  for (; row < args->rows; row++) softmax_codes(1, args, row);
 }
 
 CHORD_AVX512_INLINE void mix_columns(size_t rows, size_t dim, const size_t vectors, const float *p, const float *x, float factor, float *out) {

@@ -36,28 +36,6 @@ static CHORD_AVX512 void norm_rows(const chord_norm *args) {
   }
 }
 
-/* 127 / most for four rows (0 for a row of zeros), and their scales into the `count` rows from `a_scale` on. */
-CHORD_AVX512_INLINE __m128 activation_scales(__m512 most, size_t count, float *a_scale) {
-  const __m128 rows = gather_rows(most);
-  _mm_mask_storeu_ps(a_scale, (__mmask8)((1u << count) - 1), _mm_mul_ps(rows, _mm_set1_ps(1.0f / 127.0f)));
-  return _mm_maskz_div_ps(_mm_cmp_ps_mask(rows, _mm_set1_ps(CHORD_SMALLEST_MAX), _CMP_GE_OQ), _mm_set1_ps(127.0f), rows);
-}
-
-/* The larger magnitude of two: vrangeps does both in one step. */
-#define ABS_MAX(a, b) _mm512_range_ps(a, b, 0x0B)
-#define ABS_MAX4(v) ABS_MAX(ABS_MAX(v##0, v##1), ABS_MAX(v##2, v##3))
-
-/* Sixty-four codes, 128 added: after the addition of CHORD_ROUND + 128 a code is the low half of each element. */
-CHORD_AVX512_INLINE __m512i codes_of_64(__m512 x0, __m512 x1, __m512 x2, __m512 x3, __m512 inverse) {
-  const __m512 round = _mm512_set1_ps(CHORD_ROUND + 128.0f);
-  const __m512i low_halves = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-  const __m512i low = _mm512_permutex2var_epi16(_mm512_castps_si512(_mm512_fmadd_ps(x0, inverse, round)), low_halves,
-                                                _mm512_castps_si512(_mm512_fmadd_ps(x1, inverse, round)));
-  const __m512i high = _mm512_permutex2var_epi16(_mm512_castps_si512(_mm512_fmadd_ps(x2, inverse, round)), low_halves,
-                                                 _mm512_castps_si512(_mm512_fmadd_ps(x3, inverse, round)));
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packus_epi16(low, high));
-}
-
 /*
  * Rows of 64, four at a time, so that their folds share shuffles and their divisions one instruction. Two passes, because one would be
  * a chain of 240 cycles, of which the processor sees less than two tiles at once. The last tile repeats its last row, which is
@@ -127,7 +105,7 @@ CHORD_AVX512_INLINE void norm_statistics(size_t rows, const float *x, const floa
     v##3 = _mm512_fmadd_ps(_mm512_fmadd_ps(v##3, factor, offset), gamma3, beta3);                                                   \
   }
 #define NORM_STORE(i, v) STORE_ROW(norm_out, i, v)
-#define STORE_CODES(i, v) _mm512_storeu_si512(a + at##i / 64 * a_stride, codes_of_64(v##0, v##1, v##2, v##3, SPREAD_ROW(inverse, i)));
+#define STORE_CODES(i, v) _mm512_storeu_si512(a + at##i / 64 * a_stride, codes_of_64(128, v##0, v##1, v##2, v##3, SPREAD_ROW(inverse, i)));
 
 CHORD_AVX512_INLINE void norm_apply(size_t rows, const float *x, const float *factors, const float *offsets, const chord_norm *args,
                                     float *norm_out, uint8_t *a, float *a_scale) {

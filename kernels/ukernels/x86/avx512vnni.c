@@ -126,7 +126,7 @@ CHORD_AVX512_INLINE __m512i broadcast4(const uint8_t *a) {
   }
 
 CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block) {
-  const size_t block_bytes = 16 * args->depth, a_stride = args->a_stride;
+  const size_t block_bytes = 16 * args->panel_depth, a_stride = args->a_stride;
   const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
   const int8_t *panel = args->panel + block * block_bytes;
   SUMS(SUM_START)
@@ -149,7 +149,7 @@ CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, co
   if (j < blocks) gemm_store(args, 0, block + j, _mm512_add_epi32(_mm512_add_epi32(sum0##j, sum1##j), _mm512_add_epi32(sum2##j, sum3##j)));
 
 CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, size_t block) {
-  const size_t block_bytes = 16 * args->depth;
+  const size_t block_bytes = 16 * args->panel_depth;
   const uint8_t *a = args->a, *const end = a + args->depth;
   const int8_t *panel = args->panel + block * block_bytes;
   CHAINS(CHAIN_START)
@@ -326,7 +326,8 @@ const chord_ukernels chord_ukernels_avx512vnni = {
     .gelu_f32 = chord_gelu_f32__avx512,
     .embed_e_f32 = chord_embed_e_f32__avx512,
     .gather_e_qa8 = chord_gather_e_qa8__avx512,
-    .attend_f32 = chord_attend_f32__avx512,
+    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__avx512,
+    .softmax_f32_qa8 = chord_softmax_f32_qa8__avx512,
     .attend_last_f32 = chord_attend_last_f32__avx512,
     .mix_rows_f32 = chord_mix_rows_f32__avx512,
     .combine_rows_f32 = chord_combine_rows_f32__avx512,
