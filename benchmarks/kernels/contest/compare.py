@@ -1,6 +1,6 @@
 """From contenders to rows: measured in turns, each set against the fastest peer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,10 @@ def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, 
     times = measure([contender.bound.run for contender in contenders], [mine for mine, _ in kept], rounds, cold_rounds)
     peers = [index for index, contender in enumerate(contenders) if not contender.ours]
     warm = [mine.latency for mine in times]
-    best = min(peers, key=lambda index: warm[index].p50_us, default=None)
-    cold_best = min(peers, key=lambda index: _median(times[index]), default=None) if cold_rounds else None
+    best = _fastest(peers, lambda index: warm[index].p50_us, lambda index, other: times[index].ratio(times[other]).value)
+    cold_best = None
+    if cold_rounds:
+        cold_best = _fastest(peers, lambda index: _median(times[index]), lambda index, other: times[index].cold_ratio(times[other]).value)
     result: dict[str, Any] = {
         "fastest_peer": None if best is None else names[best],
         "missing": {**missing, **{name: f"{us:.0f} us a call at first sight: left out of the turns" for name, us in slow.items()}},
@@ -53,6 +55,14 @@ def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, 
             row["cold_ratio"] = None if cold_best is None else mine.cold_ratio(times[cold_best]).model_dump()
         result["contenders"].append(row)
     return result
+
+
+def _fastest(peers: Sequence[int], median: Callable[[int], float], ratio: Callable[[int, int], float]) -> int | None:
+    """The peer with the smallest ratio to the one with the smallest median: within a round all saw the same machine."""
+    if not peers:
+        return None
+    first = min(peers, key=median)
+    return min(peers, key=lambda index: ratio(index, first))
 
 
 def _percentile(times: Times, percent: float) -> float:
