@@ -11,12 +11,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system demo test lint wheel readme bench-kernels native-android native-arm64 clean
+.PHONY: help setup system demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test lint wheel readme bench-kernels native-android native-arm64 system setup clean"
+	@echo "targets: demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -59,6 +59,11 @@ native-android:
 # The static runner for an arm64 device or qemu-user.
 native-arm64:
 	sh kernels/build_arm.sh build/arm64
+
+# libchord_executorch.so for Linux on x86_64 and arm64 (g++-aarch64-linux-gnu); kernels/executorch/CMakeLists.txt is for NDK users.
+executorch-ops: setup
+	$(BIN)/python -m chordkit.kernels.executorch_ops --target x86_64 --out build/executorch
+	$(BIN)/python -m chordkit.kernels.executorch_ops --target aarch64 --out build/executorch
 
 clean:
 	rm -rf build dist *.egg-info

@@ -11,6 +11,7 @@ PYTHON="${PYTHON:-python3}"
 missing=""
 have() { command -v "$1" >/dev/null 2>&1; }
 have cc || have gcc || have clang || missing="$missing gcc libc6-dev"
+have c++ || have g++ || have clang++ || missing="$missing g++"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
@@ -26,5 +27,5 @@ if [ "$(id -u)" = 0 ] && have apt-get; then
 fi
 echo "missing:$missing" >&2
 echo "install with:  sudo apt-get install --no-install-recommends$missing" >&2
-echo "(without a C compiler there is no native engine; without Chromium the report's browser tests are skipped)" >&2
+echo "(without a C compiler there is no native engine, without a C++ compiler no executorch-chord; without Chromium the report's browser tests are skipped)" >&2
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || exit 1
