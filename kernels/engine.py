@@ -4,6 +4,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,20 @@ class Engine:
             self._check(status)
         return scores
 
+    def prepare(self, history_length: int, candidates: int) -> "PreparedRerank":
+        """A rerank whose arrays are made once, for calls that must cost as little as possible.
+
+        Args:
+            history_length: slots of the history, 1 or more; zeros are empty slots.
+            candidates: ids scored in each call, 1 or more.
+
+        Raises:
+            InputError: a length below 1.
+        """
+        if history_length < 1 or candidates < 1:
+            raise InputError(f"prepare: {history_length} slots and {candidates} candidates; both must be 1 or more")
+        return PreparedRerank(self, history_length, candidates)
+
     def hidden(self, history: np.ndarray) -> np.ndarray:
         """Hidden state float32 ``[dim]`` (or ``[users, dim]``) after a history; arguments and errors as in :meth:`scores`."""
         history = _ids(history)
@@ -206,10 +221,13 @@ class Engine:
         try:
             return self._idle.pop()
         except IndexError:
-            memory = self._ffi.new("char[]", self.session_bytes)
-            session = self._ffi.new("chord_session **")
-            self._check(self._lib.chord_session_open(self._model, memory, self.session_bytes, session))
-            return session[0], memory
+            return self._open_session()
+
+    def _open_session(self) -> tuple[Any, Any]:
+        memory = self._ffi.new("char[]", self.session_bytes)
+        session = self._ffi.new("chord_session **")
+        self._check(self._lib.chord_session_open(self._model, memory, self.session_bytes, session))
+        return session[0], memory
 
     def _diagnosis(self) -> Any:
         return self._ffi.new("chord_diagnosis *", {"struct_size": self._ffi.sizeof("chord_diagnosis")})
@@ -225,6 +243,39 @@ class Engine:
             self._lib.CHORD_BUSY: ChordkitError,
         }
         raise kinds.get(status, InputError)(text or self._ffi.string(self._lib.chord_status_text(status)).decode())
+
+
+class PreparedRerank:
+    """One rerank bound to its arrays: fill ``history`` and ``candidates`` in place, :meth:`run`, read ``scores``.
+
+    It follows the strategies that its engine adopts, and belongs to one thread at a time. Made by :meth:`Engine.prepare`.
+
+    Attributes:
+        history: int32 ``[history_length]``, oldest first, zeros = empty slots.
+        candidates: int32 ``[count]``.
+        scores: float32 ``[count]``, of the last run.
+    """
+
+    def __init__(self, engine: Engine, history_length: int, candidates: int) -> None:
+        ffi, lib = native()
+        self.history, self.candidates = np.zeros(history_length, _INT), np.zeros(candidates, _INT)
+        self.scores = np.zeros(candidates, _FLOAT)
+        self._engine = engine
+        self._session = engine._open_session()
+        arrays = ffi.from_buffer("int32_t[]", self.history), ffi.from_buffer("int32_t[]", self.candidates)
+        scores = ffi.from_buffer("float[]", self.scores)
+        self._rerank = partial(lib.chord_rerank, self._session[0], arrays[0], history_length, arrays[1], candidates, scores)
+
+    def run(self) -> np.ndarray:
+        """Score ``candidates`` after ``history``; returns ``scores``, which the next run overwrites.
+
+        Raises:
+            InputError: an id outside the catalogue, or a history without an item in its last slot.
+        """
+        status = self._rerank()
+        if status:
+            self._engine._check(status)
+        return self.scores
 
 
 def _ids(values: np.ndarray) -> np.ndarray:

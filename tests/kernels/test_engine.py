@@ -278,3 +278,20 @@ def test_a_configuration_that_the_engine_cannot_run_is_refused_by_name() -> None
     ):
         with pytest.raises(MasterError, match=says):
             Engine(make_master(build(config)).to_bytes())
+
+
+def test_a_prepared_rerank_scores_what_lies_in_its_arrays_with_the_strategy_in_use() -> None:
+    master = master_of(SASREC)
+    engine = Engine(master.to_bytes())
+    prepared = engine.prepare(7, 11)
+    for turn in range(3):
+        engine.adopt(strategy_of(master, random_widths(master, turn)))
+        prepared.history[:], prepared.candidates[:] = ids(7, turn), ids(11, turn)
+        np.testing.assert_array_equal(prepared.run(), engine.scores(ids(7, turn), ids(11, turn)))
+    prepared.candidates[3] = ITEMS + 1
+    with pytest.raises(InputError, match="candidate"):
+        prepared.run()
+    prepared.candidates[3] = 1
+    assert np.isfinite(prepared.run()).all()
+    with pytest.raises(InputError, match="1 or more"):
+        engine.prepare(0, 3)
