@@ -5,18 +5,24 @@ from typing import Any
 
 import numpy as np
 
+from chordkit.runtime_bench.results import Settings
+from chordkit.runtime_bench.statistics import spread_reasons
 from contest.contender import Contender
 from contest.timing import Times, measure, pace
 
 HOPELESS = 8.0
 """Peers that take this many times as long as the fastest one at first sight would only stretch the rounds."""
 
+_LIMITS = Settings()
+"""How wide a spread is still comparable: as in ``chordkit bench``."""
+
 
 def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, cold_rounds: int = 0) -> dict[str, Any]:
     """Measure and describe: ``fastest_peer``, and per contender its percentiles in us and its ratio to that peer.
 
-    What is not measured is in ``missing``: what came in, and peers that are :data:`HOPELESS`. Where calls were measured cold too,
-    ``fastest_peer_cold`` is the peer that ratios of cold calls are taken against.
+    A row's ``reasons`` say why its times should not be compared, if so. What is not measured is in ``missing``: what came in, and
+    peers that are :data:`HOPELESS`. Where calls were measured cold too, ``fastest_peer_cold`` is the peer that ratios of cold calls
+    are taken against.
     """
     names = [contender.name for contender in contenders]
     if len(set(names)) != len(names):
@@ -47,6 +53,7 @@ def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, 
             "how": contender.bound.how,
             "latency": latency.model_dump(),
             "p10_us": _percentile(mine, 10),
+            "reasons": spread_reasons(latency, _LIMITS.max_interval, _LIMITS.max_block_spread),
             "other_threads": round(mine.other_threads, 3),
             "ratio": None if best is None else mine.ratio(times[best]).model_dump(),
         }

@@ -12,12 +12,14 @@ from contest.model import ModelCase
 
 
 def engine_contenders(case: ModelCase) -> list[Contender]:
-    """The engine at the case's strategy: prepared (where there is one), the bare C function, and the everyday method; each checked."""
+    """The engine at the case's strategy: prepared, the bare C function, and the everyday method; each checked."""
     engine = Engine(case.master.to_bytes())
     engine.adopt(case.strategy)
-    forms = [("chordkit C call", _c_call(engine, case)), ("chordkit Engine.scores", _scores(engine, case))]
-    if hasattr(engine, "prepare"):
-        forms.insert(0, ("chordkit prepared", _prepared(engine, case)))
+    forms = [
+        ("chordkit prepared", _prepared(engine, case)),
+        ("chordkit C call", _c_call(engine, case)),
+        ("chordkit Engine.scores", _scores(engine, case)),
+    ]
     contenders = [Contender(name, "chordkit", bound, "int8") for name, bound in forms]
     for contender in contenders:
         case.check(contender, Precision.STRATEGY)
@@ -30,7 +32,7 @@ def _prepared(engine: Engine, case: ModelCase) -> Bound:
     def write(history: Array, candidates: Array) -> None:
         call.history[:], call.candidates[:] = history, candidates
 
-    return Bound(write, getattr(call, "run", call), lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
+    return Bound(write, call.run, lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
 
 
 def _c_call(engine: Engine, case: ModelCase) -> Bound:
