@@ -29,13 +29,14 @@ uint64_t layer_digest(const LayerKey &key) {
 }
 
 chord_status LayerCache::acquire(const LayerKey &key, std::shared_ptr<const Layer> *layer, chord_diagnosis *diagnosis) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   const auto found = layers_.find(key);
   if (found != layers_.end()) {
     found->second.last_use = ++clock_;
     *layer = found->second.layer;
     return CHORD_OK;
   }
+  lock.unlock(); // packing takes a while: meanwhile other layers can be used
   if (layer_digest(key) != key.digest) {
     std::snprintf(diagnosis->text, sizeof diagnosis->text, "the layer's constants are not those that its digest was taken of");
     return CHORD_BAD_ARGUMENT;
@@ -48,9 +49,12 @@ chord_status LayerCache::acquire(const LayerKey &key, std::shared_ptr<const Laye
   status = chord_linear_open(&options, key.codes, key.scales, key.widths, key.bias, packed->memory.get(),
                              static_cast<size_t>(packed->bytes), &packed->handle, diagnosis);
   if (status != CHORD_OK) return status;
-  layers_.emplace(key, Entry{packed, ++clock_});
+  lock.lock();
   opened_++;
-  *layer = std::move(packed);
+  // Another thread may have been faster: then its layer stays.
+  Entry &entry = layers_.emplace(key, Entry{std::move(packed), 0}).first->second;
+  entry.last_use = ++clock_;
+  *layer = entry.layer;
   evict(limit_);
   return CHORD_OK;
 }

@@ -19,55 +19,46 @@ MasterKey key_of(Bytes master, Bytes strategy) {
   return key;
 }
 
-bool same(const std::vector<uint8_t> &kept, Bytes given) {
-  return kept.size() == given.size && std::memcmp(kept.data(), given.data, given.size) == 0;
-}
-
 // Not zeroed: the engine writes before it reads.
 std::unique_ptr<uint8_t[]> allocate(uint64_t bytes) { return std::unique_ptr<uint8_t[]>(new uint8_t[static_cast<size_t>(bytes)]); }
 
-} // namespace
-
-chord_status ModelCache::open(const MasterKey &key, Bytes strategy, Model **found, chord_diagnosis *diagnosis) {
-  Model model;
-  model.key = key;
-  model.strategy.assign(strategy.data, strategy.data + strategy.size);
-  model.sizes.struct_size = sizeof(chord_sizes);
-  chord_status status = chord_query_sizes(key.data, key.size, nullptr, &model.sizes, diagnosis);
+chord_status open(const MasterKey &key, Bytes strategy, Model *model, chord_diagnosis *diagnosis) {
+  model->key = key;
+  model->strategy.assign(strategy.data, strategy.data + strategy.size);
+  model->sizes.struct_size = sizeof(chord_sizes);
+  chord_status status = chord_query_sizes(key.data, key.size, nullptr, &model->sizes, diagnosis);
   if (status != CHORD_OK) return status;
-  model.memory = allocate(model.sizes.model_bytes);
-  status = chord_open(key.data, key.size, nullptr, model.memory.get(), model.sizes.model_bytes, &model.handle, diagnosis);
-  if (status == CHORD_OK) status = chord_adopt(model.handle, strategy.data, strategy.size, diagnosis);
-  if (status != CHORD_OK) return status;
-  models_.push_back(std::move(model));
-  opened_++;
-  adopted_++;
-  *found = &models_.back();
-  return CHORD_OK;
+  model->memory = allocate(model->sizes.model_bytes);
+  status = chord_open(key.data, key.size, nullptr, model->memory.get(), model->sizes.model_bytes, &model->handle, diagnosis);
+  return status == CHORD_OK ? chord_adopt(model->handle, strategy.data, strategy.size, diagnosis) : status;
 }
 
-chord_status ModelCache::find(Bytes master, Bytes strategy, Model **found, chord_diagnosis *diagnosis) {
-  const MasterKey key = key_of(master, strategy);
+} // namespace
+
+Model *ModelCache::same(const MasterKey &key, Bytes strategy) {
+  for (Model &model : models_)
+    if (model.key == key && model.strategy.size() == strategy.size &&
+        std::memcmp(model.strategy.data(), strategy.data, strategy.size) == 0)
+      return &model;
+  return nullptr;
+}
+
+// Gives an unused model of this master the strategy; `found` stays null when another model must be opened.
+chord_status ModelCache::adopt(const MasterKey &key, Bytes strategy, Model **found, chord_diagnosis *diagnosis) {
   Model *spare = nullptr, *any = nullptr;
   size_t of_this_master = 0;
   for (Model &model : models_) {
     if (!(model.key == key)) continue;
-    if (same(model.strategy, strategy)) {
-      *found = &model;
-      return CHORD_OK;
-    }
     of_this_master++;
     any = &model;
     if (model.users == 0 && (!spare || model.last_use < spare->last_use)) spare = &model;
   }
-  if (any) {
-    // A damaged strategy costs a check, not a model.
-    const chord_status status = chord_check_strategy(any->handle, strategy.data, strategy.size, nullptr, diagnosis);
-    if (status != CHORD_OK) return status;
-  }
-  if (!spare || of_this_master < kModelsOfAMaster) return open(key, strategy, found, diagnosis);
+  if (!any) return CHORD_OK;
+  // A damaged strategy costs a check, not a model.
+  chord_status status = chord_check_strategy(any->handle, strategy.data, strategy.size, nullptr, diagnosis);
+  if (status != CHORD_OK || !spare || of_this_master < kModelsOfAMaster) return status;
   std::vector<uint8_t> adopted(strategy.data, strategy.data + strategy.size);
-  const chord_status status = chord_adopt(spare->handle, adopted.data(), adopted.size(), diagnosis);
+  status = chord_adopt(spare->handle, adopted.data(), adopted.size(), diagnosis);
   if (status != CHORD_OK) return status;
   adopted_++;
   spare->strategy.swap(adopted);
@@ -76,10 +67,26 @@ chord_status ModelCache::find(Bytes master, Bytes strategy, Model **found, chord
 }
 
 chord_status ModelCache::acquire(Bytes master, Bytes strategy, Lease *lease, chord_diagnosis *diagnosis) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  Model *model = nullptr;
-  chord_status status = find(master, strategy, &model, diagnosis);
+  const MasterKey key = key_of(master, strategy);
+  std::unique_lock<std::mutex> lock(mutex_);
+  Model *model = same(key, strategy);
+  chord_status status = model ? CHORD_OK : adopt(key, strategy, &model, diagnosis);
   if (status != CHORD_OK) return status;
+  if (!model) {
+    // Checking and expanding a master takes milliseconds: meanwhile other models can be used.
+    lock.unlock();
+    std::list<Model> opened(1);
+    status = open(key, strategy, &opened.front(), diagnosis);
+    if (status != CHORD_OK) return status;
+    lock.lock();
+    opened_++;
+    adopted_++;
+    model = same(key, strategy); // another thread may have been faster
+    if (!model) {
+      model = &opened.front();
+      models_.splice(models_.end(), opened);
+    }
+  }
   model->last_use = ++clock_;
   Session session;
   if (model->idle.empty()) {

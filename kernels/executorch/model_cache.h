@@ -78,8 +78,8 @@ public:
   void count(uint32_t *models, uint64_t *bytes, uint64_t *opened, uint64_t *adopted);
 
 private:
-  chord_status find(Bytes master, Bytes strategy, Model **found, chord_diagnosis *diagnosis);
-  chord_status open(const MasterKey &key, Bytes strategy, Model **found, chord_diagnosis *diagnosis);
+  Model *same(const MasterKey &key, Bytes strategy);
+  chord_status adopt(const MasterKey &key, Bytes strategy, Model **found, chord_diagnosis *diagnosis);
   void evict(size_t keep);
 
   std::mutex mutex_;

@@ -1,13 +1,17 @@
 // Runs one rerank of a program made by chordkit from the command line, as an app would: the program mapped, the operator library loaded.
 //
-//   chord_executorch_runner PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd]
+//   chord_executorch_runner [--repeat N] PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd]
 //
 // HISTORY and CANDIDATES are item ids with commas between them; a short history is padded on the left. With a strategy the method
 // rerank_with is called instead of forward. Prints one score a line, nine digits: enough to tell every float from its neighbours.
+// --repeat calls it N times more and says on stderr how long a call took: the first (which opens the model), the best, the median.
 // Exit status: 0 = done, 1 = the program refused, 2 = wrong arguments.
+#include <algorithm>
+#include <chrono>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -42,13 +46,24 @@ int fail(const char *what, executorch::runtime::Error error) {
   return 1;
 }
 
+double now_us() {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 } // namespace
 
 int main(int count, char **arguments) {
+  const char *name = arguments[0];
+  long repeats = 0;
+  if (count > 2 && !std::strcmp(arguments[1], "--repeat")) {
+    repeats = std::strtol(arguments[2], nullptr, 10);
+    count -= 2;
+    arguments += 2;
+  }
   std::vector<int32_t> history, candidates;
   if (count < 4 || count > 5 || !parse_ids(arguments[2], &history) || !parse_ids(arguments[3], &candidates)) {
-    std::fprintf(stderr, "usage: %s PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd]   (operators of version %" PRIu32 ")\n", arguments[0],
-                 chord_executorch_version());
+    std::fprintf(stderr, "usage: %s [--repeat N] PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd]   (operators of version %" PRIu32 ")\n",
+                 name, chord_executorch_version());
     return 2;
   }
   Module module(arguments[1], Module::LoadMode::Mmap);
@@ -76,9 +91,22 @@ int main(int count, char **arguments) {
     strategy_tensor = make_tensor_ptr({static_cast<SizesType>(strategy.size())}, strategy.data(), ScalarType::Byte);
     inputs.emplace_back(*strategy_tensor);
   }
-  const auto answer = module.execute(count == 5 ? "rerank_with" : "forward", inputs);
+  const std::string method = count == 5 ? "rerank_with" : "forward";
+  if (const auto loaded = module.load_method(method); loaded != executorch::runtime::Error::Ok) return fail(arguments[1], loaded);
+  const double started = now_us();
+  const auto answer = module.execute(method, inputs);
   if (!answer.ok()) return fail(arguments[1], answer.error());
+  const double first = now_us() - started;
   const auto &scores = answer->at(0).toTensor();
   for (ssize_t i = 0; i < scores.numel(); i++) std::printf("%.9g\n", static_cast<double>(scores.const_data_ptr<float>()[i]));
+  std::vector<double> times;
+  for (long i = 0; i < repeats; i++) {
+    const double before = now_us();
+    const auto again = module.execute(method, inputs);
+    if (!again.ok()) return fail(arguments[1], again.error());
+    times.push_back(now_us() - before);
+  }
+  std::sort(times.begin(), times.end());
+  if (!times.empty()) std::fprintf(stderr, "first %.1f us, best %.1f, median %.1f\n", first, times.front(), times[times.size() / 2]);
   return 0;
 }

@@ -342,61 +342,88 @@ static void same_codes(const char *operation, const char *shape, const uint8_t *
       }
 }
 
-/* One head of `width` columns, step by step; panels are compared through the products that read them. */
-static void check_attention(size_t rows, size_t width, float spread) {
+/* What lies between the products of attention; panels are compared through the products that read them. */
+static void check_attention(size_t rows, size_t depth, float spread) {
   char shape[64];
-  snprintf(shape, sizeof shape, "%zu x %zu spread %g", rows, width, (double)spread);
-  const size_t dim = width + 16, depth = chord_round_up(width, 16), keys = chord_round_up(rows, 16), wide = keys > depth ? keys : depth;
-  float *qkv = random_floats((rows - 1) * 3 * dim + 2 * dim + width), *zeros = floats(wide), *ones = floats(wide);
-  for (size_t i = 0; i < (rows - 1) * 3 * dim + 2 * dim + width; i++) qkv[i] *= spread;
+  snprintf(shape, sizeof shape, "%zu x %zu spread %g", rows, depth, (double)spread);
+  const size_t keys = chord_round_up(rows, 16), wide = keys > depth ? keys : depth;
+  float *x[3], *zeros = floats(wide), *ones = floats(wide);
+  for (int part = 0; part < 3; part++) x[part] = random_floats(rows * depth);
+  for (int part = 0; part < 3; part++)
+    for (size_t i = 0; i < rows * depth; i++) x[part][i] *= spread;
   for (size_t i = 0; i < wide; i++) ones[i] = 1.0f;
-  chord_attention parts[2];
-  float *scores[2], *p_scale[2], *out[2];
-  uint8_t *p[2];
+  float *scales[2][3], *scores[2], *p_scale[2], *out[2];
+  uint8_t *codes[2][3], *p[2];
+  int8_t *key_panel[2], *value_panel[2];
+  int32_t *key_correction[2], *value_correction[2];
   for (int side = 0; side < 2; side++) {
     const chord_ukernels *k = side ? tested : reference;
-    chord_attention *a = &parts[side];
-    *a = (chord_attention){.rows = rows, .width = width, .depth = depth, .keys = keys, .qkv = qkv, .qkv_stride = 3 * dim, .dim = dim,
-                           .q = block(rows * depth), .q_scale = floats(rows), .key_panel = block(keys * depth),
-                           .key_correction = block(keys * sizeof(int32_t)), .key_scale = floats(keys), .value_panel = block(keys * depth),
-                           .value_correction = block(keys / 16 * depth * sizeof(int32_t)), .value_scale = floats(keys),
-                           .scratch = block(32 * depth)};
+    for (int part = 0; part < 3; part++) {
+      codes[side][part] = block(rows * depth), scales[side][part] = floats(keys);
+      k->quantize_f32_qa8(rows, depth, x[part], depth, codes[side][part], depth, scales[side][part]);
+    }
+    key_panel[side] = block(keys * depth), value_panel[side] = block(keys * depth);
+    key_correction[side] = block(keys * sizeof(int32_t)), value_correction[side] = block(keys / 16 * depth * sizeof(int32_t));
     scores[side] = floats(16 * keys), p[side] = block(16 * keys), p_scale[side] = floats(16), out[side] = floats(rows * depth);
-    k->pack_attention_f32_qa8(a);
+    for (size_t first = 0; first < rows; first += 16) {
+      const size_t here = rows - first < 16 ? rows - first : 16, at = first * depth;
+      k->pack_rows_qa8_c8(here, depth, codes[side][1] + at, key_panel[side] + at, key_correction[side] + first);
+      k->pack_columns_qa8_c8(here, depth, codes[side][2] + at, first, value_panel[side], keys, value_correction[side] + first / 16 * depth);
+    }
   }
-  same_codes("pack_attention_f32_qa8", shape, parts[0].q, parts[1].q, rows, width, depth);
-  same_floats("pack_attention_f32_qa8", shape, parts[0].q_scale, parts[1].q_scale, rows);
-  same_floats("pack_attention_f32_qa8", shape, parts[0].key_scale, parts[1].key_scale, keys);
-  same_floats("pack_attention_f32_qa8", shape, parts[0].value_scale, parts[1].value_scale, keys);
   for (size_t first = 0; first < rows; first += 16) {
     const size_t here = rows - first < 16 ? rows - first : 16, seen = chord_round_up(first + here, 16);
     for (int side = 0; side < 2; side++) {
-      const chord_ukernels *k = side ? tested : reference;
-      const chord_attention *a = &parts[side];
-      const chord_gemm product = {.rows = here, .blocks = seen / 16, .depth = depth, .panel_depth = depth, .a = a->q + first * depth,
-                                  .a_stride = depth, .a_scale = a->q_scale + first, .panel = a->key_panel,
-                                  .correction = a->key_correction, .scale = a->key_scale, .bias = zeros, .out = scores[side],
-                                  .out_stride = keys};
-      k->gemm_qa8_c8(&product);
+      const chord_gemm product = {.rows = here, .blocks = seen / 16, .depth = depth, .panel_depth = depth,
+                                  .a = codes[side][0] + first * depth, .a_stride = depth, .a_scale = scales[side][0] + first,
+                                  .panel = key_panel[side], .correction = key_correction[side], .scale = scales[side][1], .bias = zeros,
+                                  .out = scores[side], .out_stride = keys};
+      (side ? tested : reference)->gemm_qa8_c8(&product);
     }
     for (size_t i = 0; i < here; i++) same_floats("products with keys", shape, scores[0] + i * keys, scores[1] + i * keys, seen);
     for (int side = 0; side < 2; side++) {
-      const chord_ukernels *k = side ? tested : reference;
-      const chord_attention *a = &parts[side];
       const chord_softmax softmax = {.rows = here, .first = first, .keys = seen, .scores = scores[side], .stride = keys,
-                                     .value_scale = a->value_scale, .p = p[side], .p_scale = p_scale[side]};
-      k->softmax_f32_qa8(&softmax);
+                                     .value_scale = scales[side][2], .p = p[side], .p_scale = p_scale[side]};
+      (side ? tested : reference)->softmax_f32_qa8(&softmax);
       const chord_gemm product = {.rows = here, .blocks = depth / 16, .depth = seen, .panel_depth = keys, .a = p[side], .a_stride = keys,
-                                  .a_scale = p_scale[side], .panel = a->value_panel,
-                                  .correction = a->value_correction + (seen / 16 - 1) * depth, .scale = ones, .bias = zeros,
+                                  .a_scale = p_scale[side], .panel = value_panel[side],
+                                  .correction = value_correction[side] + (seen / 16 - 1) * depth, .scale = ones, .bias = zeros,
                                   .out = out[side] + first * depth, .out_stride = depth};
-      k->gemm_qa8_c8(&product);
+      (side ? tested : reference)->gemm_qa8_c8(&product);
     }
     same_codes("softmax_f32_qa8", shape, p[0], p[1], here, first + 1, keys);
     same_floats("softmax_f32_qa8", shape, p_scale[0], p_scale[1], here);
   }
   same_floats("products with values", shape, out[0], out[1], rows * depth);
   release("attention", shape);
+}
+
+/* A product whose rows are quantised at once against the product and the quantisation after it, in place too. */
+static void check_quantising_gemm(size_t rows, size_t depth, int relu) {
+  if (!tested->gemm_qa8_c8_qa8) return;
+  char shape[64];
+  snprintf(shape, sizeof shape, "%zu x 64 x %zu relu %d", rows, depth, relu);
+  const size_t stride = depth > 64 ? depth : 64;
+  float *x = random_floats(rows * depth), *a_scale = floats(rows), *scale = random_floats(64), *bias = random_floats(64);
+  float *out = floats(rows * 64), *scales = floats(rows);
+  uint8_t *a = block(rows * stride), *codes = block(rows * 64);
+  int8_t *panel = block(64 * depth);
+  int32_t *correction = block(64 * sizeof(int32_t));
+  for (size_t i = 0; i < 64 * depth; i++) panel[i] = random_code();
+  for (size_t i = 0; i < 64; i++) correction[i] = (int32_t)(random_bits() % 100000);
+  tested->quantize_f32_qa8(rows, depth, x, depth, a, stride, a_scale);
+  const chord_gemm gemm = {.rows = rows, .blocks = 4, .depth = depth, .panel_depth = depth, .a = a, .a_stride = stride, .a_scale = a_scale,
+                           .panel = panel, .correction = correction, .scale = scale, .bias = bias, .out = out, .out_stride = 64, .relu = relu};
+  tested->gemm_qa8_c8(&gemm);
+  tested->quantize_f32_qa8(rows, 64, out, 64, codes, 64, scales);
+  tested->gemm_qa8_c8_qa8(&gemm, a, stride, a_scale);
+  for (size_t r = 0; r < rows; r++)
+    if (memcmp(a + r * stride, codes + r * 64, 64) != 0) {
+      fail("gemm_qa8_c8_qa8", shape, "codes differ");
+      break;
+    }
+  same_floats("gemm_qa8_c8_qa8", shape, scales, a_scale, rows);
+  release("gemm_qa8_c8_qa8", shape);
 }
 
 static void check_attend_last(size_t rows, size_t dim, size_t heads) {
@@ -459,14 +486,15 @@ static void check_variant(void) {
     for (size_t c = 0; c < 8; c++) check_sums(counts[c], dims[d]);
     for (size_t heads = 1; heads <= dims[d]; heads *= 2)
       if (dims[d] % heads == 0) check_attend_last(counts[d] + 9, dims[d], heads);
-    for (size_t width = 1; width <= dims[d]; width *= 2)
-      if (dims[d] % width == 0) check_attention(counts[d] + 9, dims[d] / width, 1.0f);
+    check_attention(counts[d] + 9, dims[d], 1.0f);
   }
   for (size_t rows = 1; rows <= 34; rows++) check_attention(rows, rows % 3 ? 64 : 48, 1.0f), check_attend_last(rows, 64, 1 + rows % 2);
   check_attention(50, 64, 1.0f);
   check_attention(50, 64, 0.0f);
-  check_attention(33, 12, 1.0f);
   check_attention(200, 64, 4.0f);
+  for (size_t rows = 1; rows <= 13; rows++) check_quantising_gemm(rows, rows % 4 ? 64 : 48, rows % 2);
+  check_quantising_gemm(50, 64, 1);
+  check_quantising_gemm(7, 256, 0);
 }
 
 int main(int count, char **arguments) {

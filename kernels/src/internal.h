@@ -167,10 +167,12 @@ void chord_fill_slot(const chord_model *model, chord_slot *slot);
 chord_slot *chord_acquire(chord_model *model);
 void chord_release(chord_slot *slot);
 
-/* attend.c: causal attention of `rows` rows of queries (times log2 e / sqrt(head width)), keys and values [rows][3 * dim] to out
- * [rows][dim]. `work`: chord_attend_bytes, aligned to 64. */
-size_t chord_attend_bytes(size_t rows, size_t dim, size_t heads);
-void chord_attend(const chord_ukernels *kernels, size_t rows, size_t dim, size_t heads, const float *qkv, void *work, float *out);
+/* attend.c: causal attention. `qkv` is the product that gives queries (times log2 e / sqrt(head width)), keys and values side by side,
+ * with room for them in its `out`; the heads, joined, come out as activations in `a`, which may be the product's own. `out` [rows][dim]
+ * and `work` (chord_attend_bytes, aligned to 64) are scratch. */
+size_t chord_attend_bytes(size_t rows, size_t width);
+void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, void *work, float *out, uint8_t *a,
+                  size_t a_stride, float *a_scale);
 
 /* sasrec.c, caser.c: hidden state of `count` items in session->ids at session->slots. */
 void chord_sasrec_hidden(chord_session *session, const chord_slot *slot, size_t count);

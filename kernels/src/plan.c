@@ -276,7 +276,7 @@ size_t chord_session_layout(const chord_model *model, chord_session *session, ui
     const chord_sasrec *s = &model->sasrec;
     wide = 3 * dim > s->ffn_padded ? 3 * dim : s->ffn_padded;
     inputs = dim > s->ffn_padded ? dim : s->ffn_padded;
-    work = chord_attend_bytes(rows, dim, s->heads) / sizeof(float);
+    work = chord_attend_bytes(rows, dim / s->heads) / sizeof(float);
     work = work > rows + 16 ? work : rows + 16;
     work = work > dim ? work : dim;
     /* The last block keeps one probe and one mix of `dim` for each head in `wide` and `y`. */

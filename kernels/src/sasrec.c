@@ -17,16 +17,21 @@ typedef struct run {
   size_t rows;
 } run;
 
-/* Linear layers [first, first + count) that read the same input and lie side by side, as one product. */
-static void linear(const run *r, size_t rows, uint32_t first, uint32_t count, const uint8_t *a, const float *a_scale, int relu, float *out,
-                   size_t out_stride) {
+/* Linear layers [first, first + count) that read the same input, which lies quantised in the session, and lie side by side, as one
+ * product. */
+static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t count, int relu, float *out, size_t out_stride) {
+  const chord_session *s = r->session;
   const chord_layer *layer = &r->model->layers[first];
   size_t blocks = 0;
   for (uint32_t i = 0; i < count; i++) blocks += chord_round_up(layer[i].virtuals, 16) / 16;
-  const chord_gemm gemm = {
-      .rows = rows, .blocks = blocks, .depth = layer->depth, .a = a, .a_stride = r->session->a_stride, .a_scale = a_scale,
-      .panel = r->slot->weights + layer->weights, .panel_depth = layer->depth, .correction = r->slot->corrections + layer->lanes,
-      .scale = r->slot->scales + layer->lanes, .bias = r->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
+  return (chord_gemm){.rows = rows, .blocks = blocks, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
+                      .panel = r->slot->weights + layer->weights, .panel_depth = layer->depth,
+                      .correction = r->slot->corrections + layer->lanes, .scale = r->slot->scales + layer->lanes,
+                      .bias = r->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
+}
+
+static void linear(const run *r, size_t rows, uint32_t first, int relu, float *out, size_t out_stride) {
+  const chord_gemm gemm = product(r, rows, first, 1, relu, out, out_stride);
   r->model->kernels->gemm_qa8_c8(&gemm);
 }
 
@@ -41,12 +46,18 @@ static void norm(const run *r, size_t rows, const float *x, const float *delta, 
 /* Feed-forward of `rows` rows whose input lies quantised in the session; the result goes to y. */
 static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
   chord_session *s = r->session;
+  const chord_ukernels *kernels = r->model->kernels;
   const chord_sasrec *config = &r->model->sasrec;
   const size_t wide = config->ffn_padded;
-  linear(r, rows, first + 4, 1, s->a, s->a_scale, !config->gelu, s->wide, wide);
-  if (config->gelu) r->model->kernels->gelu_f32(rows * wide, s->wide);
-  r->model->kernels->quantize_f32_qa8(rows, wide, s->wide, wide, s->a, s->a_stride, s->a_scale);
-  linear(r, rows, first + 5, 1, s->a, s->a_scale, 0, y, r->model->dim);
+  const chord_gemm inner = product(r, rows, first + 4, 1, !config->gelu, s->wide, wide);
+  if (wide == 64 && !config->gelu && kernels->gemm_qa8_c8_qa8) {
+    kernels->gemm_qa8_c8_qa8(&inner, s->a, s->a_stride, s->a_scale);
+  } else {
+    kernels->gemm_qa8_c8(&inner);
+    if (config->gelu) kernels->gelu_f32(rows * wide, s->wide);
+    kernels->quantize_f32_qa8(rows, wide, s->wide, wide, s->a, s->a_stride, s->a_scale);
+  }
+  linear(r, rows, first + 5, 0, y, r->model->dim);
 }
 
 /* Attention of the last position over x (all rows), whose own row lies quantised in s->a: the result goes to y[0]. */
@@ -57,7 +68,7 @@ static void attend_last(const run *r, uint32_t first, const float *x, float *y) 
   const size_t dim = model->dim, heads = model->sasrec.heads, width = dim / heads;
   const chord_layer *key = &model->layers[first + 1], *value = &model->layers[first + 2];
   float *query = s->hidden, *probe = s->wide;
-  linear(r, 1, first, 1, s->a, s->a_scale, 0, query, dim);
+  linear(r, 1, first, 0, query, dim);
   for (size_t c = 0; c < dim; c++) query[c] *= r->slot->scales[key->lanes + c];
   for (size_t h = 0; h < heads; h++)
     kernels->combine_rows_f32(width, dim, query + h * width, r->slot->weights + key->weights + h * width * key->depth, key->depth,
@@ -80,16 +91,15 @@ static void attend_last(const run *r, uint32_t first, const float *x, float *y) 
     memcpy(joined + h * width, part + (h * width - block * 16), width * sizeof(float));
   }
   kernels->quantize_f32_qa8(1, dim, joined, dim, s->a, s->a_stride, s->a_scale);
-  linear(r, 1, first + 3, 1, s->a, s->a_scale, 0, y, dim);
+  linear(r, 1, first + 3, 0, y, dim);
 }
 
 static void attend_all(const run *r, uint32_t first, float *y) {
   chord_session *s = r->session;
   const size_t dim = r->model->dim;
-  linear(r, r->rows, first, 3, s->a, s->a_scale, 0, s->wide, 3 * dim);
-  chord_attend(r->model->kernels, r->rows, dim, r->model->sasrec.heads, s->wide, s->work, y);
-  r->model->kernels->quantize_f32_qa8(r->rows, dim, y, dim, s->a, s->a_stride, s->a_scale);
-  linear(r, r->rows, first + 3, 1, s->a, s->a_scale, 0, y, dim);
+  const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, 3 * dim);
+  chord_attend(r->model->kernels, &qkv, dim, r->model->sasrec.heads, s->work, y, s->a, s->a_stride, s->a_scale);
+  linear(r, r->rows, first + 3, 0, y, dim);
 }
 
 void chord_sasrec_hidden(chord_session *s, const chord_slot *slot, size_t count) {

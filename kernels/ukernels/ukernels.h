@@ -44,7 +44,7 @@ typedef struct chord_gemm {
   const float *a_scale;      /* [rows] */
   const int8_t *panel;       /* [blocks][16 * panel_depth] */
   size_t panel_depth;        /* inputs in the panel, at least `depth`; packed weights: the same */
-  const int32_t *correction; /* [blocks * 16], from `expand` or `pack_attention` */
+  const int32_t *correction; /* [blocks * 16], from `expand` or `pack` */
   const float *scale;
   const float *bias;
   float *out;
@@ -77,29 +77,6 @@ typedef struct chord_norm {
   size_t a_stride;
   float *a_scale;
 } chord_norm;
-
-/*
- * One head of causal attention, ready for two products in 8 bits: queries as activations, keys as weights with a channel a
- * position, values as weights with a channel a column. Each row of each is quantised like an activation, over its `width`.
- */
-typedef struct chord_attention {
-  size_t rows;  /* real positions */
-  size_t width; /* of the head */
-  size_t depth; /* width, rounded up to 16: what lies between is zero */
-  size_t keys;  /* rows, rounded up to 16: likewise */
-  const float *qkv;   /* the head's query in the first row; its key lies `dim` floats on, its value 2 `dim` */
-  size_t qkv_stride;  /* floats */
-  size_t dim;
-  uint8_t *q;              /* [rows][depth] qa8 */
-  float *q_scale;          /* [rows] */
-  int8_t *key_panel;       /* [keys / 16][16 * depth] c8 */
-  int32_t *key_correction; /* [keys] */
-  float *key_scale;        /* [keys] */
-  int8_t *value_panel;       /* [depth / 16][16 * keys] c8 */
-  int32_t *value_correction; /* [keys / 16][depth]: for products over the first 16, 32, ... positions */
-  float *value_scale;        /* [keys] */
-  int8_t *scratch;           /* [32][depth] */
-} chord_attention;
 
 /*
  * Rows first .. first + rows of causal scores to activations; `first` is a multiple of 16 and rows at most 16. For row i, over
@@ -149,6 +126,9 @@ typedef struct chord_ukernels {
    * maximum is below CHORD_SMALLEST_MAX has codes 0. */
   void (*quantize_f32_qa8)(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
   void (*gemm_qa8_c8)(const chord_gemm *args);
+  /* The same with 64 channels (blocks = 4), whose rows are quantised at once, as quantize_f32_qa8 does it, instead of being stored; `out`
+   * is unused. Codes and scales may take the place of the input's. Null: not there, do one after the other. */
+  void (*gemm_qa8_c8_qa8)(const chord_gemm *args, uint8_t *codes, size_t codes_stride, float *scales);
   /* The same from packed lines of 4 or 2 bits (panel points to them; correction is unused). Null: not there, use panels. */
   void (*gemm_qa8_c4)(const chord_gemm *args);
   void (*gemm_qa8_c2)(const chord_gemm *args);
@@ -161,7 +141,13 @@ typedef struct chord_ukernels {
   /* The same rows as activations, their codes and scales unchanged. */
   void (*gather_e_qa8)(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
                        float *a_scale);
-  void (*pack_attention_f32_qa8)(const chord_attention *args);
+  /* Activations as weights, for `rows` (at most 16) rows of codes; what lies behind them is zero. The first makes one block, a channel a
+   * row, of `depth` inputs. The second makes inputs first .. first + 16 (first is a multiple of 16) of depth / 16 blocks, a channel a
+   * column, in panels of `panel_depth` inputs; correction[depth] is for products over the first `first` + 16 inputs, and that of the
+   * 16 inputs before lies at correction - depth. Products with the second take activations from softmax_f32_qa8 only. */
+  void (*pack_rows_qa8_c8)(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction);
+  void (*pack_columns_qa8_c8)(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+                              int32_t *correction);
   void (*softmax_f32_qa8)(const chord_softmax *args);
   void (*attend_last_f32)(const chord_attend_last *args);
   /* out[c] = sum over t of p[t] * x[t][c], in four chains (t mod 4). */

@@ -153,7 +153,7 @@ CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int
   }
 }
 
-static void chord_pack_attention_f32_qa8__dotprod(const chord_attention *args) { chord_pack_attention(args, store16); }
+CHORD_PACK_OPERATIONS(dotprod)
 
 const chord_ukernels chord_ukernels_dotprod = {
     .depth_group = 4,
@@ -167,7 +167,8 @@ const chord_ukernels chord_ukernels_dotprod = {
     .gelu_f32 = chord_gelu_f32__neon,
     .embed_e_f32 = chord_embed_e_f32__neon,
     .gather_e_qa8 = chord_gather_e_qa8__neon,
-    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__dotprod,
+    .pack_rows_qa8_c8 = chord_pack_rows_qa8_c8__dotprod,
+    .pack_columns_qa8_c8 = chord_pack_columns_qa8_c8__dotprod,
     .softmax_f32_qa8 = chord_softmax_f32_qa8__neon,
     .attend_last_f32 = chord_attend_last_f32__neon,
     .mix_rows_f32 = chord_mix_rows_f32__neon,

@@ -205,11 +205,7 @@ CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int
   for (size_t c = 0; c < 16; c++) vst1q_s8(panel + c * panel_depth + k, codes[c]);
 }
 
-static void chord_pack_attention_f32_qa8__neon(const chord_attention *args) {
-  memset(args->key_correction, 0, args->keys * sizeof(int32_t)); /* no channel is narrow */
-  memset(args->value_correction, 0, args->keys / 16 * args->depth * sizeof(int32_t));
-  chord_pack_attention(args, store16);
-}
+CHORD_PACK_OPERATIONS(neon)
 
 const chord_ukernels chord_ukernels_neon = {
     .depth_group = 16,
@@ -221,7 +217,8 @@ const chord_ukernels chord_ukernels_neon = {
     .gelu_f32 = chord_gelu_f32__neon,
     .embed_e_f32 = chord_embed_e_f32__neon,
     .gather_e_qa8 = chord_gather_e_qa8__neon,
-    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__neon,
+    .pack_rows_qa8_c8 = chord_pack_rows_qa8_c8__neon,
+    .pack_columns_qa8_c8 = chord_pack_columns_qa8_c8__neon,
     .softmax_f32_qa8 = chord_softmax_f32_qa8__neon,
     .attend_last_f32 = chord_attend_last_f32__neon,
     .mix_rows_f32 = chord_mix_rows_f32__neon,

@@ -21,41 +21,40 @@ CHORD_INLINE void chord_transpose16(int8x16_t rows[16]) {
   }
 }
 
-/* Codes and scale of `rows` rows of `width` floats; zero codes up to `depth`, the next multiple of 16. */
-CHORD_INLINE void chord_quantize_part(size_t rows, size_t width, size_t depth, const float *x, size_t stride, int8_t *codes, float *scale) {
-  if (width == depth) {
-    chord_quantize_f32_qa8__neon(rows, width, x, stride, (uint8_t *)codes, depth, scale);
-    return;
-  }
-  float padded[512] = {0};
-  for (size_t row = 0; row < rows; row++) {
-    memcpy(padded, x + row * stride, width * sizeof(float));
-    chord_quantize_f32_qa8__neon(1, depth, padded, depth, (uint8_t *)codes + row * depth, depth, scale + row);
+CHORD_INLINE void chord_pack_rows(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, chord_store16 *store16) {
+  for (size_t k = 0; k < depth; k += 16) {
+    int8x16_t codes[16];
+    for (size_t i = 0; i < 16; i++) codes[i] = i < rows ? vld1q_s8((const int8_t *)a + i * depth + k) : vdupq_n_s8(0);
+    store16(panel, depth, k, codes);
   }
 }
 
-CHORD_INLINE void chord_pack_attention(const chord_attention *arguments, chord_store16 *store16) {
-  const chord_attention copy = *arguments, *const args = &copy;
-  const size_t depth = args->depth, stride = args->qkv_stride;
-  int8_t *keys = args->scratch, *values = keys + 16 * depth;
-  for (size_t first = 0; first < args->rows; first += 16) {
-    const size_t rows = args->rows - first < 16 ? args->rows - first : 16;
-    const float *x = args->qkv + first * stride;
-    chord_quantize_part(rows, args->width, depth, x, stride, (int8_t *)args->q + first * depth, args->q_scale + first);
-    chord_quantize_part(rows, args->width, depth, x + args->dim, stride, keys, args->key_scale + first);
-    chord_quantize_part(rows, args->width, depth, x + 2 * args->dim, stride, values, args->value_scale + first);
-    memset(keys + rows * depth, 0, (16 - rows) * depth);
-    memset(values + rows * depth, 0, (16 - rows) * depth);
-    for (size_t row = rows; row < 16; row++) args->key_scale[first + row] = args->value_scale[first + row] = 0.0f;
-    for (size_t k = 0; k < depth; k += 16) {
-      int8x16_t codes[16];
-      for (size_t i = 0; i < 16; i++) codes[i] = vld1q_s8(keys + i * depth + k);
-      store16(args->key_panel + first * depth, depth, k, codes);
-      for (size_t i = 0; i < 16; i++) codes[i] = vld1q_s8(values + i * depth + k);
-      chord_transpose16(codes);
-      store16(args->value_panel + k * args->keys, args->keys, first, codes);
-    }
+CHORD_INLINE void chord_pack_columns(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+                                     chord_store16 *store16) {
+  for (size_t c = 0; c < depth; c += 16) {
+    int8x16_t codes[16];
+    for (size_t i = 0; i < 16; i++) codes[i] = i < rows ? vld1q_s8((const int8_t *)a + i * depth + c) : vdupq_n_s8(0);
+    chord_transpose16(codes);
+    store16(panel + c * panel_depth, panel_depth, first, codes);
   }
 }
+
+/* The two operations of a variant, whose corrections are zero. Sixteen rows at once are the common case. */
+#define CHORD_PACK_OPERATIONS(variant)                                                                                               \
+  static void chord_pack_rows_qa8_c8__##variant(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {   \
+    memset(correction, 0, CHORD_LANES * sizeof(int32_t));                                                                            \
+    if (rows == 16)                                                                                                                  \
+      chord_pack_rows(16, depth, a, panel, store16);                                                                                 \
+    else                                                                                                                             \
+      chord_pack_rows(rows, depth, a, panel, store16);                                                                               \
+  }                                                                                                                                  \
+  static void chord_pack_columns_qa8_c8__##variant(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel,         \
+                                                   size_t panel_depth, int32_t *correction) {                                        \
+    memset(correction, 0, depth * sizeof(int32_t));                                                                                  \
+    if (rows == 16)                                                                                                                  \
+      chord_pack_columns(16, depth, a, first, panel, panel_depth, store16);                                                          \
+    else                                                                                                                             \
+      chord_pack_columns(rows, depth, a, first, panel, panel_depth, store16);                                                        \
+  }
 
 #endif

@@ -231,24 +231,18 @@ static float softmax(float *s, size_t count) {
   return 1.0f / fold(sums);
 }
 
-static void chord_pack_attention_f32_qa8__scalar(const chord_attention *args) {
-  memset(args->key_panel, 0, args->keys * args->depth);
-  memset(args->value_panel, 0, args->keys * args->depth);
-  memset(args->key_correction, 0, args->keys * sizeof(int32_t));
-  memset(args->value_correction, 0, args->keys / 16 * args->depth * sizeof(int32_t));
-  for (size_t row = args->rows; row < args->keys; row++) args->key_scale[row] = args->value_scale[row] = 0.0f;
-  for (size_t row = 0; row < args->rows; row++) {
-    const float *q = args->qkv + row * args->qkv_stride, *k = q + args->dim, *v = k + args->dim;
-    uint8_t *own = args->q + row * args->depth, *key = (uint8_t *)args->scratch, *value = key + args->depth;
-    memset(own, 0, args->depth);
-    chord_quantize_f32_qa8__scalar(1, args->width, q, 0, own, 0, args->q_scale + row);
-    chord_quantize_f32_qa8__scalar(1, args->width, k, 0, key, 0, args->key_scale + row);
-    chord_quantize_f32_qa8__scalar(1, args->width, v, 0, value, 0, args->value_scale + row);
-    for (size_t c = 0; c < args->width; c++) {
-      args->key_panel[row / 16 * 16 * args->depth + c / 4 * 64 + 4 * (row % 16) + c % 4] = (int8_t)key[c];
-      args->value_panel[c / 16 * 16 * args->keys + row / 4 * 64 + 4 * (c % 16) + row % 4] = (int8_t)value[c];
-    }
-  }
+static void chord_pack_rows_qa8_c8__scalar(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
+  for (size_t k = 0; k < depth; k++)
+    for (size_t row = 0; row < CHORD_LANES; row++) panel[k / 4 * 64 + 4 * row + k % 4] = row < rows ? (int8_t)a[row * depth + k] : 0;
+  memset(correction, 0, CHORD_LANES * sizeof(int32_t));
+}
+
+static void chord_pack_columns_qa8_c8__scalar(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+                                              int32_t *correction) {
+  for (size_t row = 0; row < CHORD_LANES; row++)
+    for (size_t c = 0; c < depth; c++)
+      panel[c / 16 * 16 * panel_depth + (first + row) / 4 * 64 + 4 * (c % 16) + row % 4] = row < rows ? (int8_t)a[row * depth + c] : 0;
+  memset(correction, 0, depth * sizeof(int32_t));
 }
 
 static void chord_softmax_f32_qa8__scalar(const chord_softmax *args) {
@@ -318,7 +312,8 @@ const chord_ukernels chord_ukernels_scalar = {
     .gelu_f32 = chord_gelu_f32__scalar,
     .embed_e_f32 = chord_embed_e_f32__scalar,
     .gather_e_qa8 = chord_gather_e_qa8__scalar,
-    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__scalar,
+    .pack_rows_qa8_c8 = chord_pack_rows_qa8_c8__scalar,
+    .pack_columns_qa8_c8 = chord_pack_columns_qa8_c8__scalar,
     .softmax_f32_qa8 = chord_softmax_f32_qa8__scalar,
     .attend_last_f32 = chord_attend_last_f32__scalar,
     .mix_rows_f32 = chord_mix_rows_f32__scalar,

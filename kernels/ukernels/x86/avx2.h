@@ -141,7 +141,9 @@ void chord_embed_e_f32__avx2(size_t rows, size_t dim, const chord_table *items, 
                              const int32_t *slots, float *out);
 void chord_gather_e_qa8__avx2(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a, size_t a_stride,
                               float *a_scale);
-void chord_pack_attention_f32_qa8__avx2(const chord_attention *args);
+void chord_pack_rows_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction);
+void chord_pack_columns_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+                                     int32_t *correction);
 void chord_softmax_f32_qa8__avx2(const chord_softmax *args);
 void chord_attend_last_f32__avx2(const chord_attend_last *args);
 void chord_mix_rows_f32__avx2(size_t rows, size_t dim, const float *p, const float *x, float *out);

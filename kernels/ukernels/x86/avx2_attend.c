@@ -2,32 +2,22 @@
 #if defined(__x86_64__)
 #include "avx2.h"
 
-/* Signed codes and scale of one row of `width` floats; zero codes up to the next multiple of 16. */
-CHORD_AVX2_INLINE void quantize_row(const float *x, size_t width, int8_t *codes, float *scale, __m128i flip) {
-  lanes most = lanes_set1(0.0f);
-  const lane_mask last = first_lanes(width % 16 ? width % 16 : 16);
-  for (size_t c = 0; c < width; c += 16)
-    most = lanes_max(most, lanes_abs(c + 16 <= width ? lanes_load(x + c) : lanes_load_first(x + c, last)));
-  const lanes inverse = lanes_set1(activation_scale(lanes_most(most), scale));
-  for (size_t c = 0; c < width; c += 16) {
-    store_qa8((uint8_t *)codes + c, c + 16 <= width ? lanes_load(x + c) : lanes_load_first(x + c, last), inverse);
-    _mm_storeu_si128((__m128i *)(codes + c), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(codes + c)), flip));
-  }
-}
-
 /* Sums of four codes in each 32-bit element. */
 CHORD_AVX2_INLINE __m128i sum_fours(__m128i codes) {
   return _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi8(1), codes), _mm_set1_epi16(1));
 }
 
-/* Sixteen rows of codes as one block of a panel: a channel a row. */
-CHORD_AVX2_INLINE void pack_keys(const int8_t *codes, size_t depth, int8_t *panel, int32_t *correction) {
+/* Sixteen signed codes of a row from activations, or zeros. */
+CHORD_AVX2_INLINE __m128i signed_codes(const uint8_t *a, int present) {
+  return present ? _mm_xor_si128(_mm_loadu_si128((const __m128i *)a), _mm_set1_epi8(-128)) : _mm_setzero_si128();
+}
+
+CHORD_AVX2 void chord_pack_rows_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
   for (size_t quarter = 0; quarter < 4; quarter++) {
-    const int8_t *row = codes + 4 * quarter * depth;
     __m128i sums = _mm_setzero_si128();
     for (size_t k = 0; k < depth; k += 16) {
       __m128i r[4];
-      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = _mm_loadu_si128((const __m128i *)(row + i * depth + k));
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = signed_codes(a + (4 * quarter + i) * depth + k, 4 * quarter + i < rows);
       const __m128i low01 = _mm_unpacklo_epi32(r[0], r[1]), high01 = _mm_unpackhi_epi32(r[0], r[1]);
       const __m128i low23 = _mm_unpacklo_epi32(r[2], r[3]), high23 = _mm_unpackhi_epi32(r[2], r[3]);
       const __m128i lines[4] = {_mm_unpacklo_epi64(low01, low23), _mm_unpackhi_epi64(low01, low23), _mm_unpacklo_epi64(high01, high23),
@@ -41,14 +31,14 @@ CHORD_AVX2_INLINE void pack_keys(const int8_t *codes, size_t depth, int8_t *pane
   }
 }
 
-/* Sixteen rows of codes as sixteen more inputs of every block: a channel a column. `before`: the corrections up to here, or null. */
-CHORD_AVX2_INLINE void pack_values(const int8_t *codes, size_t depth, int8_t *panel, size_t block_bytes, const int32_t *before,
-                                   int32_t *correction) {
-  for (size_t c = 0; c < depth; c += 16, panel += block_bytes) {
+CHORD_AVX2 void chord_pack_columns_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+                                                int32_t *correction) {
+  panel += 16 * first;
+  for (size_t c = 0; c < depth; c += 16, panel += 16 * panel_depth) {
     __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
     for (size_t group = 0; group < 4; group++) {
       __m128i r[4];
-      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = _mm_loadu_si128((const __m128i *)(codes + (4 * group + i) * depth + c));
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = signed_codes(a + (4 * group + i) * depth + c, 4 * group + i < rows);
       const __m128i low01 = _mm_unpacklo_epi8(r[0], r[1]), high01 = _mm_unpackhi_epi8(r[0], r[1]);
       const __m128i low23 = _mm_unpacklo_epi8(r[2], r[3]), high23 = _mm_unpackhi_epi8(r[2], r[3]);
       const __m128i line[4] = {_mm_unpacklo_epi16(low01, low23), _mm_unpackhi_epi16(low01, low23), _mm_unpacklo_epi16(high01, high23),
@@ -59,35 +49,9 @@ CHORD_AVX2_INLINE void pack_values(const int8_t *codes, size_t depth, int8_t *pa
       }
     }
     CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
-      const __m128i earlier = before ? _mm_loadu_si128((const __m128i *)(before + c + 4 * i)) : _mm_setzero_si128();
-      _mm_storeu_si128((__m128i *)(correction + c + 4 * i), _mm_sub_epi32(earlier, _mm_slli_epi32(sums[i], 7)));
+      const __m128i before = first ? _mm_loadu_si128((const __m128i *)(correction - depth + c + 4 * i)) : _mm_setzero_si128();
+      _mm_storeu_si128((__m128i *)(correction + c + 4 * i), _mm_sub_epi32(before, _mm_slli_epi32(sums[i], 7)));
     }
-  }
-}
-
-CHORD_AVX2 void chord_pack_attention_f32_qa8__avx2(const chord_attention *arguments) {
-  const chord_attention copy = *arguments, *const args = &copy;
-  const size_t depth = args->depth, width = args->width;
-  const __m128i flip = _mm_set1_epi8(-128);
-  int8_t *keys = args->scratch, *values = keys + 16 * depth;
-  for (size_t first = 0; first < args->rows; first += 16) {
-    const size_t rows = args->rows - first < 16 ? args->rows - first : 16;
-    for (size_t row = 0; row < 16; row++) {
-      const float *x = args->qkv + (first + row) * args->qkv_stride;
-      const size_t at = first + row;
-      if (row >= rows) {
-        memset(keys + row * depth, 0, depth);
-        memset(values + row * depth, 0, depth);
-        args->key_scale[at] = args->value_scale[at] = 0.0f;
-        continue;
-      }
-      quantize_row(x, width, (int8_t *)args->q + at * depth, args->q_scale + at, _mm_setzero_si128());
-      quantize_row(x + args->dim, width, keys + row * depth, args->key_scale + at, flip);
-      quantize_row(x + 2 * args->dim, width, values + row * depth, args->value_scale + at, flip);
-    }
-    pack_keys(keys, depth, args->key_panel + first * depth, args->key_correction + first);
-    int32_t *correction = args->value_correction + first / 16 * depth;
-    pack_values(values, depth, args->value_panel + 16 * first, 16 * args->keys, first ? correction - depth : NULL, correction);
   }
 }
 

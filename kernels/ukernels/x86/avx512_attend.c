@@ -2,62 +2,19 @@
 #if defined(__x86_64__)
 #include "avx512.h"
 
-/* Signed codes and scale of one row of `width` floats; zero codes up to the next multiple of 16. */
-CHORD_AVX512_INLINE void quantize_row(const float *x, size_t width, int8_t *codes, float *scale) {
-  __m512 most = _mm512_setzero_ps();
-  const __mmask16 last = (__mmask16)(0xFFFFu >> (-width % 16));
-  for (size_t c = 0; c < width; c += 16) most = ABS_MAX(most, _mm512_maskz_loadu_ps(c + 16 <= width ? 0xFFFF : last, x + c));
-  const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), scale));
-  for (size_t c = 0; c < width; c += 16) {
-    const __m512 v = _mm512_maskz_loadu_ps(c + 16 <= width ? 0xFFFF : last, x + c);
-    _mm_storeu_si128((__m128i *)(codes + c), _mm512_cvtepi32_epi8(_mm512_castps_si512(_mm512_fmadd_ps(v, inverse, _mm512_set1_ps(CHORD_ROUND)))));
-  }
+/* Sixteen 32-bit elements (64 codes) of a row of activations as signed codes; zeros where `present` says so. */
+CHORD_AVX512_INLINE __m512i signed_codes(const uint8_t *a, __mmask16 present) {
+  return _mm512_maskz_xor_epi32(present, _mm512_maskz_loadu_epi32(present, a), _mm512_set1_epi8(-128));
 }
 
-/* Four rows of 64 floats, `stride` apart, and 127 over their largest magnitudes. */
-#define LOAD_PART(v, i)                                                                                                              \
-  const __m512 v##0 = _mm512_loadu_ps(x + i * stride), v##1 = _mm512_loadu_ps(x + i * stride + 16), v##2 = _mm512_loadu_ps(x + i * stride + 32), \
-               v##3 = _mm512_loadu_ps(x + i * stride + 48);
-#define LOAD_FOUR_ROWS                                                  \
-  LOAD_PART(p, 0) LOAD_PART(q, 1) LOAD_PART(r, 2) LOAD_PART(s, 3)       \
-  const __m128 inverse = activation_scales(max_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), 4, scale);
-
-/* Their codes, `offset` added, row by row. */
-CHORD_AVX512_INLINE void quantize_rows64(const int offset, const float *x, size_t stride, uint8_t *out, float *scale) {
-#define STORE_PART(v, i) _mm512_storeu_si512(out + i * 64, codes_of_64(offset, v##0, v##1, v##2, v##3, SPREAD_ROW(inverse, i)));
-  LOAD_FOUR_ROWS
-  STORE_PART(p, 0) STORE_PART(q, 1) STORE_PART(r, 2) STORE_PART(s, 3)
-#undef STORE_PART
-}
-
-/* Their codes as one line of each of four blocks: the byte of position i is the low byte of its rounded element, shifted by i bytes. */
-CHORD_AVX512_INLINE void pack_values64(const float *x, size_t stride, int8_t *line, size_t block_bytes, float *scale, __m512i sums[4]) {
-  LOAD_FOUR_ROWS
-  const __m512 round = _mm512_set1_ps(CHORD_ROUND);
-  const __m512 i0 = SPREAD_ROW(inverse, 0), i1 = SPREAD_ROW(inverse, 1), i2 = SPREAD_ROW(inverse, 2), i3 = SPREAD_ROW(inverse, 3);
-#define PACK_BLOCK(b)                                                                                                               \
-  {                                                                                                                                 \
-    const __m512i c0 = _mm512_castps_si512(_mm512_fmadd_ps(p##b, i0, round)), c1 = _mm512_castps_si512(_mm512_fmadd_ps(q##b, i1, round)); \
-    const __m512i c2 = _mm512_castps_si512(_mm512_fmadd_ps(r##b, i2, round)), c3 = _mm512_castps_si512(_mm512_fmadd_ps(s##b, i3, round)); \
-    /* 0xCA selects: bits of the second where the first is set, else of the third. */                                              \
-    const __m512i low = _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFF), c0, _mm512_slli_epi32(c1, 8), 0xCA);                      \
-    const __m512i high = _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFF0000), _mm512_slli_epi32(c2, 16), _mm512_slli_epi32(c3, 24), 0xCA); \
-    const __m512i codes = _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFFFF), low, high, 0xCA);                                     \
-    sums[b] = _mm512_dpbusd_epi32(sums[b], _mm512_set1_epi8(-128), codes);                                                           \
-    _mm512_store_si512(line + b * block_bytes, codes);                                                                               \
-  }
-  PACK_BLOCK(0) PACK_BLOCK(1) PACK_BLOCK(2) PACK_BLOCK(3)
-#undef PACK_BLOCK
-}
-
-/* Sixteen rows of codes as one block of a panel: a channel a row. */
-CHORD_AVX512_INLINE void pack_keys(const int8_t *codes, size_t depth, int8_t *panel, int32_t *correction) {
+CHORD_AVX512_INLINE void pack_rows(size_t rows, const size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
   __m512i sums = _mm512_setzero_si512();
   for (size_t start = 0; start < depth; start += 64) {
     const size_t lines = depth - start < 64 ? (depth - start) / 4 : 16;
     const __mmask16 present = (__mmask16)(0xFFFFu >> (16 - lines));
     __m512i r[16];
-    CHORD_UNROLL for (int i = 0; i < 16; i++) r[i] = _mm512_maskz_loadu_epi32(present, codes + (size_t)i * depth + start);
+    CHORD_UNROLL for (size_t i = 0; i < 16; i++)
+      r[i] = i < rows ? signed_codes(a + i * depth + start, present) : _mm512_setzero_si512();
     transpose16(r);
     CHORD_UNROLL for (size_t line = 0; line < 16; line++) {
       if (line >= lines) break;
@@ -68,86 +25,39 @@ CHORD_AVX512_INLINE void pack_keys(const int8_t *codes, size_t depth, int8_t *pa
   _mm512_storeu_si512(correction, _mm512_sub_epi32(_mm512_setzero_si512(), sums));
 }
 
-/* Sixteen rows of codes as sixteen more inputs of every block: a channel a column. `before`: the corrections up to here, or null. */
-CHORD_AVX512_INLINE void pack_values(const int8_t *codes, size_t depth, int8_t *panel, size_t block_bytes, const int32_t *before,
-                                     int32_t *correction) {
+CHORD_AVX512 void chord_pack_rows_qa8_c8__avx512(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
+  if (depth == 64 && rows == 16)
+    pack_rows(16, 64, a, panel, correction);
+  else
+    pack_rows(rows, depth, a, panel, correction);
+}
+
+/* The codes of weights are not below zero, so they are stored without 128 and need no correction. */
+CHORD_AVX512 void chord_pack_columns_qa8_c8__avx512(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+                                                    int32_t *correction) {
+  memset(correction, 0, depth * sizeof(int32_t));
+  const size_t block_bytes = 16 * panel_depth;
+  panel += 16 * first;
   for (size_t start = 0; start < depth; start += 64, panel += 4 * block_bytes) {
     const size_t columns = depth - start < 64 ? depth - start : 64;
     const __mmask16 present = (__mmask16)(0xFFFFu >> (16 - columns / 4));
-    __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-    CHORD_UNROLL for (size_t group = 0; group < 4; group++) {
+    for (size_t group = 0; group < 4; group++) {
       __m512i r[4];
-      CHORD_UNROLL for (size_t i = 0; i < 4; i++) r[i] = _mm512_maskz_loadu_epi32(present, codes + (4 * group + i) * depth + start);
+      CHORD_UNROLL for (size_t i = 0; i < 4; i++)
+        r[i] = 4 * group + i < rows ? signed_codes(a + (4 * group + i) * depth + start, present) : _mm512_setzero_si512();
       const __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]), high01 = _mm512_unpackhi_epi8(r[0], r[1]);
       const __m512i low23 = _mm512_unpacklo_epi8(r[2], r[3]), high23 = _mm512_unpackhi_epi8(r[2], r[3]);
       /* a[j]: columns 4 j .. 4 j + 3 of each 128-bit lane, four positions each. A block is a lane. */
-      const __m512i a[4] = {_mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23), _mm512_unpacklo_epi16(high01, high23),
-                            _mm512_unpackhi_epi16(high01, high23)};
-      const __m512i x0 = _mm512_shuffle_i32x4(a[0], a[1], 0x44), x1 = _mm512_shuffle_i32x4(a[0], a[1], 0xEE);
-      const __m512i y0 = _mm512_shuffle_i32x4(a[2], a[3], 0x44), y1 = _mm512_shuffle_i32x4(a[2], a[3], 0xEE);
-      const __m512i lines[4] = {_mm512_shuffle_i32x4(x0, y0, 0x88), _mm512_shuffle_i32x4(x0, y0, 0xDD), _mm512_shuffle_i32x4(x1, y1, 0x88),
-                                _mm512_shuffle_i32x4(x1, y1, 0xDD)};
-      CHORD_UNROLL for (size_t block = 0; block < 4; block++) {
-        if (16 * block >= columns) break;
-        sums[block] = _mm512_dpbusd_epi32(sums[block], _mm512_set1_epi8(-128), lines[block]);
-        _mm512_store_si512(panel + block * block_bytes + 64 * group, lines[block]);
-      }
+      const __m512i a0 = _mm512_unpacklo_epi16(low01, low23), a1 = _mm512_unpackhi_epi16(low01, low23);
+      const __m512i a2 = _mm512_unpacklo_epi16(high01, high23), a3 = _mm512_unpackhi_epi16(high01, high23);
+      const __m512i x0 = _mm512_shuffle_i32x4(a0, a1, 0x44), x1 = _mm512_shuffle_i32x4(a0, a1, 0xEE);
+      const __m512i y0 = _mm512_shuffle_i32x4(a2, a3, 0x44), y1 = _mm512_shuffle_i32x4(a2, a3, 0xEE);
+      int8_t *line = panel + 64 * group;
+      _mm512_store_si512(line, _mm512_shuffle_i32x4(x0, y0, 0x88));
+      if (columns > 16) _mm512_store_si512(line + block_bytes, _mm512_shuffle_i32x4(x0, y0, 0xDD));
+      if (columns > 32) _mm512_store_si512(line + 2 * block_bytes, _mm512_shuffle_i32x4(x1, y1, 0x88));
+      if (columns > 48) _mm512_store_si512(line + 3 * block_bytes, _mm512_shuffle_i32x4(x1, y1, 0xDD));
     }
-    CHORD_UNROLL for (size_t block = 0; block < 4; block++) {
-      if (16 * block >= columns) break;
-      const __m512i earlier = before ? _mm512_loadu_si512(before + start + 16 * block) : _mm512_setzero_si512();
-      _mm512_storeu_si512(correction + start + 16 * block, _mm512_sub_epi32(earlier, sums[block]));
-    }
-  }
-}
-
-/* Codes of rows [row, rows) of at most sixteen into `q`, `keys` and `values` [16][depth], zero rows behind them. */
-CHORD_AVX512_INLINE void quantize_parts(const chord_attention *args, size_t first, size_t row, size_t rows, int8_t *keys, int8_t *values) {
-  const size_t depth = args->depth;
-  for (; row < rows; row++) {
-    const float *x = args->qkv + (first + row) * args->qkv_stride;
-    uint8_t *q = args->q + (first + row) * depth;
-    quantize_row(x, args->width, (int8_t *)q, args->q_scale + first + row);
-    for (size_t c = 0; c < depth; c += 16)
-      _mm_storeu_si128((__m128i *)(q + c), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(q + c)), _mm_set1_epi8(-128)));
-    quantize_row(x + args->dim, args->width, keys + row * depth, args->key_scale + first + row);
-    quantize_row(x + 2 * args->dim, args->width, values + row * depth, args->value_scale + first + row);
-  }
-  for (; row < 16; row++) {
-    memset(keys + row * depth, 0, depth);
-    memset(values + row * depth, 0, depth);
-    args->key_scale[first + row] = args->value_scale[first + row] = 0.0f;
-  }
-}
-
-CHORD_AVX512 void chord_pack_attention_f32_qa8__avx512(const chord_attention *arguments) {
-  /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
-  const chord_attention copy = *arguments, *const args = &copy;
-  const size_t stride = args->qkv_stride, dim = args->dim, depth = args->depth, block_bytes = 16 * args->keys;
-  int8_t *keys = args->scratch, *values = keys + 16 * depth;
-  for (size_t first = 0; first < args->rows; first += 16) {
-    const size_t rows = args->rows - first < 16 ? args->rows - first : 16;
-    int8_t *panel = args->value_panel + 16 * first;
-    int32_t *correction = args->value_correction + first / 16 * depth;
-    const int32_t *before = first ? correction - depth : NULL;
-    if (args->width == 64 && rows == 16) {
-      __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-      for (size_t row = 0; row < 16; row += 4) {
-        const float *x = args->qkv + (first + row) * stride;
-        quantize_rows64(128, x, stride, args->q + (first + row) * 64, args->q_scale + first + row);
-        quantize_rows64(0, x + dim, stride, (uint8_t *)keys + row * 64, args->key_scale + first + row);
-        pack_values64(x + 2 * dim, stride, panel + 16 * row, block_bytes, args->value_scale + first + row, sums);
-      }
-      CHORD_UNROLL for (size_t block = 0; block < 4; block++) {
-        const __m512i earlier = before ? _mm512_loadu_si512(before + 16 * block) : _mm512_setzero_si512();
-        _mm512_storeu_si512(correction + 16 * block, _mm512_sub_epi32(earlier, sums[block]));
-      }
-      pack_keys(keys, 64, args->key_panel + first * 64, args->key_correction + first);
-      continue;
-    }
-    quantize_parts(args, first, 0, rows, keys, values);
-    pack_keys(keys, depth, args->key_panel + first * depth, args->key_correction + first);
-    pack_values(values, depth, panel, block_bytes, before, correction);
   }
 }
 
@@ -210,7 +120,10 @@ CHORD_AVX512_INLINE void softmax_codes(const size_t count, const chord_softmax *
   _mm_mask_storeu_ps(args->p_scale + row, (__mmask8)((1u << count) - 1), _mm_mul_ps(_mm_loadu_ps(scales), of_sums));
   CHORD_UNROLL for (size_t i = 0; i < count; i++) {
     const __m512 factor = SPREAD_ROW(inverse, (int)i);
-    for (size_t t = 0; t <= whole; t += 16) store_qa8(args->p + (row + i) * stride + t, _mm512_loadu_ps(s + i * stride + t), factor);
+    for (size_t t = 0; t <= whole; t += 16) {
+      const __m512 rounded = _mm512_fmadd_ps(_mm512_loadu_ps(s + i * stride + t), factor, _mm512_set1_ps(CHORD_ROUND));
+      _mm_storeu_si128((__m128i *)(args->p + (row + i) * stride + t), _mm512_cvtepi32_epi8(_mm512_castps_si512(rounded)));
+    }
   }
 }
 

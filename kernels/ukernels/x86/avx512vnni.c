@@ -94,12 +94,15 @@ static CHORD_AVX512 void chord_derive_rows__avx512vnni(const chord_channels *cha
   _mm512_storeu_ps(scale, d.scales);
 }
 
-CHORD_AVX512_INLINE void gemm_store(const chord_gemm *args, size_t row, size_t block, __m512i sum) {
+CHORD_AVX512_INLINE __m512 gemm_value(const chord_gemm *args, size_t row, size_t block, __m512i sum) {
   const size_t channel = 16 * block;
   const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(args->scale + channel));
-  __m512 y = _mm512_fmadd_ps(product, _mm512_set1_ps(args->a_scale[row]), _mm512_loadu_ps(args->bias + channel));
-  if (args->relu) y = _mm512_max_ps(y, _mm512_setzero_ps());
-  _mm512_storeu_ps(args->out + row * args->out_stride + channel, y);
+  const __m512 y = _mm512_fmadd_ps(product, _mm512_set1_ps(args->a_scale[row]), _mm512_loadu_ps(args->bias + channel));
+  return args->relu ? _mm512_max_ps(y, _mm512_setzero_ps()) : y;
+}
+
+CHORD_AVX512_INLINE void gemm_store(const chord_gemm *args, size_t row, size_t block, __m512i sum) {
+  _mm512_storeu_ps(args->out + row * args->out_stride + 16 * block, gemm_value(args, row, block, sum));
 }
 
 CHORD_AVX512_INLINE __m512i broadcast4(const uint8_t *a) {
@@ -184,6 +187,51 @@ static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *argumen
   for (; block + 4 <= args->blocks; block += 4) gemm_blocks(args, 4, block);
   for (; block + 2 <= args->blocks; block += 2) gemm_blocks(args, 2, block);
   if (block < args->blocks) gemm_blocks(args, 1, block);
+}
+
+/* Rows of 64 channels that are quantised while they are in registers; rows past the last one of a tile repeat row 0. */
+#define ROW_VALUES(i)                                                                                    \
+  const __m512 v##i##0 = gemm_value(args, row + (i < rows ? i : 0), 0, i < rows ? sum##i##0 : sum00),    \
+               v##i##1 = gemm_value(args, row + (i < rows ? i : 0), 1, i < rows ? sum##i##1 : sum01),    \
+               v##i##2 = gemm_value(args, row + (i < rows ? i : 0), 2, i < rows ? sum##i##2 : sum02),    \
+               v##i##3 = gemm_value(args, row + (i < rows ? i : 0), 3, i < rows ? sum##i##3 : sum03);
+#define ROW_CODES(i, inverse, part) \
+  if (i < rows) _mm512_storeu_si512(codes + codes_stride * (row + i), codes_of_64(128, v##i##0, v##i##1, v##i##2, v##i##3, SPREAD_ROW(inverse, part)));
+
+CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t rows, size_t row, uint8_t *codes, size_t codes_stride,
+                                         float *scales) {
+  const size_t block_bytes = 16 * args->panel_depth, a_stride = args->a_stride, block = 0, blocks = 4;
+  const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
+  const int8_t *panel = args->panel;
+  SUMS(SUM_START)
+  for (; a != end; a += 4, panel += 64) {
+    const __m512i w0 = _mm512_load_si512(panel), w1 = _mm512_load_si512(panel + block_bytes), w2 = _mm512_load_si512(panel + 2 * block_bytes),
+                  w3 = _mm512_load_si512(panel + 3 * block_bytes);
+    ROW_STEP(0) ROW_STEP(1) ROW_STEP(2) ROW_STEP(3) ROW_STEP(4) ROW_STEP(5)
+  }
+  ROW_VALUES(0) ROW_VALUES(1) ROW_VALUES(2) ROW_VALUES(3)
+  const __m128 inverse = activation_scales(max_rows(ABS_MAX4(v0), ABS_MAX4(v1), ABS_MAX4(v2), ABS_MAX4(v3)), rows < 4 ? rows : 4, scales + row);
+  ROW_CODES(0, inverse, 0) ROW_CODES(1, inverse, 1) ROW_CODES(2, inverse, 2) ROW_CODES(3, inverse, 3)
+  if (rows > 4) {
+    ROW_VALUES(4) ROW_VALUES(5)
+    const __m512 most4 = ABS_MAX4(v4), most5 = ABS_MAX4(v5);
+    const __m128 others = activation_scales(max_rows(most4, most5, most4, most5), rows - 4, scales + row + 4);
+    ROW_CODES(4, others, 0) ROW_CODES(5, others, 1)
+  }
+}
+
+static CHORD_AVX512 void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
+  const chord_gemm copy = *arguments, *const args = &copy;
+  size_t row = 0;
+  for (; row + 6 <= args->rows; row += 6) quantising_tile(args, 6, row, codes, codes_stride, scales);
+  switch (args->rows - row) {
+    case 5: quantising_tile(args, 5, row, codes, codes_stride, scales); break;
+    case 4: quantising_tile(args, 4, row, codes, codes_stride, scales); break;
+    case 3: quantising_tile(args, 3, row, codes, codes_stride, scales); break;
+    case 2: quantising_tile(args, 2, row, codes, codes_stride, scales); break;
+    case 1: quantising_tile(args, 1, row, codes, codes_stride, scales); break;
+    default: break;
+  }
 }
 
 /*
@@ -326,7 +374,9 @@ const chord_ukernels chord_ukernels_avx512vnni = {
     .gelu_f32 = chord_gelu_f32__avx512,
     .embed_e_f32 = chord_embed_e_f32__avx512,
     .gather_e_qa8 = chord_gather_e_qa8__avx512,
-    .pack_attention_f32_qa8 = chord_pack_attention_f32_qa8__avx512,
+    .gemm_qa8_c8_qa8 = chord_gemm_qa8_c8_qa8__avx512vnni,
+    .pack_rows_qa8_c8 = chord_pack_rows_qa8_c8__avx512,
+    .pack_columns_qa8_c8 = chord_pack_columns_qa8_c8__avx512,
     .softmax_f32_qa8 = chord_softmax_f32_qa8__avx512,
     .attend_last_f32 = chord_attend_last_f32__avx512,
     .mix_rows_f32 = chord_mix_rows_f32__avx512,
