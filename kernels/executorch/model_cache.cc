@@ -30,7 +30,7 @@ chord_status open(const MasterKey &key, Bytes strategy, Model *model, chord_diag
   if (status != CHORD_OK) return status;
   model->memory = allocate(model->sizes.model_bytes);
   status = chord_open(key.data, key.size, nullptr, model->memory.get(), model->sizes.model_bytes, &model->handle, diagnosis);
-  return status == CHORD_OK ? chord_adopt(model->handle, strategy.data, strategy.size, diagnosis) : status;
+  return status == CHORD_OK ? chord_adopt(model->handle, model->strategy.data(), model->strategy.size(), diagnosis) : status;
 }
 
 } // namespace
