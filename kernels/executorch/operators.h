@@ -18,7 +18,8 @@ void refuse(executorch::runtime::KernelRuntimeContext &context, executorch::runt
     __attribute__((format(printf, 3, 4)));
 
 // The same for a status of libchord; an empty diagnosis is replaced by the status's own sentence.
-void refuse(executorch::runtime::KernelRuntimeContext &context, const char *operation, chord_status status, const chord_diagnosis &diagnosis);
+void refuse(executorch::runtime::KernelRuntimeContext &context, const char *operation, chord_status status,
+            const chord_diagnosis &diagnosis);
 
 inline chord_diagnosis no_diagnosis() {
   chord_diagnosis diagnosis{};
