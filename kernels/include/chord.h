@@ -129,7 +129,8 @@ CHORD_API chord_status chord_hidden_batch(chord_session *session, size_t users, 
  */
 typedef struct chord_linear chord_linear;
 
-/* More bytes of int8 panels than this, and CHORD_LINEAR_AUTO keeps a layer packed (docs/kernels.md has the measurement). */
+/* More bytes of int8 panels than this, some of their channels below 8 bits, and CHORD_LINEAR_AUTO keeps a layer packed (docs/kernels.md
+ * has the measurement). Layers of some MB should lie in huge pages where the system has them. */
 #define CHORD_LINEAR_DIRECT_BYTES 524288u
 
 typedef enum chord_linear_form {

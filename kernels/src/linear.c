@@ -46,7 +46,10 @@ static chord_status plan(const chord_linear_options *options, const uint8_t *wid
   if (options->form == CHORD_LINEAR_DIRECT && !packs)
     return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: variant %s has no direct kernels", variant->name);
   const uint64_t panels = (uint64_t)chord_round_up(layer->out, 16) * layer->depth;
-  layer->direct = options->form == CHORD_LINEAR_DIRECT || (options->form == CHORD_LINEAR_AUTO && packs && panels > CHORD_LINEAR_DIRECT_BYTES);
+  int narrow = 0; /* packing saves bytes */
+  for (size_t c = 0; c < layer->out; c++) narrow |= widths[c] != 8;
+  layer->direct = options->form == CHORD_LINEAR_DIRECT ||
+                  (options->form == CHORD_LINEAR_AUTO && packs && narrow && panels > CHORD_LINEAR_DIRECT_BYTES);
   size_t channels[WIDTHS] = {0};
   for (size_t c = 0; c < layer->out; c++) {
     if (widths[c] != 0 && widths[c] != 2 && widths[c] != 4 && widths[c] != 8)

@@ -127,3 +127,16 @@ def test_rows_of_tiny_and_of_huge_numbers_have_codes(size: float) -> None:
     assert np.isfinite(expected).all()
     for variant in VARIANTS:
         np.testing.assert_array_equal(NativeLinear(codes, scales, widths, bias, max_rows=5, variant=variant)(x), expected)
+
+
+def test_a_layer_is_packed_by_itself_only_where_that_saves_bytes() -> None:
+    outputs = 1024
+    codes, ones = np.zeros((outputs, 1024), np.int8), np.ones(outputs, np.float32)
+    sizes = {}
+    for width in (8, 4):
+        widths = np.full(outputs, width, np.uint8)
+        # The scalar variant has direct kernels everywhere.
+        sizes[width] = {form: NativeLinear(codes, ones, widths, form=form, variant="scalar").layer_bytes for form in Form}
+    assert sizes[4][Form.DIRECT] < sizes[4][Form.EXPANDED]
+    assert sizes[4][Form.AUTO] == sizes[4][Form.DIRECT]
+    assert sizes[8][Form.AUTO] == sizes[8][Form.EXPANDED]

@@ -48,20 +48,33 @@ static float exp2_f32(float x) {
 }
 
 /*
- * Codes of `count` inputs at the chosen width: (code * ratio + 2^14) >> 15, clipped to the grid. int8 keeps the master's code and
- * off gives zero: both take ratio 0, so that the loop has no branch on the width. Written for compilers to vectorise.
+ * Codes of `count` (at most 64) inputs at the chosen width: (code * ratio + 2^14) >> 15, clipped to the grid. int8 keeps the master's code and
+ * off gives zero: both take ratio 0, so that the loop has no branch on the width. Written for compilers to vectorise: in 16 bits,
+ * floor((x + 2^14) / 2^15) = floor((floor(x / 2^8) + 2^6) / 2^7) with x = code * ratio, whose upper half is one multiplication.
  */
-static inline void derive(const int8_t *restrict row, size_t count, int width, int16_t ratio2, int16_t ratio4, int8_t *restrict out) {
-  static const int16_t low[4] = {0, -2, -7, 0}, high[4] = {0, 1, 7, 0};
-  const int16_t ratio = width == 1 ? ratio2 : width == 2 ? ratio4 : 0;
-  const int16_t least = low[width], most = high[width];
-  const int8_t keep = width == 3 ? -1 : 0;
+static inline void derive_at(const int8_t *restrict row, size_t count, int16_t ratio, int16_t least, int16_t most, int8_t keep,
+                             int8_t *restrict out) {
+  int16_t upper[64];
+  for (size_t i = 0; i < count; i++) upper[i] = (int16_t)(row[i] * 256);
+#if defined(__GNUC__)
+  __asm__("" : "+m"(upper), "+r"(ratio)); /* else compilers merge the products, and multiply in 32 bits */
+#endif
+  for (size_t i = 0; i < count; i++) upper[i] = (int16_t)(((int32_t)upper[i] * (int32_t)ratio) >> 16);
   for (size_t i = 0; i < count; i++) {
-    int16_t code = (int16_t)(((int32_t)row[i] * ratio + (1 << 14)) >> 15);
+    int16_t code = (int16_t)((int16_t)(upper[i] + 64) >> 7);
     code = code < least ? least : code;
     code = code > most ? most : code;
-    out[i] = (int8_t)((row[i] & keep) | code);
+    out[i] = (int8_t)((row[i] & keep) | (int8_t)code);
   }
+}
+
+static void derive(const int8_t *restrict row, size_t count, int width, int16_t ratio2, int16_t ratio4, int8_t *restrict out) {
+  static const int16_t low[4] = {0, -2, -7, 0}, high[4] = {0, 1, 7, 0};
+  const int16_t ratio = width == 1 ? ratio2 : width == 2 ? ratio4 : 0;
+  const int8_t keep = width == 3 ? -1 : 0;
+  /* A constant count lets compilers unroll; whole rows of 64 are the common case. */
+  for (; count >= 64; count -= 64, row += 64, out += 64) derive_at(row, 64, ratio, low[width], high[width], keep, out);
+  derive_at(row, count, ratio, low[width], high[width], keep, out);
 }
 
 static void select_scales(const chord_channels *channels, float *scale) {
@@ -77,11 +90,7 @@ static void chord_expand_c8__scalar(const chord_channels *channels, int8_t *pane
       int8_t codes[64];
       const size_t left = channels->depth - start;
       const int8_t *row = channels->rows[c] + start;
-      /* A constant count lets compilers unroll; whole rows of 64 are the common case. */
-      if (left >= 64)
-        derive(row, 64, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
-      else
-        derive(row, left, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
+      derive(row, left < 64 ? left : 64, channels->widths[c], channels->ratios2[c], channels->ratios4[c], codes);
       const size_t groups = left >= 64 ? 16 : left / 4;
       for (size_t group = 0; group < groups; group++) memcpy(panel + (start + 4 * group) * CHORD_LANES + 4 * c, codes + 4 * group, 4);
     }
