@@ -159,6 +159,14 @@ class ExecutorchChordRunner(ExecutorchRunner):
 
     target = Target.EXECUTORCH_CHORD
 
+    def __init__(self, data: bytes, threads: int = 1) -> None:
+        super().__init__(data, threads)
+        # libchord checks and expands weights at the first call: done now, a damaged file is refused here and no user waits.
+        try:
+            self._run(np.ones(self.length, np.int32), np.ones(self.candidates, np.int32))
+        except InputError as error:
+            raise CapabilityError(f"{error}; export it again") from None
+
     def _load_operators(self) -> None:
         from chordkit.kernels import executorch_ops
 

@@ -50,6 +50,14 @@ def test_the_wheel_holds_every_module_and_only_the_name_chordkit(wheel: Path) ->
     assert all(any(name.startswith(f"chordkit/{linked}/") for name in members) for linked in LINKED)
 
 
+def test_the_wheel_holds_what_the_executorch_operators_are_compiled_from(wheel: Path) -> None:
+    from chordkit.kernels import executorch_ops
+
+    needed = [*executorch_ops.sources(), *executorch_ops._headers(), executorch_ops.HERE / "executorch" / "exports.map"]
+    members = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"chordkit/kernels/{path.relative_to(executorch_ops.HERE).as_posix()}" for path in needed} <= members
+
+
 def test_an_empty_environment_runs_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "empty"
     venv.create(environment, with_pip=True)

@@ -312,6 +312,16 @@ def test_a_program_at_the_address_of_one_that_is_gone_gets_its_own_model(program
     assert roomy.counts().models <= 8
 
 
+def test_a_program_with_a_damaged_master_is_refused_when_it_is_loaded(programs: Callable[..., Program]) -> None:
+    made = programs("caser")
+    start = made.data.index(made.master.to_bytes())
+    for byte in (0, 100, len(made.master.to_bytes()) // 2, len(made.master.to_bytes()) - 1):
+        spoilt = bytearray(made.data)
+        spoilt[start + byte] ^= 4
+        with pytest.raises(CapabilityError, match=r"executorch-chord: chord::rerank: .*export it again"):
+            load_runner("executorch-chord", bytes(spoilt))
+
+
 def test_what_the_engine_cannot_run_is_refused_before_there_is_a_file() -> None:
     narrow = make_master(build(SASRecConfig(items=ITEMS, max_length=LENGTH, dim=8, blocks=1)))
     with pytest.raises(MasterError, match="dim"):
