@@ -11,7 +11,7 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,10 @@ help:
 system:
 	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh
 
+# What the tests need besides: clang with its sanitizers, qemu and an arm64 compiler. Where they are missing, those tests are skipped.
+system-test:
+	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh tests
+
 $(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_venv.sh $(wildcard kernels/src/*.c kernels/src/*.h kernels/include/*.h kernels/ukernels/*/*.c kernels/ukernels/*.h kernels/*.py)
 	@PYTHON="$(PYTHON)" sh scripts/setup_venv.sh "$(VENV)"
 
@@ -30,7 +34,7 @@ setup: system $(VENV)/.ready
 demo: setup
 	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
 
-test: setup
+test: system-test setup
 	$(BIN)/python -m pytest -n 2 $(PYTEST)
 
 lint: setup

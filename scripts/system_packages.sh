@@ -1,5 +1,6 @@
 #!/bin/sh
 # Names the system packages that are missing, with the command that installs them; installs them when run as root on Debian.
+#   system_packages.sh [tests]      with `tests`: also what the sanitizers and the emulated arm64 CPUs of the tests need
 set -eu
 
 PYTHON="${PYTHON:-python3}"
@@ -14,18 +15,33 @@ have cc || have gcc || have clang || missing="$missing gcc libc6-dev"
 have c++ || have g++ || have clang++ || missing="$missing g++"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
-[ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ] && have apt-get; then
-    echo "installing:$missing"
+checkers=""
+if [ "${1:-}" = tests ]; then
+    have clang-19 && have ld.lld-19 && have llvm-mca-19 || checkers="$checkers clang-19 lld-19 llvm-19"
+    ls /usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 || checkers="$checkers libclang-rt-19-dev"
+    have qemu-aarch64-static || checkers="$checkers qemu-user-static"
+    have qemu-aarch64 || checkers="$checkers qemu-user"
+    have aarch64-linux-gnu-gcc || checkers="$checkers gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+    have aarch64-linux-gnu-g++ || checkers="$checkers g++-aarch64-linux-gnu"
+fi
+[ -n "$missing$checkers" ] || exit 0
+
+install() {
     # shellcheck disable=SC2086
-    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing fonts-dejavu-core) >/dev/null || {
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1) >/dev/null
+}
+if [ "$(id -u)" = 0 ] && have apt-get; then
+    echo "installing:$missing$checkers"
+    [ -z "$missing" ] || install "$missing fonts-dejavu-core" || {
         echo "apt-get could not install:$missing" >&2
         have cc || have gcc || have clang || exit 1
     }
+    [ -z "$checkers" ] || install "$checkers" || echo "apt-get could not install:$checkers (their tests are skipped)" >&2
     exit 0
 fi
-echo "missing:$missing" >&2
-echo "install with:  sudo apt-get install --no-install-recommends$missing" >&2
-echo "(without a C compiler there is no native engine, without a C++ compiler no executorch-chord; without Chromium the report's browser tests are skipped)" >&2
+echo "missing:$missing$checkers" >&2
+echo "install with:  sudo apt-get install --no-install-recommends$missing$checkers" >&2
+echo "(without a C compiler there is no native engine, without a C++ compiler no executorch-chord; without Chromium the report's browser tests are skipped," >&2
+echo " without clang the sanitizers', without qemu and the arm64 compiler the arm64 tests)" >&2
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || exit 1
