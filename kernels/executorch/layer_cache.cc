@@ -1,12 +1,31 @@
 #include "layer_cache.h"
 
+#include <sys/mman.h>
+
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <vector>
 
 extern "C" void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]); // of libchord, which is part of this library
 
 namespace chord_executorch {
+namespace {
+
+// Layers of some MB lie in huge pages where the system has them: a tenth to a third of the time of a layer of 16 MB.
+constexpr size_t kHugePage = 2u << 20;
+
+std::unique_ptr<uint8_t[], Free> allocate(size_t bytes) {
+  const bool large = bytes >= 2 * kHugePage;
+  void *memory = nullptr;
+  if (posix_memalign(&memory, large ? kHugePage : 64, bytes) != 0) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (large) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  return std::unique_ptr<uint8_t[], Free>(static_cast<uint8_t *>(memory));
+}
+
+} // namespace
 
 uint64_t layer_digest(const LayerKey &key) {
   std::vector<uint8_t> all;
@@ -45,7 +64,7 @@ chord_status LayerCache::acquire(const LayerKey &key, std::shared_ptr<const Laye
   auto packed = std::make_shared<Layer>();
   chord_status status = chord_linear_sizes(&options, key.widths, &packed->bytes, &packed->scratch_bytes, diagnosis);
   if (status != CHORD_OK) return status;
-  packed->memory.reset(new uint8_t[static_cast<size_t>(packed->bytes)]);
+  packed->memory = allocate(static_cast<size_t>(packed->bytes));
   status = chord_linear_open(&options, key.codes, key.scales, key.widths, key.bias, packed->memory.get(),
                              static_cast<size_t>(packed->bytes), &packed->handle, diagnosis);
   if (status != CHORD_OK) return status;

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -36,8 +37,12 @@ struct LayerHash {
   }
 };
 
+struct Free {
+  void operator()(uint8_t *memory) const { std::free(memory); }
+};
+
 struct Layer {
-  std::unique_ptr<uint8_t[]> memory;
+  std::unique_ptr<uint8_t[], Free> memory;
   chord_linear *handle = nullptr;
   uint64_t bytes = 0, scratch_bytes = 0;
 };
