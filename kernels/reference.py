@@ -193,7 +193,7 @@ class ReferenceEngine:
         return self.layers[f"{block}.ffn2"](quantize(gelu(wide) if use_gelu else wide))
 
     def _attention(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/src/attend.c)."""
+        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/src/attention.c)."""
         rows, dim = x.shape
         width = dim // int(self.config["heads"])
         a = quantize(x)

@@ -167,7 +167,7 @@ void chord_fill_slot(const chord_model *model, chord_slot *slot);
 chord_slot *chord_acquire(chord_model *model);
 void chord_release(chord_slot *slot);
 
-/* attend.c: causal attention. `qkv` is the product that gives queries (times log2 e / sqrt(head width)), keys and values side by side,
+/* attention.c: causal attention. `qkv` is the product that gives queries (times log2 e / sqrt(head width)), keys and values side by side,
  * with room for them in its `out`; the heads, joined, come out as activations in `a`, which may be the product's own. `out` [rows][dim]
  * and `work` (chord_attend_bytes, aligned to 64) are scratch. */
 size_t chord_attend_bytes(size_t rows, size_t width);
