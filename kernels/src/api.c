@@ -36,6 +36,9 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   chord_model *model = (chord_model *)align(memory);
   memcpy(model, &plan, sizeof plan);
   chord_model_layout(model, (uint8_t *)model);
+  uint8_t digest[32];
+  chord_sha256(file.data, file.bytes, digest);
+  memcpy(model->fingerprint, digest, sizeof model->fingerprint);
   chord_crc32_table(model->crc);
   memset(model->biases, 0, model->lane_count * sizeof(float));
   for (uint32_t i = 0; i < model->layer_count; i++) {

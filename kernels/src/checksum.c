@@ -45,14 +45,17 @@ static void sha256_block(uint32_t state[8], const uint8_t *block) {
     w[i] = w[i - 16] + (rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
            (rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10);
   memcpy(s, state, sizeof s);
-  for (int i = 0; i < 64; i++) {
-    const uint32_t t1 = s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) +
-                        sha256_constants[i] + w[i];
-    const uint32_t t2 = (rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-    memmove(s + 1, s, 7 * sizeof *s);
-    s[4] += t1;
-    s[0] = t1 + t2;
-  }
+  /* The eight variables change names instead of places: in round i, the first one is s[-i mod 8]. */
+  for (unsigned i = 0; i < 64; i += 8)
+#if defined(__GNUC__)
+#pragma GCC unroll 8
+#endif
+    for (unsigned j = 0; j < 8; j++) {
+      const uint32_t a = s[-j & 7], b = s[(1 - j) & 7], c = s[(2 - j) & 7], e = s[(4 - j) & 7], f = s[(5 - j) & 7], g = s[(6 - j) & 7];
+      const uint32_t t1 = s[(7 - j) & 7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + (g ^ (e & (f ^ g))) + sha256_constants[i + j] + w[i + j];
+      s[(3 - j) & 7] += t1;
+      s[(7 - j) & 7] = t1 + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | (c & (a | b)));
+    }
   for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 

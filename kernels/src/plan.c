@@ -232,9 +232,6 @@ chord_status chord_plan(const chord_master *master, const chord_options *options
     model->weight_bytes += lanes * l->depth;
     model->lane_count += lanes;
   }
-  uint8_t digest[32];
-  chord_sha256(master->data, master->bytes, digest);
-  memcpy(model->fingerprint, digest, sizeof model->fingerprint);
   return CHORD_OK;
 }
 
