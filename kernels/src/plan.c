@@ -86,7 +86,8 @@ static chord_layer *layer(builder *b, const char *name, uint32_t out, uint32_t i
   chord_model *model = b->model;
   if (b->status != CHORD_OK) return NULL;
   if (model->layer_count == CHORD_MAX_LAYERS || in > CHORD_MAX_DEPTH || model->channels + out > CHORD_MAX_CHANNELS) {
-    refuse(b, "too many or too large layers");
+    b->status = chord_fail(b->diagnosis, CHORD_BAD_MASTER, "layer %s: %u layers, %u inputs and %u channels up to it exceed %d, %d and %d", name,
+                           model->layer_count + 1, in, model->channels + out, CHORD_MAX_LAYERS, CHORD_MAX_DEPTH, CHORD_MAX_CHANNELS);
     return NULL;
   }
   char path[96];

@@ -174,7 +174,7 @@ def test_a_width_that_is_no_multiple_of_16_is_refused_by_name(dim: int) -> None:
         (CaserConfig(9, 4, 528), "config/dim = 528"),
         (SASRecConfig(items=9, dim=16, max_length=1025), "config/max_length = 1025"),
         (CaserConfig(9, 1025, 16), "config/max_length = 1025"),
-        (CaserConfig(9, 129, 512, (129,), 1, 1), "layers"),
+        (CaserConfig(9, 129, 512, (129,), 1, 1), "layer horizontal.0: .* 66048 inputs"),
         (CaserConfig(9, 3, 16, (1,), 17, 4095), "fc has too many inputs"),
         (CaserConfig(9, 3, 16, (1,) * 65, 1, 1), "heights"),
     ],
