@@ -7,7 +7,7 @@ from chordkit.strategy import encode, uniform
 
 
 class NativeRunner(Runner):
-    """A backbone in chordkit's own engine.
+    """A backbone in chordkit's own engine; one call at a time.
 
     Args:
         master: a master-weights file; it is read in place.
@@ -21,11 +21,13 @@ class NativeRunner(Runner):
     """
 
     def __init__(self, master: bytes | memoryview, strategy: bytes | None = None, candidates: int = 100) -> None:
-        self._engine = Engine(master)
+        engine = Engine(master)
         if strategy is None:
-            strategy = encode(uniform(MasterWeights.from_bytes(master).channel_table, 8, self._engine.fingerprint))
-        self._engine.adopt(strategy)
-        self.length, self.candidates, self.items = self._engine.max_length, candidates, self._engine.items
+            strategy = encode(uniform(MasterWeights.from_bytes(master).channel_table, 8, engine.fingerprint))
+        engine.adopt(strategy)
+        self.length, self.candidates, self.items = engine.max_length, candidates, engine.items
+        self._rerank = engine.prepare(self.length, candidates)
 
     def _run(self, history: Ids, candidates: Ids) -> Scores:
-        return self._engine.scores(history, candidates)
+        self._rerank.history[:], self._rerank.candidates[:] = history, candidates
+        return self._rerank.run().copy()
