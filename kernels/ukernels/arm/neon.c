@@ -13,74 +13,46 @@
 #include "neon_tile.h"
 #include "pack.h"
 
-/* Sums of one or two rows and one channel, depth 64: eight int16 of a narrow one, else four. */
-CHORD_INLINE void narrow_dot64(size_t rows, const int8x16_t left[2][4], const int8_t *panel, int16x8_t sum[2]) {
+/* Products of one row and one channel, depth 64: eight int16 sums of a narrow one, else four. */
+CHORD_INLINE int16x8_t narrow_dot64(const int8x16_t left[4], const int8_t *panel) {
   const int8x16x4_t right = vld1q_s8_x4(panel);
-  for (size_t i = 0; i < rows; i++) {
-    sum[i] = vmlal_high_s8(vmull_s8(vget_low_s8(left[i][0]), vget_low_s8(right.val[0])), left[i][0], right.val[0]);
-    for (int k = 1; k < 4; k++)
-      sum[i] = vmlal_high_s8(vmlal_s8(sum[i], vget_low_s8(left[i][k]), vget_low_s8(right.val[k])), left[i][k], right.val[k]);
-  }
+  int16x8_t sum = vmlal_high_s8(vmull_s8(vget_low_s8(left[0]), vget_low_s8(right.val[0])), left[0], right.val[0]);
+  for (int k = 1; k < 4; k++)
+    sum = vmlal_high_s8(vmlal_s8(sum, vget_low_s8(left[k]), vget_low_s8(right.val[k])), left[k], right.val[k]);
+  return sum;
 }
 
-CHORD_INLINE void dot64(size_t rows, const int8x16_t left[2][4], const int8_t *panel, uint32_t narrow, int32x4_t sum[2]) {
-  if (narrow) {
-    int16x8_t eight[2];
-    narrow_dot64(rows, left, panel, eight);
-    for (size_t i = 0; i < rows; i++) sum[i] = vpaddlq_s16(eight[i]);
-    return;
-  }
+CHORD_INLINE int32x4_t dot64(const int8x16_t left[4], const int8_t *panel, uint32_t narrow) {
+  if (narrow) return vpaddlq_s16(narrow_dot64(left, panel));
   const int8x16x4_t right = vld1q_s8_x4(panel);
-  for (size_t i = 0; i < rows; i++)
-    for (int k = 0; k < 4; k++) {
-      const int16x8_t two = vmull_s8(vget_low_s8(left[i][k]), vget_low_s8(right.val[k]));
-      const int16x8_t products = vmlal_high_s8(two, left[i][k], right.val[k]);
-      sum[i] = k ? vpadalq_s16(sum[i], products) : vpaddlq_s16(products);
-    }
+  int32x4_t sum = vdupq_n_s32(0);
+  for (int k = 0; k < 4; k++) {
+    const int16x8_t two = vmlal_high_s8(vmull_s8(vget_low_s8(left[k]), vget_low_s8(right.val[k])), left[k], right.val[k]);
+    sum = k ? vpadalq_s16(sum, two) : vpaddlq_s16(two);
+  }
+  return sum;
 }
 
-/* Two neighbouring channels. */
-CHORD_INLINE void narrow_pair64(size_t rows, const int8x16_t left[2][4], const int8_t *panel, int16x8_t sum[2]) {
-  int16x8_t odd[2];
-  narrow_dot64(rows, left, panel, sum);
-  narrow_dot64(rows, left, panel + 64, odd);
-  for (size_t i = 0; i < rows; i++) sum[i] = vpaddq_s16(sum[i], odd[i]);
-}
-
-CHORD_INLINE void pair64(size_t rows, const int8x16_t left[2][4], const int8_t *panel, uint32_t narrow, int32x4_t sum[2]) {
-  int32x4_t odd[2];
-  dot64(rows, left, panel, narrow & 1, sum);
-  dot64(rows, left, panel + 64, narrow & 2, odd);
-  for (size_t i = 0; i < rows; i++) sum[i] = vpaddq_s32(sum[i], odd[i]);
-}
-
-/* One or two rows, what is left of the fours; depth 64. */
-CHORD_INLINE void tile64(const chord_gemm *args, size_t row, size_t rows) {
-  int8x16_t left[2][4];
-  for (size_t i = 0; i < rows; i++)
-    for (size_t k = 0; k < 4; k++) left[i][k] = vld1q_s8((const int8_t *)(args->a + (row + i) * args->a_stride) + 16 * k);
+/* One row of 64 inputs by all channels. */
+static void row64(const chord_gemm *args, size_t row) {
+  int8x16_t left[4];
+  for (size_t k = 0; k < 4; k++) left[k] = vld1q_s8((const int8_t *)(args->a + row * args->a_stride) + 16 * k);
   const int8_t *panel = args->panel;
-  const float32x4_t a_scale = chord_row_scales(args, row, rows);
+  const float a_scale = args->a_scale[row];
   float *out = args->out + row * args->out_stride;
   for (size_t channel = 0; channel < args->blocks * CHORD_LANES; channel += 4, panel += 4 * 64) {
     const uint32_t narrow = (uint32_t)args->correction[channel];
-    int32x4_t sum[2], high[2];
+    int32x4_t sum;
     if (narrow == 15) {
-      int16x8_t low[2], up[2];
-      narrow_pair64(rows, left, panel, low);
-      narrow_pair64(rows, left, panel + 2 * 64, up);
-      for (size_t i = 0; i < rows; i++) sum[i] = vpaddlq_s16(vpaddq_s16(low[i], up[i]));
+      const int16x8_t low = vpaddq_s16(narrow_dot64(left, panel), narrow_dot64(left, panel + 64));
+      sum = vpaddlq_s16(vpaddq_s16(low, vpaddq_s16(narrow_dot64(left, panel + 128), narrow_dot64(left, panel + 192))));
     } else {
-      pair64(rows, left, panel, narrow, sum);
-      pair64(rows, left, panel + 2 * 64, narrow >> 2, high);
-      for (size_t i = 0; i < rows; i++) sum[i] = vpaddq_s32(sum[i], high[i]);
+      const int32x4_t low = vpaddq_s32(dot64(left, panel, narrow & 1), dot64(left, panel + 64, narrow & 2));
+      sum = vpaddq_s32(low, vpaddq_s32(dot64(left, panel + 128, narrow & 4), dot64(left, panel + 192, narrow & 8)));
     }
-    const float32x4_t scale = vld1q_f32(args->scale + channel), bias = vld1q_f32(args->bias + channel);
-    for (size_t i = 0; i < rows; i++) {
-      float32x4_t y = chord_rescale(sum[i], scale, a_scale[i], bias);
-      if (args->relu) y = vmaxq_f32(y, vdupq_n_f32(0.0f));
-      vst1q_f32(out + i * args->out_stride + channel, y);
-    }
+    float32x4_t y = chord_rescale(sum, vld1q_f32(args->scale + channel), a_scale, vld1q_f32(args->bias + channel));
+    if (args->relu) y = vmaxq_f32(y, vdupq_n_f32(0.0f));
+    vst1q_f32(out + channel, y);
   }
 }
 
@@ -118,16 +90,19 @@ static void some_blocks(const chord_gemm *args) {
   const size_t parts = all.depth / 16;
   const int whole = parts == 4 && all.panel_depth == 64;
   size_t row = 0;
-  if (all.rows >= 4 && (whole || parts < 4)) {
+  if (parts < 4 || whole) {
     float biases[BLOCKS * 4][4][4];
-    for (size_t quad = 0; quad < 4 * all.blocks; quad++)
+    for (size_t quad = 0; quad < 4 * all.blocks && all.rows > 1; quad++)
       for (size_t i = 0; i < 4; i++) vst1q_f32(biases[quad][i], vld1q_f32(all.bias + 4 * quad));
-    for (; row + 4 <= all.rows; row += 4) chord_tile_of_four_rows(&all, parts, row, biases[0][0]);
-  }
-  if (whole) {
-    if (row + 2 <= all.rows) tile64(&all, row, 2), row += 2;
-    if (row < all.rows) tile64(&all, row, 1);
-    return;
+    for (; row + 4 <= all.rows; row += 4)
+      switch (parts) {
+        case 1: chord_neon_tile(&all, 1, row, 4, biases[0][0]); break;
+        case 2: chord_neon_tile(&all, 2, row, 4, biases[0][0]); break;
+        case 3: chord_neon_tile(&all, 3, row, 4, biases[0][0]); break;
+        default: chord_neon_tile(&all, 4, row, 4, biases[0][0]); break;
+      }
+    if (whole && row + 2 <= all.rows) chord_neon_tile(&all, 4, row, 2, biases[0][0]), row += 2;
+    if (whole && row < all.rows) row64(&all, row++);
   }
   chord_gemm one = all;
   for (size_t block = 0; block < all.blocks && row < all.rows; block++) {

@@ -1,5 +1,5 @@
 /*
- * Four rows of activations by all channels of a panel, for neon.c, at depths up to 64. In assembly: the activations take sixteen registers,
+ * Four rows of activations (or two) by all channels of a panel, for neon.c, at depths up to 64. In assembly: the activations take sixteen registers,
  * and compilers spill them, at a third more instructions.
  *
  *   v0-v15    activations, 16 inputs each: row r, part k in v(4 r + k)
@@ -32,8 +32,11 @@
 #define LEFT_31 "v13"
 #define LEFT_32 "v14"
 #define LEFT_33 "v15"
-#define FIRST_SUMS(f) f("v16", "v17", 0, 1) f("v18", "v19", 2, 3)
-#define SECOND_SUMS(f) f("v20", "v21", 0, 1) f("v22", "v23", 2, 3)
+/* Sums of the first and of the second pair of channels, for four and for two rows. */
+#define FIRST_OF_4(f) f("v16", "v17", 0, 1) f("v18", "v19", 2, 3)
+#define SECOND_OF_4(f) f("v20", "v21", 0, 1) f("v22", "v23", 2, 3)
+#define FIRST_OF_2(f) f("v16", "v17", 0, 1)
+#define SECOND_OF_2(f) f("v20", "v21", 0, 1)
 
 /* 16, 32, 48 or 64 inputs of four rows. */
 #define ROWS1 "ld1 {v0.16b}, [%[a]], %[a_stride]\n ld1 {v4.16b}, [%[a]], %[a_stride]\n" \
@@ -89,11 +92,12 @@
   "3: tbnz %w[narrow], #" odd ", 4f\n" PAIR(LOAD4, sums, WIDE4, WW4) "b 1f\n"                       \
   "4:\n" PAIR(LOAD4, sums, WIDE4, WN4)                                                              \
   "1:\n"
-#define ADD_SECOND_PAIR(lanes) ADD_PAIRS(lanes, "v16", "v17", "v20", "v21") ADD_PAIRS(lanes, "v18", "v19", "v22", "v23")
+#define ADD_SECOND_OF_4(lanes) ADD_PAIRS(lanes, "v16", "v17", "v20", "v21") ADD_PAIRS(lanes, "v18", "v19", "v22", "v23")
+#define ADD_SECOND_OF_2(lanes) ADD_PAIRS(lanes, "v16", "v17", "v20", "v21")
 
 /* y = fma(float(sum) * scale, a_scale, bias), relu, store. The biases lie four times in memory: the result of an fma takes the place of its
- * addend, so that each row needs its own. Uses the labels 5 and 6. */
-#define FINISH                                                                                      \
+ * addend, so that each row needs its own. Uses the label 5. */
+#define FINISH_4                                                                                    \
   "ldr q24, [%[scale]], #16\n ld1 {v20.4s-v23.4s}, [%[biases]], #64\n ldr q25, [%[a_scale]]\n"      \
   "scvtf v16.4s, v16.4s\n scvtf v17.4s, v17.4s\n scvtf v18.4s, v18.4s\n scvtf v19.4s, v19.4s\n"     \
   "fmul v16.4s, v16.4s, v24.4s\n fmul v17.4s, v17.4s, v24.4s\n"                                     \
@@ -104,19 +108,29 @@
   "fmax v20.4s, v20.4s, v24.4s\n fmax v21.4s, v21.4s, v24.4s\n"                                     \
   "fmax v22.4s, v22.4s, v24.4s\n fmax v23.4s, v23.4s, v24.4s\n"                                     \
   "5: str q20, [%[out0]], #16\n str q21, [%[out1]], #16\n str q22, [%[out2]], #16\n str q23, [%[out3]], #16\n"
+#define FINISH_2                                                                                    \
+  "ldr q24, [%[scale]], #16\n ld1 {v20.4s-v23.4s}, [%[biases]], #64\n ldr d25, [%[a_scale]]\n"      \
+  "scvtf v16.4s, v16.4s\n scvtf v17.4s, v17.4s\n"                                                  \
+  "fmul v16.4s, v16.4s, v24.4s\n fmul v17.4s, v17.4s, v24.4s\n"                                     \
+  "fmla v20.4s, v16.4s, v25.s[0]\n fmla v21.4s, v17.4s, v25.s[1]\n"                                 \
+  "cbz %w[relu], 5f\n movi v24.4s, #0\n"                                                            \
+  "fmax v20.4s, v20.4s, v24.4s\n fmax v21.4s, v21.4s, v24.4s\n"                                     \
+  "5: str q20, [%[out0]], #16\n str q21, [%[out1]], #16\n"
 
-/* Four channels all narrow: four of their int16 sums still fit one (4 * 8 * 127 * 7), so they are widened once. */
-#define MIXED_CHANNELS                                                                              \
+/* Depth 64. Four channels all narrow: four of their int16 sums still fit one (4 * 8 * 127 * 7), so they are widened once. */
+#define MIXED_CHANNELS(rows)                                                                        \
   "0: ldr %w[narrow], [%[flags]], #16\n cmp %w[narrow], #15\n b.ne 7f\n"                            \
-  PAIR(LOAD4, FIRST_SUMS, NARROW4, NN4) PAIR(LOAD4, SECOND_SUMS, NARROW4, NN4)                      \
-  ADD_SECOND_PAIR(".8h") FIRST_SUMS(WIDEN_SUMS)                                                     \
-  "6:\n" FINISH "cmp %[scale], %[end]\n b.ne 0b\n b 8f\n"                                           \
-  "7:\n" MIXED_PAIR(FIRST_SUMS, "0", "1") MIXED_PAIR(SECOND_SUMS, "2", "3") ADD_SECOND_PAIR(".4s") "b 6b\n" \
+  PAIR(LOAD4, FIRST_OF_##rows, NARROW4, NN4) PAIR(LOAD4, SECOND_OF_##rows, NARROW4, NN4)            \
+  ADD_SECOND_OF_##rows(".8h") FIRST_OF_##rows(WIDEN_SUMS)                                           \
+  "6:\n" FINISH_##rows "cmp %[scale], %[end]\n b.ne 0b\n b 8f\n"                                   \
+  "7:\n" MIXED_PAIR(FIRST_OF_##rows, "0", "1") MIXED_PAIR(SECOND_OF_##rows, "2", "3")               \
+  ADD_SECOND_OF_##rows(".4s") "b 6b\n"                                                              \
   "8:\n"
 #define WIDEN_SUMS(a, b, x, y) WIDEN(a, b)
+/* Any codes at a depth of 16, 32 or 48. */
 #define WIDE_CHANNELS(LOAD, WIDE, WW)                                                               \
-  "0:\n" PAIR(LOAD, FIRST_SUMS, WIDE, WW) PAIR(LOAD, SECOND_SUMS, WIDE, WW) ADD_SECOND_PAIR(".4s")  \
-  FINISH "cmp %[scale], %[end]\n b.ne 0b\n"
+  "0:\n" PAIR(LOAD, FIRST_OF_4, WIDE, WW) PAIR(LOAD, SECOND_OF_4, WIDE, WW) ADD_SECOND_OF_4(".4s")  \
+  FINISH_4 "cmp %[scale], %[end]\n b.ne 0b\n"
 
 #define TILE(rows, channels)                                                                        \
   __asm__ volatile(rows channels                                                                    \
@@ -128,9 +142,9 @@
                      "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", \
                      "v31")
 
-/* Rows row .. row + 3 by all blocks (at least one) at a depth of 16 * parts; the bias of channel c lies at biases[c / 4][0 .. 3][c % 4]. Bit c of
- * every fourth correction says that channel c behind it is narrow, which counts where parts is 4. */
-static void chord_tile_of_four_rows(const chord_gemm *args, size_t parts, size_t row, const float *biases) {
+/* `rows` rows (4; 2 where parts is 4) from `row` on by all blocks (at least one) at a depth of 16 * parts; the bias of channel c lies at
+ * biases[c / 4][0 .. 3][c % 4]. Bit c of every fourth correction says that channel c behind it is narrow, which counts where parts is 4. */
+CHORD_INLINE void chord_neon_tile(const chord_gemm *args, size_t parts, size_t row, size_t rows, const float *biases) {
   const uint8_t *a = args->a + row * args->a_stride;
   const int8_t *panel = args->panel;
   const int32_t *flags = args->correction;
@@ -138,8 +152,10 @@ static void chord_tile_of_four_rows(const chord_gemm *args, size_t parts, size_t
   float *out0 = args->out + row * args->out_stride, *out1 = out0 + args->out_stride, *out2 = out1 + args->out_stride;
   float *out3 = out2 + args->out_stride;
   uint32_t narrow;
-  if (parts == 4)
-    TILE(ROWS4, MIXED_CHANNELS);
+  if (rows == 2)
+    TILE("ld1 {v0.16b-v3.16b}, [%[a]], %[a_stride]\n ld1 {v4.16b-v7.16b}, [%[a]], %[a_stride]\n", MIXED_CHANNELS(2));
+  else if (parts == 4)
+    TILE(ROWS4, MIXED_CHANNELS(4));
   else if (parts == 3)
     TILE(ROWS3, WIDE_CHANNELS(LOAD3, WIDE3, WW3));
   else if (parts == 2)
