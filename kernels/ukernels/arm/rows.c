@@ -25,7 +25,7 @@ CHORD_INLINE float quantize64(const float32x4_t v[16], uint8_t *a) {
 static void quantize_rows64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     float32x4_t v[16];
-    for (int i = 0; i < 16; i++) v[i] = vld1q_f32(x + 4 * i);
+    for (int i = 0; i < 4; i++) chord_load_floats(x + 16 * i, v + 4 * i);
     a_scale[row] = quantize64(v, a);
   }
 }
