@@ -200,7 +200,7 @@ def test_a_runner_is_asked_once_per_history_and_must_answer_in_shape() -> None:
 def test_the_table_has_every_artifact_that_can_be_made_and_states_a_derivation() -> None:
     assert set(TOLERANCES) == {
         (target, precision, activations)
-        for target in ("executorch", "litert", "onnx", "native")
+        for target in ("executorch", "executorch-chord", "executorch-chord-linear", "litert", "onnx", "native")
         for precision in ("fp32", "int8", "strategy")
         for activations in ("fp32", "int8")
         if (precision, activations) != ("fp32", "int8")
