@@ -76,7 +76,8 @@ def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
         "dotprod.c": ("(sum[i], right[3], left[i], 3", "(sum[i], right[3], left[i], 2", "gemm_qa8_c8"),
         "attend.c": ("mask + 15 - row", "mask + 14 - row", "softmax_f32_qa8"),
         "pack.h": ("vzip2q_s8(rows[i], rows[i + 8])", "vzip1q_s8(rows[i], rows[i + 8])", "products with values"),
-        "rows.c": ("larger_magnitude(most[j], v[i])", "larger_magnitude(most[j], v[4])", "quantize_f32_qa8"),
+        "rows.c": ("larger_magnitude(most[j], vld1q_f32(x + i", "larger_magnitude(most[j], vld1q_f32(x", "quantize_f32_qa8"),
+        "rows64.h": ("MAGNITUDES(12, 13, 14, 15) \\", "MAGNITUDES(12, 13, 14, 14) \\", "norm_f32"),
     }
     kernels = tmp_path / "kernels"
     for part in ("src", "include", "ukernels", "runner"):

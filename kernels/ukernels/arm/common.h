@@ -50,33 +50,14 @@ CHORD_INLINE float32x4_t chord_exp2(float32x4_t x) {
 /* 127 / most, or 0 for a row of zeros. */
 CHORD_INLINE float chord_inverse_of(float most) { return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f; }
 
-/* Sixteen floats, by one instruction. */
-CHORD_INLINE void chord_load_floats(const float *x, float32x4_t v[4]) {
-  const float32x4x4_t loaded = vld1q_f32_x4(x);
-  for (int i = 0; i < 4; i++) v[i] = loaded.val[i];
+/* Codes of sixteen floats: the rounded integers stand in the low bytes of fma(x, inverse, CHORD_ROUND). */
+CHORD_INLINE void chord_store_codes(const float32x4_t x[4], float inverse, uint8_t *out) {
+  int16x8_t half[2];
+  for (int i = 0; i < 2; i++)
+    half[i] = vuzp1q_s16(vreinterpretq_s16_f32(vfmaq_n_f32(vdupq_n_f32(CHORD_ROUND), x[2 * i], inverse)),
+                         vreinterpretq_s16_f32(vfmaq_n_f32(vdupq_n_f32(CHORD_ROUND), x[2 * i + 1], inverse)));
+  vst1q_u8(out, vuzp1q_u8(vreinterpretq_u8_s16(half[0]), vreinterpretq_u8_s16(half[1])));
 }
-
-CHORD_INLINE void chord_store_floats(float *x, const float32x4_t v[4]) {
-  const float32x4x4_t stored = {{v[0], v[1], v[2], v[3]}};
-  vst1q_f32_x4(x, stored);
-}
-
-/* Codes of sixteen floats: the rounded integers stand in the low bytes of fma(x, inverse, CHORD_ROUND). The sum takes the place of the
- * constant, so that each needs its own: one load of four instead of four copies. */
-CHORD_INLINE uint8x16_t chord_codes(const float32x4_t x[4], float inverse) {
-  static const float rounding[16] = {CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND,
-                                     CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND, CHORD_ROUND};
-  const float *from = rounding;
-  __asm__("" : "+r"(from)); /* else compilers know what they would load, and copy */
-  float32x4_t y[4];
-  chord_load_floats(from, y);
-  for (int i = 0; i < 4; i++) y[i] = vfmaq_n_f32(y[i], x[i], inverse);
-  static const uint8_t low_bytes[16] = {0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60};
-  const uint8x16x4_t words = {{vreinterpretq_u8_f32(y[0]), vreinterpretq_u8_f32(y[1]), vreinterpretq_u8_f32(y[2]), vreinterpretq_u8_f32(y[3])}};
-  return vqtbl4q_u8(words, vld1q_u8(low_bytes));
-}
-
-CHORD_INLINE void chord_store_codes(const float32x4_t x[4], float inverse, uint8_t *out) { vst1q_u8(out, chord_codes(x, inverse)); }
 
 /* Sixteen codes as floats. A table look-up puts each byte on top of a word, and the conversion divides by 2^24: both exact. */
 CHORD_INLINE void chord_codes_to_f32(int8x16_t codes, float32x4_t out[4]) {

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "common.h"
+#include "rows64.h"
 
 static float32x4_t larger_magnitude(float32x4_t most, float32x4_t x) { return vmaxq_f32(most, vabsq_f32(x)); }
 
@@ -10,29 +11,9 @@ static float largest_of(const float32x4_t most[4]) {
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
 }
 
-/* Quantises 64 elements that are in registers; returns their scale. */
-CHORD_INLINE float quantize64(const float32x4_t v[16], uint8_t *a) {
-  float32x4_t most[4];
-  for (int j = 0; j < 4; j++) {
-    most[j] = vabsq_f32(v[j]);
-    for (int i = 4 + j; i < 16; i += 4) most[j] = larger_magnitude(most[j], v[i]);
-  }
-  const float largest = largest_of(most), inverse = chord_inverse_of(largest);
-  for (int i = 0; i < 4; i++) chord_store_codes(v + 4 * i, inverse, a + 16 * i);
-  return largest * (1.0f / 127.0f);
-}
-
-static void quantize_rows64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
-  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
-    float32x4_t v[16];
-    for (int i = 0; i < 4; i++) chord_load_floats(x + 16 * i, v + 4 * i);
-    a_scale[row] = quantize64(v, a);
-  }
-}
-
 void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
   if (width == 64) {
-    quantize_rows64(rows, x, x_stride, a, a_stride, a_scale);
+    if (rows) chord_quantize_rows64(rows, x, x_stride, a, a_stride, a_scale);
     return;
   }
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
@@ -51,39 +32,6 @@ void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, siz
 /* 1 / standard deviation from sixteen lanes of squares. */
 static float factor_of(const float32x4_t squares[4], float inverse_dim, float eps) {
   return 1.0f / sqrtf(fmaf(chord_fold(squares[0], squares[1], squares[2], squares[3]), inverse_dim, eps));
-}
-
-/* dim = 64: a row is sixteen registers, read and written once. */
-static void norm64(const chord_norm n) {
-  for (size_t row = 0; row < n.rows; row++) {
-    const float *x = n.x + row * 64;
-    float32x4_t v[16];
-    for (int i = 0; i < 16; i++) v[i] = vld1q_f32(x + 4 * i);
-    if (n.delta) {
-      const float *delta = n.delta + row * 64;
-      for (int i = 0; i < 16; i++) v[i] = vaddq_f32(v[i], vld1q_f32(delta + 4 * i));
-    }
-    if (n.sum_out)
-      for (int i = 0; i < 16; i++) vst1q_f32(n.sum_out + row * 64 + 4 * i, v[i]);
-    float32x4_t lanes[4];
-    for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(vaddq_f32(vaddq_f32(v[j], v[4 + j]), v[8 + j]), v[12 + j]);
-    const float mean = chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * (1.0f / 64.0f);
-    for (int j = 0; j < 4; j++) {
-      const float32x4_t centred = vsubq_f32(v[j], vdupq_n_f32(mean));
-      lanes[j] = vmulq_f32(centred, centred);
-    }
-    for (int i = 4; i < 16; i++) {
-      const float32x4_t centred = vsubq_f32(v[i], vdupq_n_f32(mean));
-      lanes[i % 4] = vfmaq_f32(lanes[i % 4], centred, centred);
-    }
-    const float factor = factor_of(lanes, 1.0f / 64.0f, n.eps);
-    const float32x4_t offset = vdupq_n_f32(-(mean * factor));
-    for (int i = 0; i < 16; i++)
-      v[i] = vfmaq_f32(vld1q_f32(n.beta + 4 * i), vfmaq_n_f32(offset, v[i], factor), vld1q_f32(n.gamma + 4 * i));
-    if (n.norm_out)
-      for (int i = 0; i < 16; i++) vst1q_f32(n.norm_out + row * 64 + 4 * i, v[i]);
-    if (n.a) n.a_scale[row] = quantize64(v, n.a + row * n.a_stride);
-  }
 }
 
 /* v of sixteen elements: from x and delta, or from where it was put already. */
@@ -142,10 +90,10 @@ static void norm_any(const chord_norm n) {
 }
 
 void chord_norm_f32__neon(const chord_norm *args) {
-  if (args->dim == 64)
-    norm64(*args);
-  else
+  if (args->dim != 64)
     norm_any(*args);
+  else if (args->rows)
+    chord_norm_rows64(args);
 }
 
 void chord_gelu_f32__neon(size_t count, float *x) {
