@@ -3,6 +3,7 @@
  */
 #if defined(__aarch64__)
 #include "common.h"
+#include "softmax.h"
 
 /* p = 2^(s - max) over `count` scores (a multiple of 4); `last` holds all ones where the last four count. Returns 1 / sum. */
 static float softmax(float *s, size_t count, uint32x4_t last) {
@@ -31,37 +32,9 @@ static float softmax(float *s, size_t count, uint32x4_t last) {
   return 1.0f / chord_fold(sums[0], sums[1], sums[2], sums[3]);
 }
 
-/* Rows are sixteen scores at a time; only the last sixteen of a row need the causal mask. */
-void chord_softmax_f32_qa8__neon(const chord_softmax *arguments) {
+void chord_softmax_f32_qa8__neon(const chord_softmax *args) {
   static const uint32_t mask[32] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
-  const chord_softmax args = *arguments;
-  const float32x4_t zero = vdupq_n_f32(0.0f), lowest = vdupq_n_f32(-__builtin_inff());
-  const size_t last = args.first;
-  for (size_t row = 0; row < args.rows; row++) {
-    float *s = args.scores + row * args.stride;
-    const uint32_t *present = mask + 15 - row;
-    float32x4_t most = lowest;
-    for (size_t t = 0; t < last; t += 16)
-      most = vmaxq_f32(most, vmaxq_f32(vmaxq_f32(vld1q_f32(s + t), vld1q_f32(s + t + 4)), vmaxq_f32(vld1q_f32(s + t + 8), vld1q_f32(s + t + 12))));
-    for (size_t j = 0; j < 4; j++) most = vmaxq_f32(most, vbslq_f32(vld1q_u32(present + 4 * j), vld1q_f32(s + last + 4 * j), lowest));
-    most = vdupq_n_f32(vmaxvq_f32(most));
-    float32x4_t sums[4] = {zero, zero, zero, zero}, heaviest = zero;
-    for (size_t t = 0; t <= last; t += 16)
-      for (size_t j = 0; j < 4; j++) {
-        float32x4_t p = chord_exp2(vsubq_f32(vld1q_f32(s + t + 4 * j), most));
-        if (t == last) p = vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(p), vld1q_u32(present + 4 * j)));
-        const float32x4_t w = vmulq_f32(p, vld1q_f32(args.value_scale + t + 4 * j));
-        vst1q_f32(s + t + 4 * j, w);
-        sums[j] = vaddq_f32(sums[j], p);
-        heaviest = vmaxq_f32(heaviest, w);
-      }
-    const float largest = vmaxvq_f32(heaviest), inverse = chord_inverse_of(largest);
-    args.p_scale[row] = largest * (1.0f / 127.0f) * (1.0f / chord_fold(sums[0], sums[1], sums[2], sums[3]));
-    for (size_t t = 0; t <= last; t += 16) {
-      const float32x4_t w[4] = {vld1q_f32(s + t), vld1q_f32(s + t + 4), vld1q_f32(s + t + 8), vld1q_f32(s + t + 12)};
-      chord_store_codes(w, inverse, args.p + row * args.stride + t);
-    }
-  }
+  if (args->rows) chord_softmax_rows(args, mask + 15);
 }
 
 void chord_mix_rows_f32__neon(size_t rows, size_t dim, const float *p, const float *x, float *out) {
