@@ -56,20 +56,39 @@ void chord_mix_rows_f32__neon(size_t rows, size_t dim, const float *p, const flo
   }
 }
 
+/* s[t] = probe . x[t]; a probe of 64 stays in registers. */
+static void products64(size_t rows, const float *probe, const float *x, float *s) {
+  const float32x4_t zero = vdupq_n_f32(0.0f);
+  float32x4_t held[16];
+  for (size_t i = 0; i < 16; i++) held[i] = vld1q_f32(probe + 4 * i);
+  for (size_t t = 0; t < rows; t++, x += 64) {
+    float32x4_t sums[4] = {zero, zero, zero, zero};
+    for (size_t i = 0; i < 16; i++) sums[i % 4] = vfmaq_f32(sums[i % 4], held[i], vld1q_f32(x + 4 * i));
+    s[t] = chord_fold(sums[0], sums[1], sums[2], sums[3]);
+  }
+}
+
+static void products(size_t dim, size_t rows, const float *probe, const float *x, float *s) {
+  const float32x4_t zero = vdupq_n_f32(0.0f);
+  for (size_t t = 0; t < rows; t++, x += dim) {
+    float32x4_t sums[4] = {zero, zero, zero, zero};
+    for (size_t c = 0; c < dim; c += 16)
+      for (size_t j = 0; j < 4; j++) sums[j] = vfmaq_f32(sums[j], vld1q_f32(probe + c + 4 * j), vld1q_f32(x + c + 4 * j));
+    s[t] = chord_fold(sums[0], sums[1], sums[2], sums[3]);
+  }
+}
+
 void chord_attend_last_f32__neon(const chord_attend_last *args) {
   const size_t dim = args->dim, rows = args->rows, padded = chord_round_up(rows, 4);
   static const uint32_t part[4][4] = {{~0u, ~0u, ~0u, ~0u}, {~0u, 0, 0, 0}, {~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}};
   float *p = args->work;
   for (size_t head = 0; head < args->heads; head++) {
     const float *probe = args->probe + head * dim;
-    for (size_t t = 0; t < padded; t++) {
-      const float *x = args->x + (t < rows ? t : rows - 1) * dim;
-      const float32x4_t zero = vdupq_n_f32(0.0f);
-      float32x4_t sums[4] = {zero, zero, zero, zero};
-      for (size_t c = 0; c < dim; c += 16)
-        for (size_t j = 0; j < 4; j++) sums[j] = vfmaq_f32(sums[j], vld1q_f32(probe + c + 4 * j), vld1q_f32(x + c + 4 * j));
-      p[t] = chord_fold(sums[0], sums[1], sums[2], sums[3]);
-    }
+    if (dim == 64)
+      products64(rows, probe, args->x, p);
+    else
+      products(dim, rows, probe, args->x, p);
+    for (size_t t = rows; t < padded; t++) p[t] = p[rows - 1];
     const float inverse = softmax(p, padded, vld1q_u32(part[rows % 4]));
     float *out = args->out + head * dim;
     chord_mix_rows_f32__neon(rows, dim, p, args->x, out);

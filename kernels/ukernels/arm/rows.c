@@ -149,46 +149,57 @@ void chord_gather_e_qa8__neon(size_t rows, size_t dim, const chord_table *items,
   }
 }
 
+/* Adds sixteen codes, weighted, to one chain. Pinned: else compilers work at all four chains at once, and spill. */
+CHORD_INLINE void add_codes(float32x4_t sums[4], const int8_t *codes, float weight) {
+  float32x4_t row[4];
+  chord_codes_to_f32(vld1q_s8(codes), row);
+  for (int j = 0; j < 4; j++) sums[j] = vfmaq_n_f32(sums[j], row[j], weight);
+  __asm__ volatile("" : "+w"(sums[0]), "+w"(sums[1]), "+w"(sums[2]), "+w"(sums[3]));
+}
+
 /* Sixteen columns of `count` rows of codes, weighted. */
 void chord_combine_rows_f32__neon(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
   for (size_t k = 0; k < dim; k += 16) {
     float32x4_t sums[4][4];
     for (int chain = 0; chain < 4; chain++)
       for (int j = 0; j < 4; j++) sums[chain][j] = vdupq_n_f32(0.0f);
+    const int8_t *at = codes + k;
     size_t c = 0;
-    for (; c + 4 <= count; c += 4)
-      for (size_t chain = 0; chain < 4; chain++) {
-        float32x4_t row[4];
-        chord_codes_to_f32(vld1q_s8(codes + (c + chain) * stride + k), row);
-        for (int j = 0; j < 4; j++) sums[chain][j] = vfmaq_n_f32(sums[chain][j], row[j], x[c + chain]);
-      }
-    for (size_t chain = 0; chain < 4; chain++) {
+    for (; c + 4 <= count; c += 4) {
+      const float32x4_t weights = vld1q_f32(x + c);
+      for (int chain = 0; chain < 4; chain++, at += stride) add_codes(sums[chain], at, weights[chain]);
+    }
+    for (size_t chain = 0; chain < 4; chain++, at += stride) {
       if (c + chain >= count) break;
-      float32x4_t row[4];
-      chord_codes_to_f32(vld1q_s8(codes + (c + chain) * stride + k), row);
-      for (int j = 0; j < 4; j++) sums[chain][j] = vfmaq_n_f32(sums[chain][j], row[j], x[c + chain]);
+      add_codes(sums[chain], at, x[c + chain]);
     }
     for (int j = 0; j < 4; j++)
       vst1q_f32(out + k + 4 * j, vaddq_f32(vaddq_f32(sums[0][j], sums[1][j]), vaddq_f32(sums[2][j], sums[3][j])));
   }
 }
 
+/* Adds products of sixteen codes. */
+CHORD_INLINE void add_products(int32x4_t sum[2], int8x16_t codes, int16x8_t h_low, int16x8_t h_high) {
+  const int16x8_t low = vmovl_s8(vget_low_s8(codes)), high = vmovl_high_s8(codes);
+  sum[0] = vmlal_s16(sum[0], vget_low_s16(low), vget_low_s16(h_low));
+  sum[1] = vmlal_high_s16(sum[1], low, h_low);
+  sum[0] = vmlal_s16(sum[0], vget_low_s16(high), vget_low_s16(h_high));
+  sum[1] = vmlal_high_s16(sum[1], high, h_high);
+}
+
 CHORD_INLINE void score(uint32_t bits, size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
                         const int32_t *ids, uint32_t first, float *scores) {
+  int16x8_t held[8] = {vdupq_n_s16(0)};
+  for (size_t i = 0; i < 8 && dim == 64; i++) held[i] = vld1q_s16(h + 8 * i);
   for (size_t i = 0; i < count; i++) {
     const size_t id = ids ? (size_t)ids[i] : first + i;
     const uint8_t *row = chord_table_row(items, id, dim);
     if (ids && i + 8 < count) __builtin_prefetch(chord_table_row(items, (size_t)ids[i + 8], dim));
     int32x4_t sum[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
-    for (size_t c = 0; c < dim; c += 16) {
-      const int8x16_t codes = chord_table_codes(row, bits, c);
-      const int16x8_t low = vmovl_s8(vget_low_s8(codes)), high = vmovl_high_s8(codes);
-      const int16x8_t h_low = vld1q_s16(h + c), h_high = vld1q_s16(h + c + 8);
-      sum[0] = vmlal_s16(sum[0], vget_low_s16(low), vget_low_s16(h_low));
-      sum[1] = vmlal_high_s16(sum[1], low, h_low);
-      sum[0] = vmlal_s16(sum[0], vget_low_s16(high), vget_low_s16(h_high));
-      sum[1] = vmlal_high_s16(sum[1], high, h_high);
-    }
+    if (dim == 64)
+      for (size_t c = 0; c < 4; c++) add_products(sum, chord_table_codes(row, bits, 16 * c), held[2 * c], held[2 * c + 1]);
+    else
+      for (size_t c = 0; c < dim; c += 16) add_products(sum, chord_table_codes(row, bits, c), vld1q_s16(h + c), vld1q_s16(h + c + 8));
     scores[i] = ((float)vaddvq_s32(vaddq_s32(sum[0], sum[1])) * items->scales[id]) * h_scale;
   }
 }
