@@ -15,12 +15,16 @@
 #define DOT(s0, s1, s2, s3, right, k0, k1, k2, k3, lane)                                              \
   "sdot v" #s0 ".4s, v" #right ".16b, v" #k0 ".4b[" #lane "]\n sdot v" #s1 ".4s, v" #right ".16b, v" #k1 ".4b[" #lane "]\n" \
   "sdot v" #s2 ".4s, v" #right ".16b, v" #k2 ".4b[" #lane "]\n sdot v" #s3 ".4s, v" #right ".16b, v" #k3 ".4b[" #lane "]\n"
-#define DOT_PART(k0, k1, k2, k3)                                                                      \
-  "ld1 {v24.16b-v27.16b}, [%[panel]], #64\n ld1 {v28.16b-v31.16b}, [%[second]], #64\n"                \
-  DOT(16, 17, 18, 19, 24, k0, k1, k2, k3, 0) DOT(20, 21, 22, 23, 28, k0, k1, k2, k3, 0)               \
-  DOT(16, 17, 18, 19, 25, k0, k1, k2, k3, 1) DOT(20, 21, 22, 23, 29, k0, k1, k2, k3, 1)               \
-  DOT(16, 17, 18, 19, 26, k0, k1, k2, k3, 2) DOT(20, 21, 22, 23, 30, k0, k1, k2, k3, 2)               \
-  DOT(16, 17, 18, 19, 27, k0, k1, k2, k3, 3) DOT(20, 21, 22, 23, 31, k0, k1, k2, k3, 3)
+#define FIRST_QUARTER(k0, k1, k2, k3)                                                                 \
+  DOT(16, 17, 18, 19, 24, k0, k1, k2, k3, 0) DOT(16, 17, 18, 19, 25, k0, k1, k2, k3, 1)               \
+  DOT(16, 17, 18, 19, 26, k0, k1, k2, k3, 2) DOT(16, 17, 18, 19, 27, k0, k1, k2, k3, 3)
+#define SECOND_QUARTER(k0, k1, k2, k3)                                                                \
+  DOT(20, 21, 22, 23, 28, k0, k1, k2, k3, 0) DOT(20, 21, 22, 23, 29, k0, k1, k2, k3, 1)               \
+  DOT(20, 21, 22, 23, 30, k0, k1, k2, k3, 2) DOT(20, 21, 22, 23, 31, k0, k1, k2, k3, 3)
+/* One quarter is loaded while the other is multiplied. */
+#define LOAD_FIRST "ld1 {v24.16b-v27.16b}, [%[panel]], #64\n"
+#define LOAD_SECOND "ld1 {v28.16b-v31.16b}, [%[second]], #64\n"
+#define DOT_PART(k0, k1, k2, k3) FIRST_QUARTER(k0, k1, k2, k3) LOAD_FIRST SECOND_QUARTER(k0, k1, k2, k3) LOAD_SECOND
 
 #define ZERO_4(a, b, c, d) "movi v" #a ".4s, #0\n movi v" #b ".4s, #0\n movi v" #c ".4s, #0\n movi v" #d ".4s, #0\n"
 /* float(sum) * scale */
@@ -45,9 +49,10 @@ __attribute__((target("arch=armv8.2-a+dotprod"))) static void chord_dotprod_tile
   __asm__ volatile(
       "ld1 {v0.16b-v3.16b}, [%[a]], %[a_stride]\n ld1 {v4.16b-v7.16b}, [%[a]], %[a_stride]\n"
       "ld1 {v8.16b-v11.16b}, [%[a]], %[a_stride]\n ld1 {v12.16b-v15.16b}, [%[a]], %[a_stride]\n"
-      "0:\n" ZERO_4(16, 17, 18, 19) ZERO_4(20, 21, 22, 23)
-      DOT_PART(0, 4, 8, 12) DOT_PART(1, 5, 9, 13) DOT_PART(2, 6, 10, 14) DOT_PART(3, 7, 11, 15)
-      "ldp q28, q29, [%[scale]], #32\n ldr q30, [%[a_scale]]\n ld1 {v24.4s-v27.4s}, [%[biases]], #64\n"
+      "0:\n" LOAD_FIRST LOAD_SECOND ZERO_4(16, 17, 18, 19) ZERO_4(20, 21, 22, 23)
+      DOT_PART(0, 4, 8, 12) DOT_PART(1, 5, 9, 13) DOT_PART(2, 6, 10, 14)
+      FIRST_QUARTER(3, 7, 11, 15) "ld1 {v24.4s-v27.4s}, [%[biases]], #64\n" SECOND_QUARTER(3, 7, 11, 15)
+      "ldp q28, q29, [%[scale]], #32\n ldr q30, [%[a_scale]]\n"
       "add %[panel], %[panel], #256\n add %[second], %[second], #256\n"
       CONVERT_4(16, 17, 18, 19, 28) CONVERT_4(20, 21, 22, 23, 29) RESCALE_4(24, 25, 26, 27, 16, 17, 18, 19)
       "ld1 {v16.4s-v19.4s}, [%[biases]], #64\n" RESCALE_4(16, 17, 18, 19, 20, 21, 22, 23)
