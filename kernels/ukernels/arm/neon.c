@@ -4,9 +4,9 @@
  *
  *   panel block:  ch0 k0..k(depth-1) | ch1 k0..k(depth-1) | ... | ch15 k0..k(depth-1)      (depth_group = 16)
  *
- * A tile is 4 rows x 4 channels: 16 accumulators, each with four partial sums that are added at the end. At a depth of 64 the
- * activations of four rows stay in registers instead, channel after channel; and because a product with an int4 or int2 code
- * is at most 7 * 127, eight of them fit an int16 sum: such channels (`correction` = 1) widen once instead of four times.
+ * A tile is 4 rows x 4 channels. Up to a depth of 64 the activations of four rows stay in registers (neon_tile.h), channel after channel; at 64
+ * narrow channels cost less: a product with an int4 or int2 code is at most 7 * 127, and eight of them fit an int16 sum, so they widen once
+ * instead of four times (a bit of every fourth `correction` says which do). Deeper products keep 16 accumulators of four partial sums.
  */
 #if defined(__aarch64__)
 #include "gemm.h"
