@@ -188,7 +188,7 @@ def benchmark() -> ModuleType:
 def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path) -> None:
     module = benchmark()
     case, plugin = module.make_case(tmp_path), module.build_plugin(tmp_path)
-    limits = {"neon": 380_000, "dotprod": 235_000, "i8mm": 205_000}
+    limits = {"neon": 380_000, "dotprod": 243_000, "i8mm": 205_000}
     counts = {variant: module.count(plugin, programs / "chord_runner", case, variant) for variant in limits}
     for variant, limit in limits.items():
         assert 100_000 < sum(counts[variant].values()) < limit

@@ -7,7 +7,6 @@
  * activations stay in registers and a tile is 4 rows x 8 channels; otherwise it is 4 rows x 16 channels.
  */
 #if defined(__aarch64__)
-#include "dotprod_tile.h"
 #include "gemm.h"
 #include "pack.h"
 
@@ -61,31 +60,7 @@ CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t 
   chord_finish(args, chord_row_scales(args, row, rows), row, 0, rows, 4, sum);
 }
 
-/* Depth 64, at most CHORD_BIAS_BLOCKS blocks. */
-CHORD_DOTPROD static void some_blocks64(const chord_gemm *args) {
-  const chord_gemm all = *args;
-  size_t row = 0;
-  if (all.rows >= 4) {
-    chord_biases biases;
-    chord_copy_biases(&all, biases);
-    for (; row + 4 <= all.rows; row += 4) chord_dotprod_tile(&all, row, biases[0][0]);
-  }
-  switch (all.rows - row) {
-    case 3: tile64(&all, row, 3); break;
-    case 2: tile64(&all, row, 2); break;
-    case 1: tile64(&all, row, 1); break;
-    default: break;
-  }
-}
-
-CHORD_DOTPROD static void any_depth(const chord_gemm *args) { CHORD_GEMM_BLOCKS(tile, args); }
-
-CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) {
-  if (args->depth == 64 && args->panel_depth == 64)
-    chord_by_blocks(args, some_blocks64);
-  else
-    any_depth(args);
-}
+CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
 
 /*
  * Packed weights. Shifts and masks turn a line into vectors of codes + 2^(bits - 1), four channels by four inputs each, as sdot

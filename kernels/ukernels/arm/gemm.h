@@ -31,29 +31,6 @@ CHORD_INLINE void chord_finish(const chord_gemm *args, float32x4_t a_scale, size
     for (size_t j = 0; j < quarters; j++) vst1q_f32(out + i * out_stride + 4 * j, y[j][i]);
 }
 
-/* Blocks whose biases are copied at a time, and one bias for each of four rows: the result of an fma takes the place of its addend. */
-enum { CHORD_BIAS_BLOCKS = 4 };
-typedef float chord_biases[CHORD_BIAS_BLOCKS * 4][4][4];
-
-CHORD_INLINE void chord_copy_biases(const chord_gemm *args, chord_biases biases) {
-  for (size_t quad = 0; quad < 4 * args->blocks; quad++)
-    for (size_t i = 0; i < 4; i++) vst1q_f32(biases[quad][i], vld1q_f32(args->bias + 4 * quad));
-}
-
-/* Calls `product` for at most CHORD_BIAS_BLOCKS blocks at a time. */
-CHORD_INLINE void chord_by_blocks(const chord_gemm *args, void (*product)(const chord_gemm *)) {
-  chord_gemm some = *args;
-  for (size_t left = args->blocks; left; left -= some.blocks) {
-    some.blocks = left < CHORD_BIAS_BLOCKS ? left : CHORD_BIAS_BLOCKS;
-    product(&some);
-    some.panel += some.blocks * CHORD_LANES * some.panel_depth;
-    some.correction += some.blocks * CHORD_LANES;
-    some.scale += some.blocks * CHORD_LANES;
-    some.bias += some.blocks * CHORD_LANES;
-    some.out += some.blocks * CHORD_LANES;
-  }
-}
-
 /* Four rows of 64 activations, kept in registers while all channels pass by; rows behind the last repeat it. */
 CHORD_INLINE void chord_load64(const chord_gemm *args, size_t row, size_t rows, int8x16_t left[4][4]) {
   for (size_t i = 0; i < 4; i++) {
@@ -75,29 +52,26 @@ CHORD_INLINE void chord_load64(const chord_gemm *args, size_t row, size_t rows, 
     }                                                                   \
   } while (0)
 
-/* Block by block: `one` is the product of all rows and a single block. A copy: stores to `out` cannot change a local, so nothing is loaded twice. */
-#define CHORD_GEMM_BLOCKS(TILE, args)                                \
-  do {                                                               \
-    chord_gemm one = *(args);                                        \
-    for (size_t block = 0; block < (args)->blocks; block++) {        \
-      CHORD_GEMM_ROWS(TILE, &one);                                   \
-      one.panel += CHORD_LANES * one.panel_depth;                    \
-      one.correction += CHORD_LANES;                                 \
-      one.scale += CHORD_LANES;                                      \
-      one.bias += CHORD_LANES;                                       \
-      one.out += CHORD_LANES;                                        \
-    }                                                                \
-  } while (0)
-
-/* Depths of 64 (of panels that end there) go through TILE64, which walks all blocks for its rows. */
-#define CHORD_GEMM_WALK(TILE64, TILE, args)                          \
-  do {                                                               \
-    if ((args)->depth == 64 && (args)->panel_depth == 64) {          \
-      const chord_gemm all = *(args);                                \
-      CHORD_GEMM_ROWS(TILE64, &all);                                 \
-    } else {                                                         \
-      CHORD_GEMM_BLOCKS(TILE, args);                                 \
-    }                                                                \
+/*
+ * Depths of 64 (of panels that end there) go through TILE64, which walks all blocks for its rows. Others go through TILE block by block: `one` is the
+ * product of all rows and a single block. Both are copies: stores to `out` cannot change a local, so nothing is loaded twice.
+ */
+#define CHORD_GEMM_WALK(TILE64, TILE, args)                        \
+  do {                                                             \
+    if ((args)->depth == 64 && (args)->panel_depth == 64) {                                     \
+      const chord_gemm all = *(args);                              \
+      CHORD_GEMM_ROWS(TILE64, &all);                               \
+    } else {                                                       \
+      chord_gemm one = *(args);                                    \
+      for (size_t block = 0; block < (args)->blocks; block++) {    \
+        CHORD_GEMM_ROWS(TILE, &one);                               \
+        one.panel += CHORD_LANES * one.panel_depth;                      \
+        one.correction += CHORD_LANES;                             \
+        one.scale += CHORD_LANES;                                  \
+        one.bias += CHORD_LANES;                                   \
+        one.out += CHORD_LANES;                                    \
+      }                                                            \
+    }                                                              \
   } while (0)
 
 #endif

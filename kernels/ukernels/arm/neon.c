@@ -82,14 +82,18 @@ CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t rows) {
   }
 }
 
+enum { BLOCKS = 4 }; /* whose biases are copied at a time */
+
+/* At most BLOCKS blocks. */
 static void some_blocks(const chord_gemm *args) {
   const chord_gemm all = *args; /* a copy: stores to `out` cannot change a local, so nothing is loaded twice */
   const size_t parts = all.depth / 16;
   const int whole = parts == 4 && all.panel_depth == 64;
   size_t row = 0;
   if (parts < 4 || whole) {
-    chord_biases biases;
-    if (all.rows > 1) chord_copy_biases(&all, biases);
+    float biases[BLOCKS * 4][4][4];
+    for (size_t quad = 0; quad < 4 * all.blocks && all.rows > 1; quad++)
+      for (size_t i = 0; i < 4; i++) vst1q_f32(biases[quad][i], vld1q_f32(all.bias + 4 * quad));
     for (; row + 4 <= all.rows; row += 4)
       switch (parts) {
         case 1: chord_neon_tile(&all, 1, row, 4, biases[0][0]); break;
@@ -112,7 +116,18 @@ static void some_blocks(const chord_gemm *args) {
   }
 }
 
-static void chord_gemm_qa8_c8__neon(const chord_gemm *args) { chord_by_blocks(args, some_blocks); }
+static void chord_gemm_qa8_c8__neon(const chord_gemm *args) {
+  chord_gemm some = *args;
+  for (size_t left = args->blocks; left; left -= some.blocks) {
+    some.blocks = left < BLOCKS ? left : BLOCKS;
+    some_blocks(&some);
+    some.panel += some.blocks * CHORD_LANES * some.panel_depth;
+    some.correction += some.blocks * CHORD_LANES;
+    some.scale += some.blocks * CHORD_LANES;
+    some.bias += some.blocks * CHORD_LANES;
+    some.out += some.blocks * CHORD_LANES;
+  }
+}
 
 /* Bit c of the first of every four corrections says that channel c of them is narrower than int8. */
 static void chord_expand_c8__neon(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
