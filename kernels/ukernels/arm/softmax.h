@@ -5,7 +5,7 @@
  *   v0-v15    temporaries                 v22   CHORD_EXP2_LOW     v26-v29   the mask of the last sixteen; v26: 127 / heaviest
  *   v16-v19   sums of p in sixteen lanes  v23   CHORD_ROUND        v30       numbers of the low bytes
  *   v20       the heaviest w              v24   CHORD_EXP2_P4      v31       -infinity
- *   v21       the largest score           v25   2^23, an integer
+ *   v21       the largest score
  */
 #ifndef CHORD_ARM_SOFTMAX_H
 #define CHORD_ARM_SOFTMAX_H
@@ -14,19 +14,17 @@
 
 #define FOUR_OF(x) x, x, x, x
 static const struct {
-  float low, round, p4;
-  uint32_t exponent;
-  float infinity, divisor, unit, least;
+  float low, round, p4, infinity, divisor, unit, least, unused;
   uint8_t low_bytes[16];
   float p3[16], p2[16], p1[16], one[16], rounding[16];
 } chord_softmax_constants = {CHORD_EXP2_LOW,
                              CHORD_ROUND,
                              CHORD_EXP2_P4,
-                             1u << 23,
                              -__builtin_inff(),
                              127.0f,
                              1.0f / 127.0f,
                              CHORD_SMALLEST_MAX,
+                             0.0f,
                              {0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60},
                              {FOUR_OF(FOUR_OF(CHORD_EXP2_P3))},
                              {FOUR_OF(FOUR_OF(CHORD_EXP2_P2))},
@@ -49,7 +47,7 @@ static const struct {
   "fmax v0.4s, v0.4s, v1.4s\n fmax v2.4s, v2.4s, v3.4s\n fmax v21.4s, v21.4s, v0.4s\n fmax v21.4s, v21.4s, v2.4s\n" \
   "fmaxv s21, v21.4s\n dup v21.4s, v21.s[0]\n"
 
-/* p = 2^(s - largest) of sixteen scores to v4 to v7, as chord_exp2; the shift by 23 bits is a multiplication, which adds at once. */
+/* p = 2^(s - largest) of sixteen scores to v8 to v11, as chord_exp2. (One integer mla for shift and addition would be slow on N1.) */
 #define POWERS                                                                                        \
   "ld1 {v0.4s-v3.4s}, [%[at]]\n"                                                                      \
   FOUR_FLOATS("fsub", 0, 1, 2, 3, 0, 1, 2, 3, 21, 21, 21, 21) FOUR_FLOATS("fmax", 0, 1, 2, 3, 0, 1, 2, 3, 22, 22, 22, 22) \
@@ -60,7 +58,8 @@ static const struct {
   FOUR_FLOATS("fmla", 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3) "ld1 {v4.4s-v7.4s}, [%[p1]]\n"            \
   FOUR_FLOATS("fmla", 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3) "ld1 {v8.4s-v11.4s}, [%[one]]\n"          \
   FOUR_FLOATS("fmla", 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3) "ld1 {v4.4s-v7.4s}, [%[v]], #64\n"        \
-  FOUR_FLOATS("mla", 8, 9, 10, 11, 12, 13, 14, 15, 25, 25, 25, 25)
+  "shl v12.4s, v12.4s, #23\n shl v13.4s, v13.4s, #23\n shl v14.4s, v14.4s, #23\n shl v15.4s, v15.4s, #23\n"          \
+  FOUR_FLOATS("add", 8, 9, 10, 11, 8, 9, 10, 11, 12, 13, 14, 15)
 
 /* w = p value_scale in place of the scores, the sums of p, the heaviest w. */
 #define WEIGHTS                                                                                       \
@@ -74,7 +73,7 @@ static const struct {
 
 /* (heaviest / 127) (1 / sum p), the sum as chord_fold; then the codes. */
 #define SCALE_AND_CODES                                                                               \
-  "ldp s0, s1, [%[numbers], #20]\n ldr s2, [%[numbers], #28]\n fmov s3, #1.0\n"                       \
+  "ldp s0, s1, [%[numbers], #16]\n ldr s2, [%[numbers], #24]\n fmov s3, #1.0\n"                       \
   "fadd v16.4s, v16.4s, v18.4s\n fadd v17.4s, v17.4s, v19.4s\n fmaxv s20, v20.4s\n fadd v16.4s, v16.4s, v17.4s\n" \
   "ext v17.16b, v16.16b, v16.16b, #8\n fdiv s26, s0, s20\n fadd v16.2s, v16.2s, v17.2s\n faddp s16, v16.2s\n"     \
   "fcmge s2, s20, s2\n fmul s1, s20, s1\n fdiv s3, s3, s16\n and v26.8b, v26.8b, v2.8b\n fmul s1, s1, s3\n"       \
@@ -90,7 +89,7 @@ static void chord_softmax_rows(const chord_softmax *args, const uint32_t *presen
   float *s = args->scores, *p_scale = args->p_scale, *at;
   const float *v;
   uint8_t *p = args->p;
-  __asm__ volatile("ld4r {v22.4s-v25.4s}, [%[numbers]]\n ldr s31, [%[numbers], #16]\n ldr q30, [%[numbers], #32]\n dup v31.4s, v31.s[0]\n"
+  __asm__ volatile("ld3r {v22.4s-v24.4s}, [%[numbers]]\n ldr s31, [%[numbers], #12]\n ldr q30, [%[numbers], #32]\n dup v31.4s, v31.s[0]\n"
                    "0:\n" LARGEST WEIGHTS SCALE_AND_CODES
                    "add %[s], %[s], %[s_step]\n add %[p], %[p], %[p_step]\n sub %[present], %[present], #4\n"
                    "subs %[rows], %[rows], #1\n b.ne 0b\n"
@@ -101,7 +100,7 @@ static void chord_softmax_rows(const chord_softmax *args, const uint32_t *presen
                      [p1] "r"(chord_softmax_constants.p1), [one] "r"(chord_softmax_constants.one),
                      [rounding] "r"(chord_softmax_constants.rounding)
                    : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15",
-                     "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+                     "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v26", "v27", "v28", "v29", "v30", "v31");
 }
 
 #endif
