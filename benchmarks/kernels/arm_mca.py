@@ -38,7 +38,7 @@ class Loop:
 LOOPS = (
     Loop("int8, i8mm, d = 64 (4 rows x 8 channels x 64)", "i8mm.c", "chord_gemm_qa8_c8__i8mm", "smmla", 32, cpus=("neoverse-v1",)),
     Loop("int8, dotprod, d = 64 (4 x 8 x 64)", "dotprod.c", "chord_gemm_qa8_c8__dotprod", "sdot", 16),
-    Loop("int8, NEON, any depth (4 x 4 x 16)", "neon.c", "chord_gemm_qa8_c8__neon", "sadalp", 16, skip="saddlp"),
+    Loop("int8, NEON, depths above 64 (4 x 4 x 16)", "neon.c", "chord_gemm_qa8_c8__neon", "sadalp", 16, skip="saddlp"),
     Loop("packed int4, dotprod (4 x 8 x 16)", "dotprod.c", "chord_gemm_qa8_c4__dotprod", "sdot", 16),
     Loop("packed int2, dotprod (4 x 8 x 16)", "dotprod.c", "chord_gemm_qa8_c2__dotprod", "sdot", 16),
     Loop("softmax (16 scores)", "attend.c", "chord_softmax_f32_qa8__neon", "shl", 0),
