@@ -38,9 +38,9 @@ static const struct {
 #define LOAD_ROW(from)                                                                                \
   "ld1 {v0.4s-v3.4s}, [" from "], #64\n ld1 {v4.4s-v7.4s}, [" from "], #64\n"                         \
   "ld1 {v8.4s-v11.4s}, [" from "], #64\n ld1 {v12.4s-v15.4s}, [" from "], #64\n"
-#define STORE_ROW(to)                                                                                 \
-  "st1 {v0.4s-v3.4s}, [" to "], #64\n st1 {v4.4s-v7.4s}, [" to "], #64\n"                             \
-  "st1 {v8.4s-v11.4s}, [" to "], #64\n st1 {v12.4s-v15.4s}, [" to "], #64\n"
+/* Pairs, because a store of four registers keeps V1 waiting. */
+#define STORE_4(to, r0, r1, r2, r3) "stp q" #r2 ", q" #r3 ", [" to ", #32]\n stp q" #r0 ", q" #r1 ", [" to "], #64\n"
+#define STORE_ROW(to) STORE_4(to, 0, 1, 2, 3) STORE_4(to, 4, 5, 6, 7) STORE_4(to, 8, 9, 10, 11) STORE_4(to, 12, 13, 14, 15)
 #define ADD_ROW(from)                                                                                 \
   "ld1 {v16.4s-v19.4s}, [" from "], #64\n ld1 {v20.4s-v23.4s}, [" from "], #64\n"                     \
   SUM_4_4("fadd", 0, 1, 2, 3, 16, 17, 18, 19) "ld1 {v16.4s-v19.4s}, [" from "], #64\n"                \

@@ -67,7 +67,7 @@ static const struct {
   "mov %[at], %[s]\n mov %[v], %[value_scale]\n mov %[left], %[blocks]\n"                             \
   "3:\n" POWERS "cbnz %[left], 4f\n" FOUR("and", ".16b", 8, 9, 10, 11, 8, 9, 10, 11, 26, 27, 28, 29)  \
   "4:\n" FOUR_FLOATS("fmul", 4, 5, 6, 7, 4, 5, 6, 7, 8, 9, 10, 11)                                    \
-  FOUR_FLOATS("fadd", 16, 17, 18, 19, 16, 17, 18, 19, 8, 9, 10, 11) "st1 {v4.4s-v7.4s}, [%[at]], #64\n" \
+  FOUR_FLOATS("fadd", 16, 17, 18, 19, 16, 17, 18, 19, 8, 9, 10, 11) "stp q4, q5, [%[at]]\n stp q6, q7, [%[at], #32]\n add %[at], %[at], #64\n" \
   "fmax v4.4s, v4.4s, v5.4s\n fmax v6.4s, v6.4s, v7.4s\n fmax v20.4s, v20.4s, v4.4s\n fmax v20.4s, v20.4s, v6.4s\n" \
   "subs %[left], %[left], #1\n b.pl 3b\n"
 
