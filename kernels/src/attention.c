@@ -12,7 +12,7 @@
 
 #include "internal.h"
 
-enum { QUERIES = 16, ALIGNMENT = 64, QUANTISED_WIDTH = 64 };
+enum { QUERIES = 16, QUANTISED_WIDTH = 64 };
 
 typedef struct parts {
   size_t depth; /* width of a head, rounded up to 16 */
@@ -31,32 +31,26 @@ typedef struct parts {
   float *columns; /* [QUERIES][depth]: where a head is not a multiple of 16 wide */
 } parts;
 
-static void *carve(uint8_t *base, size_t *used, size_t bytes) {
-  void *part = base ? base + *used : NULL;
-  *used += chord_round_up(bytes, ALIGNMENT);
-  return part;
-}
-
 static size_t lay_out(size_t rows, size_t width, uint8_t *base, parts *p) {
   const size_t depth = chord_round_up(width, 16), keys = chord_round_up(rows, 16);
-  size_t used = 0;
+  chord_carver c = {.base = base};
   p->depth = depth;
   p->keys = keys;
   for (int i = 0; i < 3; i++) {
-    p->codes[i] = carve(base, &used, rows * depth);
-    p->scales[i] = carve(base, &used, keys * sizeof(float));
+    p->codes[i] = chord_carve(&c, rows * depth);
+    p->scales[i] = chord_carve(&c, keys * sizeof(float));
   }
-  p->key_panel = carve(base, &used, keys * depth);
-  p->key_correction = carve(base, &used, keys * sizeof(int32_t));
-  p->value_panel = carve(base, &used, keys * depth);
-  p->value_correction = carve(base, &used, keys / 16 * depth * sizeof(int32_t));
-  p->zeros = carve(base, &used, (keys > depth ? keys : depth) * sizeof(float));
-  p->ones = carve(base, &used, depth * sizeof(float));
-  p->scores = carve(base, &used, QUERIES * keys * sizeof(float));
-  p->p = carve(base, &used, QUERIES * keys);
-  p->p_scale = carve(base, &used, QUERIES * sizeof(float));
-  p->columns = carve(base, &used, width == depth ? 0 : QUERIES * depth * sizeof(float));
-  return used;
+  p->key_panel = chord_carve(&c, keys * depth);
+  p->key_correction = chord_carve(&c, keys * sizeof(int32_t));
+  p->value_panel = chord_carve(&c, keys * depth);
+  p->value_correction = chord_carve(&c, keys / 16 * depth * sizeof(int32_t));
+  p->zeros = chord_carve(&c, (keys > depth ? keys : depth) * sizeof(float));
+  p->ones = chord_carve(&c, depth * sizeof(float));
+  p->scores = chord_carve(&c, QUERIES * keys * sizeof(float));
+  p->p = chord_carve(&c, QUERIES * keys);
+  p->p_scale = chord_carve(&c, QUERIES * sizeof(float));
+  p->columns = chord_carve(&c, width == depth ? 0 : QUERIES * depth * sizeof(float));
+  return c.used;
 }
 
 size_t chord_attend_bytes(size_t rows, size_t width) {

@@ -153,6 +153,18 @@ struct chord_session {
   size_t a_stride, wide_stride;
 };
 
+/* Hands out parts of a memory block, aligned to 64; with a null base it only counts. */
+typedef struct chord_carver {
+  uint8_t *base;
+  size_t used;
+} chord_carver;
+
+static inline void *chord_carve(chord_carver *c, size_t bytes) {
+  void *part = c->base ? c->base + c->used : NULL;
+  c->used += chord_round_up(bytes, 64);
+  return part;
+}
+
 /* plan.c: reads the configuration, finds and checks all tensors, lays out the memory. */
 chord_status chord_plan(const chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
 size_t chord_model_layout(chord_model *model, uint8_t *base);

@@ -164,20 +164,14 @@ chord_status chord_linear_open(const chord_linear_options *options, const int8_t
   return CHORD_OK;
 }
 
-static void *carve(uint8_t **from, size_t bytes) {
-  void *part = *from;
-  *from += chord_round_up(bytes, ALIGNMENT);
-  return part;
-}
-
 chord_status chord_linear_run(const chord_linear *layer, size_t rows, const float *x, float *y, void *scratch, size_t scratch_bytes) {
   if (!layer || layer->magic != LINEAR_MAGIC || !x || !y || !scratch || rows > layer->max_rows) return CHORD_BAD_ARGUMENT;
   if (scratch_bytes < scratch_size(layer)) return CHORD_NO_MEMORY;
   const chord_ukernels *kernels = layer->kernels;
   const size_t depth = layer->depth, lanes = layer->lanes;
-  uint8_t *from = (uint8_t *)(((uintptr_t)scratch + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
-  uint8_t *a = carve(&from, layer->max_rows * depth);
-  float *a_scale = carve(&from, 4 * layer->max_rows), *row_copy = carve(&from, 4 * depth), *results = carve(&from, 4 * layer->max_rows * lanes);
+  chord_carver c = {.base = (uint8_t *)(((uintptr_t)scratch + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1))};
+  uint8_t *a = chord_carve(&c, layer->max_rows * depth);
+  float *a_scale = chord_carve(&c, 4 * layer->max_rows), *row_copy = chord_carve(&c, 4 * depth), *results = chord_carve(&c, 4 * layer->max_rows * lanes);
   if (layer->in == depth) {
     kernels->quantize_f32_qa8(rows, depth, x, depth, a, depth, a_scale);
   } else {

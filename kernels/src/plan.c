@@ -236,38 +236,26 @@ chord_status chord_plan(const chord_master *master, const chord_options *options
   return CHORD_OK;
 }
 
-/* Hands out aligned parts of a memory block; with a null base it only counts. */
-typedef struct carver {
-  uint8_t *base;
-  size_t used;
-} carver;
-
-static void *carve(carver *c, size_t bytes) {
-  void *part = c->base ? c->base + c->used : NULL;
-  c->used += chord_round_up(bytes, ALIGNMENT);
-  return part;
-}
-
 size_t chord_model_layout(chord_model *model, uint8_t *base) {
-  carver c = {.base = base};
-  carve(&c, sizeof(chord_model));
-  model->biases = carve(&c, model->lane_count * sizeof(float));
+  chord_carver c = {.base = base};
+  chord_carve(&c, sizeof(chord_model));
+  model->biases = chord_carve(&c, model->lane_count * sizeof(float));
   size_t deepest = 16;
   for (uint32_t i = 0; i < model->layer_count; i++) deepest = model->layers[i].depth > deepest ? model->layers[i].depth : deepest;
-  model->spare_rows = carve(&c, 16 * deepest);
+  model->spare_rows = chord_carve(&c, 16 * deepest);
   for (int i = 0; i < 2; i++) {
     chord_slot *slot = &model->slots[i];
-    slot->weights = carve(&c, model->weight_bytes);
-    slot->scales = carve(&c, model->lane_count * sizeof(float));
-    slot->corrections = carve(&c, model->lane_count * sizeof(int32_t));
-    slot->widths = carve(&c, model->channels + 64);
+    slot->weights = chord_carve(&c, model->weight_bytes);
+    slot->scales = chord_carve(&c, model->lane_count * sizeof(float));
+    slot->corrections = chord_carve(&c, model->lane_count * sizeof(int32_t));
+    slot->widths = chord_carve(&c, model->channels + 64);
   }
   return c.used + ALIGNMENT;
 }
 
 size_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base) {
-  carver c = {.base = base};
-  carve(&c, sizeof(chord_session));
+  chord_carver c = {.base = base};
+  chord_carve(&c, sizeof(chord_session));
   const size_t rows = model->max_length, dim = model->dim;
   size_t wide, inputs, work, states;
   if (model->architecture == CHORD_SASREC) {
@@ -286,18 +274,18 @@ size_t chord_session_layout(const chord_model *model, chord_session *session, ui
     work = s->features + chord_round_up(s->filters, 16) + chord_round_up(rows, 16);
     states = rows;
   }
-  session->ids = carve(&c, rows * sizeof(int32_t));
-  session->slots = carve(&c, rows * sizeof(int32_t));
-  session->hidden = carve(&c, dim * sizeof(float));
-  session->query = carve(&c, dim * sizeof(int16_t));
-  session->x = carve(&c, (states * dim + 16) * sizeof(float));
-  session->y = carve(&c, (states * dim + 16) * sizeof(float));
+  session->ids = chord_carve(&c, rows * sizeof(int32_t));
+  session->slots = chord_carve(&c, rows * sizeof(int32_t));
+  session->hidden = chord_carve(&c, dim * sizeof(float));
+  session->query = chord_carve(&c, dim * sizeof(int16_t));
+  session->x = chord_carve(&c, (states * dim + 16) * sizeof(float));
+  session->y = chord_carve(&c, (states * dim + 16) * sizeof(float));
   session->wide_stride = wide;
-  session->wide = carve(&c, (states * wide + 16) * sizeof(float));
-  session->work = carve(&c, (work + 16) * sizeof(float));
-  session->block = carve(&c, 256 * sizeof(float));
+  session->wide = chord_carve(&c, (states * wide + 16) * sizeof(float));
+  session->work = chord_carve(&c, (work + 16) * sizeof(float));
+  session->block = chord_carve(&c, 256 * sizeof(float));
   session->a_stride = chord_round_up(inputs, 64);
-  session->a = carve(&c, states * session->a_stride);
-  session->a_scale = carve(&c, states * sizeof(float));
+  session->a = chord_carve(&c, states * session->a_stride);
+  session->a_scale = chord_carve(&c, states * sizeof(float));
   return c.used + ALIGNMENT;
 }

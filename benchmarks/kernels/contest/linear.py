@@ -106,6 +106,21 @@ def tolerance(case: LinearCase, activations: str) -> float:
     return float(1.5 * np.sqrt(noise[activations] ** 2 + rounding[activations] ** 2) + exact)
 
 
+def own_widths(widths: np.ndarray) -> np.ndarray:
+    """Channels stored at their own widths."""
+    return widths
+
+
+def four_or_more(widths: np.ndarray) -> np.ndarray:
+    """2-bit channels stored in 4 bits."""
+    return np.maximum(widths, 4)
+
+
+def all_eight(widths: np.ndarray) -> np.ndarray:
+    """Every channel stored in 8 bits."""
+    return np.full_like(widths, 8)
+
+
 Attempt = tuple[str, str, Callable[[], Bound]]
 """Label, activations, and what builds it."""
 

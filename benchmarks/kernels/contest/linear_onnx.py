@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contest.bind_onnx import bind_onnx
 from contest.contender import Bound, Contender
-from contest.linear import Attempt, LinearCase, attempts
+from contest.linear import Attempt, LinearCase, all_eight, attempts, four_or_more, own_widths
 
 _BLOCK = 32
 _INT8_SUMS = 4  # accuracy_level of MatMulNBits: activations in 8 bits
@@ -44,12 +44,12 @@ def onnx_linears(case: LinearCase, missing: dict[str, str]) -> list[Contender]:
         ("fp32 Gemm", "fp32", partial(_build, case, _float)),
         ("int8 MatMulInteger, dynamic", "int8", partial(_build, case, _dynamic)),
         ("int8 MatMulIntegerToFloat, static", "int8", partial(_build, case, _static)),
-        ("int8 MatMulNBits, int8 activations", "int8", partial(_build, case, partial(_nbits, stored=_eight))),
+        ("int8 MatMulNBits, int8 activations", "int8", partial(_build, case, partial(_nbits, stored=all_eight))),
     ]
     if case.mixed:
         forms += [
-            ("int8/4/2 MatMulNBits, int8 activations", "int8", partial(_build, case, partial(_nbits, stored=_own))),
-            ("int8/4 MatMulNBits, int8 activations", "int8", partial(_build, case, partial(_nbits, stored=_four))),
+            ("int8/4/2 MatMulNBits, int8 activations", "int8", partial(_build, case, partial(_nbits, stored=own_widths))),
+            ("int8/4 MatMulNBits, int8 activations", "int8", partial(_build, case, partial(_nbits, stored=four_or_more))),
         ]
     return attempts(case, "onnxruntime", forms, missing)
 
@@ -85,18 +85,6 @@ def _static(graph: _Graph) -> None:
     inputs = ["xq", graph.constant("w", case.codes.T), step, graph.constant("s", case.scales), zero]
     inputs += [graph.constant("z", np.zeros(case.out_features, np.int8)), graph.constant("b", case.bias)]
     graph.add("MatMulIntegerToFloat", inputs, ["y"], "com.microsoft")
-
-
-def _own(widths: np.ndarray) -> np.ndarray:
-    return widths
-
-
-def _four(widths: np.ndarray) -> np.ndarray:
-    return np.maximum(widths, 4)
-
-
-def _eight(widths: np.ndarray) -> np.ndarray:
-    return np.full_like(widths, 8)
 
 
 def _nbits(graph: _Graph, stored: Callable[[np.ndarray], np.ndarray]) -> None:

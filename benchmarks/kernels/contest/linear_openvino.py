@@ -8,7 +8,7 @@ import numpy as np
 
 from contest.bind_openvino import bind_openvino
 from contest.contender import Bound, Contender, Missing
-from contest.linear import Attempt, LinearCase, attempts
+from contest.linear import Attempt, LinearCase, all_eight, attempts, four_or_more, own_widths
 
 _GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
 
@@ -19,13 +19,13 @@ def openvino_linears(case: LinearCase, missing: dict[str, str]) -> list[Contende
     forms: list[Attempt] = [
         ("fp32", "fp32", partial(_bind, case, _float, "f32")),
         ("bf16", "bf16", partial(_bind, case, _float, "bf16")),
-        ("int8 weights, dynamic int8 activations", "int8", partial(_bind, case, partial(_compressed, stored=_eight), "f32")),
-        ("int8 weights, one dynamic scale a row", "int8", partial(_bind, case, partial(_compressed, stored=_eight), "f32", per_row)),
-        ("int8 weights, fp32 activations", "fp32", partial(_bind, case, partial(_compressed, stored=_eight), "f32", {_GROUP: 0})),
+        ("int8 weights, dynamic int8 activations", "int8", partial(_bind, case, partial(_compressed, stored=all_eight), "f32")),
+        ("int8 weights, one dynamic scale a row", "int8", partial(_bind, case, partial(_compressed, stored=all_eight), "f32", per_row)),
+        ("int8 weights, fp32 activations", "fp32", partial(_bind, case, partial(_compressed, stored=all_eight), "f32", {_GROUP: 0})),
         ("int8 FakeQuantize, static", "int8", partial(_bind, case, _static, "f32")),
     ]
     if case.mixed:
-        for label, stored in (("int8/4", _four), ("int8/4/2", _own)):
+        for label, stored in (("int8/4", four_or_more), ("int8/4/2", own_widths)):
             fill = partial(_compressed, stored=stored)
             forms.append((f"{label} weights, dynamic int8 activations", "int8", partial(_bind, case, fill, "f32")))
             forms.append((f"{label} weights, one dynamic scale a row", "int8", partial(_bind, case, fill, "f32", per_row)))
@@ -45,18 +45,6 @@ def _bind(case: LinearCase, fill: Callable[[LinearCase, Any, Any], Any], form: s
 
 def _float(case: LinearCase, ops: Any, x: Any) -> Any:
     return ops.add(ops.matmul(x, ops.constant(case.weights), False, True), ops.constant(case.bias[None]))
-
-
-def _own(widths: np.ndarray) -> np.ndarray:
-    return widths
-
-
-def _four(widths: np.ndarray) -> np.ndarray:
-    return np.maximum(widths, 4)
-
-
-def _eight(widths: np.ndarray) -> np.ndarray:
-    return np.full_like(widths, 8)
 
 
 def _compressed(case: LinearCase, ops: Any, x: Any, stored: Callable[[np.ndarray], np.ndarray]) -> Any:
