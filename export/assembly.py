@@ -1,7 +1,7 @@
 """From artifacts to a checked bundle, and from a bundle back to running artifacts."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -22,11 +22,11 @@ from chordkit.export.runners import load_runner
 from chordkit.export.signature import VerifyingKey
 from chordkit.export.targets import Target
 from chordkit.export.test_vectors import VectorSet
+from chordkit.progress import Progress
 from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import to_wire
 
-Progress = Callable[[str, int, int], None]
 _PACKAGES = ("chordkit", "torch", "numpy")
 
 

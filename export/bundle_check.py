@@ -10,8 +10,9 @@ from chordkit.export import bundle_read
 from chordkit.export.bundle_read import Bundle
 from chordkit.export.judge import judge
 from chordkit.export.manifest import ArtifactEntry, BackboneSection, DatasetSection, MemberEntry, Provenance, StrategyEntry, VectorsSection
-from chordkit.export.parity import ParityReport, Progress, Runner
+from chordkit.export.parity import ParityReport, Runner
 from chordkit.export.signature import VerifyingKey
+from chordkit.progress import Progress
 
 RunnerFactory = Callable[[Bundle, ArtifactEntry], Runner]
 """Loads an artifact of an opened bundle into its runtime."""

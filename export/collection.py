@@ -6,7 +6,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from chordkit.export.lowering import ArtifactSpec, lower
 from chordkit.export.manifest import is_label
 from chordkit.export.targets import CAPABILITIES, Precision, Target, check
 from chordkit.files import read_bytes, write_bytes, write_json
+from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, quantize_table
 from chordkit.strategy import Strategy, to_wire
 
 INDEX = "export.json"
 MASTER_FILE = "master.chrm"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.backbones import from_master
-from chordkit.export.parity import Activations, ParityReport, Progress, Runner, compare, run_all, tolerance_for
+from chordkit.export.parity import Activations, ParityReport, Runner, compare, run_all, tolerance_for
 from chordkit.export.parity_activations import emulated_scores
 from chordkit.export.targets import Target
 from chordkit.export.test_vectors import VectorSet
 from chordkit.kernels.reference import ReferenceEngine
+from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
 
 _EMULATED_EXACTLY = 24

@@ -18,12 +18,12 @@ from pydantic import BaseModel, ConfigDict
 from chordkit.errors import CapabilityError, CheckFailed
 from chordkit.export.parity_measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k_overlap
 from chordkit.export.targets import Target
+from chordkit.progress import Progress
 
 Ids = NDArray[np.int32]
 Scores = NDArray[np.float32]
 ScoresFn = Callable[[Ids, Ids], NDArray[np.floating]]
 """Histories ``[n, length]`` and candidates ``[n, candidates]`` to scores ``[n, candidates]``."""
-Progress = Callable[[str, int, int], None]
 Activations = Literal["fp32", "int8"]
 
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from chordkit.backbones import from_master
@@ -12,11 +12,11 @@ from chordkit.export.bundle_write import SUFFIXES
 from chordkit.export.parity import Runner
 from chordkit.export.runners import RUNTIME_IMPORTS, EagerRunner, load_runner
 from chordkit.export.targets import Target
+from chordkit.progress import Progress
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.protocol import run_host
 from chordkit.runtime_bench.results import BenchReport, Settings
 
-Progress = Callable[[str, int, int], None]
 EAGER = "pytorch-eager"
 
 

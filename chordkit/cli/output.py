@@ -15,11 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chordkit.errors import InputError
+from chordkit.progress import Progress as ProgressCallback
 
 # Wider than any of our tables, which take what they need.
 _NATURAL_WIDTH = 400
-
-ProgressCallback = Callable[[str, int, int], None]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]

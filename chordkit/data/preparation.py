@@ -1,7 +1,6 @@
 """``chordkit data prepare``: any supported file becomes a data set; and the data sets that have a name."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from chordkit.data.assembly import Events, assemble
@@ -11,8 +10,7 @@ from chordkit.data.generator import synthesize
 from chordkit.data.sequences import read_sequences
 from chordkit.data.tables import RATINGS_BY_POSITION, Columns, guess_separator, is_number, read_delimited, read_parquet, recognise
 from chordkit.errors import DataError
-
-Progress = Callable[[str, int, int], None]
+from chordkit.progress import Progress
 
 DATA_VARIABLE = "CHORDKIT_DATA"
 CATALOGUE = {

@@ -7,7 +7,7 @@ resumes from its checkpoints, everything else is quick and starts clean.
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,14 +37,13 @@ from chordkit.hypernetwork import (
 from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
 from chordkit.kernels import executorch_ops
 from chordkit.kernels.engine import native
+from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.bundles import bench_bundle
 from chordkit.runtime_bench.report import Report, Stage, save_html, save_json
 from chordkit.runtime_bench.results import BenchReport, Settings
 from chordkit.strategy import Strategy, to_wire
 from chordkit.training import TrainedBackbone, TrainingOptions, default_options, save_backbone, train_backbone
-
-Progress = Callable[[str, int, int], None]
 
 HISTORIES = 1000
 CANDIDATES = 100

@@ -1,6 +1,5 @@
 """What a personal strategy is worth: the same users, the same items, under every strategy that could replace it."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +11,10 @@ from chordkit.hypernetwork.diversity import Diversity, derangement, diversity
 from chordkit.hypernetwork.inference import make_importance, rank_with_widths
 from chordkit.hypernetwork.selection import Widths
 from chordkit.hypernetwork.trainer import TrainedHypernetwork
+from chordkit.progress import Progress
 from chordkit.quantization import ChannelTable, MasterWeights, dequantize_rows
 from chordkit.strategy import Budget, allocate, average_bits_each
 from chordkit.training import Estimate, Metrics, evaluate, paired_difference, summarise
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import copy
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,11 @@ from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.hypernetwork.profile import pooled_profile
 from chordkit.hypernetwork.selection import by_layer, choose_widths, straight_through
 from chordkit.hypernetwork.windows import StrategyWindows, strategy_windows
+from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
 from chordkit.training import full_softmax_loss
 from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
 from chordkit.training.device import torch_device, torch_threads
-
-Progress = Callable[[str, int, int], None]
 
 CHECKPOINT_NAME = "hypernetwork-training.safetensors"
 _VERSION = 1

@@ -3,7 +3,6 @@
 import copy
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from torch import Tensor, nn
 from chordkit.backbones import Backbone, BackboneConfig, build, config_to_dict, initialise
 from chordkit.data import Dataset, Split, split
 from chordkit.errors import DataError, InputError
+from chordkit.progress import Progress
 from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
 from chordkit.training.device import torch_device, torch_threads
 from chordkit.training.loss import full_softmax_loss
 from chordkit.training.metrics import Metrics, evaluate, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.windows import TrainingWindows
-
-Progress = Callable[[str, int, int], None]
 
 CHECKPOINT_NAME = "training.safetensors"
 _VERSION = 1
