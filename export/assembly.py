@@ -9,19 +9,19 @@ from typing import Any
 from chordkit.backbones import Backbone
 from chordkit.data import Dataset, split
 from chordkit.errors import InputError
-from chordkit.export import bundle_read, test_vectors
-from chordkit.export.bundle_read import Bundle
-from chordkit.export.bundle_write import ArtifactContents, BundleContents, dataset_section, runtime_versions
+from chordkit.export.bundle import reader as bundle_read
+from chordkit.export.bundle.manifest import ArtifactEntry, Provenance
+from chordkit.export.bundle.reader import Bundle
+from chordkit.export.bundle.signature import VerifyingKey
+from chordkit.export.bundle.writer import ArtifactContents, BundleContents, dataset_section, runtime_versions
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
-from chordkit.export.manifest import ArtifactEntry, Provenance
-from chordkit.export.native import NativeRunner
-from chordkit.export.parity import ParityReport, Runner
-from chordkit.export.reference import references
-from chordkit.export.runners import load_runner
-from chordkit.export.signature import VerifyingKey
-from chordkit.export.targets import Target
-from chordkit.export.test_vectors import VectorSet
+from chordkit.export.parity.compare import ParityReport, Runner
+from chordkit.export.parity.reference import references
+from chordkit.export.parity.vectors import VectorSet, draw
+from chordkit.export.targets.native.runner import NativeRunner
+from chordkit.export.targets.runner import load_runner
+from chordkit.export.targets.target import Target
 from chordkit.progress import Progress
 from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
@@ -33,7 +33,7 @@ _PACKAGES = ("chordkit", "torch", "numpy")
 def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidates: int, seed: int) -> VectorSet:
     """Draw test inputs from the held-out last items of a data set."""
     part = split(dataset, max_length).test
-    return test_vectors.draw(part.histories, part.targets, dataset.items, count=histories, candidates=candidates, seed=seed)
+    return draw(part.histories, part.targets, dataset.items, count=histories, candidates=candidates, seed=seed)
 
 
 def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: VectorSet) -> ParityReport:

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.errors import CapabilityError, InputError
-from chordkit.export.bundle_write import SUFFIXES, ArtifactContents
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.manifest import is_label
-from chordkit.export.targets import CAPABILITIES, Precision, Target, check
+from chordkit.export.bundle.manifest import is_label
+from chordkit.export.bundle.writer import SUFFIXES, ArtifactContents
+from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.target import CAPABILITIES, Precision, Target, check
 from chordkit.files import read_bytes, write_bytes, write_json
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, quantize_table

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.backbones import from_master
-from chordkit.export.parity import Activations, ParityReport, Runner, compare, run_all, tolerance_for
-from chordkit.export.parity_activations import emulated_scores
-from chordkit.export.targets import Target
-from chordkit.export.test_vectors import VectorSet
+from chordkit.export.parity.activations import emulated_scores
+from chordkit.export.parity.compare import Activations, ParityReport, Runner, compare, run_all, tolerance_for
+from chordkit.export.parity.vectors import VectorSet
+from chordkit.export.targets.target import Target
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chordkit.backbones import from_master
-from chordkit.export import bundle_read
 from chordkit.export.assembly import bundle_runner
-from chordkit.export.bundle_write import SUFFIXES
-from chordkit.export.parity import Runner
-from chordkit.export.runners import RUNTIME_IMPORTS, EagerRunner, load_runner
-from chordkit.export.targets import Target
+from chordkit.export.bundle import reader as bundle_read
+from chordkit.export.bundle.writer import SUFFIXES
+from chordkit.export.parity.compare import Runner
+from chordkit.export.targets.runner import RUNTIME_IMPORTS, EagerRunner, load_runner
+from chordkit.export.targets.target import Target
 from chordkit.progress import Progress
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.protocol import run_host

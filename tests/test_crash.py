@@ -29,7 +29,8 @@ from chordkit.training.checkpoint import read_tensors
 _NURSERY = """
 import json, os, sys
 import onnx, onnxruntime, ai_edge_litert.interpreter, torch._dynamo, torch.export
-import chordkit.data, chordkit.export.assembly, chordkit.export.litert, chordkit.export.onnx, chordkit.hypernetwork, chordkit.training
+import chordkit.data, chordkit.export.assembly, chordkit.hypernetwork, chordkit.training
+import chordkit.export.targets.litert.lower, chordkit.export.targets.onnx.lower
 from chordkit.cli.main import run
 # A bundle names the commit of the checkout, which may change while the test runs.
 chordkit.export.assembly.checkout = lambda: (None, None)

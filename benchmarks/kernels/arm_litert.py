@@ -55,8 +55,8 @@ def write(folder: Path) -> None:
     import torch
 
     from chordkit.backbones import SASRecConfig, build, make_master
-    from chordkit.export.lowering import ArtifactSpec, lower
-    from chordkit.export.targets import Precision, Target
+    from chordkit.export.targets.lowering import ArtifactSpec, lower
+    from chordkit.export.targets.target import Precision, Target
 
     torch.manual_seed(5)
     backbone = build(SASRecConfig(items=3707, dim=64, max_length=50, blocks=2, heads=1, norm_first=True)).eval()

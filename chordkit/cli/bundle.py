@@ -38,8 +38,8 @@ def make(
     from chordkit.data import load_named
     from chordkit.export.assembly import assemble
     from chordkit.export.bundle import write
+    from chordkit.export.bundle.signature import load_private_key
     from chordkit.export.collection import Sources, read_folder
-    from chordkit.export.signature import load_private_key
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 
@@ -145,7 +145,7 @@ def key(
     as_json: JsonOption = False,
 ) -> None:
     """Make a pair of keys to sign bundles with. Keys never depend on --seed."""
-    from chordkit.export.signature import generate_key_pair
+    from chordkit.export.bundle.signature import generate_key_pair
 
     payload = {"private": str(private), "public": str(public), "key": generate_key_pair(private, public)}
     emit(as_json, payload, lambda: key_values("Ed25519 keys", payload))

@@ -28,7 +28,7 @@ def demo(
     Example: `chordkit demo --data synthetic --out build/demo`
     """
     from chordkit.demo import DemoOptions, run
-    from chordkit.export.targets import Target
+    from chordkit.export.targets.target import Target
 
     targets = tuple(parse_choices(target, Target, "--target")) if target else None
     with progress_bar() as progress:

@@ -54,7 +54,7 @@ def export(
     Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`
     """
     from chordkit.export.collection import Sources, export_artifacts, write_folder
-    from chordkit.export.targets import Precision, Target
+    from chordkit.export.targets.target import Precision, Target
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 

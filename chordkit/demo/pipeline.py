@@ -20,10 +20,10 @@ from chordkit.demo import report_data
 from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.export import bundle
 from chordkit.export.assembly import assemble
+from chordkit.export.bundle.signature import generate_key_pair
 from chordkit.export.collection import Sources, export_artifacts, write_folder
-from chordkit.export.parity import ParityReport
-from chordkit.export.signature import generate_key_pair
-from chordkit.export.targets import CAPABILITIES, Target, installed, missing_runtime
+from chordkit.export.parity.compare import ParityReport
+from chordkit.export.targets.target import CAPABILITIES, Target, installed, missing_runtime
 from chordkit.files import sha256, write_bytes
 from chordkit.hypernetwork import (
     Comparison,

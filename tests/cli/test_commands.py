@@ -14,7 +14,7 @@ from chordkit.cli.main import app
 from chordkit.cli.output import rows
 from chordkit.data import Dataset
 from chordkit.demo import DemoOptions, run
-from chordkit.export.targets import Target
+from chordkit.export.targets.target import Target
 from chordkit.runtime_bench.results import Settings
 
 CHANNELS = 2 * 6 * 16

@@ -10,7 +10,7 @@ from chordkit.data import Dataset
 from chordkit.export import bundle
 from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, export_artifacts, write_folder
-from chordkit.export.targets import Precision, Target
+from chordkit.export.targets.target import Precision, Target
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy, decode
 

@@ -13,9 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.errors import BundleError
-from chordkit.export import bundle, bundle_zip, test_vectors
+from chordkit.export import bundle
 from chordkit.export.bundle import ArtifactContents, BundleContents, DatasetSection, Provenance
-from chordkit.export.parity import FP32_TOLERANCE, compare
+from chordkit.export.bundle import container as bundle_zip
+from chordkit.export.parity.compare import FP32_TOLERANCE, compare
+from chordkit.export.parity.vectors import draw
 from chordkit.quantization import MasterLayer, MasterWeights, quantize_rows, quantize_table
 from chordkit.strategy import Strategy, uniform
 
@@ -48,7 +50,7 @@ class Toy:
     def contents(self, **changes: Any) -> BundleContents:
         master = self.master()
         histories, targets = np.array([[0, 0, 1, 2], [3, 4, 5, 6], [7, 8, 9, 1]], np.int32), np.array([3, 7, 2])
-        vectors = test_vectors.draw(histories, targets, self.ITEMS, count=3, candidates=self.CANDIDATES).with_scores(
+        vectors = draw(histories, targets, self.ITEMS, count=3, candidates=self.CANDIDATES).with_scores(
             {"fp32": self.scores, "int8": lambda h, c: 2 * self.scores(h, c), "user-1": lambda h, c: 3 * self.scores(h, c)}
         )
         one = uniform(master.channel_table, 4, master.fingerprint)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chordkit.errors import BundleError
-from chordkit.export import bundle_zip
-from chordkit.export.bundle_zip import ALIGNMENT, name_problem
+from chordkit.export.bundle import container as bundle_zip
+from chordkit.export.bundle.container import ALIGNMENT, name_problem
 
 MEMBERS = [("manifest.json", b"{}"), ("a/b/c.bin", bytes(range(256))), ("empty", b""), ("artifacts/x.tflite", b"tfl3" * 33)]
 

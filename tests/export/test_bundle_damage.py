@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from chordkit.errors import BundleError, InputError
-from chordkit.export import bundle, bundle_zip
+from chordkit.export import bundle
 from chordkit.export.bundle import ArtifactContents
+from chordkit.export.bundle import container as bundle_zip
 
 
 @pytest.mark.parametrize("with_key", [True, False], ids=["with the key", "without a key"])

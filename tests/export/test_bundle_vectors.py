@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from chordkit.errors import BundleError, DataError
-from chordkit.export.test_vectors import VectorSet, draw, from_bytes, problem_with
+from chordkit.export.parity.vectors import VectorSet, draw, from_bytes, problem_with
 
 
 def _split(users: int, items: int, seed: int = 0, length: int = 6) -> tuple[np.ndarray, np.ndarray]:

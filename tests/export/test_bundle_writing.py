@@ -14,7 +14,7 @@ import pytest
 
 from chordkit.errors import BundleError
 from chordkit.export import bundle
-from chordkit.export.test_vectors import VectorSet
+from chordkit.export.parity.vectors import VectorSet
 from chordkit.strategy import uniform
 
 

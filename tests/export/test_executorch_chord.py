@@ -10,11 +10,11 @@ import torch
 
 from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError, MasterError, StrategyError
-from chordkit.export import executorch_chord
-from chordkit.export.executorch import quiet
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.native import NativeRunner
-from chordkit.export.runners import ExecutorchChordRunner, load_runner
+from chordkit.export.targets.executorch.lower import quiet
+from chordkit.export.targets.executorch_chord import lower as executorch_chord
+from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.native.runner import NativeRunner
+from chordkit.export.targets.runner import ExecutorchChordRunner, load_runner
 from chordkit.kernels import executorch_ops
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
@@ -336,8 +336,8 @@ def test_what_the_engine_cannot_run_is_refused_before_there_is_a_file() -> None:
 
 
 def test_a_program_without_the_personal_method_says_so(programs: Callable[..., Program]) -> None:
-    from chordkit.export.executorch_chord_graph import lower as lower_graph
-    from chordkit.export.program import export_program
+    from chordkit.export.program.marked import export_program
+    from chordkit.export.targets.executorch_chord_linear.lower import lower as lower_graph
 
     made = programs("caser")
     runner = load_runner("executorch-chord-linear", lower_graph(export_program((made.master, made.widths), CANDIDATES), ITEMS))

@@ -10,8 +10,8 @@ import pytest
 from chordkit.errors import CheckFailed
 from chordkit.export import bundle
 from chordkit.export.assembly import bundle_runner
-from chordkit.export.bundle_write import runtime_versions
-from chordkit.export.targets import CAPABILITIES, Target
+from chordkit.export.bundle.writer import runtime_versions
+from chordkit.export.targets.target import CAPABILITIES, Target
 
 pytest.importorskip("executorch")
 TARGETS = ("executorch-chord", "executorch-chord-linear")

@@ -8,9 +8,9 @@ import torch
 
 from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
-from chordkit.export import litert
-from chordkit.export.litert_grouping import Activations, pack
-from chordkit.export.program import export_program, with_widths
+from chordkit.export.program.marked import export_program, with_widths
+from chordkit.export.targets.litert import lower as litert
+from chordkit.export.targets.litert.grouping import Activations, pack
 from chordkit.quantization import MasterWeights, select_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")

@@ -9,10 +9,12 @@ import torch
 from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
-from chordkit.export import litert, litert_flatbuffer, litert_grouping
-from chordkit.export.litert_flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec, serialize
-from chordkit.export.litert_grouping import Activations, pack
-from chordkit.export.program import export_program
+from chordkit.export.program.marked import export_program
+from chordkit.export.targets.litert import flatbuffer as litert_flatbuffer
+from chordkit.export.targets.litert import grouping as litert_grouping
+from chordkit.export.targets.litert import lower as litert
+from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec, serialize
+from chordkit.export.targets.litert.grouping import Activations, pack
 from chordkit.quantization import pack_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from chordkit.errors import CapabilityError, CheckFailed
-from chordkit.export.parity import (
+from chordkit.export.parity.compare import (
     FP32_TOLERANCE,
     INT8_ACTIVATION_TOLERANCE,
     TOLERANCES,
@@ -20,8 +20,8 @@ from chordkit.export.parity import (
     run_all,
     tolerance_for,
 )
-from chordkit.export.parity_measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k, top_k_overlap
-from chordkit.export.parity_stages import Stage, first_bad_stage, walk_stages
+from chordkit.export.parity.measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k, top_k_overlap
+from chordkit.export.parity.stages import Stage, first_bad_stage, walk_stages
 
 
 def _scores(seed: int, n: int = 200, candidates: int = 100) -> np.ndarray:

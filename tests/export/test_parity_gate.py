@@ -12,16 +12,15 @@ import torch
 
 from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.errors import CheckFailed
-from chordkit.export import test_vectors
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, ParityReport, compare, parity
-from chordkit.export.parity_activations import emulated_scores, quantize_asymmetric, quantize_symmetric
-from chordkit.export.parity_stages import first_bad_stage, stages_to, walk_stages
-from chordkit.export.program import export_program
-from chordkit.export.reference import reference_scores
-from chordkit.export.runners import EagerRunner, load_runner
-from chordkit.export.targets import Precision, Target, installed
-from chordkit.export.test_vectors import VectorSet
+from chordkit.export.parity.activations import emulated_scores, quantize_asymmetric, quantize_symmetric
+from chordkit.export.parity.compare import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, ParityReport, compare, parity
+from chordkit.export.parity.reference import reference_scores
+from chordkit.export.parity.stages import first_bad_stage, stages_to, walk_stages
+from chordkit.export.parity.vectors import VectorSet, draw
+from chordkit.export.program.marked import export_program
+from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.runner import EagerRunner, load_runner
+from chordkit.export.targets.target import Precision, Target, installed
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 
 ITEMS, LENGTH, CANDIDATES = 60, 12, 20
@@ -50,7 +49,7 @@ def vectors() -> VectorSet:
     histories = generator.integers(1, ITEMS + 1, (64, LENGTH)).astype(np.int32)
     for row in range(32):
         histories[row, : generator.integers(0, LENGTH)] = 0
-    return test_vectors.draw(histories, generator.integers(1, ITEMS + 1, 64), ITEMS, count=64, candidates=CANDIDATES)
+    return draw(histories, generator.integers(1, ITEMS + 1, 64), ITEMS, count=64, candidates=CANDIDATES)
 
 
 def _swapped(master: MasterWeights, name: str, one: int, other: int) -> MasterWeights:

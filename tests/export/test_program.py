@@ -7,7 +7,7 @@ import torch
 from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import InputError, StrategyError
-from chordkit.export.program import channel_linear, export_program, marked_backbone, row_embedding, with_widths
+from chordkit.export.program.marked import channel_linear, export_program, marked_backbone, row_embedding, with_widths
 
 CHANNEL_LINEAR = torch.ops.chord.channel_linear.default
 ROW_EMBEDDING = torch.ops.chord.row_embedding.default

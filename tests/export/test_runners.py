@@ -7,9 +7,9 @@ import pytest
 
 from chordkit.backbones import CaserConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.runners import RUNNERS, RUNTIME_IMPORTS, EagerRunner, load_runner
-from chordkit.export.targets import CAPABILITIES, Target
+from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.runner import RUNNERS, RUNTIME_IMPORTS, EagerRunner, load_runner
+from chordkit.export.targets.target import CAPABILITIES, Target
 
 ITEMS, LENGTH, CANDIDATES = 30, 6, 4
 HISTORY = np.array([0, 0, 3, 1, 30, 7], np.int32)

@@ -9,9 +9,9 @@ import pytest
 from chordkit.backbones import SASRecConfig, build
 from chordkit.backbones.master import make_master
 from chordkit.errors import CapabilityError, InputError
-from chordkit.export import targets
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.targets import CAPABILITIES, Precision, Target, check, installed, required_runtime, support_matrix_markdown
+from chordkit.export.targets import target as targets
+from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.target import CAPABILITIES, Precision, Target, check, installed, required_runtime, support_matrix_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 

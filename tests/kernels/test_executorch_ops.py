@@ -146,7 +146,7 @@ def test_the_library_is_loaded_once_a_process_from_whatever_place() -> None:
 def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_what_is_missing(
     masters: dict[str, MasterWeights], tmp_path: Path
 ) -> None:
-    from chordkit.export.executorch_chord import lower
+    from chordkit.export.targets.executorch_chord.lower import lower
 
     master = masters["caser"]
     (tmp_path / "program.pte").write_bytes(lower(master, np.full(master.channel_table.channels, 8, np.uint8), CANDIDATES))
@@ -163,7 +163,7 @@ def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_wh
     ours = (
         "import sys\n"
         "from chordkit.errors import MissingRuntimeError\n"
-        "from chordkit.export.runners import load_runner\n"
+        "from chordkit.export.targets.runner import load_runner\n"
         "try:\n"
         "    load_runner('executorch-chord', sys.argv[1])\n"
         "except MissingRuntimeError as error:\n"
@@ -183,7 +183,7 @@ def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_wh
 @pytest.fixture(scope="module")
 def programs(masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For each master a program with one strategy inside, and another strategy beside it."""
-    from chordkit.export.executorch_chord import lower
+    from chordkit.export.targets.executorch_chord.lower import lower
 
     folder = tmp_path_factory.mktemp("programs")
     for name, master in masters.items():

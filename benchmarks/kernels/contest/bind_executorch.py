@@ -16,7 +16,7 @@ HOW = "forward(inputs, clone_outputs=False) with the same torch tensors, thread 
 
 def bind_executorch(data: bytes, inputs: Sequence[tuple[tuple[int, ...], type]]) -> Bound:
     """A ``.pte`` file; ``inputs`` are shapes and types of its inputs."""
-    from chordkit.export.executorch import quiet
+    from chordkit.export.targets.executorch.lower import quiet
 
     with quiet():
         import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)

@@ -66,14 +66,14 @@ class _Layer(nn.Module):
 
 
 def _bind(case: LinearCase, narrowest: int | None, dynamic: bool) -> Bound:
-    from chordkit.export.executorch import quiet
+    from chordkit.export.targets.executorch.lower import quiet
 
     with quiet():
         try:
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-            from chordkit.export.executorch_partition import partitioner
+            from chordkit.export.targets.executorch.partition import partitioner
         except ImportError:
             raise Missing("not installed: pip install 'chordkit[executorch]'") from None
         layer = _Layer(case, narrowest, dynamic).eval()

@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from chordkit.export.litert import REQUIRED_VERSION
-from chordkit.export.litert_flatbuffer import TensorSpec, serialize
-from chordkit.export.litert_graph import Builder, LinearWeights, to_spec
-from chordkit.export.litert_grouping import Activations, split_linears
+from chordkit.export.targets.litert.flatbuffer import TensorSpec, serialize
+from chordkit.export.targets.litert.graph import Builder, LinearWeights, to_spec
+from chordkit.export.targets.litert.grouping import Activations, split_linears
+from chordkit.export.targets.litert.lower import REQUIRED_VERSION
 from contest.bind_litert import bind_litert
 from contest.contender import Bound, Contender
 from contest.linear import Attempt, LinearCase, attempts

@@ -8,10 +8,10 @@ import torch
 
 from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.errors import MissingRuntimeError
-from chordkit.export.lowering import ArtifactSpec, lower
-from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, compare
-from chordkit.export.runners import EagerRunner
-from chordkit.export.targets import Precision, Target
+from chordkit.export.parity.compare import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, compare
+from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.runner import EagerRunner
+from chordkit.export.targets.target import Precision, Target
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 from contest.bind_executorch import bind_executorch

@@ -1,0 +1,42 @@
+"""The bundle, one signed file that a phone installs (DESIGN.md, contract 3; docs/bundle.md).
+
+from chordkit.export import bundle
+
+bundle.write("shop.chord", contents, signing_key="private.pem")
+with bundle.open("shop.chord", public_key="public.pem") as opened:
+    opened.artifact("litert-int8")  # a view of the mapped file
+    opened.strategy("user-17")
+bundle.verify("shop.chord", "public.pem").require()
+"""
+
+from chordkit.export.bundle.checker import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
+from chordkit.export.bundle.manifest import FORMAT_VERSION, DatasetSection, Manifest, Provenance
+from chordkit.export.bundle.reader import Bundle, open, read
+from chordkit.export.bundle.signature import generate_key_pair, key_id, load_private_key, load_public_key
+from chordkit.export.bundle.writer import SUFFIXES, ArtifactContents, BundleContents, dataset_section, runtime_versions, write
+
+__all__ = [
+    "FORMAT_VERSION",
+    "SUFFIXES",
+    "ArtifactContents",
+    "Bundle",
+    "BundleContents",
+    "BundleSummary",
+    "DatasetSection",
+    "Manifest",
+    "Provenance",
+    "RunnerFactory",
+    "VectorResult",
+    "VerificationReport",
+    "dataset_section",
+    "generate_key_pair",
+    "inspect",
+    "key_id",
+    "load_private_key",
+    "load_public_key",
+    "open",
+    "read",
+    "runtime_versions",
+    "verify",
+    "write",
+]

@@ -1,0 +1,45 @@
+"""The reference with emulated 8-bit activations: what an artifact that quantises them on the fly should compute.
+
+Held against the float reference alone, such an artifact needs a tolerance in which two swapped channels of a query
+projection can hide. Held against this model too, nothing is left but rare rounding flips, and they cannot.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chordkit.backbones import Backbone
+from chordkit.export.parity.compare import ScoresFn
+from chordkit.export.parity.reference import reference_scores
+
+_LEVELS = 255
+
+
+def quantize_asymmetric(x: Tensor) -> Tensor:
+    """``x [..., features]`` after 8-bit quantisation per row over [min(x, 0), max(x, 0)], as LiteRT and XNNPACK do it."""
+    low = x.amin(-1, keepdim=True).clamp(max=0)
+    high = x.amax(-1, keepdim=True).clamp(min=0)
+    scale = ((high - low) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+    zero_point = torch.round(-low / scale)
+    return ((torch.round(x / scale) + zero_point).clamp(0, _LEVELS) - zero_point) * scale
+
+
+def quantize_symmetric(x: Tensor) -> Tensor:
+    """``x [..., features]`` after 8-bit quantisation per row over +-max|x|, codes -127..127."""
+    scale = (x.abs().amax(-1, keepdim=True) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.round(x / scale) * scale
+
+
+def emulated_scores(backbone: Backbone, symmetric: bool = False) -> ScoresFn:
+    """Scores of ``backbone`` when the input of every layer of the strategy is quantised per row to 8 bits."""
+    quantize = quantize_symmetric if symmetric else quantize_asymmetric
+    model = copy.deepcopy(backbone)
+
+    def hook(module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (quantize(arguments[0]), *arguments[1:])
+
+    for layer in model.channel_layers().values():
+        layer.register_forward_pre_hook(hook)
+    return reference_scores(model)

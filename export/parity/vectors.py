@@ -1,0 +1,142 @@
+"""Test vectors: real histories and candidates with the reference's scores, to check any artifact on any device.
+
+The same inputs serve twice: a thousand of them when an artifact is made (parity), a few dozen with their reference
+scores inside the bundle, so that a phone without PyTorch can check itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chordkit.errors import BundleError, DataError
+from chordkit.export.parity.compare import Ids, Scores, ScoresFn
+
+_SCORES = "scores/"
+
+
+@dataclass(frozen=True)
+class VectorSet:
+    """Inputs of the re-ranker and, by name of the reference, the scores they must give.
+
+    Attributes:
+        histories: int32 ``[n, length]``, left padded with 0.
+        candidates: int32 ``[n, candidates]``, ids 1..items, no id twice in a row.
+        targets: int32 ``[n]``, the column of the item that the user took next.
+        scores: float32 ``[n, candidates]`` for each reference: ``fp32``, ``int8``, and one per strategy.
+    """
+
+    histories: Ids
+    candidates: Ids
+    targets: Ids
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+
+    def head(self, count: int) -> "VectorSet":
+        """The first ``count`` rows."""
+        return VectorSet(
+            self.histories[:count],
+            self.candidates[:count],
+            self.targets[:count],
+            {name: scores[:count] for name, scores in self.scores.items()},
+        )
+
+    def with_scores(self, references: Mapping[str, ScoresFn]) -> "VectorSet":
+        """This set with the scores of each reference, computed here."""
+        scores = {name: np.asarray(reference(self.histories, self.candidates), np.float32) for name, reference in references.items()}
+        return VectorSet(self.histories, self.candidates, self.targets, {**self.scores, **scores})
+
+    def to_bytes(self) -> bytes:
+        """The set as safetensors: ``histories``, ``candidates``, ``targets``, ``scores/<reference>``."""
+        from safetensors.numpy import save
+
+        arrays: dict[str, NDArray] = {"histories": self.histories, "candidates": self.candidates, "targets": self.targets}
+        arrays |= {_SCORES + name: scores for name, scores in self.scores.items()}
+        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def from_bytes(data: bytes | memoryview, label: str) -> VectorSet:
+    """Read what :meth:`VectorSet.to_bytes` wrote.
+
+    Raises:
+        BundleError: not safetensors, or an array is missing or has another type or shape; the sentence starts with ``label``.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(bytes(data))
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"{label}: the test vectors are not a safetensors file ({type(error).__name__}); make the bundle anew") from None
+    expected: dict[str, tuple[type[np.generic], int]] = {"histories": (np.int32, 2), "candidates": (np.int32, 2), "targets": (np.int32, 1)}
+    expected |= {name: (np.float32, 2) for name in arrays if name.startswith(_SCORES)}
+    for name, (dtype, dimensions) in expected.items():
+        array = arrays.get(name)
+        if array is None or array.dtype != dtype or array.ndim != dimensions:
+            raise BundleError(
+                f"{label}: {name} of the test vectors is missing or is no {np.dtype(dtype).name} array of {dimensions} dimensions"
+            )
+    if unknown := set(arrays) - set(expected):
+        raise BundleError(
+            f"{label}: the test vectors hold an array {sorted(unknown)[0]!r} that this version does not know; update chordkit"
+        )
+    scores = {name.removeprefix(_SCORES): arrays[name] for name in sorted(arrays) if name.startswith(_SCORES)}
+    result = VectorSet(arrays["histories"], arrays["candidates"], arrays["targets"], scores)
+    if problem := problem_with(result, None):
+        raise BundleError(f"{label}: the test vectors do not fit together: {problem}")
+    return result
+
+
+def problem_with(vectors: VectorSet, items: int | None) -> str | None:
+    """What is wrong with ``vectors`` for a catalogue of ``items`` (None: unknown), or None."""
+    n, columns = vectors.candidates.shape
+    if len(vectors.histories) != n or len(vectors.targets) != n or any(scores.shape != (n, columns) for scores in vectors.scores.values()):
+        return "histories, candidates, targets and scores have different lengths"
+    if n == 0 or columns == 0 or vectors.histories.shape[1] == 0:
+        return "there are none"
+    if vectors.targets.min() < 0 or vectors.targets.max() >= columns:
+        return f"a target lies outside the columns 0..{columns - 1}"
+    if not all(np.isfinite(scores).all() for scores in vectors.scores.values()):
+        return "a reference score is not finite"
+    highest = max(vectors.candidates.max(), vectors.histories.max())
+    if vectors.candidates.min() < 1 or vectors.histories.min() < 0 or (items is not None and highest > items):
+        return "an item id lies outside the catalogue" + (f" 1..{items}" if items is not None else "")
+    return None
+
+
+def draw(histories: Sequence[Ids] | Ids, targets: Ids, items: int, *, count: int = 1000, candidates: int = 100, seed: int = 0) -> VectorSet:
+    """Choose ``count`` real histories, and for each the held-out item among ``candidates - 1`` others drawn uniformly.
+
+    Args:
+        histories: int32 ``[users, length]``, left padded (``split.test.histories``).
+        targets: int32 ``[users]``, the item that followed; it takes a random column.
+        items: catalogue size; ids are 1..items.
+        count: histories wanted; with fewer users each is taken several times with other candidates, which is the only
+            repetition there is.
+        candidates: ids per history, all different.
+        seed: of the choice.
+
+    Raises:
+        DataError: the catalogue is smaller than the number of candidates, or there is no user.
+    """
+    histories = np.asarray(histories, np.int32)
+    targets = np.asarray(targets, np.int32)
+    if items < candidates:
+        raise DataError(
+            f"the catalogue has {items} items, fewer than the {candidates} candidates asked for; ask for at most {items} candidates"
+        )
+    if len(histories) == 0:
+        raise DataError("the split has no user with a held-out item; use a data set with longer sequences")
+    generator = np.random.default_rng(seed)
+    rounds = -(-count // len(histories))
+    users = np.concatenate([generator.permutation(len(histories)) for _ in range(rounds)])[:count]
+    wanted = targets[users]
+    ids = np.empty((count, candidates), np.int32)
+    for row, target in enumerate(wanted):
+        others = generator.choice(items - 1, candidates - 1, replace=False) + 1
+        ids[row, 1:] = others + (others >= target)  # 1..items without the target
+    columns = generator.integers(0, candidates, count).astype(np.int32)
+    rows = np.arange(count)
+    ids[:, 0] = ids[rows, columns]
+    ids[rows, columns] = wanted
+    return VectorSet(np.ascontiguousarray(histories[users]), ids, columns)

@@ -1,0 +1,1 @@
+"""The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""

@@ -1,0 +1,1 @@
+"""ExecuTorch: a ``.pte`` file for the XNNPACK backend."""

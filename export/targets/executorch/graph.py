@@ -1,0 +1,180 @@
+"""The re-ranker rewritten for ExecuTorch: the same computation from operators that XNNPACK takes into one delegate.
+
+A delegate boundary costs as much as a layer at these sizes, and XNNPACK's partitioner leaves out LayerNorm, batched
+``matmul`` (for the ``expand`` inside), ``select`` and ``squeeze``. Written as row sums, ``bmm``, slices and reshapes,
+everything but the id lookups and the padding mask is one delegate.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chordkit.errors import CapabilityError
+from chordkit.export.program.grouping import Run, runs
+
+# Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
+INT4, INT8 = 0, 1
+_MARKED_LINEAR = "chord.channel_linear.default"
+_RANGES = {INT4: (-8, 7), INT8: (-128, 127)}
+
+
+def storage_groups(widths: np.ndarray) -> np.ndarray:
+    """Group of each channel: ``INT4`` for 4 bits and fewer, ``INT8`` for 8."""
+    return np.where(np.asarray(widths) > 4, INT8, INT4)
+
+
+class XnnpackGraph(nn.Module):
+    """An exported program as a module that runs (and traces) XNNPACK's forms of its operators.
+
+    Args:
+        program: from ``export_program``; marker ops are replaced by ``quantized_decomposed`` operators.
+
+    Raises:
+        CapabilityError: an operator has no form here.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        super().__init__()
+        signature = program.graph_signature
+        paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+        constants: dict[str, Any] = {**program.state_dict, **program.constants}
+        self._nodes = list(program.graph.nodes)
+        self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in paths.items()}
+        self._layers: dict[str, list[Run]] = {}
+        for node in self._nodes:
+            if node.op != "call_function":
+                continue
+            if str(node.target) not in (*_FORMS, _MARKED_LINEAR):
+                raise CapabilityError(f"executorch: the operator {node.target} has no lowering; use the backbones as they are")
+            if str(node.target) == _MARKED_LINEAR:
+                self._add_groups(node)
+            else:
+                for argument in node.all_input_nodes:
+                    if argument.name in self._constants:
+                        self._keep(argument.name, self._constants[argument.name])
+            if node.target is torch.ops.aten.layer_norm.default:
+                size = node.args[1][-1]
+                self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
+
+    def _keep(self, name: str, tensor: Tensor) -> None:
+        if name not in self._buffers:
+            # A copy of its own: the serialiser writes the whole storage behind a tensor. Constant ids as embedding_byte wants them.
+            self.register_buffer(name, (tensor.long() if tensor.dtype == torch.int32 else tensor).contiguous().clone())
+
+    def _add_groups(self, node: torch.fx.Node) -> None:
+        _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in (*node.args, None)[:5])
+        assert codes is not None and scales is not None and widths is not None
+        groups = storage_groups(widths.numpy())
+        self._layers[node.name] = runs(groups)
+        for group in np.unique(groups):
+            members = torch.from_numpy(np.flatnonzero(groups == group))
+            self._keep(f"{node.name}_codes_{group}", codes[members])
+            self._keep(f"{node.name}_scales_{group}", scales[members])
+            self._keep(f"zeros_{members.numel()}", torch.zeros(members.numel(), dtype=torch.int64))
+        if bias is not None:
+            self._keep(f"{node.name}_bias", bias)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the program on its inputs, in their order."""
+        values: dict[torch.fx.Node, Any] = {}
+        remaining = iter(inputs)
+        for node in self._nodes:
+            if node.op == "placeholder":
+                values[node] = self._buffers.get(node.name) if node.name in self._constants else next(remaining)
+            elif node.op == "output":
+                break
+            elif str(node.target) == _MARKED_LINEAR:
+                values[node] = self._grouped_linear(node.name, values[node.args[0]])
+            elif node.target is torch.ops.aten.layer_norm.default:
+                values[node] = self._layer_norm(*torch.fx.map_arg(node.args, values.get))
+            else:
+                values[node] = _FORMS[str(node.target)](*torch.fx.map_arg(node.args, values.get))
+        result = torch.fx.map_arg(self._nodes[-1].args[0], values.get)
+        assert isinstance(result[0], Tensor)
+        return result[0]
+
+    def _grouped_linear(self, name: str, x: Tensor) -> Tensor:
+        outputs = {}
+        for group in sorted({run.group for run in self._layers[name]}):
+            codes, scales = self.get_buffer(f"{name}_codes_{group}"), self.get_buffer(f"{name}_scales_{group}")
+            zeros = self.get_buffer(f"zeros_{codes.shape[0]}")
+            low, high = _RANGES[group]
+            weight = torch.ops.quantized_decomposed.dequantize_per_channel(codes, scales, zeros, 0, low, high, torch.int8)
+            outputs[group] = F.linear(x, weight)
+        parts = []
+        for run in self._layers[name]:
+            whole, size = outputs[run.group], run.stop - run.start
+            parts.append(whole if whole.shape[-1] == size else whole.narrow(-1, run.first, size))
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        bias = self._buffers.get(f"{name}_bias")
+        # Weight-only kernels of XNNPACK multiply their bias by the channel's scale: it is added outside.
+        return joined if bias is None else joined + bias
+
+    def _layer_norm(self, x: Tensor, shape: list[int], weight: Tensor, bias: Tensor, eps: float, *_: Any) -> Tensor:
+        row_mean = self.get_buffer(f"row_mean_{shape[-1]}")
+        centred = x - F.linear(x, row_mean)
+        return centred * torch.rsqrt(F.linear(centred * centred, row_mean) + eps) * weight + bias
+
+
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    product = torch.bmm(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]))
+    return product.reshape(*a.shape[:-1], b.shape[-1])
+
+
+def _select(x: Tensor, dim: int, index: int) -> Tensor:
+    return _squeeze(x.narrow(dim, index % x.shape[dim], 1), dim)
+
+
+def _squeeze(x: Tensor, dim: int) -> Tensor:
+    shape = list(x.shape)
+    del shape[dim]
+    return x.reshape(shape)
+
+
+def _unsqueeze(x: Tensor, dim: int) -> Tensor:
+    shape = list(x.shape)
+    shape.insert(dim % (x.dim() + 1), 1)
+    return x.reshape(shape)
+
+
+def _row_embedding(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
+    return torch.ops.quantized_decomposed.embedding_byte(codes, scales, None, -128, 127, ids.long())
+
+
+def _same(name: str) -> Callable[..., Any]:
+    namespace, operator, overload = name.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), operator), overload)
+
+
+_FORMS: dict[str, Callable[..., Any]] = {
+    **{
+        name: _same(name)
+        for name in (
+            "aten.add.Tensor",
+            "aten.amax.default",
+            "aten.cat.default",
+            "aten.embedding.default",
+            "aten.eq.Scalar",
+            "aten.gelu.default",
+            "aten.layer_norm.default",
+            "aten.linear.default",
+            "aten.mul.Tensor",
+            "aten.permute.default",
+            "aten.relu.default",
+            "aten.reshape.default",
+            "aten.slice.Tensor",
+            "aten.softmax.int",
+            "aten.view.default",
+            "aten.where.self",
+        )
+    },
+    "aten.matmul.default": _matmul,
+    "aten.select.int": _select,
+    "aten.squeeze.dim": _squeeze,
+    "aten.unsqueeze.default": _unsqueeze,
+    "chord.row_embedding.default": _row_embedding,
+}

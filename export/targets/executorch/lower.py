@@ -1,0 +1,89 @@
+"""ExecuTorch: from an exported re-ranker to the bytes of a ``.pte`` file for the XNNPACK backend.
+
+``docs/targets/executorch.md`` explains the choices and gives the measurements behind them.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from chordkit.export.targets.executorch.graph import XnnpackGraph
+from chordkit.export.targets.target import Target, missing_runtime
+
+# A constant method of the program: ids must lie in 1..items, which the tensor shapes of a .pte cannot tell.
+ITEMS_METHOD = "items"
+
+
+def lower(program: torch.export.ExportedProgram, items: int, graph: type[XnnpackGraph] = XnnpackGraph) -> bytes:
+    """Lower an exported re-ranker to a ``.pte`` file: ``forward(history, candidates) -> scores``, weights in XNNPACK.
+
+    Args:
+        program: from :func:`chordkit.export.program.marked.export_program`. For a strategy its master should have gone through
+            ``regroup(master, widths, storage_groups)`` first: without, the file is right but many times slower.
+        items: number of items, kept in the file as the constant method ``items``.
+        graph: how the program is rewritten before XNNPACK takes its parts.
+
+    Returns:
+        The file's bytes; the same program gives the same bytes.
+
+    Raises:
+        CapabilityError: the program has an operator without a lowering.
+        MissingRuntimeError: ``executorch`` is not installed.
+    """
+    with quiet():
+        try:
+            import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
+            from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+            from chordkit.export.targets.executorch.partition import needed_passes, partitioner
+        except ImportError as error:
+            raise missing_runtime(Target.EXECUTORCH, error.name) from None
+        inputs = tuple(_example(program))
+        with torch.no_grad():
+            rewritten = torch.export.export(graph(program).eval(), inputs, strict=False)
+        # The validity check knows core ATen operators only; the linear layers stay whole for XNNPACK.
+        with needed_passes():
+            edge = to_edge_transform_and_lower(
+                rewritten,
+                partitioner=[partitioner()],
+                compile_config=EdgeCompileConfig(_check_ir_validity=False),
+                constant_methods={ITEMS_METHOD: items},
+            )
+        return bytes(edge.to_executorch().buffer)
+
+
+def _example(program: torch.export.ExportedProgram) -> Iterator[torch.Tensor]:
+    names = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in names:
+            value: Any = node.meta["val"]
+            yield torch.ones(tuple(value.shape), dtype=value.dtype)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what ExecuTorch and its imports write to stderr, in Python and in C++, when nothing is wrong."""
+    previous = logging.root.manager.disable
+    sys.stderr.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    logging.disable(logging.WARNING)
+    try:
+        os.dup2(null, 2)
+        # Its C++ log goes to sys.stderr on some paths and to the file descriptor on others.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+        logging.disable(previous)

@@ -1,0 +1,1 @@
+"""ExecuTorch with the native engine as one operator."""

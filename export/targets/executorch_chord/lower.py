@@ -1,0 +1,100 @@
+"""ExecuTorch programs whose work is done by libchord: one ``chord::rerank`` node, the master and the strategy baked in.
+
+Such a program is whole: the operator library (``libchord_executorch``, ``chordkit.kernels.executorch_ops``) is all that it needs besides
+ExecuTorch's core, no other kernel and no backend. Methods:
+
+``forward(history int32 [1, L], candidates int32 [1, C]) -> scores float32 [1, C]``
+    with the strategy that the program was made with.
+``rerank_with(history, candidates, strategy uint8 [m]) -> scores``
+    with a strategy that the caller hands over, in its wire form: a new one needs no new program. It is adopted (microseconds) when it is
+    not the one of the call before; a damaged one, or one of another backbone, is an error and changes nothing.
+``items() -> int``
+    the largest id.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chordkit.errors import InputError, StrategyError
+from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
+from chordkit.export.targets.target import Target, missing_runtime
+from chordkit.kernels import Engine, available
+from chordkit.quantization import MasterWeights
+from chordkit.strategy import Strategy, to_wire
+
+PERSONAL_METHOD = "rerank_with"
+
+
+def _bytes(data: bytes) -> Tensor:
+    return torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+
+
+class _PersonalReranker(nn.Module):
+    """``chord::rerank`` over a baked master, the strategy being an input."""
+
+    master: Tensor
+
+    def __init__(self, master: bytes) -> None:
+        super().__init__()
+        self.register_buffer("master", _bytes(master))
+
+    def forward(self, history: Tensor, candidates: Tensor, strategy: Tensor) -> Tensor:
+        return torch.ops.chord.rerank(history, candidates, self.master, strategy)
+
+
+class _FixedReranker(_PersonalReranker):
+    """The same with the strategy baked in too."""
+
+    strategy: Tensor
+
+    def __init__(self, master: bytes, strategy: bytes) -> None:
+        super().__init__(master)
+        self.register_buffer("strategy", _bytes(strategy))
+
+    def forward(self, history: Tensor, candidates: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(history, candidates, self.strategy)
+
+
+def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> bytes:
+    """The ``.pte`` of a backbone in libchord.
+
+    Args:
+        master: the master weights, baked in as the file that they are.
+        widths: uint8 ``[channels]``, the strategy of ``forward``.
+        candidates: scored per call.
+
+    Returns:
+        The file's bytes; the same arguments give the same bytes.
+
+    Raises:
+        InputError: ``candidates`` is not positive.
+        MasterError: the engine cannot run this model.
+        StrategyError: the widths do not fit the master.
+        MissingRuntimeError: ``executorch`` is not installed.
+    """
+    if candidates < 1:
+        raise InputError(f"candidates: {candidates} is not a number of candidates; use at least 1")
+    if len(widths) != (channels := master.channel_table.channels):
+        raise StrategyError(f"widths: {len(widths)} do not fit the master's {channels} channels; use a strategy made for this master")
+    data, strategy = master.to_bytes(), to_wire(Strategy(np.asarray(widths, np.uint8), master.fingerprint))
+    if available():
+        # What the engine cannot run is refused here, not on the phone.
+        Engine(data).check(strategy)
+    history = torch.ones((1, int(master.config["max_length"])), dtype=torch.int32)  # type: ignore[arg-type]
+    ids = torch.ones((1, candidates), dtype=torch.int32)
+    with quiet():
+        try:
+            from executorch.exir import EdgeCompileConfig, to_edge
+        except ImportError as error:
+            raise missing_runtime(Target.EXECUTORCH_CHORD, error.name) from None
+        import chordkit.kernels.torch_ops  # noqa: F401  (registers chord::rerank)
+
+        with torch.no_grad():
+            methods = {
+                "forward": torch.export.export(_FixedReranker(data, strategy), (history, ids), strict=False),
+                PERSONAL_METHOD: torch.export.export(_PersonalReranker(data), (history, ids, _bytes(strategy)), strict=False),
+            }
+        items = len(master.embeddings["item_embedding"].codes) - 1
+        edge = to_edge(methods, constant_methods={ITEMS_METHOD: items}, compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        return bytes(edge.to_executorch().buffer)

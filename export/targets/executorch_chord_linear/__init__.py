@@ -1,0 +1,1 @@
+"""ExecuTorch's own graph with libchord's linear layers."""

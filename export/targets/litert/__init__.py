@@ -1,0 +1,1 @@
+"""LiteRT (TensorFlow Lite): a ``.tflite`` file, written without a converter."""

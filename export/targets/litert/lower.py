@@ -1,0 +1,94 @@
+"""LiteRT (TensorFlow Lite): from an exported re-ranker to the bytes of a ``.tflite`` file, without a converter.
+
+The torch graph is lowered node by node (:mod:`chordkit.export.targets.litert.table`), so that each operator, each bit of a weight
+and each byte of metadata in the file is ours to choose; only the schema classes of ``ai-edge-litert`` are needed.
+``docs/targets/litert.md`` explains the choices and gives the measurements behind them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from chordkit.errors import CapabilityError, InputError
+from chordkit.export.targets.litert import layers, ops  # noqa: F401  (fill the dispatch table)
+from chordkit.export.targets.litert.attention import absorb_keys, absorb_values, fold_score_scale
+from chordkit.export.targets.litert.describe import Description, describe
+from chordkit.export.targets.litert.flatbuffer import TensorSpec, schema, serialize
+from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, to_spec, view, without_dead_nodes
+from chordkit.export.targets.litert.grouping import Activations, split_linears
+from chordkit.export.targets.litert.table import Lowering, Value, lower_node
+
+__all__ = ["REQUIRED_VERSION", "Activations", "Description", "describe", "litert_required_version", "lower"]
+
+# The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones.
+REQUIRED_VERSION = "2.3.0"
+
+
+def litert_required_version() -> str:
+    """Oldest ``ai-edge-litert`` release that the written files are tested with; goes into manifest and file."""
+    return REQUIRED_VERSION
+
+
+def lower(
+    exported: torch.export.ExportedProgram, activations: Activations | str = Activations.FLOAT, *, fold_permutations: bool = True
+) -> bytes:
+    """Lower an exported re-ranker to a ``.tflite`` file.
+
+    Args:
+        exported: a program from :func:`chordkit.export.program.marked.export_program`; its inputs keep their names and shapes
+            (``history`` int32 ``[1, L]``, ``candidates`` int32 ``[1, C]``), the output is ``scores`` float32.
+        activations: how quantised weights are multiplied, see :class:`Activations`; no effect on a float32 program.
+        fold_permutations: absorb the channel order of width groups into the next layer where that is legal; False is
+            slower and otherwise the same.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        CapabilityError: the program uses an operator, or a form of one, that has no lowering.
+        InputError: ``activations`` is not one of its values.
+        MissingRuntimeError: ``ai-edge-litert`` is not installed.
+    """
+    schema()
+    try:
+        mode = Activations(activations)
+    except ValueError:
+        raise InputError(f"litert: activations = {activations!r} is unknown; use {' or '.join(Activations)}") from None
+    nodes, inputs, output = _trace(exported)
+    outputs = {"scores": output}
+    nodes = without_dead_nodes(nodes, [output])
+    nodes = absorb_values(fold_score_scale(nodes))
+    nodes = absorb_keys(nodes, float_weights_only=mode is Activations.INT8)
+    nodes = hoisted(split_linears(nodes, mode, fold=fold_permutations))
+    return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
+
+
+def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str, TensorSpec], TensorSpec]:
+    signature = exported.graph_signature
+    constants: dict[str, Any] = {**exported.state_dict, **exported.constants}
+    paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+    builder = Builder()
+    lowering = Lowering(builder, names={name: path.removeprefix("backbone.") for name, path in paths.items()})
+    inputs: dict[str, TensorSpec] = {}
+    result: Value = None
+    with torch.no_grad():
+        for node in exported.graph.nodes:
+            if node.op == "placeholder" and node.name in paths:
+                lowering.values[node] = constants[paths[node.name]].detach()
+            elif node.op == "placeholder":
+                value = node.meta["val"]
+                if value.dtype != torch.int32:
+                    raise CapabilityError(f"litert: the input {node.name} is {value.dtype}; use int32 ids")
+                inputs[node.name] = TensorSpec(tuple(value.shape), "INT32", name=node.name)
+                lowering.values[node] = view(inputs[node.name])
+            elif node.op == "call_function":
+                lowering.values[node] = lower_node(lowering, node)
+            elif node.op == "output":
+                result = lowering.values[node.args[0][0]]
+    if not isinstance(result, View):
+        raise CapabilityError("litert: the program's output does not depend on its inputs; there is nothing to export")
+    output = builder.reshape(builder.dense(result)[0], result.shape)
+    output.name = "scores"
+    return builder.nodes, inputs, output

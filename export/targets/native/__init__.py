@@ -1,0 +1,1 @@
+"""chordkit's own engine, which runs from the master weights."""

@@ -1,0 +1,33 @@
+"""The native engine as a target: no file of its own, but the master weights and a strategy, used where they lie."""
+
+from chordkit.export.targets.runner import Ids, Runner, Scores
+from chordkit.kernels import Engine
+from chordkit.quantization import MasterWeights
+from chordkit.strategy import encode, uniform
+
+
+class NativeRunner(Runner):
+    """A backbone in chordkit's own engine; one call at a time.
+
+    Args:
+        master: a master-weights file; it is read in place.
+        strategy: a strategy in its wire form; None = int8 everywhere.
+        candidates: ids scored per call.
+
+    Raises:
+        MasterError: the engine refuses the master.
+        StrategyError: the strategy is malformed or of another backbone.
+        MissingRuntimeError: the engine was not compiled.
+    """
+
+    def __init__(self, master: bytes | memoryview, strategy: bytes | None = None, candidates: int = 100) -> None:
+        engine = Engine(master)
+        if strategy is None:
+            strategy = encode(uniform(MasterWeights.from_bytes(master).channel_table, 8, engine.fingerprint))
+        engine.adopt(strategy)
+        self.length, self.candidates, self.items = engine.max_length, candidates, engine.items
+        self._rerank = engine.prepare(self.length, candidates)
+
+    def _run(self, history: Ids, candidates: Ids) -> Scores:
+        self._rerank.history[:], self._rerank.candidates[:] = history, candidates
+        return self._rerank.run().copy()

@@ -1,0 +1,1 @@
+"""ONNX: an ``.onnx`` file for ONNX Runtime."""

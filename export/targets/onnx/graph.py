@@ -1,0 +1,102 @@
+"""An ONNX graph as it is being written: nodes, shared constants, and no name longer than it must be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chordkit.export.targets.target import Target, missing_runtime
+from chordkit.quantization import pack_codes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
+# Oldest opset (and IR version) that has what a graph uses, so that a file asks for no more than it needs.
+_BASE_OPSET = 20  # Gelu, LayerNormalization
+_OPSETS = {4: 21, 2: 25}  # INT4, INT2
+_IR_VERSIONS = {20: 9, 21: 10, 25: 13}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: its name and its shape as stored."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class GraphBuilder:
+    """Collects nodes in execution order; equal constants become one initialiser.
+
+    Raises:
+        MissingRuntimeError: ``onnx`` is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import onnx
+        except ImportError:
+            raise missing_runtime(Target.ONNX, "onnx") from None
+        self._onnx = onnx
+        self._nodes: list[NodeProto] = []
+        self._initializers: dict[tuple[Any, ...], TensorProto] = {}
+        self._opset = _BASE_OPSET
+
+    def emit(self, operator: str, inputs: Sequence[Value], shape: Sequence[int], **attributes: Any) -> Value:
+        """Append a node with one output of ``shape``."""
+        value = Value(f"v{len(self._nodes)}", tuple(shape))
+        self._nodes.append(self._onnx.helper.make_node(operator, [item.name for item in inputs], [value.name], **attributes))
+        return value
+
+    def constant(self, array: np.ndarray) -> Value:
+        """An initialiser with the values, type and shape of ``array``."""
+        array = np.ascontiguousarray(array)
+        kind = self._onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        return self._initializer(kind, array.shape, array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+
+    def codes(self, codes: np.ndarray, width: int) -> Value:
+        """Integer codes ``[channels, in]`` as an initialiser of ``width`` bits an element, lowest bits first."""
+        self._opset = max(self._opset, _OPSETS.get(width, 0))
+        kind = getattr(self._onnx.TensorProto, f"INT{width}")
+        return self._initializer(kind, codes.shape, pack_codes(codes.reshape(1, -1), width).tobytes())
+
+    def _initializer(self, kind: int, shape: tuple[int, ...], data: bytes) -> Value:
+        key = (kind, shape, data)
+        if key not in self._initializers:
+            name = f"c{len(self._initializers)}"
+            self._initializers[key] = self._onnx.TensorProto(name=name, data_type=kind, dims=shape, raw_data=data)
+        return Value(self._initializers[key].name, tuple(shape))
+
+    def model(
+        self, inputs: Mapping[str, tuple[int, ...]], output: tuple[Value, str, tuple[int, ...]], metadata: Mapping[str, str], version: str
+    ) -> "ModelProto":
+        """The whole model; int32 inputs, the float32 output renamed as told, unused nodes and constants left out."""
+        onnx = self._onnx
+        result, name, shape = output
+        nodes = self._live(result.name)
+        for node in nodes:
+            for index, written in enumerate(node.output):
+                node.output[index] = name if written == result.name else written
+        read = {item for node in nodes for item in node.input}
+        graph = onnx.helper.make_graph(
+            nodes,
+            "reranker",
+            [onnx.helper.make_tensor_value_info(key, onnx.TensorProto.INT32, size) for key, size in inputs.items()],
+            [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)],
+            [tensor for tensor in self._initializers.values() if tensor.name in read],
+        )
+        opset = onnx.helper.make_opsetid("", self._opset)
+        model = onnx.helper.make_model(graph, producer_name="chordkit", producer_version=version, opset_imports=[opset])
+        model.ir_version = _IR_VERSIONS[self._opset]
+        onnx.helper.set_model_props(model, dict(metadata))
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _live(self, result: str) -> "list[NodeProto]":
+        needed, kept = {result}, []
+        for node in reversed(self._nodes):
+            if needed & set(node.output):
+                needed |= set(node.input)
+                kept.append(node)
+        return kept[::-1]

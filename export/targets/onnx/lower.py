@@ -1,0 +1,62 @@
+"""ONNX: from an exported re-ranker to the bytes of an ``.onnx`` file, node by node and without a converter.
+
+``docs/targets/onnx.md`` explains the choices and gives the measurements behind them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+import chordkit
+from chordkit.errors import CapabilityError
+from chordkit.export.targets.onnx.graph import GraphBuilder, Value
+from chordkit.export.targets.onnx.ops import Lowering
+
+# Key of the number of items in the file's metadata_props: ids must lie in 1..items.
+ITEMS_KEY = "chordkit.items"
+VERSION_KEY = "chordkit.version"
+
+
+def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Lower an exported re-ranker to an ``.onnx`` file with inputs ``history``, ``candidates`` and output ``scores``.
+
+    Quantised weights are stored at their own width (INT2, INT4, INT8) with a float32 scale for each channel, as a constant
+    sub-graph that a runtime folds when it loads the file: it computes in float32 with exactly the reference's weights.
+
+    Args:
+        program: from :func:`chordkit.export.program.marked.export_program`.
+        items: number of items, kept in the file's metadata.
+        metadata: more entries for the file's ``metadata_props``.
+
+    Returns:
+        The file's bytes; the same program gives the same bytes.
+
+    Raises:
+        CapabilityError: the program has an operator without a lowering.
+        MissingRuntimeError: ``onnx`` is not installed.
+    """
+    builder = GraphBuilder()
+    lowering = Lowering(builder)
+    signature = program.graph_signature
+    paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+    constants: dict[str, Any] = {**program.state_dict, **program.constants}
+    inputs: dict[str, tuple[int, ...]] = {}
+    result: torch.fx.Node | None = None
+    with torch.no_grad():
+        for node in program.graph.nodes:
+            if node.op == "placeholder" and node.name in paths:
+                lowering.values[node] = constants[paths[node.name]].detach()
+            elif node.op == "placeholder":
+                if node.meta["val"].dtype != torch.int32:
+                    raise CapabilityError(f"onnx: the input {node.name} is {node.meta['val'].dtype}; use int32 ids")
+                inputs[node.name] = tuple(node.meta["val"].shape)
+                lowering.values[node] = Value(node.name, inputs[node.name])
+            elif node.op == "call_function":
+                lowering.run(node)
+            else:
+                result = node.args[0][0]
+    assert result is not None
+    entries = {VERSION_KEY: chordkit.__version__, ITEMS_KEY: str(items), **(metadata or {})}
+    output = (lowering.values[result], "scores", tuple(result.meta["val"].shape))
+    return builder.model(inputs, output, entries, chordkit.__version__).SerializeToString(deterministic=True)

@@ -1,0 +1,235 @@
+"""One torch operator at a time into ONNX, without the batch axis.
+
+A re-ranker has a batch of one. Every tensor of three or more axes is stored without its first axis, so that linear
+layers are ``Gemm`` nodes with bias instead of ``MatMul`` and ``Add``; matrices ``[1, n]`` stay as they are.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chordkit.errors import CapabilityError
+from chordkit.export.targets.onnx.graph import GraphBuilder, Value
+
+Operand = Value | Tensor | int | float
+
+
+def stored_shape(value: torch.Tensor) -> tuple[int, ...]:
+    """Shape under which a torch value is stored: without the batch axis when it has more than two.
+
+    Raises:
+        CapabilityError: the value has a batch of more than one.
+    """
+    shape = tuple(int(size) for size in value.shape)
+    if len(shape) < 3:
+        return shape
+    if shape[0] != 1:
+        raise CapabilityError(f"onnx: a tensor of shape {list(shape)} has a batch of more than one; export the re-ranker with batch 1")
+    return shape[1:]
+
+
+class Lowering:
+    """Appends ONNX nodes for torch nodes.
+
+    Attributes:
+        builder: the graph that is written.
+        values: what each torch node has become: a graph value, or a constant that no node has needed yet.
+        rank: torch's number of axes of the first operand of the node that is being lowered.
+    """
+
+    def __init__(self, builder: GraphBuilder) -> None:
+        self.builder = builder
+        self.values: dict[torch.fx.Node, Any] = {}
+        self.rank = 0
+        self._flat: dict[str, Value] = {}
+
+    def run(self, node: torch.fx.Node) -> None:
+        """Lower one ``call_function`` node.
+
+        Raises:
+            CapabilityError: the operator has no lowering.
+        """
+        name = str(node.target)
+        arguments = torch.fx.map_arg(node.args, self.values.__getitem__)
+        if not any(isinstance(self.values[item], Value) for item in node.all_input_nodes) and not name.startswith("chord."):
+            assert callable(node.target)
+            self.values[node] = node.target(*arguments, **node.kwargs)
+            return
+        if name not in _HANDLERS:
+            raise CapabilityError(f"onnx: the operator {name} has no lowering; use the backbones as they are")
+        self.rank = node.all_input_nodes[0].meta["val"].dim()
+        self.values[node] = _HANDLERS[name](self, stored_shape(node.meta["val"]), *arguments, **node.kwargs)
+
+    def value(self, operand: Operand) -> Value:
+        """A graph value for an operand; constants become initialisers, numbers float32 scalars."""
+        if isinstance(operand, Value):
+            return operand
+        if isinstance(operand, Tensor):
+            return self.builder.constant(operand.detach().numpy())
+        return self.builder.constant(np.array(operand, np.float32))
+
+    def ids(self, operand: Operand) -> Value:
+        """Ids as a vector: a gather then gives rows without a batch axis."""
+        ids = self.value(operand)
+        size = int(np.prod(ids.shape))
+        if ids.name not in self._flat:
+            self._flat[ids.name] = reshape(self, (size,), ids)
+        return self._flat[ids.name]
+
+    def weight(self, codes: Tensor, scales: Tensor, widths: Tensor) -> Value:
+        """The float32 weight of a layer as a constant sub-graph over packed codes, one tensor for each width in use."""
+        builder, bits = self.builder, widths.numpy()
+        parts, order = [], []
+        for width in (int(width) for width in np.unique(bits)):
+            members = np.flatnonzero(bits == width)
+            order.append(members)
+            shape = (members.size, codes.shape[1])
+            if width == 0:
+                parts.append(builder.emit("ConstantOfShape", [builder.constant(np.array(shape, np.int64))], shape))
+                continue
+            packed = builder.codes(codes.numpy()[members], width)
+            scale = builder.constant(scales.numpy()[members])
+            parts.append(builder.emit("DequantizeLinear", [packed, scale], shape, axis=0))
+        if len(parts) == 1:
+            return parts[0]
+        joined = builder.emit("Concat", parts, tuple(codes.shape), axis=0)
+        position = np.argsort(np.concatenate(order)).astype(np.int32)
+        return builder.emit("Gather", [joined, builder.constant(position)], tuple(codes.shape), axis=0)
+
+
+def reshape(lowering: Lowering, shape: tuple[int, ...], x: Value, *_: Any) -> Value:
+    """``x`` in another shape; nothing at all when it has it already."""
+    if x.shape == shape:
+        return x
+    return lowering.builder.emit("Reshape", [x, lowering.builder.constant(np.array(shape, np.int64))], shape)
+
+
+def _binary(operator: str) -> Callable[..., Value]:
+    def handle(lowering: Lowering, shape: tuple[int, ...], a: Operand, b: Operand) -> Value:
+        return lowering.builder.emit(operator, [lowering.value(a), lowering.value(b)], shape)
+
+    return handle
+
+
+def _unary(operator: str) -> Callable[..., Value]:
+    def handle(lowering: Lowering, shape: tuple[int, ...], x: Value) -> Value:
+        return lowering.builder.emit(operator, [x], shape)
+
+    return handle
+
+
+def _gelu(lowering: Lowering, shape: tuple[int, ...], x: Value, *, approximate: str = "none") -> Value:
+    return lowering.builder.emit("Gelu", [x], shape, approximate=approximate)
+
+
+def _equal(lowering: Lowering, shape: tuple[int, ...], x: Value, number: int) -> Value:
+    return lowering.builder.emit("Equal", [x, lowering.builder.constant(np.array(number, np.int32))], shape)
+
+
+def _where(lowering: Lowering, shape: tuple[int, ...], condition: Value, a: Operand, b: Operand) -> Value:
+    return lowering.builder.emit("Where", [condition, lowering.value(a), lowering.value(b)], shape)
+
+
+def _embedding(lowering: Lowering, shape: tuple[int, ...], table: Tensor, ids: Operand, *_: Any) -> Value:
+    return lowering.builder.emit("Gather", [lowering.value(table), lowering.ids(ids)], shape, axis=0)
+
+
+def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, codes: Tensor, scales: Tensor) -> Value:
+    builder = lowering.builder
+    table, scale = lowering.value(codes), lowering.value(scales)
+    if isinstance(ids, Tensor):
+        if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
+            raise CapabilityError("onnx: a quantised table is read with constant ids other than all of its rows")
+        return builder.emit("DequantizeLinear", [table, scale], shape, axis=0)
+    rows = lowering.ids(ids)
+    found = builder.emit("Gather", [table, rows], shape, axis=0)
+    wide = builder.emit("Cast", [found], shape, to=1)  # TensorProto.FLOAT
+    factor = builder.emit("Gather", [lowering.value(scales.unsqueeze(1)), rows], (shape[0], 1), axis=0)
+    return builder.emit("Mul", [wide, factor], shape)
+
+
+def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operand, bias: Tensor | None = None) -> Value:
+    inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
+    return lowering.builder.emit("Gemm", inputs, shape, transB=1)
+
+
+def _channel_linear(
+    lowering: Lowering, shape: tuple[int, ...], x: Value, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None
+) -> Value:
+    return _linear(lowering, shape, x, lowering.weight(codes, scales, widths), bias)
+
+
+def _layer_norm(
+    lowering: Lowering, shape: tuple[int, ...], x: Value, _: Any, weight: Tensor, bias: Tensor, eps: float, *__: Any
+) -> Value:  # fmt: skip
+    inputs = [x, lowering.value(weight), lowering.value(bias)]
+    return lowering.builder.emit("LayerNormalization", inputs, shape, axis=-1, epsilon=eps)
+
+
+def _axis(lowering: Lowering, dim: int) -> int:
+    """Stored axis for a torch axis of the node's first operand."""
+    axis = dim % lowering.rank
+    return axis - 1 if lowering.rank > 2 else axis
+
+
+def _permute(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
+    if dims[0] != 0 or lowering.rank < 3:
+        raise CapabilityError(f"onnx: permutation {list(dims)} moves the batch axis")
+    return lowering.builder.emit("Transpose", [x], shape, perm=[dim - 1 for dim in dims[1:]])
+
+
+def _slice(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, start: int, end: int) -> Value:
+    axis = _axis(lowering, dim)
+    bounds = [np.array([number], np.int64) for number in (start, min(end, x.shape[axis]), axis)]
+    return lowering.builder.emit("Slice", [x, *map(lowering.builder.constant, bounds)], shape)
+
+
+def _select(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, index: int) -> Value:
+    if x.shape[_axis(lowering, dim)] == 1:
+        return reshape(lowering, shape, x)
+    return reshape(lowering, shape, _slice(lowering, shape, x, dim, index, index + 1))
+
+
+def _concat(lowering: Lowering, shape: tuple[int, ...], parts: list[Operand], dim: int = 0) -> Value:
+    return lowering.builder.emit("Concat", [lowering.value(part) for part in parts], shape, axis=_axis(lowering, dim))
+
+
+def _amax(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
+    axes = [_axis(lowering, dim) for dim in dims]
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+    return reshape(lowering, shape, lowering.builder.emit("ReduceMax", [x, lowering.value(torch.tensor(axes))], kept, keepdims=1))
+
+
+def _softmax(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, *_: Any) -> Value:
+    if dim != -1:
+        raise CapabilityError(f"onnx: softmax over axis {dim}; only the last one is lowered")
+    return lowering.builder.emit("Softmax", [x], shape, axis=-1)
+
+
+_HANDLERS: dict[str, Callable[..., Value]] = {
+    "aten.add.Tensor": _binary("Add"),
+    "aten.mul.Tensor": _binary("Mul"),
+    "aten.matmul.default": _binary("MatMul"),
+    "aten.relu.default": _unary("Relu"),
+    "aten.gelu.default": _gelu,
+    "aten.eq.Scalar": _equal,
+    "aten.where.self": _where,
+    "aten.embedding.default": _embedding,
+    "aten.linear.default": _linear,
+    "aten.layer_norm.default": _layer_norm,
+    "aten.permute.default": _permute,
+    "aten.view.default": reshape,
+    "aten.reshape.default": reshape,
+    "aten.squeeze.dim": reshape,
+    "aten.unsqueeze.default": reshape,
+    "aten.select.int": _select,
+    "aten.slice.Tensor": _slice,
+    "aten.cat.default": _concat,
+    "aten.amax.default": _amax,
+    "aten.softmax.int": _softmax,
+    "chord.channel_linear.default": _channel_linear,
+    "chord.row_embedding.default": _row_embedding,
+}
