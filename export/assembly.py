@@ -2,26 +2,18 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
 from chordkit.backbones import Backbone
 from chordkit.data import Dataset, split
 from chordkit.errors import InputError
-from chordkit.export.bundle import reader as bundle_read
-from chordkit.export.bundle.manifest import ArtifactEntry, Provenance
-from chordkit.export.bundle.reader import Bundle
-from chordkit.export.bundle.signature import VerifyingKey
-from chordkit.export.bundle.writer import ArtifactContents, BundleContents, dataset_section, runtime_versions
+from chordkit.export import bundle as bundles
+from chordkit.export.bundle import ArtifactContents, BundleContents, Provenance, VerifyingKey, dataset_section
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
-from chordkit.export.parity.compare import ParityReport, Runner
-from chordkit.export.parity.reference import references
-from chordkit.export.parity.vectors import VectorSet, draw
-from chordkit.export.targets.native.runner import NativeRunner
-from chordkit.export.targets.runner import load_runner
-from chordkit.export.targets.target import Target
+from chordkit.export.parity import ParityReport, VectorSet, draw, references
+from chordkit.export.targets import find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
@@ -38,13 +30,14 @@ def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidate
 
 def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: VectorSet) -> ParityReport:
     """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
-    if artifact.data is not None:
-        runner: Runner = load_runner(artifact.target, artifact.data)
-    else:
-        strategy = None if artifact.strategy is None else to_wire(sources.strategies[artifact.strategy])
-        runner = NativeRunner(sources.master.to_bytes(), strategy, artifact.candidates)
-    widths = None if artifact.strategy is None else sources.strategies[artifact.strategy].widths
-    return judge(artifact, runner, sources.master, widths, vectors)
+    strategy = None if artifact.strategy is None else sources.strategies[artifact.strategy]
+    runner = load_runner(
+        artifact.target,
+        sources.master.to_bytes() if artifact.data is None else artifact.data,
+        strategy=None if strategy is None else to_wire(strategy),
+        candidates=artifact.candidates,
+    )
+    return judge(artifact, runner, sources.master, None if strategy is None else strategy.widths, vectors)
 
 
 def assemble(
@@ -95,7 +88,11 @@ def assemble(
     for done, artifact in enumerate(artifacts):
         if progress is not None:
             progress("parity", done, len(artifacts))
-        checked.append(replace(artifact, parity=check_artifact(artifact, sources, drawn), requires=runtime_versions(artifact.target)))
+        checked.append(
+            artifact.model_copy(
+                update={"parity": check_artifact(artifact, sources, drawn), "requires": find_target(artifact.target).requires()}
+            )
+        )
     if progress is not None:
         progress("parity", len(artifacts), len(artifacts))
     return BundleContents(
@@ -138,7 +135,7 @@ def validate_bundle(
         InputError: the data set is not the backbone's, or an fp32 artifact has no reference.
         MissingRuntimeError: a runtime is not installed.
     """
-    with bundle_read.open(path, public_key) as bundle:
+    with bundles.open(path, public_key) as bundle:
         entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
         vectors, master = bundle.vectors(), bundle.master()
         if dataset is not None:
@@ -158,18 +155,10 @@ def validate_bundle(
             if progress is not None:
                 progress("validate", done, len(entries))
             widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
-            reports[entry.name] = judge(entry, bundle_runner(bundle, entry), master, widths, vectors)
+            reports[entry.name] = judge(entry, bundle.runner(entry), master, widths, vectors)
         if progress is not None:
             progress("validate", len(entries), len(entries))
         return reports
-
-
-def bundle_runner(bundle: Bundle, entry: ArtifactEntry) -> Runner:
-    """Load an artifact of a bundle on its runtime. A native one runs from the bundle's mapped master and strategy."""
-    if entry.target == Target.NATIVE:
-        strategy = None if entry.strategy is None else bundle.strategy_bytes(entry.strategy)
-        return NativeRunner(bundle.artifact(entry.name), strategy, entry.candidates)
-    return load_runner(entry.target, bytes(bundle.artifact(entry.name)))
 
 
 def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[str, float] | None = None) -> Provenance:

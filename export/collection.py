@@ -4,22 +4,22 @@
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from chordkit.backbones import Backbone
-from chordkit.errors import CapabilityError, InputError
-from chordkit.export.bundle.manifest import is_label
-from chordkit.export.bundle.writer import SUFFIXES, ArtifactContents
-from chordkit.export.targets.lowering import ArtifactSpec, lower
-from chordkit.export.targets.target import CAPABILITIES, Precision, Target, check
+from chordkit.errors import InputError
+from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, is_label
+from chordkit.export.bundle import ArtifactContents
+from chordkit.export.program import item_count
+from chordkit.export.targets import Target, find_target, lower
 from chordkit.files import read_bytes, write_bytes, write_json
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, quantize_table
@@ -44,19 +44,11 @@ class Sources:
     strategies: Mapping[str, Strategy]
 
 
-class IndexEntry(BaseModel):
-    """One artifact of an export folder."""
+class IndexEntry(Artifact):
+    """An artifact of an export folder: its file there, and that file's SHA-256."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
     file: str
     sha256: str
-    target: Target
-    precision: Precision
-    activations: str
-    candidates: int
-    strategy: str | None
 
 
 class Index(BaseModel):
@@ -68,6 +60,10 @@ class Index(BaseModel):
     version: int = 1
     fingerprint: str
     artifacts: tuple[IndexEntry, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is written: an artifact's reference follows from the rest."""
+        return self.model_dump(mode="json", exclude={"artifacts": {"__all__": {"reference"}}})
 
 
 def plan(targets: Sequence[Target], precisions: Sequence[Precision] | None, sources: Sources) -> list[tuple[Target, Precision, str | None]]:
@@ -93,7 +89,7 @@ def plan(targets: Sequence[Target], precisions: Sequence[Precision] | None, sour
     wanted: list[tuple[Target, Precision, str | None]] = []
     for target in targets:
         for precision in precisions:
-            if not chosen and precision not in CAPABILITIES[target].precisions:
+            if not chosen and precision not in target.capability.precisions:
                 continue
             names = list(sources.strategies) if precision is Precision.STRATEGY else [None]
             wanted += [(target, precision, name) for name in names]
@@ -137,8 +133,7 @@ def export_artifacts(
         MissingRuntimeError: a target's package is not installed.
         InputError: see :func:`plan`.
     """
-    table = sources.master.channel_table
-    items = len(sources.master.embeddings["item_embedding"].codes) - 1
+    items = item_count((sources.master, np.empty(0, np.uint8)))
     if candidates > items:
         raise InputError(f"{candidates} candidates are more than the {items} items of the backbone; ask for at most {items}")
     if sources.backbone is not None:
@@ -148,66 +143,50 @@ def export_artifacts(
     for done, (target, precision, strategy) in enumerate(wanted):
         if progress is not None:
             progress("export", done, len(wanted))
-        source: Backbone | tuple[MasterWeights, np.ndarray]
-        if precision is Precision.FP32:
-            assert sources.backbone is not None
-            source = sources.backbone
-        elif strategy is None:
-            source = (sources.master, np.full(table.channels, 8, np.uint8))
-        else:
-            source = (sources.master, sources.strategies[strategy].widths)
-        activations = CAPABILITIES[target].activations[0]
-        spec = ArtifactSpec(target=target, precision=precision, candidates=candidates, activations=activations)
-        reference = strategy or str(precision)
-        if target is Target.NATIVE:
-            check(target, str(sources.master.config["architecture"]), precision)
-        artifacts.append(
-            ArtifactContents(
-                name=f"{target}-{reference}",
-                target=str(target),
-                precision=str(precision),
-                candidates=candidates,
-                # The native engine runs from the master and the strategy themselves.
-                data=lower(spec, source) if target is not Target.NATIVE else None,
-                reference=reference,
-                strategy=strategy,
-                activations=spec.activations,
-            )
-        )
+        artifacts.append(_export(target, precision, strategy, sources, candidates))
     if progress is not None:
         progress("export", len(wanted), len(wanted))
     return artifacts
 
 
+def _export(target: Target, precision: Precision, strategy: str | None, sources: Sources, candidates: int) -> ArtifactContents:
+    master = sources.master
+    activations = target.check(str(master.config["architecture"]), precision)
+    data = None
+    if target.capability.suffix is not None:
+        widths = np.full(master.channel_table.channels, 8, np.uint8) if strategy is None else sources.strategies[strategy].widths
+        source = sources.backbone if precision is Precision.FP32 else (master, widths)
+        assert source is not None  # plan() has seen to it
+        data = lower(ArtifactSpec(target.name, precision, candidates, activations), source)
+    return ArtifactContents(
+        name=f"{target}-{strategy or precision}",
+        target=target.name,
+        precision=precision,
+        activations=activations,
+        candidates=candidates,
+        strategy=strategy,
+        data=data,
+    )
+
+
 def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
-    """Write artifacts, and last their index. Native artifacts are the master and the strategies themselves."""
+    """Write artifacts, and last their index. For targets without files, the master and the strategies themselves."""
     folder = Path(folder)
-    native = [artifact for artifact in artifacts if artifact.data is None]
+    without_file = [artifact for artifact in artifacts if artifact.data is None]
     master = sources.master.to_bytes()
-    if native:
+    if without_file:
         write_bytes(folder / MASTER_FILE, master)
-    for strategy in sorted({artifact.strategy for artifact in native if artifact.strategy is not None}):
+    for strategy in sorted({artifact.strategy for artifact in without_file if artifact.strategy is not None}):
         write_bytes(folder / f"{strategy}.chrd", to_wire(sources.strategies[strategy]))
     entries = []
     for artifact in artifacts:
         file, data = MASTER_FILE, master
         if artifact.data is not None:
-            file, data = f"{artifact.name}{SUFFIXES[artifact.target]}", artifact.data
+            file, data = f"{artifact.name}{find_target(artifact.target).capability.suffix}", artifact.data
             write_bytes(folder / file, data)
-        entries.append(
-            IndexEntry(
-                name=artifact.name,
-                file=file,
-                sha256=hashlib.sha256(data).hexdigest(),
-                target=Target(artifact.target),
-                precision=Precision(artifact.precision),
-                activations=artifact.activations,
-                candidates=artifact.candidates,
-                strategy=artifact.strategy,
-            )
-        )
+        entries.append(IndexEntry.of(artifact, file=file, sha256=hashlib.sha256(data).hexdigest()))
     index = Index(fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
-    write_json(folder / INDEX, json.loads(index.model_dump_json()))
+    write_json(folder / INDEX, index.to_json())
     return index
 
 
@@ -216,6 +195,7 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactConte
 
     Raises:
         InputError: there is no index, it is malformed, or a file is not the one that the index names.
+        CapabilityError: an artifact is of a target that is unknown here.
     """
     path = Path(folder) / INDEX
     try:
@@ -231,18 +211,6 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactConte
         data = read_bytes(Path(folder) / entry.file, "artifact")
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise InputError(f"{Path(folder) / entry.file}: not the file that {INDEX} describes; export again")
-        if entry.activations not in ("fp32", "int8"):
-            raise CapabilityError(f"{path}: activations {entry.activations!r} are unknown; export again")
-        artifacts.append(
-            ArtifactContents(
-                name=entry.name,
-                target=str(entry.target),
-                precision=str(entry.precision),
-                candidates=entry.candidates,
-                data=None if entry.target is Target.NATIVE else data,
-                reference=entry.strategy or str(entry.precision),
-                strategy=entry.strategy,
-                activations="int8" if entry.activations == "int8" else "fp32",
-            )
-        )
+        own_file = find_target(entry.target).capability.suffix is not None
+        artifacts.append(ArtifactContents.of(entry, data=data if own_file else None))
     return index.fingerprint, artifacts

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chordkit.backbones import from_master
-from chordkit.export.assembly import bundle_runner
-from chordkit.export.bundle import reader as bundle_read
-from chordkit.export.bundle.writer import SUFFIXES
-from chordkit.export.parity.compare import Runner
-from chordkit.export.targets.runner import RUNTIME_IMPORTS, EagerRunner, load_runner
-from chordkit.export.targets.target import Target
+from chordkit.export import bundle as bundles
+from chordkit.export.bundle import ArtifactEntry, Bundle
+from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.protocol import run_host
@@ -20,20 +17,15 @@ from chordkit.runtime_bench.results import BenchReport, Settings
 EAGER = "pytorch-eager"
 
 
-def file_runner(target: str, path: str) -> Runner:
-    """Load an artifact file on its runtime, one thread."""
-    return load_runner(target, Path(path).read_bytes(), threads=1)
-
-
-def native_runner(bundle: str, artifact: str) -> Runner:
-    """The native engine on the master and the strategy of a bundle."""
-    with bundle_read.open(bundle, verify=False) as opened:
-        return bundle_runner(opened, opened.artifact_entry(artifact))
+def artifact_runner(target: str, path: str, strategy: str | None, candidates: int) -> Runner:
+    """Load an artifact on its runtime, one thread, from its file and the file of its strategy."""
+    wire = None if strategy is None else Path(strategy).read_bytes()
+    return load_runner(target, Path(path).read_bytes(), strategy=wire, candidates=candidates, threads=1)
 
 
 def eager_runner(bundle: str) -> Runner:
     """The PyTorch reference of a bundle, int8 weights dequantised to FP32."""
-    with bundle_read.open(bundle, verify=False) as opened:
+    with bundles.open(bundle, verify=False) as opened:
         return EagerRunner(from_master(opened.master()), threads=1)
 
 
@@ -52,23 +44,30 @@ def bench_bundle(
         BundleError: the bundle is refused, or has no such artifact.
         DeviceError: an artifact cannot be loaded.
     """
-    with bundle_read.open(path) as bundle, tempfile.TemporaryDirectory(prefix="chordkit-bench-") as folder:
+    with bundles.open(path) as bundle, tempfile.TemporaryDirectory(prefix="chordkit-bench-") as folder:
         entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
         contenders = [
             Contender(
                 EAGER, "pytorch", "fp32", RunnerSpec("chordkit.runtime_bench.bundles:eager_runner", {"bundle": os.fspath(path)}, ("torch",))
             )
         ]
-        for entry in entries:
-            file = Path(folder) / f"{entry.name}{SUFFIXES[entry.target]}"
-            file.write_bytes(bundle.artifact(entry.name))
-            imports = RUNTIME_IMPORTS[entry.target]
-            if entry.target == Target.NATIVE:
-                spec = RunnerSpec(
-                    "chordkit.runtime_bench.bundles:native_runner", {"bundle": os.fspath(path), "artifact": entry.name}, imports
-                )
-            else:
-                spec = RunnerSpec("chordkit.runtime_bench.bundles:file_runner", {"target": entry.target, "path": str(file)}, imports)
-            contenders.append(Contender(entry.name, entry.target, entry.precision, spec, file))
+        contenders += [_contender(bundle, entry, Path(folder)) for entry in entries]
         vectors = bundle.vectors()
         return run_host(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)
+
+
+def _contender(bundle: Bundle, entry: ArtifactEntry, folder: Path) -> Contender:
+    """An artifact as files in ``folder``, which is how a device has it."""
+    target = find_target(entry.target)
+    file, strategy = folder / f"{entry.name}{target.capability.suffix or '.chrm'}", folder / f"{entry.name}.chrd"
+    file.write_bytes(bundle.artifact(entry.name))
+    if entry.strategy is not None:
+        strategy.write_bytes(bundle.strategy_bytes(entry.strategy))
+    arguments = {
+        "target": entry.target,
+        "path": str(file),
+        "strategy": None if entry.strategy is None else str(strategy),
+        "candidates": entry.candidates,
+    }
+    spec = RunnerSpec("chordkit.runtime_bench.bundles:artifact_runner", arguments, target.imports)
+    return Contender(entry.name, entry.target, entry.precision, spec, file)

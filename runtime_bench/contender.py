@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chordkit.errors import DeviceError
-from chordkit.export.parity.compare import Runner
+from chordkit.export.parity import Runner
 
 Argument = str | int | float | bool | None
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.errors import ChordkitError, DeviceError
-from chordkit.export.parity.compare import Ids
+from chordkit.export.parity import Ids
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.results import Isolated
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import CheckFailed, DeviceError
-from chordkit.export.parity.compare import Ids, Runner
+from chordkit.export.parity import Ids, Runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench import machine
 from chordkit.runtime_bench.contender import Contender

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from chordkit.export.targets.target import support_matrix_markdown
+from chordkit.export.targets import support_matrix_markdown
 from chordkit.files import write_bytes
 
 

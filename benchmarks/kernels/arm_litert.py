@@ -55,8 +55,8 @@ def write(folder: Path) -> None:
     import torch
 
     from chordkit.backbones import SASRecConfig, build, make_master
-    from chordkit.export.targets.lowering import ArtifactSpec, lower
-    from chordkit.export.targets.target import Precision, Target
+    from chordkit.export.artifact import ArtifactSpec, Precision
+    from chordkit.export.targets import lower
 
     torch.manual_seed(5)
     backbone = build(SASRecConfig(items=3707, dim=64, max_length=50, blocks=2, heads=1, norm_first=True)).eval()
@@ -64,9 +64,9 @@ def write(folder: Path) -> None:
     channels = master.channel_table.channels
     widths = np.random.default_rng(1).choice(list(SHARES), channels, p=list(SHARES.values())).astype(np.uint8)
     files = {
-        "fp32": lower(ArtifactSpec(Target.LITERT, Precision.FP32), backbone),
-        "int8": lower(ArtifactSpec(Target.LITERT, Precision.INT8, activations="int8"), (master, np.full(channels, 8, np.uint8))),
-        "strategy": lower(ArtifactSpec(Target.LITERT, Precision.STRATEGY, activations="int8"), (master, widths)),
+        "fp32": lower(ArtifactSpec("litert", Precision.FP32), backbone),
+        "int8": lower(ArtifactSpec("litert", Precision.INT8, activations="int8"), (master, np.full(channels, 8, np.uint8))),
+        "strategy": lower(ArtifactSpec("litert", Precision.STRATEGY, activations="int8"), (master, widths)),
     }
     for name, data in files.items():
         (folder / f"rerank-{name}.tflite").write_bytes(data)

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.bundle import BundleArgument
+from chordkit.cli.options import ArtifactsOption, BundleArgument
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_file
 
 
 def bench(
     bundle: BundleArgument,
     device: Annotated[str, typer.Option("--device", help="host; emulator and adb:SERIAL come in a later release.")] = "host",
-    artifact: Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")] = None,
+    artifact: ArtifactsOption = None,
     rounds: Annotated[int, typer.Option(min=5, help="Interleaved rounds; every artifact has one block in each.")] = 40,
     block_ms: Annotated[float, typer.Option(min=1, help="Length of a block, ms.")] = 10.0,
     processes: Annotated[int, typer.Option(min=0, help="Fresh processes per artifact for load time, first call and memory.")] = 3,

@@ -5,14 +5,11 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.data import SourceArgument
+from chordkit.cli.options import BundleArgument, DataOption, MasterOption, PublicKeyOption, StrategiesOption, read_strategies
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
-from chordkit.cli.strategy import MasterOption, decode_file
 from chordkit.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Make, verify and inspect bundles.")
-
-BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 
 
 @app.command(
@@ -22,9 +19,9 @@ BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 def make(
     master: MasterOption,
     artifacts: Annotated[Path, typer.Option("--artifacts", help="An export folder: what `chordkit export` wrote.")],
-    data: Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)],
+    data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the bundle goes (.chord).")],
-    strategy: Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd) to put in; may be repeated.")] = None,
+    strategy: StrategiesOption = None,
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone, when fp32 artifacts are among them.")
     ] = None,
@@ -37,8 +34,7 @@ def make(
     """Check every artifact against the reference and put all of it into one file. A missed tolerance is status 1 and no file."""
     from chordkit.data import load_named
     from chordkit.export.assembly import assemble
-    from chordkit.export.bundle import write
-    from chordkit.export.bundle.signature import load_private_key
+    from chordkit.export.bundle import load_private_key, write
     from chordkit.export.collection import Sources, read_folder
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
@@ -47,7 +43,7 @@ def make(
     signing_key = None if key is None else load_private_key(key)
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
-    strategies = {path.stem: decode_file(path, weights) for path in strategy or []}
+    strategies = read_strategies(strategy, weights)
     fingerprint, made = read_folder(artifacts)
     if fingerprint != weights.fingerprint.hex():
         raise InputError(
@@ -65,9 +61,6 @@ def make(
             seed=seed,
             progress=progress,
         )
-    for artifact in contents.artifacts:
-        if artifact.parity is not None:
-            artifact.parity.require(f"artifact {artifact.name}")
     manifest = write(out, contents, signing_key)
     payload = {
         "file": str(out),
@@ -82,17 +75,17 @@ def make(
 @app.command(epilog="Example: `chordkit bundle verify shop.chord --public-key key.pub.pem --run`")
 def verify(
     bundle: BundleArgument,
-    public_key: Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")] = None,
+    public_key: PublicKeyOption = None,
     run: Annotated[bool, typer.Option("--run", help="Also run every artifact over the test vectors inside.")] = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check a bundle to the last byte."""
-    from chordkit.export.assembly import bundle_runner
+    from chordkit.export.bundle import Bundle
     from chordkit.export.bundle import verify as verify_bundle
 
     with progress_bar() as progress:
-        report = verify_bundle(bundle, public_key, runner_factory=bundle_runner if run else None, progress=progress)
+        report = verify_bundle(bundle, public_key, runner_factory=Bundle.runner if run else None, progress=progress)
     payload = report.model_dump(mode="json")
     shown = {
         name: payload[name] for name in ("bytes", "fingerprint", "signed", "key", "signature_checked", "members", "strategies", "passed")
@@ -145,7 +138,7 @@ def key(
     as_json: JsonOption = False,
 ) -> None:
     """Make a pair of keys to sign bundles with. Keys never depend on --seed."""
-    from chordkit.export.bundle.signature import generate_key_pair
+    from chordkit.export.bundle import generate_key_pair
 
     payload = {"private": str(private), "public": str(public), "key": generate_key_pair(private, public)}
     emit(as_json, payload, lambda: key_values("Ed25519 keys", payload))

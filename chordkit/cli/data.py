@@ -5,16 +5,11 @@ from typing import Annotated
 
 import typer
 
+from chordkit.cli.options import SourceArgument
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, writable_file
 
 app = typer.Typer(no_args_is_help=True, help="Prepare data sets and look at them.")
 
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        help="A file or folder, a prepared .safetensors file, 'synthetic', or a name under $CHORDKIT_DATA (ml-100k, yelp, cds, beauty)."
-    ),
-]
 FormatOption = Annotated[str, typer.Option("--format", help="auto, movielens, sequences, amazon, csv or parquet.")]
 UserOption = Annotated[str | None, typer.Option(help="Column of the user, for CSV and Parquet.")]
 ItemOption = Annotated[str | None, typer.Option(help="Column of the item.")]

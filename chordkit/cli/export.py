@@ -1,35 +1,12 @@
 """``chordkit export``: from master weights and strategies to files that runtimes load."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
+from chordkit.cli.options import MasterOption, StrategiesOption, TargetsOption, parse_precisions, parse_targets, read_strategies
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
-from chordkit.cli.strategy import MasterOption, decode_file
-from chordkit.errors import InputError
-
-Choice = TypeVar("Choice", bound=StrEnum)
-
-TargetsOption = Annotated[
-    str,
-    typer.Option("--target", "-t", help="Comma-separated: executorch, executorch-chord, executorch-chord-linear, litert, onnx, native."),
-]
-
-
-def parse_choices(text: str, kind: type[Choice], option: str) -> list[Choice]:
-    """The members of an enumeration that a comma-separated list names.
-
-    Raises:
-        InputError: a name is none of them.
-    """
-    known = {str(member): member for member in kind}
-    names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise InputError(f"{option} {name!r} is unknown; use {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)]
 
 
 def export(
@@ -41,7 +18,7 @@ def export(
     precision: Annotated[
         str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")
     ] = "",
-    strategy: Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd); may be repeated.")] = None,
+    strategy: StrategiesOption = None,
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone behind the master, for fp32 artifacts.")
     ] = None,
@@ -54,16 +31,15 @@ def export(
     Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`
     """
     from chordkit.export.collection import Sources, export_artifacts, write_folder
-    from chordkit.export.targets.target import Precision, Target
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 
-    targets = parse_choices(target, Target, "--target")
+    targets = parse_targets(target)
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
-    strategies = {path.stem: decode_file(path, weights) for path in strategy or []}
+    strategies = read_strategies(strategy, weights)
     sources = Sources(weights, floats, strategies)
-    precisions = parse_choices(precision, Precision, "--precision") if precision else None
+    precisions = parse_precisions(precision) if precision else None
     with progress_bar() as progress:
         artifacts = export_artifacts(targets, precisions, sources, candidates, progress)
     index = write_folder(out, artifacts, sources)

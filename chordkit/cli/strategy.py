@@ -1,23 +1,18 @@
 """``chordkit strategy``: make, show and compare strategies."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Group
 from rich.text import Text
 
+from chordkit.cli.options import MasterOption, OptionalDataOption, parse_ids, read_strategy
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
-from chordkit.cli.train import DataOption
 from chordkit.errors import InputError
-
-if TYPE_CHECKING:
-    from chordkit.quantization import MasterWeights
-    from chordkit.strategy import Strategy
 
 app = typer.Typer(no_args_is_help=True, help="Make, show and compare strategies.")
 
-MasterOption = Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that the strategy belongs to.")]
 _COLOURS = {0: "grey37", 2: "light_sky_blue1", 4: "dodger_blue1", 8: "blue3"}
 
 
@@ -29,7 +24,7 @@ def make(
     hypernetwork: Annotated[Path, typer.Option("--hypernetwork", help="The trained hypernetwork.")],
     master: MasterOption,
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd).")],
-    data: Annotated[str | None, DataOption.__metadata__[0]] = None,
+    data: OptionalDataOption = None,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")] = None,
     history: Annotated[str | None, typer.Option(help="Or item indices of a history, oldest first: 17,4,211.")] = None,
     budget: Annotated[
@@ -79,33 +74,6 @@ def make(
     emit(as_json, payload, lambda: key_values("strategy", payload))
 
 
-def parse_ids(text: str, items: int, option: str) -> list[int]:
-    """Item indices from a comma-separated list.
-
-    Raises:
-        InputError: not a list of indices in 1..items.
-    """
-    try:
-        ids = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option} {text}: not a list of item indices such as 17,4,211") from None
-    if not all(1 <= item <= items for item in ids):
-        raise InputError(f"{option} {text}: item indices lie in 1..{items}")
-    return ids
-
-
-def decode_file(path: Path, weights: "MasterWeights") -> "Strategy":
-    """Read a strategy file and check it against its backbone; the error names the file."""
-    from chordkit.errors import StrategyError
-    from chordkit.files import read_bytes
-    from chordkit.strategy import decode
-
-    try:
-        return decode(read_bytes(path, "strategy"), fingerprint=weights.fingerprint, channels=weights.channel_table.channels)
-    except StrategyError as error:
-        raise StrategyError(f"{path}: {error}") from None
-
-
 @app.command(epilog="Example: `chordkit strategy show 42.chrd --master master.chrm`")
 def show(
     strategy: Annotated[Path, typer.Argument(help="A strategy (.chrd).")],
@@ -119,7 +87,7 @@ def show(
 
     weights = MasterWeights.load(master)
     table = weights.channel_table
-    decoded = decode_file(strategy, weights)
+    decoded = read_strategy(strategy, weights)
     layers = {layer.name: "".join(str(width) for width in decoded.widths[table.layer_slice(layer.name)]) for layer in table.layers}
     summary = {
         "file": str(strategy),
@@ -156,7 +124,7 @@ def diff(
     from chordkit.strategy import difference
 
     weights = MasterWeights.load(master)
-    found = difference(decode_file(first, weights), decode_file(second, weights), weights.channel_table)
+    found = difference(read_strategy(first, weights), read_strategy(second, weights), weights.channel_table)
     payload = {
         "channels": found.channels,
         "changed": found.changed,

@@ -5,22 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from chordkit.cli.data import SourceArgument
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file, writable_folder
+from chordkit.cli.options import ArchitectureOption, CheckpointsOption, DataOption, DeviceOption, EpochsOption
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 
 app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
-
-DataOption = Annotated[str, typer.Option("--data", "-d", help=SourceArgument.__metadata__[0].help)]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="At most so many epochs; the default is the documented one.")]
-CheckpointsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--checkpoints",
-        callback=writable_folder,
-        help="Folder of the checkpoints; the default is beside --out. The same command resumes from them.",
-    ),
-]
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -35,7 +23,7 @@ def _checkpoints(folder: Path | None, out: Path) -> Path:
 def backbone(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the trained backbone goes (.safetensors).")],
-    architecture: Annotated[str, typer.Option("--architecture", "-a", help="sasrec or caser.")] = "sasrec",
+    architecture: ArchitectureOption = "sasrec",
     dim: Annotated[int, typer.Option(min=1, help="Width of embeddings and hidden states.")] = 64,
     max_length: Annotated[int, typer.Option(min=1, help="Items of a history that count.")] = 50,
     epochs: EpochsOption = None,

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.bundle import BundleArgument
-from chordkit.cli.data import SourceArgument
+from chordkit.cli.options import SOURCE_HELP, ArtifactsOption, BundleArgument, PublicKeyOption
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
 
 
@@ -17,15 +16,15 @@ def validate(
         typer.Option(
             "--data",
             "-d",
-            help=f"Check on real histories of this data set instead of the vectors inside. {SourceArgument.__metadata__[0].help}",
+            help=f"Check on real histories of this data set instead of the vectors inside. {SOURCE_HELP}",
         ),
     ] = None,
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone: the reference of fp32 artifacts, with --data.")
     ] = None,
-    artifact: Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")] = None,
+    artifact: ArtifactsOption = None,
     histories: Annotated[int, typer.Option(min=1, help="With --data: how many histories.")] = 1000,
-    public_key: Annotated[Path | None, typer.Option(help="Require the signature of this public key.")] = None,
+    public_key: PublicKeyOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -20,10 +20,8 @@ from chordkit.demo import report_data
 from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.export import bundle
 from chordkit.export.assembly import assemble
-from chordkit.export.bundle.signature import generate_key_pair
 from chordkit.export.collection import Sources, export_artifacts, write_folder
-from chordkit.export.parity.compare import ParityReport
-from chordkit.export.targets.target import CAPABILITIES, Target, installed, missing_runtime
+from chordkit.export.targets import Target, all_targets, find_target
 from chordkit.files import sha256, write_bytes
 from chordkit.hypernetwork import (
     Comparison,
@@ -35,8 +33,6 @@ from chordkit.hypernetwork import (
     train_hypernetwork,
 )
 from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
-from chordkit.kernels import executorch_ops
-from chordkit.kernels.engine import native
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.bundles import bench_bundle
@@ -51,8 +47,6 @@ CANDIDATES = 100
 _EPOCHS = {"sasrec": 26, "caser": 30}
 # One thread: the layers are small, a second thread gains little on an idle machine and spins away minutes on a busy one.
 _THREADS = 1
-# chord::linear is for graphs that the engine does not know; both backbones here it does.
-_TARGETS = tuple(target for target in Target if target is not Target.EXECUTORCH_CHORD_LINEAR)
 
 
 @dataclass(frozen=True)
@@ -102,13 +96,12 @@ class _Clock:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where everything is, and whether every check passed."""
+    """Where everything is."""
 
     report: Report
     html: Path
     json: Path
     bundle: Path
-    parity: dict[str, ParityReport]
 
 
 def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
@@ -121,6 +114,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     Raises:
         DataError: the data set cannot be read or is too small.
         MissingRuntimeError: a target's runtime is not installed; said before anything is trained.
+        CheckFailed: an artifact does not pass the parity gate; nothing is signed.
         CheckpointError: the folder holds checkpoints of another run.
         OSError: the folder cannot be written.
     """
@@ -163,16 +157,14 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             progress=progress,
         )
         bundle.write(path, contents, _signing_key(out))
-        bundle.verify(path, out / "demo.pub.pem")
+        bundle.verify(path, out / "demo.pub.pem").require()
     with clock.stage("measure on this host"):
         measured = bench_bundle(path, None, options.bench.model_copy(update={"seed": options.seed}), progress)
     report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, left_out, clock)
     html, document = out / "report.html", out / "report.json"
     save_json(report, document)
     save_html(report, html)
-    return DemoResult(
-        report, html, document, path, {artifact.name: artifact.parity for artifact in contents.artifacts if artifact.parity is not None}
-    )
+    return DemoResult(report, html, document, path)
 
 
 def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
@@ -181,18 +173,20 @@ def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
     Raises:
         MissingRuntimeError: a target that was asked for by name, or one that needs no compiler, is not installed.
     """
+    if options.targets is not None:
+        for target in options.targets:
+            target.prepare()
+        return options.targets, []
     targets, left_out = [], []
-    for target in _TARGETS if options.targets is None else options.targets:
-        capability = CAPABILITIES[target]
-        if capability.runtime is not None and installed(target) is None:
-            raise missing_runtime(target)
-        if target is Target.NATIVE:
-            native()
+    for target in all_targets():
+        better = target.covers_for
+        if not target.knows(options.architecture) or (better is not None and find_target(better).knows(options.architecture)):
+            continue
         try:
-            if capability.operators:
-                executorch_ops.build()
+            target.prepare()
         except MissingRuntimeError as error:
-            if options.targets is not None:
+            # A compiler is not in any package: the demo goes on without what needs one.
+            if not target.capability.operators:
                 raise
             left_out.append(f"{target} was left out: {error}.")
             continue
@@ -260,7 +254,7 @@ def _signing_key(out: Path) -> Path:
     if not (private.exists() and public.exists()):
         private.unlink(missing_ok=True)
         public.unlink(missing_ok=True)
-        generate_key_pair(private, public)
+        bundle.generate_key_pair(private, public)
     return private
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from chordkit import __version__
 from chordkit.data import Dataset
-from chordkit.export.bundle.manifest import ArtifactEntry, Manifest
+from chordkit.export.bundle import ArtifactEntry, Manifest
 from chordkit.hypernetwork import Comparison
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.report import (

@@ -10,15 +10,15 @@ bundle.verify("shop.chord", "public.pem").require()
 """
 
 from chordkit.export.bundle.checker import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
-from chordkit.export.bundle.manifest import FORMAT_VERSION, DatasetSection, Manifest, Provenance
+from chordkit.export.bundle.manifest import FORMAT_VERSION, ArtifactEntry, DatasetSection, Manifest, Provenance
 from chordkit.export.bundle.reader import Bundle, open, read
-from chordkit.export.bundle.signature import generate_key_pair, key_id, load_private_key, load_public_key
-from chordkit.export.bundle.writer import SUFFIXES, ArtifactContents, BundleContents, dataset_section, runtime_versions, write
+from chordkit.export.bundle.signature import SigningKey, VerifyingKey, generate_key_pair, key_id, load_private_key, load_public_key
+from chordkit.export.bundle.writer import ArtifactContents, BundleContents, dataset_section, write
 
 __all__ = [
     "FORMAT_VERSION",
-    "SUFFIXES",
     "ArtifactContents",
+    "ArtifactEntry",
     "Bundle",
     "BundleContents",
     "BundleSummary",
@@ -26,8 +26,10 @@ __all__ = [
     "Manifest",
     "Provenance",
     "RunnerFactory",
+    "SigningKey",
     "VectorResult",
     "VerificationReport",
+    "VerifyingKey",
     "dataset_section",
     "generate_key_pair",
     "inspect",
@@ -36,7 +38,6 @@ __all__ = [
     "load_public_key",
     "open",
     "read",
-    "runtime_versions",
     "verify",
     "write",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from chordkit.errors import BundleError, CheckFailed
-from chordkit.export.bundle import reader as bundle_read
+from chordkit.export.bundle import reader
 from chordkit.export.bundle.manifest import (
     ArtifactEntry,
     BackboneSection,
@@ -19,7 +19,7 @@ from chordkit.export.bundle.manifest import (
 from chordkit.export.bundle.reader import Bundle
 from chordkit.export.bundle.signature import VerifyingKey
 from chordkit.export.judge import judge
-from chordkit.export.parity.compare import ParityReport, Runner
+from chordkit.export.parity import ParityReport, Runner
 from chordkit.progress import Progress
 
 RunnerFactory = Callable[[Bundle, ArtifactEntry], Runner]
@@ -70,15 +70,20 @@ class VerificationReport(BaseModel):
     members: int
     strategies: int
     checks: tuple[str, ...]
+    unproven: tuple[str, ...]
     vectors: tuple[VectorResult, ...]
     passed: bool
 
     def require(self) -> "VerificationReport":
-        """This report, if every artifact that was run reproduced its vectors.
+        """This report, if every artifact passed the parity gate when the bundle was made, and reproduced its vectors where it was run.
 
         Raises:
-            CheckFailed: one did not; the sentence names it and every missed tolerance.
+            CheckFailed: one did not; the sentence names it, and every missed tolerance.
         """
+        if self.unproven:
+            raise CheckFailed(
+                f"{self.path}: artifact {self.unproven[0]} did not pass the parity gate when the bundle was made; make it anew"
+            )
         for result in self.vectors:
             result.report.require(f"{self.path}: artifact {result.artifact}")
         return self
@@ -90,7 +95,7 @@ def inspect(path: str | os.PathLike[str]) -> BundleSummary:
     Raises:
         BundleError: the container or the manifest cannot be read.
     """
-    with bundle_read.open(path, verify=False) as bundle:
+    with reader.open(path, verify=False) as bundle:
         manifest = bundle.manifest
         return BundleSummary(
             path=bundle.label,
@@ -130,9 +135,11 @@ def verify(
         BundleError: the bundle is refused, or a member is not what the manifest says it is.
         InputError: the key cannot be used, or a runtime is missing.
     """
-    with bundle_read.open(path, public_key) as bundle:
+    with reader.open(path, public_key) as bundle:
         checks = ["container", "manifest", "members"] + (["signature"] if bundle.signature_checked else [])
         checks += _check_members(bundle)
+        unproven = tuple(x.name for x in bundle.manifest.artifacts if x.parity is None or not x.parity.passed)
+        checks += [] if unproven else ["parity"]
         names = [entry.name for entry in bundle.manifest.artifacts] if artifacts is None else list(artifacts)
         entries = [bundle.artifact_entry(name) for name in names] if runner_factory is not None else []
         results = tuple(_run(bundle, entry, runner_factory, progress) for entry in entries if runner_factory is not None)
@@ -148,8 +155,9 @@ def verify(
             members=len(manifest.members),
             strategies=len(manifest.strategies),
             checks=tuple(checks + ([f"vectors:{result.artifact}" for result in results])),
+            unproven=unproven,
             vectors=results,
-            passed=all(result.report.passed for result in results),
+            passed=not unproven and all(result.report.passed for result in results),
         )
 
 

@@ -6,14 +6,14 @@ generated from the classes here: ``python -m chordkit.export.bundle.manifest > e
 """
 
 import json
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chordkit.errors import BundleError
+from chordkit.export.artifact import Artifact, Label
 from chordkit.export.bundle.container import MAX_BYTES, name_problem
-from chordkit.export.parity.compare import ParityReport
+from chordkit.export.parity import ParityReport
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -23,9 +23,6 @@ ITEMS = "items.json"
 VECTORS = "vectors.safetensors"
 MAX_MANIFEST_BYTES = 16 << 20
 
-_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+.-]{0,99}")
-
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_+.\-]{0,99}$")]
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -34,7 +31,9 @@ OptionValue = bool | int | float | str | None | list[bool | int | float | str | 
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
+    )
 
 
 class ChannelEntry(_Model):
@@ -65,28 +64,16 @@ class DatasetSection(_Model):
     interactions: Count
 
 
-class ArtifactEntry(_Model):
-    """One runnable file.
+class ArtifactEntry(Artifact):
+    """An artifact in a bundle.
 
     Attributes:
-        name: how it is asked for; unique.
         member: the file in the bundle (several artifacts may share one, as native ones share the master).
-        target, precision: of ``chordkit.export``; strategy: the strategy it was made with, if any.
-        reference: the key of the test vectors' scores it must reproduce.
-        activations: what its quantised layers compute with, which sets the tolerance.
-        candidates: how many it scores per call.
         requires: package, library or operator -> version it was made and checked with.
         parity: the comparison made when the bundle was made.
     """
 
-    name: Label
     member: str
-    target: Label
-    precision: Label
-    activations: Annotated[str, Field(pattern="^(fp32|int8)$")]
-    candidates: Annotated[int, Field(ge=1)]
-    strategy: Label | None
-    reference: Label
     requires: dict[str, str]
     parity: ParityReport | None
 
@@ -220,11 +207,6 @@ def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of ``manifest.json``."""
     schema = Manifest.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "chordkit bundle manifest"}
-
-
-def is_label(name: str) -> bool:
-    """Whether ``name`` can name an artifact, a strategy or a set of reference scores."""
-    return _LABEL.fullmatch(name) is not None
 
 
 def _printable(text: str) -> str:

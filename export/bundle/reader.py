@@ -11,13 +11,12 @@ from types import TracebackType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from chordkit.errors import BundleError, MasterError, StrategyError
-from chordkit.export.bundle import container as bundle_zip
-from chordkit.export.bundle import manifest, signature
+from chordkit.export.bundle import container, manifest, signature
 from chordkit.export.bundle.container import Located
 from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest
 from chordkit.export.bundle.signature import VerifyingKey
-from chordkit.export.parity import vectors as vector_sets
-from chordkit.export.parity.vectors import VectorSet
+from chordkit.export.parity import VectorSet, problem_with, read_vectors
+from chordkit.export.targets import Runner, load_runner
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, decode
 
@@ -99,6 +98,17 @@ class Bundle:
         """
         return self.member(self.artifact_entry(name).member)
 
+    def runner(self, entry: ArtifactEntry, threads: int = 1) -> Runner:
+        """An artifact on its runtime; a target without files runs from the mapped master and the artifact's strategy.
+
+        Raises:
+            BundleError: the entry is not one of this bundle.
+            CapabilityError: the target is unknown, or its runtime refuses the file.
+            MissingRuntimeError: the runtime is not installed.
+        """
+        strategy = None if entry.strategy is None else self.strategy_bytes(entry.strategy)
+        return load_runner(entry.target, self.artifact(entry.name), strategy=strategy, candidates=entry.candidates, threads=threads)
+
     def strategy_bytes(self, name: str) -> bytes:
         """A strategy in its wire form, as a device adopts it.
 
@@ -144,13 +154,13 @@ class Bundle:
             BundleError: the member is malformed or is not what the manifest announces.
         """
         announced = self.manifest.vectors
-        vectors = vector_sets.from_bytes(self.member(announced.member), self.label)
+        vectors = read_vectors(self.member(announced.member), self.label)
         found = (len(vectors.histories), vectors.histories.shape[1], vectors.candidates.shape[1], tuple(sorted(vectors.scores)))
         if found != (announced.count, announced.length, announced.candidates, tuple(sorted(announced.references))):
             raise BundleError(
                 f"{self.label}: {announced.member} does not hold the test vectors that the manifest announces; make the bundle anew"
             )
-        if problem := vector_sets.problem_with(vectors, self.manifest.dataset.items):
+        if problem := problem_with(vectors, self.manifest.dataset.items):
             raise BundleError(f"{self.label}: the test vectors cannot be used: {problem}; make the bundle anew")
         return vectors
 
@@ -193,14 +203,14 @@ def read(
 ) -> Bundle:
     """Check a bundle that is in memory; see :func:`open`."""
     key = None if public_key is None else signature.load_public_key(public_key)
-    located = bundle_zip.read(buffer, label)
+    located = container.read(buffer, label)
     if located[0].entry.name != MANIFEST:
         raise BundleError(
             f"{label}: this is a ZIP file, but its first member is not {MANIFEST}; give a bundle made by `chordkit bundle make`"
         )
-    raw = bytes(bundle_zip.check_data(buffer, located[0], label))
+    raw = bytes(container.check_data(buffer, located[0], label))
     signed = len(located) > 1 and located[1].entry.name == SIGNATURE
-    raw_signature = bytes(bundle_zip.check_data(buffer, located[1], label)) if signed else None
+    raw_signature = bytes(container.check_data(buffer, located[1], label)) if signed else None
     if key is not None:
         _check_signature(key, raw_signature, raw, label)
     parsed = manifest.parse(raw, label)
@@ -244,7 +254,7 @@ def _check_members(buffer: memoryview, parsed: Manifest, located: list[Located],
             )
         data = buffer[place.offset : place.offset + place.entry.size]
         if verify:
-            bundle_zip.check_data(buffer, place, label)
+            container.check_data(buffer, place, label)
             if hashlib.sha256(data).hexdigest() != expected.sha256:
                 raise BundleError(f"{label}: the SHA-256 of member {expected.name!r} is not the one in {MANIFEST}; fetch the bundle again")
         if expected.name == MASTER and not expected.sha256.startswith(parsed.backbone.fingerprint):

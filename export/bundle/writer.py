@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chordkit.errors import BundleError
-from chordkit.export.bundle import container as bundle_zip
+from pydantic import Field
+
+from chordkit.errors import BundleError, CheckFailed
+from chordkit.export.artifact import Artifact, is_label
+from chordkit.export.bundle import container
 from chordkit.export.bundle.manifest import (
     FORMAT_VERSION,
     ITEMS,
@@ -27,47 +29,29 @@ from chordkit.export.bundle.manifest import (
     SignatureSection,
     StrategyEntry,
     VectorsSection,
-    is_label,
 )
 from chordkit.export.bundle.signature import SigningKey, key_id, load_private_key
-from chordkit.export.parity.compare import Activations, ParityReport
-from chordkit.export.parity.vectors import VectorSet, problem_with
-from chordkit.export.targets.target import CAPABILITIES, OPERATOR_LIBRARY, Target
+from chordkit.export.parity import ParityReport, VectorSet, problem_with
+from chordkit.export.targets import find_target
 from chordkit.files import atomic_writer
-from chordkit.kernels import executorch_ops
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, average_bits, to_wire
 
 if TYPE_CHECKING:
     from chordkit.data import Dataset
 
-SUFFIXES = {str(target): capability.suffix for target, capability in CAPABILITIES.items()}
 
-
-@dataclass(frozen=True)
-class ArtifactContents:
-    """One artifact to be bundled.
+class ArtifactContents(Artifact):
+    """An artifact to be bundled.
 
     Attributes:
-        name: how it will be asked for, e.g. ``litert-int8``.
-        target, precision, candidates: as it was made.
-        data: the file's bytes; None for a native artifact, which runs from the master itself.
-        reference: key of the scores in the test vectors that it reproduces (``fp32``, ``int8``, or the strategy's name).
-        strategy: name of the strategy it was made with.
-        activations: ``int8`` when its quantised layers quantise their inputs on the fly.
-        requires: package, library or operator -> version; empty = the runtime installed here (:func:`runtime_versions`).
-        parity: the comparison made with it.
+        data: the file's bytes; None for a target without files, whose artifacts run from the master itself.
+        requires: package, library or operator -> version; empty = what its target needs here.
+        parity: the comparison made with it; without one, or with one that it did not pass, it goes into no bundle.
     """
 
-    name: str
-    target: str
-    precision: str
-    candidates: int
-    data: bytes | None
-    reference: str
-    strategy: str | None = None
-    activations: Activations = "fp32"
-    requires: Mapping[str, str] = field(default_factory=dict)
+    data: bytes | None = Field(repr=False)
+    requires: dict[str, str] = Field(default_factory=dict)
     parity: ParityReport | None = None
 
 
@@ -100,25 +84,6 @@ def dataset_section(dataset: "Dataset") -> DatasetSection:
     )
 
 
-def runtime_versions(target: str) -> dict[str, str]:
-    """What ``target`` needs, with versions: its runtime as far as it is installed here, and for a program with custom operators the
-    library that has them (a phone loads it first) and each operator with the version of its schema."""
-    try:
-        capability = CAPABILITIES[Target(target)]
-    except ValueError:
-        return {}
-    versions = {}
-    try:
-        package = "chordkit" if capability.runtime is None else capability.runtime[0]
-        versions[package] = metadata.version(package)
-    except metadata.PackageNotFoundError:
-        pass
-    if capability.operators:
-        versions[OPERATOR_LIBRARY] = metadata.version("chordkit")
-        versions |= dict.fromkeys(capability.operators, str(executorch_ops.VERSION))
-    return versions
-
-
 def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: SigningKey | None = None) -> Manifest:
     """Write a bundle: complete under its name, or not at all. The same contents and key give the same bytes.
 
@@ -129,8 +94,14 @@ def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: S
 
     Raises:
         BundleError: the contents do not fit together, or are larger than a bundle can be.
+        CapabilityError: an artifact is of an unknown target.
+        CheckFailed: an artifact missed its tolerance or was never compared; nothing is written or signed.
         InputError: the key cannot be used.
     """
+    for artifact in contents.artifacts:
+        if artifact.parity is None:
+            raise CheckFailed(f"bundle: artifact {artifact.name} was never compared with its reference; chordkit.export.assembly does it")
+        artifact.parity.require(f"artifact {artifact.name}")
     members = _members(contents)
     key = None if signing_key is None else load_private_key(signing_key)
     signature = None if key is None else SignatureSection(algorithm="ed25519", key=key_id(key.public_key()))
@@ -140,7 +111,7 @@ def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: S
     if key is not None:
         framed.append((SIGNATURE, key.sign(data)))
     with atomic_writer(path) as stream:
-        bundle_zip.write(stream, [*framed, *members.items()])
+        container.write(stream, [*framed, *members.items()])
     return manifest
 
 
@@ -179,11 +150,14 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
 
 
 def _artifact_member(artifact: ArtifactContents) -> str:
-    if artifact.data is not None:
-        return f"artifacts/{artifact.name}{SUFFIXES.get(str(artifact.target), '.bin')}"
-    if str(artifact.target) != "native":
-        raise BundleError(f"bundle: artifact {artifact.name!r} has no bytes, and only a native one can do without; export it first")
-    return MASTER
+    suffix = find_target(artifact.target).capability.suffix
+    if (artifact.data is None) is not (suffix is None):
+        raise BundleError(
+            f"bundle: artifact {artifact.name!r} has no bytes, and {artifact.target} runs from a file; export it first"
+            if artifact.data is None
+            else f"bundle: artifact {artifact.name!r} has a file, and {artifact.target} runs from the master weights; leave the file out"
+        )
+    return MASTER if suffix is None else f"artifacts/{artifact.name}{suffix}"
 
 
 def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature: SignatureSection | None) -> Manifest:
@@ -228,15 +202,9 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
 
 
 def _artifact_entry(artifact: ArtifactContents) -> ArtifactEntry:
-    return ArtifactEntry(
-        name=artifact.name,
+    return ArtifactEntry.of(
+        artifact,
         member=_artifact_member(artifact),
-        target=str(artifact.target),
-        precision=str(artifact.precision),
-        activations=artifact.activations,
-        candidates=artifact.candidates,
-        strategy=artifact.strategy,
-        reference=artifact.reference,
-        requires=dict(artifact.requires) or runtime_versions(artifact.target),
+        requires=artifact.requires or find_target(artifact.target).requires(),
         parity=artifact.parity,
     )

@@ -1,1 +1,38 @@
-"""Parity: does an artifact score and rank as the PyTorch reference does, in numbers with stated tolerances?"""
+"""Parity: does an artifact score and rank as the PyTorch reference does, in numbers with stated tolerances?
+
+Nothing here knows a target, and importing it needs neither torch nor a runtime: who compares on a device has none.
+"""
+
+from chordkit.export.parity.activations import emulated_scores, engine_scores
+from chordkit.export.parity.compare import Ids, ParityReport, Runner, Scores, ScoresFn, compare, parity, run_all
+from chordkit.export.parity.reference import reference_scores, references
+from chordkit.export.parity.stages import Stage, StageResult, first_bad_stage, stages_to, walk_stages
+from chordkit.export.parity.tolerance import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance
+from chordkit.export.parity.vectors import VectorSet, draw, problem_with, read_vectors
+
+__all__ = [
+    "FP32_TOLERANCE",
+    "INT8_ACTIVATION_TOLERANCE",
+    "Ids",
+    "ParityReport",
+    "Runner",
+    "Scores",
+    "ScoresFn",
+    "Stage",
+    "StageResult",
+    "Tolerance",
+    "VectorSet",
+    "compare",
+    "draw",
+    "emulated_scores",
+    "engine_scores",
+    "first_bad_stage",
+    "parity",
+    "problem_with",
+    "read_vectors",
+    "reference_scores",
+    "references",
+    "run_all",
+    "stages_to",
+    "walk_stages",
+]

@@ -5,20 +5,30 @@ projection can hide. Held against this model too, nothing is left but rare round
 """
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from chordkit.backbones import Backbone
 from chordkit.export.parity.compare import ScoresFn
 from chordkit.export.parity.reference import reference_scores
+from chordkit.export.parity.vectors import VectorSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chordkit.backbones import Backbone
+    from chordkit.quantization import MasterWeights
 
 _LEVELS = 255
+_EMULATED_EXACTLY = 24
+"""Vectors over which the engine's arithmetic is repeated in numpy, which takes tens of milliseconds each."""
 
 
-def quantize_asymmetric(x: Tensor) -> Tensor:
+def quantize_asymmetric(x: "Tensor") -> "Tensor":
     """``x [..., features]`` after 8-bit quantisation per row over [min(x, 0), max(x, 0)], as LiteRT and XNNPACK do it."""
+    import torch
+
     low = x.amin(-1, keepdim=True).clamp(max=0)
     high = x.amax(-1, keepdim=True).clamp(min=0)
     scale = ((high - low) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
@@ -26,20 +36,31 @@ def quantize_asymmetric(x: Tensor) -> Tensor:
     return ((torch.round(x / scale) + zero_point).clamp(0, _LEVELS) - zero_point) * scale
 
 
-def quantize_symmetric(x: Tensor) -> Tensor:
+def quantize_symmetric(x: "Tensor") -> "Tensor":
     """``x [..., features]`` after 8-bit quantisation per row over +-max|x|, codes -127..127."""
+    import torch
+
     scale = (x.abs().amax(-1, keepdim=True) / 127).clamp(min=torch.finfo(torch.float32).tiny)
     return torch.round(x / scale) * scale
 
 
-def emulated_scores(backbone: Backbone, symmetric: bool = False) -> ScoresFn:
+def emulated_scores(backbone: "Backbone", symmetric: bool = False) -> ScoresFn:
     """Scores of ``backbone`` when the input of every layer of the strategy is quantised per row to 8 bits."""
     quantize = quantize_symmetric if symmetric else quantize_asymmetric
     model = copy.deepcopy(backbone)
 
-    def hook(module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    def hook(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         return (quantize(arguments[0]), *arguments[1:])
 
     for layer in model.channel_layers().values():
         layer.register_forward_pre_hook(hook)
     return reference_scores(model)
+
+
+def engine_scores(master: "MasterWeights", widths: np.ndarray | None, vectors: VectorSet) -> NDArray[np.floating]:
+    """Scores of the first of ``vectors`` in libchord's own arithmetic, bit for bit, computed in numpy; widths None = int8."""
+    from chordkit.kernels.reference import ReferenceEngine
+
+    engine = ReferenceEngine(master, widths)
+    few = vectors.head(_EMULATED_EXACTLY)
+    return np.stack([engine.scores(history, candidates) for history, candidates in zip(few.histories, few.candidates, strict=True)])

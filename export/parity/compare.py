@@ -7,24 +7,22 @@ DESIGN.md, contract 1: dequantised float32 weights, float32 activations.
 No runtime is imported here: an artifact comes as a runner, the reference as a function.
 """
 
-import math
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from chordkit.errors import CapabilityError, CheckFailed
+from chordkit.errors import CheckFailed
 from chordkit.export.parity.measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k_overlap
-from chordkit.export.targets.target import Target
+from chordkit.export.parity.tolerance import EMULATION_MAX_ERROR, EMULATION_RMS_ERROR, Tolerance
 from chordkit.progress import Progress
 
 Ids = NDArray[np.int32]
 Scores = NDArray[np.float32]
 ScoresFn = Callable[[Ids, Ids], NDArray[np.floating]]
 """Histories ``[n, length]`` and candidates ``[n, candidates]`` to scores ``[n, candidates]``."""
-Activations = Literal["fp32", "int8"]
 
 
 class Runner(Protocol):
@@ -33,40 +31,6 @@ class Runner(Protocol):
     def scores(self, history: Ids, candidates: Ids) -> NDArray[np.floating]:
         """Scores ``[candidates]`` of ``candidates [candidates]`` after ``history [length]``."""
         ...
-
-
-class Tolerance(BaseModel):
-    """What an artifact may differ from the reference by.
-
-    Errors are relative to the spread of the reference's scores: the root mean square of a score's distance from the
-    mean of its history's candidates. A model whose scores are all ten times larger has the same relative error.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    relative_rms_error: float
-    max_relative_error: float
-    kendall_tau: float
-    top10_overlap: float
-    ndcg_difference: float
-    derivation: str
-
-    def for_few(self, n: int) -> "Tolerance":
-        """The same tolerance for ``n`` histories, fewer than the 1,000 that it is stated for.
-
-        Overlap and NDCG are means over histories: with few of them one lawful swap at the border weighs more. The
-        overlap gets three standard deviations of its binomial count, NDCG the ratio of the standard errors. The error
-        of a score does not depend on n.
-        """
-        if n >= 1000:
-            return self
-        missing = 1 - self.top10_overlap
-        return self.model_copy(
-            update={
-                "top10_overlap": 1 - missing - 3 * math.sqrt(missing / (10 * n)),
-                "ndcg_difference": self.ndcg_difference * math.sqrt(1000 / n),
-            }
-        )
 
 
 class ParityReport(BaseModel):
@@ -117,90 +81,6 @@ class ParityReport(BaseModel):
         if not self.passed:
             raise CheckFailed(f"{what}: does not agree with the reference: {'; '.join(self.reasons)}")
         return self
-
-
-# --- tolerances -----------------------------------------------------------------------------------------------------
-
-_UNIT_ROUNDOFF = 2.0**-24
-
-
-def _tau_of_noise(relative_rms: float) -> float:
-    """Expected Kendall tau of Gaussian scores with independent noise: 1 - (2/pi) atan(relative rms).
-
-    Signal and noisy signal correlate by r = 1/sqrt(1 + e^2), and tau = (2/pi) asin(r) for a bivariate normal.
-    """
-    return 1 - 2 / math.pi * math.atan(relative_rms)
-
-
-def _fp32_tolerance() -> Tolerance:
-    # A sum of K products in another order differs by about sqrt(K) unit roundoffs (Higham & Mary 2019, with lambda = 4 for
-    # one failure in 10^3 sums). K = 256 covers d, L, ffn_dim and Caser's windows at d = 64; 16 sums lie in series
-    # (2 blocks x (value, scores, output, ffn1, ffn2, 2 norms) + final norm + the score); a LayerNorm or softmax between
-    # them amplifies by at most about 10 on a trained model.
-    rms = 10 * math.sqrt(16) * 4 * math.sqrt(256) * _UNIT_ROUNDOFF
-    return Tolerance(
-        relative_rms_error=round(rms, 6),
-        max_relative_error=round(10 * rms, 5),
-        kendall_tau=0.999,
-        top10_overlap=0.999,
-        ndcg_difference=0.0005,
-        derivation="float32 sums in another order: 10 (norms) x sqrt(16 in series) x 4 sqrt(256) unit roundoffs; "
-        "the largest of 1e5 errors 10 x the rms",
-    )
-
-
-def _int8_activation_tolerance() -> Tolerance:
-    # Per-row 8-bit activations: the step of a row of 64 Gaussians is its range (4.7 sd) / 255, or 2 x 2.4 sd / 254, and the
-    # error of a uniform quantiser is step / sqrt(12): 0.54 % of the row's rms. The noise of a Linear's input is the noise of
-    # its output. 6 Linears a block, two blocks, adding in quadrature: 1.9 %. Rows have heavier tails than a Gaussian, but
-    # the residual stream passes each layer's noise on diluted; 0.9 % was measured. Anything past 1.4 % costs more than
-    # 0.01 of the top-10 overlap that DESIGN.md demands (100 Gaussian candidates have 17.5 scores per sd at the border).
-    rms = 0.02
-    return Tolerance(
-        relative_rms_error=rms,
-        max_relative_error=8 * rms,
-        kendall_tau=round(_tau_of_noise(rms), 3),
-        top10_overlap=0.99,
-        ndcg_difference=0.005,
-        derivation="8-bit activations per row: 0.54 % a Linear, 12 of them in quadrature; the largest of 1e5 errors 8 x the rms; "
-        "tau = 1 - (2/pi) atan(rms)",
-    )
-
-
-# Against emulated activation quantisation only rounding flips are left: a value that lies within float32 rounding of the
-# border between two codes moves by one code. Of 64 codes in a row at most one flips at a time, which changes the row by
-# 1 / (sqrt(64) x 54) of its rms (54 codes to a standard deviation) = 0.23 %, in fewer than one row in five: 0.1 %.
-EMULATION_RMS_ERROR = 0.001
-EMULATION_MAX_ERROR = 0.03
-
-FP32_TOLERANCE = _fp32_tolerance()
-INT8_ACTIVATION_TOLERANCE = _int8_activation_tolerance()
-
-# The one table. Weights never appear in it as a source of error: the reference has exactly the artifact's weights.
-TOLERANCES: dict[tuple[str, str, Activations], Tolerance] = {
-    (target, precision, activations): FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE
-    for target in map(str, Target)
-    for precision in ("fp32", "int8", "strategy")
-    for activations in ("fp32", "int8")
-    if not (precision == "fp32" and activations == "int8")
-}
-
-
-def tolerance_for(target: str, precision: str, activations: Activations) -> Tolerance:
-    """The stated tolerance of an artifact whose quantised layers compute with ``activations``.
-
-    Raises:
-        CapabilityError: no such combination is made by chordkit.
-    """
-    try:
-        return TOLERANCES[str(target), str(precision), activations]
-    except KeyError:
-        raise CapabilityError(
-            f"there is no parity tolerance for target {target!s}, precision {precision!s}, {activations} activations"
-        ) from None
-
-
-# --- the comparison -------------------------------------------------------------------------------------------------
 
 
 def run_all(runner: Runner, histories: Ids, candidates: Ids, progress: Progress | None = None) -> Scores:

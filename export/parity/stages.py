@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from chordkit.export.parity.compare import (
-    FP32_TOLERANCE,
-    INT8_ACTIVATION_TOLERANCE,
     Ids,
     ParityReport,
     Runner,
     ScoresFn,
-    Tolerance,
     compare,
     run_all,
 )
+from chordkit.export.parity.tolerance import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

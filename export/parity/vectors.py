@@ -55,7 +55,7 @@ class VectorSet:
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
-def from_bytes(data: bytes | memoryview, label: str) -> VectorSet:
+def read_vectors(data: bytes | memoryview, label: str) -> VectorSet:
     """Read what :meth:`VectorSet.to_bytes` wrote.
 
     Raises:

@@ -1,1 +1,17 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
+
+from chordkit.export.program.grouping import Run, reflected_order, regroup, runs
+from chordkit.export.program.marked import MarkedEmbedding, MarkedLinear, export_program, item_count, marked_backbone, with_widths
+
+__all__ = [
+    "MarkedEmbedding",
+    "MarkedLinear",
+    "Run",
+    "export_program",
+    "item_count",
+    "marked_backbone",
+    "reflected_order",
+    "regroup",
+    "runs",
+    "with_widths",
+]

@@ -178,6 +178,11 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
         return torch.export.export(module.eval(), tuple(arguments), strict=False)
 
 
+def item_count(source: Source) -> int:
+    """Number of items of the model's catalogue; ids are 1..items."""
+    return len(source[0].embeddings["item_embedding"].codes) - 1 if isinstance(source, tuple) else source.config.items
+
+
 def with_widths(exported: torch.export.ExportedProgram, master: MasterWeights, widths: np.ndarray) -> torch.export.ExportedProgram:
     """The same program for another strategy of the same master, without tracing again (0.5 s each for SASRec).
 

@@ -1,1 +1,22 @@
-"""Targets: what each runtime can run, how a program becomes its file, and how the file is run."""
+"""Targets: what each runtime can run, how a model becomes its file, how the file is run, and how what it computes is judged.
+
+A target is a folder here: :class:`Target` says what it has to state.
+"""
+
+from chordkit.export.targets.eager import EagerRunner
+from chordkit.export.targets.registry import all_targets, find_target, load_runner, lower, support_matrix_markdown
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import Capability, Source, Target
+
+__all__ = [
+    "Capability",
+    "EagerRunner",
+    "Runner",
+    "Source",
+    "Target",
+    "all_targets",
+    "find_target",
+    "load_runner",
+    "lower",
+    "support_matrix_markdown",
+]

@@ -1,40 +1,32 @@
-"""What each target can run: the one table behind every refusal and behind the README's support matrix.
+"""What a target is: a runtime that chordkit exports to, in one class, in a folder of its own.
 
-A combination that is not in the table is refused before anything is lowered, with the reason. What is in the table is
-tested on the real runtime (tests/export).
+:mod:`chordkit.export.targets.registry` finds the folders. A combination that a target's capability row does not name is refused before
+anything is lowered, with the reason; what it names is proven on the real runtime (``tests/conformance``).
 """
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chordkit.errors import CapabilityError, MissingRuntimeError
+from chordkit.export.artifact import Activations, ArtifactSpec, Precision
+from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, VectorSet, emulated_scores
+from chordkit.export.targets.runner import Runner
 
+if TYPE_CHECKING:
+    from chordkit.backbones import Backbone
+    from chordkit.quantization import MasterWeights
 
-class Target(StrEnum):
-    """What chordkit exports to: a runtime, and for ExecuTorch whose kernels do the work (its own, or libchord's as operators)."""
+Source: TypeAlias = "Backbone | tuple[MasterWeights, np.ndarray]"
+"""What an artifact is made from: a float backbone, or master weights with widths uint8 ``[channels]``."""
 
-    EXECUTORCH = "executorch"
-    EXECUTORCH_CHORD = "executorch-chord"
-    EXECUTORCH_CHORD_LINEAR = "executorch-chord-linear"
-    LITERT = "litert"
-    ONNX = "onnx"
-    NATIVE = "native"
-
-
-class Precision(StrEnum):
-    """How the weights of an artifact are stored: all float32, all int8, or each channel as its user's strategy says."""
-
-    FP32 = "fp32"
-    INT8 = "int8"
-    STRATEGY = "strategy"
-
-
-Activations = Literal["fp32", "int8"]
+ALL_PRECISIONS = tuple(Precision)
+QUANTISED = (Precision.INT8, Precision.STRATEGY)
 
 
 @dataclass(frozen=True)
@@ -44,9 +36,9 @@ class Capability:
     Attributes:
         runtime: package and version that runs the files, and that they are tested with; None = no package.
         extra: chordkit's installation extra that brings it.
-        suffix: of its files.
+        suffix: of its files; None = it has no file of its own and runs from the master weights and a strategy.
         operators: custom operators that a program calls, by name; the library that has them must be loaded first.
-        architectures: backbones with a lowering.
+        backbones: architectures that it knows; None = every one whose graph it can lower.
         precisions: what the weights may be.
         stored_bits: width of a channel -> bits an element takes in the file.
         activations: with what quantised layers may compute; the first is the default.
@@ -56,191 +48,160 @@ class Capability:
 
     runtime: tuple[str, str] | None
     extra: str | None
-    suffix: str
-    operators: tuple[str, ...]
-    architectures: tuple[str, ...]
+    suffix: str | None
     precisions: tuple[Precision, ...]
     stored_bits: Mapping[int, int]
     activations: tuple[Activations, ...]
-    refusals: Mapping[str, str]
     note: str
+    operators: tuple[str, ...] = ()
+    backbones: tuple[str, ...] | None = None
+    refusals: Mapping[str, str] | None = None
+
+    def reason(self, missing: str) -> str:
+        """Why ``missing`` is not there."""
+        return (self.refusals or {}).get(missing, "it has no form for it")
 
 
-_ALL = tuple(Precision)
-_QUANTISED = (Precision.INT8, Precision.STRATEGY)
-_BACKBONES = ("sasrec", "caser")
-_FROM_MASTER = {"fp32": "it computes with 8-bit activations", "precision fp32": "it runs from the int8 master weights"}
-OPERATOR_LIBRARY = "libchord_executorch"
-"""The library that has the ``chord::`` operators; its version is chordkit's."""
+class Target(abc.ABC):
+    """One runtime: what it can run, how a model becomes its file, how the file is run, and how what it computes is judged.
 
-CAPABILITIES: dict[Target, Capability] = {
-    Target.EXECUTORCH: Capability(
-        runtime=("executorch", "1.5.1"),
-        extra="executorch",
-        suffix=".pte",
-        operators=(),
-        architectures=_BACKBONES,
-        precisions=_ALL,
-        stored_bits={0: 4, 2: 4, 4: 4, 8: 8},
-        activations=("fp32",),
-        refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
-        note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
-    ),
-    Target.EXECUTORCH_CHORD: Capability(
-        runtime=("executorch", "1.5.1"),
-        extra="executorch",
-        suffix=".pte",
-        operators=("chord::rerank.out",),
-        architectures=_BACKBONES,
-        precisions=_QUANTISED,
-        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
-        activations=("int8",),
-        refusals=_FROM_MASTER,
-        note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input",
-    ),
-    Target.EXECUTORCH_CHORD_LINEAR: Capability(
-        runtime=("executorch", "1.5.1"),
-        extra="executorch",
-        suffix=".pte",
-        operators=("chord::linear.out",),
-        architectures=_BACKBONES,
-        precisions=_QUANTISED,
-        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
-        activations=("int8",),
-        refusals={
-            "fp32": "`chord::linear` computes with 8-bit activations",
-            "precision fp32": "`chord::linear` has int8, int4 and int2 weights",
-        },
-        note="ExecuTorch's graph with `chord::linear` for the linear layers; codes are packed at their widths when first used",
-    ),
-    Target.LITERT: Capability(
-        runtime=("ai-edge-litert", "2.3.0"),
-        extra="litert",
-        suffix=".tflite",
-        operators=(),
-        architectures=_BACKBONES,
-        precisions=_ALL,
-        stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
-        activations=("fp32", "int8"),
-        refusals={},
-        note="channels that are off take 2 bits",
-    ),
-    Target.ONNX: Capability(
-        runtime=("onnxruntime", "1.31.1"),
-        extra="onnx",
-        suffix=".onnx",
-        operators=(),
-        architectures=_BACKBONES,
-        precisions=_ALL,
-        stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
-        activations=("fp32",),
-        refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
-        note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
-    ),
-    Target.NATIVE: Capability(
-        runtime=None,
-        extra=None,
-        suffix=".native",
-        operators=(),
-        architectures=_BACKBONES,
-        precisions=_QUANTISED,
-        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
-        activations=("int8",),
-        refusals=_FROM_MASTER,
-        note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
-    ),
-}
+    A subclass states :attr:`name`, :attr:`capability`, :meth:`lower` and :meth:`load`; the rest has defaults.
 
-
-def check(
-    target: Target | str,
-    architecture: str,
-    precision: Precision | str,
-    *,
-    activations: Activations | None = None,
-    widths: np.ndarray | None = None,
-) -> None:
-    """Refuse what a target cannot run.
-
-    Args:
-        target: runtime.
-        architecture: of the backbone, as in its configuration.
-        precision: of the weights.
-        activations: None = the target's default.
-        widths: the channels' widths, for ``int8`` and ``strategy``.
-
-    Raises:
-        CapabilityError: the combination does not work; the sentence names it and the reason.
+    Attributes:
+        name: as on the command line and in a manifest.
+        capability: what it can run.
+        imports: modules of the runtime, for whoever times loading without importing.
+        covers_for: the target that does the same better for the backbones that it knows; this one is for all the others.
     """
-    try:
-        target, precision = Target(target), Precision(precision)
-    except ValueError as error:
-        raise CapabilityError(f"{error}; targets are {', '.join(Target)}, precisions {', '.join(Precision)}") from None
-    capability = CAPABILITIES[target]
-    if architecture not in capability.architectures:
-        raise CapabilityError(f"{target}: the architecture {architecture!r} has no lowering; use {' or '.join(capability.architectures)}")
-    if precision not in capability.precisions:
-        reason = capability.refusals.get(f"precision {precision}", "unknown")
-        raise CapabilityError(f"{target}: precision {precision} is not supported: {reason}; use {' or '.join(capability.precisions)}")
-    activations = activations or capability.activations[0]
-    if activations not in capability.activations:
-        reason = capability.refusals.get(activations, "unknown")
-        raise CapabilityError(f"{target}: {activations} activations are not supported: {reason}; use {' or '.join(capability.activations)}")
-    if precision is Precision.FP32 and activations == "int8":
-        raise CapabilityError(f"{target}: an fp32 artifact has no int8 activations; use precision int8 or strategy")
-    if widths is not None:
-        _check_widths(target, precision, np.asarray(widths), capability)
 
+    name: ClassVar[str]
+    capability: ClassVar[Capability]
+    imports: ClassVar[tuple[str, ...]] = ()
+    covers_for: ClassVar[str | None] = None
 
-def _check_widths(target: Target, precision: Precision, widths: np.ndarray, capability: Capability) -> None:
-    unknown = set(np.unique(widths).tolist()) - set(capability.stored_bits)
-    if unknown:
-        allowed = ", ".join(map(str, capability.stored_bits))
-        raise CapabilityError(f"{target}: channels of {min(unknown)} bits cannot be stored; use {allowed}")
-    if precision is Precision.INT8 and (widths != 8).any():
-        raise CapabilityError(f"{target}: precision int8 was asked for, but some channels have other widths; use strategy")
+    def __str__(self) -> str:
+        return self.name
 
+    @abc.abstractmethod
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        """The file of a model that :meth:`check` has let pass. The same arguments give the same bytes.
 
-def required_runtime(target: Target | str) -> str | None:
-    """The runtime that a target's files are tested with, as ``package==version``; None for the native engine."""
-    runtime = CAPABILITIES[Target(target)].runtime
-    return None if runtime is None else "==".join(runtime)
+        Raises:
+            CapabilityError: the model uses an operator that has no lowering.
+            MissingRuntimeError: a package is not installed.
+        """
 
+    @abc.abstractmethod
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        """The runner of an artifact.
 
-def installed(target: Target | str) -> str | None:
-    """The installed version of a target's runtime, or None when it is missing (or, natively, no package)."""
-    runtime = CAPABILITIES[Target(target)].runtime
-    if runtime is None:
-        return None
-    try:
-        return metadata.version(runtime[0])
-    except metadata.PackageNotFoundError:
-        return None
+        Args:
+            data: the file; the master weights for a target without files.
+            strategy: of the artifact, in its wire form; None = int8 everywhere. A file has its strategy in it.
+            candidates: ids scored per call; fixed in a file.
+            threads: of the runtime.
 
+        Raises:
+            CapabilityError: the runtime refuses the file.
+            MissingRuntimeError: the runtime is not installed.
+        """
 
-def missing_runtime(target: Target | str, package: str | None = None) -> MissingRuntimeError:
-    """The error to raise when a target's runtime (or another package that it needs) cannot be imported."""
-    target = Target(target)
-    capability = CAPABILITIES[target]
-    package = package or (capability.runtime[0] if capability.runtime else str(target))
-    return MissingRuntimeError(f"{target}: the package {package} is not installed; pip install 'chordkit[{capability.extra}]'")
+    def tolerance(self, activations: Activations) -> Tolerance:
+        """What an artifact may differ from the reference by."""
+        return FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE
 
+    def emulate(
+        self, activations: Activations, master: "MasterWeights", widths: np.ndarray | None, vectors: VectorSet
+    ) -> NDArray[np.floating] | None:
+        """What an artifact with 8-bit activations should compute: scores of the first of ``vectors``; None for float activations.
 
-def support_matrix_markdown() -> str:
-    """The support matrix of the README, a Markdown table, from :data:`CAPABILITIES`."""
-    lines = [
-        "| target | runtime | backbones | precisions | int8 / int4 / int2 / off stored in | activations | remarks |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for target, capability in CAPABILITIES.items():
-        cells = [
-            str(target),
-            f"`{required_runtime(target)}`" if capability.runtime else "chordkit's own engine",
-            ", ".join(capability.architectures) or "—",
-            ", ".join(capability.precisions) or "—",
-            " / ".join(str(capability.stored_bits[width]) for width in (8, 4, 2, 0)) + " bits",
-            ", ".join(capability.activations),
-            capability.note,
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        By default the reference with activations quantised per row, with a zero point, in front of every quantised layer.
+        """
+        from chordkit.backbones import from_master
+
+        if activations == "fp32":
+            return None
+        return emulated_scores(from_master(master, widths))(vectors.histories, vectors.candidates)
+
+    def knows(self, architecture: str) -> bool:
+        """Whether it claims a backbone."""
+        return self.capability.backbones is None or architecture in self.capability.backbones
+
+    def check(
+        self,
+        architecture: str,
+        precision: Precision,
+        *,
+        activations: Activations | None = None,
+        widths: np.ndarray | None = None,
+    ) -> Activations:
+        """Refuse what this target cannot run; gives the activations that are meant.
+
+        Args:
+            architecture: of the backbone, as in its configuration.
+            precision: of the weights.
+            activations: None = the default.
+            widths: the channels' widths, for ``int8`` and ``strategy``.
+
+        Raises:
+            CapabilityError: the combination does not work; the sentence names it and the reason.
+        """
+        can = self.capability
+        if not self.knows(architecture):
+            reason, known = can.reason("backbone"), " or ".join(can.backbones or ())
+            raise CapabilityError(f"{self}: the backbone {architecture!r} is not supported: {reason}; use {known}")
+        if precision not in can.precisions:
+            reason = can.reason(f"precision {precision}")
+            raise CapabilityError(f"{self}: precision {precision} is not supported: {reason}; use {' or '.join(can.precisions)}")
+        activations = activations or can.activations[0]
+        if activations not in can.activations:
+            reason = can.reason(activations)
+            raise CapabilityError(f"{self}: {activations} activations are not supported: {reason}; use {' or '.join(can.activations)}")
+        if precision is Precision.FP32 and activations == "int8":
+            raise CapabilityError(f"{self}: an fp32 artifact has no int8 activations; use precision int8 or strategy")
+        if widths is not None:
+            self._check_widths(precision, np.asarray(widths))
+        return activations
+
+    def _check_widths(self, precision: Precision, widths: np.ndarray) -> None:
+        unknown = set(np.unique(widths).tolist()) - set(self.capability.stored_bits)
+        if unknown:
+            allowed = ", ".join(map(str, self.capability.stored_bits))
+            raise CapabilityError(f"{self}: channels of {min(unknown)} bits cannot be stored; use {allowed}")
+        if precision is Precision.INT8 and (widths != 8).any():
+            raise CapabilityError(f"{self}: precision int8 was asked for, but some channels have other widths; use strategy")
+
+    def required_runtime(self) -> str | None:
+        """The runtime that the files are tested with, as ``package==version``; None where no package is needed."""
+        return None if self.capability.runtime is None else "==".join(self.capability.runtime)
+
+    def installed(self) -> str | None:
+        """The installed version of the runtime, or None when it is missing (or no package is needed)."""
+        if self.capability.runtime is None:
+            return None
+        try:
+            return metadata.version(self.capability.runtime[0])
+        except metadata.PackageNotFoundError:
+            return None
+
+    def requires(self) -> dict[str, str]:
+        """What an artifact made here needs, with versions: its runtime as far as it is installed."""
+        package = "chordkit" if self.capability.runtime is None else self.capability.runtime[0]
+        try:
+            return {package: metadata.version(package)}
+        except metadata.PackageNotFoundError:
+            return {}
+
+    def prepare(self) -> None:
+        """See that this machine can make and run artifacts; whoever is about to compute for minutes asks first.
+
+        Raises:
+            MissingRuntimeError: it cannot, with the mend.
+        """
+        if self.capability.runtime is not None and self.installed() is None:
+            raise self.missing_runtime()
+
+    def missing_runtime(self, package: str | None = None) -> MissingRuntimeError:
+        """The error to raise when the runtime (or another package that it needs) cannot be imported."""
+        package = package or (self.capability.runtime[0] if self.capability.runtime else self.name)
+        return MissingRuntimeError(f"{self}: the package {package} is not installed; pip install 'chordkit[{self.capability.extra}]'")

@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 
 from chordkit.data import Dataset
+from chordkit.errors import CheckFailed
 from chordkit.export import bundle
+from chordkit.export.artifact import Precision
 from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, export_artifacts, write_folder
-from chordkit.export.targets.target import Precision, Target
+from chordkit.export.parity import FP32_TOLERANCE, compare
+from chordkit.export.targets import find_target
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy, decode
 
 LAYER = "blocks.0.ffn1"
-TARGETS = (Target.LITERT, Target.ONNX)
+TARGETS = ("litert", "onnx")
+SCORES = np.arange(40, dtype=np.float32).reshape(2, 20)
 
 
 def _with_swapped_channels(master: MasterWeights, one: int, other: int) -> MasterWeights:
@@ -41,14 +45,20 @@ def artifacts(right: Sources) -> list:
     width = next(width for width in (8, 4, 2) if (widths == width).sum() >= 2)
     one, other = np.flatnonzero(widths == width)[:2]
     faulty = _with_swapped_channels(right.master, int(one), int(other))
-    return export_artifacts(TARGETS, [Precision.STRATEGY], Sources(faulty, None, {"u5": Strategy(strategy.widths, faulty.fingerprint)}), 20)
+    targets = [find_target(name) for name in TARGETS]
+    return export_artifacts(targets, [Precision.STRATEGY], Sources(faulty, None, {"u5": Strategy(strategy.widths, faulty.fingerprint)}), 20)
 
 
 def test_validate_goes_red_for_two_exchanged_channels(right: Sources, artifacts: list, project, command, tmp_path: Path) -> None:
     dataset = Dataset.load(project / "shop.safetensors")
     path = tmp_path / "faulty.chord"
-    bundle.write(path, assemble("faulty", right, dataset, artifacts, histories=100, vectors=32))
-    # Nothing is damaged: as a file the bundle is whole.
+    contents = assemble("faulty", right, dataset, artifacts, histories=100, vectors=32)
+    with pytest.raises(CheckFailed, match="artifact litert-u5: does not agree with the reference"):
+        bundle.write(path, contents)
+    # Its maker may say that all is well, and as a file the bundle is whole: what runs is what counts.
+    claim = compare(SCORES, SCORES, FP32_TOLERANCE)
+    claimed = [artifact.model_copy(update={"parity": claim}) for artifact in contents.artifacts]
+    bundle.write(path, dataclasses.replace(contents, artifacts=claimed))
     assert command("bundle", "verify", path).status == 0
     for target in TARGETS:
         for arguments in ((), ("--data", project / "shop.safetensors", "--histories", 100)):

@@ -67,8 +67,8 @@ CASES = [
     ("a damaged strategy", "strategy show {t}/flipped.chrd --master {p}/m.chrm", ["flipped.chrd", "CRC", "fetch it again"]),
     ("a strategy of another backbone", "export --master {p}/m.chrm --strategy {t}/foreign.chrd --target onnx --out {t}/a",
      ["foreign.chrd", "fingerprint", "make it again"]),
-    ("an unknown target", "export --master {p}/m.chrm --target tensorrt --out {t}/a", ["'tensorrt'", "litert, onnx, native"]),
-    ("an unknown precision", "export --master {p}/m.chrm --target litert --precision int3 --out {t}/a", ["'int3'", "int8"]),
+    ("an unknown target", "export --master {p}/m.chrm --target tensorrt --out {t}/a", ["--target: tensorrt", "litert, onnx, native"]),
+    ("an unknown precision", "export --master {p}/m.chrm --target litert --precision int3 --out {t}/a", ["--precision: int3", "int8"]),
     ("a precision that a target lacks", "export --master {p}/m.chrm --backbone {p}/m.fp32.safetensors --target native --precision fp32 "
      "--out {t}/a", ["native", "fp32", "int8 or strategy"]),
     ("more candidates than items", "export --master {p}/m.chrm --target litert --candidates 131 --out {t}/a", ["131", "at most 130"]),

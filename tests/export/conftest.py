@@ -16,8 +16,7 @@ from chordkit.errors import BundleError
 from chordkit.export import bundle
 from chordkit.export.bundle import ArtifactContents, BundleContents, DatasetSection, Provenance
 from chordkit.export.bundle import container as bundle_zip
-from chordkit.export.parity.compare import FP32_TOLERANCE, compare
-from chordkit.export.parity.vectors import draw
+from chordkit.export.parity import FP32_TOLERANCE, compare, draw
 from chordkit.quantization import MasterLayer, MasterWeights, quantize_rows, quantize_table
 from chordkit.strategy import Strategy, uniform
 
@@ -56,12 +55,8 @@ class Toy:
         one = uniform(master.channel_table, 4, master.fingerprint)
         off = Strategy(np.array([0, 2, 4, 8, 0, 2, 4, 8], np.uint8), master.fingerprint)
         parity = compare(vectors.scores["fp32"], vectors.scores["fp32"], FP32_TOLERANCE)
-        float32 = ArtifactContents(
-            "litert-fp32", "litert", "fp32", self.CANDIDATES, b"TFL3" * 20, "fp32", requires={"ai-edge-litert": "2.3.0"}, parity=parity
-        )
-        native = ArtifactContents(
-            "native-user-1", "native", "strategy", self.CANDIDATES, None, "user-1", strategy="user-1", activations="int8"
-        )
+        float32 = self.artifact("litert-fp32", "litert", b"TFL3" * 20, requires={"ai-edge-litert": "2.3.0"}, parity=parity)
+        native = self.artifact("native-user-1", "native", None, "strategy", strategy="user-1", activations="int8", parity=parity)
         contents = BundleContents(
             name="toy",
             master=master,
@@ -75,6 +70,10 @@ class Toy:
             ),
         )
         return dataclasses.replace(contents, **changes)
+
+    def artifact(self, name: str, target: str, data: bytes | None, precision: str = "fp32", **more: Any) -> ArtifactContents:
+        fields = {"activations": "fp32", "candidates": self.CANDIDATES, **more}
+        return ArtifactContents(name=name, target=target, precision=precision, data=data, **fields)
 
     def read(self, data: bytes, key: object = PUBLIC) -> bundle.Bundle:
         return bundle.read(memoryview(data), "x.chord", key)  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ import pytest
 
 from chordkit.errors import BundleError, InputError
 from chordkit.export import bundle
-from chordkit.export.bundle import ArtifactContents
 from chordkit.export.bundle import container as bundle_zip
 
 
@@ -95,9 +94,8 @@ def _damaged(data: bytes, generator: np.random.Generator) -> bytes:
 
 def test_random_positions_of_a_large_bundle(toy, tmp_path: Path) -> None:
     generator = np.random.default_rng(2)
-    artifact = ArtifactContents(
-        "onnx-fp32", "onnx", "fp32", toy.CANDIDATES, generator.bytes(300_000), "fp32", requires={"onnxruntime": "1.31.1"}
-    )
+    parity = toy.contents().artifacts[0].parity
+    artifact = toy.artifact("onnx-fp32", "onnx", generator.bytes(300_000), requires={"onnxruntime": "1.31.1"}, parity=parity)
     bundle.write(tmp_path / "large.chord", toy.contents(artifacts=[artifact]), toy.KEY)
     changed = bytearray((tmp_path / "large.chord").read_bytes())
     for position in generator.integers(0, len(changed), 300):

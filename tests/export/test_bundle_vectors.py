@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from chordkit.errors import BundleError, DataError
-from chordkit.export.parity.vectors import VectorSet, draw, from_bytes, problem_with
+from chordkit.export.parity import VectorSet, draw, problem_with, read_vectors
 
 
 def _split(users: int, items: int, seed: int = 0, length: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +72,7 @@ def _vectors() -> VectorSet:
 
 def test_vectors_survive_the_file() -> None:
     vectors = _vectors()
-    again = from_bytes(vectors.to_bytes(), "x")
+    again = read_vectors(vectors.to_bytes(), "x")
     assert again.to_bytes() == vectors.to_bytes()
     assert list(again.scores) == ["fp32", "int8"]
     assert again.scores["fp32"].dtype == np.float32
@@ -98,13 +98,13 @@ def test_arrays_that_do_not_belong_together_are_refused(change: dict[str, np.nda
     arrays = {"histories": vectors.histories, "candidates": vectors.candidates, "targets": vectors.targets}
     arrays |= {f"scores/{name}": scores for name, scores in vectors.scores.items()}
     with pytest.raises(BundleError, match=message):
-        from_bytes(save({**arrays, **change}), "x")
+        read_vectors(save({**arrays, **change}), "x")
 
 
 def test_bytes_that_are_no_safetensors_are_refused() -> None:
     for data in (b"", b"\0" * 100, b"\xff" * 100, _vectors().to_bytes()[:-1]):
         with pytest.raises(BundleError, match="not a safetensors file"):
-            from_bytes(data, "x")
+            read_vectors(data, "x")
 
 
 def test_an_id_beyond_the_catalogue_is_found_when_the_catalogue_is_known() -> None:

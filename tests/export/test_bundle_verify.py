@@ -28,7 +28,7 @@ def runner(toy):
 def test_verify_runs_the_artifacts_over_the_vectors_on_request(toy, runner, signed: Path) -> None:
     report = bundle.verify(signed, toy.PUBLIC)
     assert report.passed and report.signature_checked and report.vectors == ()
-    assert report.checks == ("container", "manifest", "members", "signature", "master", "strategies", "items", "vectors")
+    assert report.checks == ("container", "manifest", "members", "signature", "master", "strategies", "items", "vectors", "parity")
     asked: list[str] = []
 
     def factory(opened: bundle.Bundle, entry: Any) -> Any:
@@ -47,6 +47,18 @@ def test_verify_runs_the_artifacts_over_the_vectors_on_request(toy, runner, sign
         bad.require()
     with pytest.raises(BundleError, match="no artifact 'x'"):
         bundle.verify(signed, runner_factory=factory, artifacts=["x"])
+
+
+def test_verify_refuses_an_artifact_that_the_manifest_itself_says_did_not_pass(toy, signed: Path, tmp_path: Path) -> None:
+    def ungated(manifest: dict[str, Any]) -> None:
+        manifest["artifacts"][0]["parity"] = None
+
+    for change in (ungated, toy.setting("artifacts.0.parity.passed", False)):
+        (tmp_path / "x.chord").write_bytes(toy.with_manifest(toy.members(signed), change))
+        report = bundle.verify(tmp_path / "x.chord", toy.PUBLIC)
+        assert not report.passed and report.unproven == ("litert-fp32",) and "parity" not in report.checks
+        with pytest.raises(CheckFailed, match="litert-fp32 did not pass the parity gate"):
+            report.require()
 
 
 def test_verify_finds_a_manifest_that_describes_another_model(toy, signed: Path, tmp_path: Path) -> None:

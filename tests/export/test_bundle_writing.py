@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chordkit.errors import BundleError
+from chordkit.errors import BundleError, CheckFailed
 from chordkit.export import bundle
-from chordkit.export.parity.vectors import VectorSet
+from chordkit.export.parity import FP32_TOLERANCE, VectorSet, compare
 from chordkit.strategy import uniform
 
 
@@ -28,13 +28,27 @@ def test_contents_that_do_not_fit_together_are_not_written(toy, tmp_path: Path) 
         ({"vectors": bad_vectors}, "outside the catalogue 1..9"),
         ({"vectors": VectorSet(good.vectors.histories, good.vectors.candidates, good.vectors.targets)}, "refers to test vectors 'fp32'"),
         ({"artifacts": [good.artifacts[0], good.artifacts[0]]}, "two artifacts are called 'litert-fp32'"),
-        ({"artifacts": [dataclasses.replace(good.artifacts[0], data=None)]}, "has no bytes, and only a native one"),
-        ({"artifacts": [dataclasses.replace(good.artifacts[1], strategy="user-3")]}, "was made with strategy 'user-3'"),
+        ({"artifacts": [good.artifacts[0].model_copy(update={"data": None})]}, "has no bytes, and litert runs from a file"),
+        ({"artifacts": [good.artifacts[1].model_copy(update={"strategy": "user-3"})]}, "was made with strategy 'user-3'"),
         ({"name": "a/b"}, "contents do not fit together"),
     ]
     for changes, message in cases:
         with pytest.raises(BundleError, match=message):
             bundle.write(tmp_path / "x.chord", toy.contents(**changes))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_artifact_that_did_not_pass_the_gate_is_neither_written_nor_signed(toy, tmp_path: Path) -> None:
+    good = toy.contents()
+    failed = compare(good.vectors.scores["fp32"] + 1, good.vectors.scores["int8"], FP32_TOLERANCE)
+    assert not failed.passed
+    for parity, message in (
+        (failed, "artifact native-user-1: does not agree with the reference"),
+        (None, "native-user-1 was never compared"),
+    ):
+        ungated = good.artifacts[1].model_copy(update={"parity": parity})
+        with pytest.raises(CheckFailed, match=message):
+            bundle.write(tmp_path / "x.chord", toy.contents(artifacts=[good.artifacts[0], ungated]), toy.KEY)
     assert list(tmp_path.iterdir()) == []
 
 

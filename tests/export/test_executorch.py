@@ -9,10 +9,10 @@ import torch
 from chordkit.backbones import CaserConfig, SASRecConfig, build, initialise
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError, MissingRuntimeError
-from chordkit.export.program.marked import export_program
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.program import export_program
+from chordkit.export.targets import EagerRunner, load_runner, lower
 from chordkit.export.targets.executorch import lower as target
-from chordkit.export.targets.lowering import ArtifactSpec, lower
-from chordkit.export.targets.runner import EagerRunner, load_runner
 from chordkit.quantization import MasterWeights
 
 ITEMS, CANDIDATES, DIM = 50, 12, 16

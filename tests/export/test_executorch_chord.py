@@ -10,11 +10,12 @@ import torch
 
 from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError, MasterError, StrategyError
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets import load_runner, lower
 from chordkit.export.targets.executorch.lower import quiet
 from chordkit.export.targets.executorch_chord import lower as executorch_chord
-from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner
 from chordkit.export.targets.native.runner import NativeRunner
-from chordkit.export.targets.runner import ExecutorchChordRunner, load_runner
 from chordkit.kernels import executorch_ops
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
@@ -56,7 +57,7 @@ class Program:
         self.master = make_master(random_backbone(name, seed))
         self.widths = mixed(self.master, seed)
         self.data = lower(ArtifactSpec("executorch-chord", "strategy", CANDIDATES, activations="int8"), (self.master, self.widths))
-        self.runner = ExecutorchChordRunner(self.data)
+        self.runner = ExecutorchChordRunner("executorch-chord", self.data, threads=1)
 
     def native(self, widths: np.ndarray | None = None) -> NativeRunner:
         return NativeRunner(self.master.to_bytes(), wire(self.master, self.widths if widths is None else widths), CANDIDATES)
@@ -305,7 +306,7 @@ def test_a_program_at_the_address_of_one_that_is_gone_gets_its_own_model(program
     expected = [programs("sasrec", seed).native().scores(HISTORY, IDS) for seed in (0, 1)]
     assert len(data[0]) == len(data[1])
     for turn in range(12):
-        runner = ExecutorchChordRunner(bytes(bytearray(data[turn % 2])))
+        runner = ExecutorchChordRunner("executorch-chord", bytes(bytearray(data[turn % 2])), threads=1)
         np.testing.assert_array_equal(runner.scores(HISTORY, IDS), expected[turn % 2])
         del runner
         gc.collect()
@@ -336,10 +337,10 @@ def test_what_the_engine_cannot_run_is_refused_before_there_is_a_file() -> None:
 
 
 def test_a_program_without_the_personal_method_says_so(programs: Callable[..., Program]) -> None:
-    from chordkit.export.program.marked import export_program
+    from chordkit.export.program import export_program
     from chordkit.export.targets.executorch_chord_linear.lower import lower as lower_graph
 
     made = programs("caser")
-    runner = load_runner("executorch-chord-linear", lower_graph(export_program((made.master, made.widths), CANDIDATES), ITEMS))
+    data = lower_graph(export_program((made.master, made.widths), CANDIDATES), ITEMS)
     with pytest.raises(CapabilityError, match="rerank_with"):
-        runner.scores_with(HISTORY, IDS, b"")  # type: ignore[attr-defined]
+        ExecutorchChordRunner("executorch-chord", data, threads=1).scores_with(HISTORY, IDS, b"")

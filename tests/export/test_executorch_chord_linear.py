@@ -10,17 +10,15 @@ import torch
 
 from chordkit.backbones import CaserConfig, SASRecConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError
+from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.judge import judge
-from chordkit.export.parity.compare import ParityReport
-from chordkit.export.parity.reference import references
-from chordkit.export.parity.vectors import VectorSet, draw
-from chordkit.export.program.marked import export_program
+from chordkit.export.parity import ParityReport, VectorSet, draw, references
+from chordkit.export.program import export_program
+from chordkit.export.targets import load_runner
+from chordkit.export.targets import lower as lower_spec
 from chordkit.export.targets.executorch.lower import quiet
 from chordkit.export.targets.executorch_chord_linear.lower import ChordLinearGraph, lower
-from chordkit.export.targets.lowering import ArtifactSpec
-from chordkit.export.targets.lowering import lower as lower_spec
 from chordkit.export.targets.native.runner import NativeRunner
-from chordkit.export.targets.runner import load_runner
 from chordkit.kernels import executorch_ops, torch_ops
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire

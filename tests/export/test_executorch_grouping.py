@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build, initialise
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError
-from chordkit.export.program.grouping import reflected_order, regroup, runs
+from chordkit.export.program import reflected_order, regroup, runs
 from chordkit.export.targets.executorch.graph import storage_groups
 
 GROUPS = st.lists(st.integers(0, 2), min_size=1, max_size=40).map(np.array)

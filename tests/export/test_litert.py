@@ -8,9 +8,10 @@ import torch
 
 from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
-from chordkit.export.program.marked import export_program, with_widths
+from chordkit.export.program import export_program, with_widths
 from chordkit.export.targets.litert import lower as litert
-from chordkit.export.targets.litert.grouping import Activations, pack
+from chordkit.export.targets.litert.describe import describe
+from chordkit.export.targets.litert.grouping import pack
 from chordkit.quantization import MasterWeights, select_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
@@ -132,7 +133,7 @@ def test_strategies_score_as_the_dequantised_reference(case, name):
 @pytest.mark.parametrize("name", ["int8", "int4", "int2", "mixed"])
 def test_int8_activations_cost_what_their_step_explains(case, name):
     exported, reference = case.strategy(name)
-    error = worst_error(Artifact(litert.lower(exported, Activations.INT8)), reference, case.config)
+    error = worst_error(Artifact(litert.lower(exported, "int8")), reference, case.config)
     assert FLOAT_TOLERANCE < error < INT8_TOLERANCE
 
 
@@ -181,7 +182,7 @@ def test_int4_tables_are_read_exactly():
     master = make_master(build(config).eval(), embedding_bits=4)
     widths = STRATEGIES["int8"](master.channel_table.channels).astype(np.uint8)
     data = litert.lower(export_program((master, widths), CANDIDATES))
-    assert litert.describe(data).tensors["INT4"].constant_bytes == (ITEMS + 1 + config.max_length) * config.dim // 2
+    assert describe(data).tensors["INT4"].constant_bytes == (ITEMS + 1 + config.max_length) * config.dim // 2
     assert worst_error(Artifact(data), from_master(master, widths), config) < FLOAT_TOLERANCE
 
 

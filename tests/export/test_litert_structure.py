@@ -9,10 +9,14 @@ import torch
 from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
-from chordkit.export.program.marked import export_program
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.program import export_program
+from chordkit.export.targets import lower
+from chordkit.export.targets.litert import REQUIRED_VERSION
 from chordkit.export.targets.litert import flatbuffer as litert_flatbuffer
 from chordkit.export.targets.litert import grouping as litert_grouping
 from chordkit.export.targets.litert import lower as litert
+from chordkit.export.targets.litert.describe import describe
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec, serialize
 from chordkit.export.targets.litert.grouping import Activations, pack
 from chordkit.quantization import pack_codes
@@ -65,8 +69,8 @@ def reference_scores(backbone):
 def test_only_query_output_and_ffn2_of_a_single_head_need_a_gather(mixed, activations):
     exported, _, _ = mixed
     lookups = 4  # codes and scales of history and candidates
-    folded = litert.describe(litert.lower(exported, activations)).operators["GATHER"]
-    plain = litert.describe(litert.lower(exported, activations, fold_permutations=False)).operators["GATHER"]
+    folded = describe(litert.lower(exported, activations)).operators["GATHER"]
+    plain = describe(litert.lower(exported, activations, fold_permutations=False)).operators["GATHER"]
     assert folded == lookups + 2 * 3
     assert plain == lookups + 2 * 6
 
@@ -101,7 +105,7 @@ def test_half_an_absorbed_permutation_is_seen(mixed, monkeypatch, broken):
 
 
 def test_a_single_head_needs_no_transpose_no_reshape_and_no_activation_of_its_own():
-    operators = litert.describe(litert.lower(export_program(build(ONE_HEAD).eval(), CANDIDATES))).operators
+    operators = describe(litert.lower(export_program(build(ONE_HEAD).eval(), CANDIDATES))).operators
     assert "TRANSPOSE" not in operators and "RESHAPE" not in operators and "RELU" not in operators
     # The last block's keys are a BATCH_MATMUL with the query; the scores' scale has no operator: 15 MULs belong to the
     # five norms, one to the padding mask, one to the candidates' scores.
@@ -110,7 +114,7 @@ def test_a_single_head_needs_no_transpose_no_reshape_and_no_activation_of_its_ow
     assert sum(operators.values()) == 80
 
 
-@pytest.mark.parametrize(("activations", "full"), [(Activations.FLOAT, 6), (Activations.INT8, 7)])
+@pytest.mark.parametrize(("activations", "full"), [("fp32", 6), ("int8", 7)])
 @pytest.mark.parametrize("heads", [1, 4])
 def test_the_last_block_runs_no_layer_on_all_slots(heads, activations, full):
     exported = export_program(prepared(SASRecConfig(items=ITEMS, heads=heads), 8), CANDIDATES)
@@ -148,7 +152,7 @@ def ideal_bytes(master, widths):
 def test_a_file_is_its_weights_and_little_else(config, widths):
     master, chosen = prepared(config, widths)
     data = litert.lower(export_program((master, chosen), CANDIDATES))
-    operators = sum(litert.describe(data).operators.values())
+    operators = sum(describe(data).operators.values())
     # Beside the weights: per operator and its tensor about 100 bytes of tables, an int64 zero-point for each scale (the
     # runtime insists on as many), the causal mask as int8 codes, and alignment.
     structure = 100 * operators + 8 * (chosen.size + 50) + 50 * 50 + 2048
@@ -180,7 +184,7 @@ def test_the_same_program_gives_the_same_bytes(mixed):
 
 def test_the_kind_of_activations_does_not_matter_to_a_float_program():
     exported = export_program(build(ONE_HEAD).eval(), CANDIDATES)
-    assert litert.lower(exported, Activations.INT8) == litert.lower(exported, Activations.FLOAT)
+    assert litert.lower(exported, "int8") == litert.lower(exported, "fp32")
 
 
 @pytest.mark.parametrize("width", [2, 4, 8])
@@ -196,10 +200,10 @@ def test_packing_is_that_of_the_contract_where_rows_fill_bytes(width):
 def test_a_description_tells_what_is_in_the_file(mixed):
     exported, master, widths = mixed
     data = litert.lower(exported)
-    described = litert.describe(data)
+    described = describe(data)
     assert described.file_bytes == len(data)
     assert described.description == "chordkit"
-    assert described.required_version == litert.litert_required_version() == "2.3.0"
+    assert described.required_version == REQUIRED_VERSION == "2.3.0"
     assert described.inputs == {"history": [1, 50], "candidates": [1, CANDIDATES]}
     assert described.outputs == {"scores": [1, CANDIDATES]}
     in_features = master.channel_table.in_features
@@ -211,10 +215,10 @@ def test_a_description_tells_what_is_in_the_file(mixed):
 def test_a_file_of_another_kind_or_a_cut_one_is_refused(mixed):
     data = litert.lower(mixed[0])
     with pytest.raises(InputError, match=r"not a \.tflite file"):
-        litert.describe(b"PK\3\4" + data[4:8].lower() + data[8:])
+        describe(b"PK\3\4" + data[4:8].lower() + data[8:])
     for length in (9, 100, 2000, 8000):
         with pytest.raises(InputError, match="damaged"):
-            litert.describe(data[:length])
+            describe(data[:length])
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -255,16 +259,11 @@ def test_ids_of_64_bits_are_refused():
         litert.lower(small_program(Sine, torch.int64))
 
 
-def test_an_unknown_kind_of_activations_is_an_input_error(mixed):
-    with pytest.raises(InputError, match="activations = 'int4' is unknown; use float or int8"):
-        litert.lower(mixed[0], "int4")
-
-
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(mixed, monkeypatch):
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch):
     litert_flatbuffer.schema.cache_clear()
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     with pytest.raises(MissingRuntimeError, match=r"pip install 'chordkit\[litert\]'"):
-        litert.lower(mixed[0])
+        lower(ArtifactSpec("litert", "fp32", CANDIDATES), build(ONE_HEAD).eval())
     litert_flatbuffer.schema.cache_clear()
 
 

@@ -11,10 +11,10 @@ import torch
 from chordkit.backbones import CaserConfig, SASRecConfig, build, initialise
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError, MissingRuntimeError
-from chordkit.export.program.marked import export_program
-from chordkit.export.targets.lowering import ArtifactSpec, lower
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.program import export_program
+from chordkit.export.targets import EagerRunner, load_runner, lower
 from chordkit.export.targets.onnx import lower as target
-from chordkit.export.targets.runner import EagerRunner, load_runner
 
 ITEMS, LENGTH, CANDIDATES, DIM = 50, 10, 12, 16
 # float32 sums in another order: 4 sqrt(K) unit roundoffs for each of up to 16 sums in series, K <= 256 terms.

@@ -9,19 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from chordkit.errors import CapabilityError, CheckFailed
-from chordkit.export.parity.compare import (
+from chordkit.errors import CheckFailed
+from chordkit.export.parity import (
     FP32_TOLERANCE,
     INT8_ACTIVATION_TOLERANCE,
-    TOLERANCES,
     ParityReport,
+    Stage,
     compare,
+    first_bad_stage,
     parity,
     run_all,
-    tolerance_for,
+    walk_stages,
 )
 from chordkit.export.parity.measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k, top_k_overlap
-from chordkit.export.parity.stages import Stage, first_bad_stage, walk_stages
+from chordkit.export.targets import all_targets, find_target
 
 
 def _scores(seed: int, n: int = 200, candidates: int = 100) -> np.ndarray:
@@ -197,22 +198,14 @@ def test_a_runner_is_asked_once_per_history_and_must_answer_in_shape() -> None:
 # --- tolerances
 
 
-def test_the_table_has_every_artifact_that_can_be_made_and_states_a_derivation() -> None:
-    assert set(TOLERANCES) == {
-        (target, precision, activations)
-        for target in ("executorch", "executorch-chord", "executorch-chord-linear", "litert", "onnx", "native")
-        for precision in ("fp32", "int8", "strategy")
-        for activations in ("fp32", "int8")
-        if (precision, activations) != ("fp32", "int8")
-    }
-    assert all(tolerance.derivation for tolerance in TOLERANCES.values())
-    assert tolerance_for("litert", "int8", "int8") is INT8_ACTIVATION_TOLERANCE
-    with pytest.raises(CapabilityError, match="no parity tolerance for target tpu"):
-        tolerance_for("tpu", "int8", "int8")
-
-
-def test_no_tolerance_gives_away_the_overlap_that_the_design_demands() -> None:
-    assert all(tolerance.top10_overlap >= 0.99 for tolerance in TOLERANCES.values())
+def test_every_target_has_a_tolerance_with_a_derivation_that_keeps_the_overlap_of_the_design() -> None:
+    for target in all_targets():
+        for activations in target.capability.activations:
+            tolerance = target.tolerance(activations)
+            assert tolerance.derivation
+            assert tolerance.top10_overlap >= 0.99
+    assert find_target("litert").tolerance("int8") is INT8_ACTIVATION_TOLERANCE
+    assert find_target("litert").tolerance("fp32") is FP32_TOLERANCE
 
 
 def test_few_histories_get_the_allowance_of_their_number_and_not_more() -> None:

@@ -7,7 +7,8 @@ import torch
 from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import InputError, StrategyError
-from chordkit.export.program.marked import channel_linear, export_program, marked_backbone, row_embedding, with_widths
+from chordkit.export.program import export_program, marked_backbone, with_widths
+from chordkit.export.program.marked import channel_linear, row_embedding
 
 CHANNEL_LINEAR = torch.ops.chord.channel_linear.default
 ROW_EMBEDDING = torch.ops.chord.row_embedding.default

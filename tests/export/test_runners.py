@@ -1,5 +1,6 @@
 """Runners: one interface to every runtime, and a checked edge in front of it."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -7,15 +8,21 @@ import pytest
 
 from chordkit.backbones import CaserConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
-from chordkit.export.targets.lowering import ArtifactSpec, lower
-from chordkit.export.targets.runner import RUNNERS, RUNTIME_IMPORTS, EagerRunner, load_runner
-from chordkit.export.targets.target import CAPABILITIES, Target
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets import EagerRunner, all_targets, find_target, load_runner, lower
 
 ITEMS, LENGTH, CANDIDATES = 30, 6, 4
 HISTORY = np.array([0, 0, 3, 1, 30, 7], np.int32)
 IDS = np.array([1, 30, 2, 9], np.int32)
 # float32 sums in another order, as in the tests of each target.
 TOLERANCE = 16 * 4 * np.sqrt(256) * 2.0**-24
+
+
+NAMES = [target.name for target in all_targets()]
+
+
+def has_float_weights(name):
+    return "fp32" in find_target(name).capability.precisions
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +35,24 @@ def backbone():
 def artifacts(backbone):
     master = make_master(backbone)
     int8 = (master, np.full(master.channel_table.channels, 8, np.uint8))
-    return {
-        target: lower(ArtifactSpec(target, "fp32", CANDIDATES), backbone)
-        if "fp32" in CAPABILITIES[target].precisions
-        else lower(ArtifactSpec(target, "int8", CANDIDATES, activations="int8"), int8)
-        for target in RUNNERS
-    }
+
+    def make(name):
+        if find_target(name).capability.suffix is None:
+            return master.to_bytes()
+        if has_float_weights(name):
+            return lower(ArtifactSpec(name, "fp32", CANDIDATES), backbone)
+        return lower(ArtifactSpec(name, "int8", CANDIDATES), int8)
+
+    return {name: make(name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
 def runners(artifacts, backbone):
-    loaded = {target: load_runner(target, data) for target, data in artifacts.items()}
+    loaded = {name: load_runner(name, data, candidates=CANDIDATES) for name, data in artifacts.items()}
     return {**loaded, "pytorch": EagerRunner(backbone, candidates=CANDIDATES)}
 
 
-EVERYWHERE = pytest.mark.parametrize("name", [*RUNNERS, "pytorch"])
+EVERYWHERE = pytest.mark.parametrize("name", [*NAMES, "pytorch"])
 
 
 @EVERYWHERE
@@ -51,7 +61,7 @@ def test_every_runtime_gives_the_models_scores(runners, name):
     actual = runners[name].scores(HISTORY, IDS)
     assert actual.dtype == np.float32
     # Targets without fp32 have int8 weights and activations: 2 % rms (parity.py), the largest of a few errors three times that.
-    tolerance = TOLERANCE if name == "pytorch" or "fp32" in CAPABILITIES[name].precisions else 0.06
+    tolerance = TOLERANCE if name == "pytorch" or has_float_weights(name) else 0.06
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
@@ -94,11 +104,11 @@ def test_ids_past_the_last_item_are_refused_where_the_artifact_tells_its_size(ru
 
 
 def test_other_integer_types_and_strided_ids_are_taken(runners):
-    expected = runners[Target.ONNX].scores(HISTORY, IDS)
-    np.testing.assert_array_equal(runners[Target.ONNX].scores(HISTORY.astype(np.int64).tolist(), np.repeat(IDS, 2)[::2]), expected)
+    expected = runners["onnx"].scores(HISTORY, IDS)
+    np.testing.assert_array_equal(runners["onnx"].scores(HISTORY.astype(np.int64).tolist(), np.repeat(IDS, 2)[::2]), expected)
 
 
-@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_fixed_number_of_candidates_is_held(runners, name):
     with pytest.raises(InputError, match=r"candidates: \[3\] ids were given where the artifact takes \[4\]"):
         runners[name].scores(HISTORY, IDS[:3])
@@ -108,24 +118,25 @@ def test_eager_pytorch_takes_any_number_of_candidates(runners):
     assert runners["pytorch"].scores(HISTORY, IDS[:2]).shape == (2,)
 
 
-@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_and_its_bytes_load_alike(runners, artifacts, name, tmp_path):
     path = tmp_path / "artifact"
     path.write_bytes(artifacts[name])
-    loaded = load_runner(str(name), path, threads=1)
+    loaded = load_runner(name, path, candidates=CANDIDATES, threads=1)
     np.testing.assert_array_equal(loaded.scores(HISTORY, IDS), runners[name].scores(HISTORY, IDS))
 
 
-@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("data", [b"", b"not a model " * 20])
 def test_what_is_no_artifact_is_refused(name, data):
-    with pytest.raises(CapabilityError, match=f"{name}: the runtime refuses the file"):
+    refusal = "master weights" if find_target(name).capability.suffix is None else f"{name}: the runtime refuses the file"
+    with pytest.raises(InputError, match=refusal):
         load_runner(name, data)
 
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [(Target.EXECUTORCH, "executorch.runtime"), (Target.LITERT, "ai_edge_litert.interpreter"), (Target.ONNX, "onnxruntime")],
+    [("executorch", "executorch.runtime"), ("litert", "ai_edge_litert.interpreter"), ("onnx", "onnxruntime")],
 )
 def test_a_missing_runtime_is_named_with_the_extra_that_brings_it(monkeypatch, artifacts, name, module):
     monkeypatch.setitem(sys.modules, module, None)
@@ -134,13 +145,22 @@ def test_a_missing_runtime_is_named_with_the_extra_that_brings_it(monkeypatch, a
 
 
 def test_unknown_targets_missing_files_and_no_threads_are_input_errors(artifacts, tmp_path):
-    with pytest.raises(CapabilityError, match="tpu: there is no runner"):
+    with pytest.raises(CapabilityError, match="tpu: there is no such target; use executorch, "):
         load_runner("tpu", b"")
     with pytest.raises(InputError, match=r"no such onnx artifact file"):
         load_runner("onnx", tmp_path / "absent.onnx")
     with pytest.raises(InputError, match="threads: 0"):
-        load_runner("onnx", artifacts[Target.ONNX], threads=0)
+        load_runner("onnx", artifacts["onnx"], threads=0)
 
 
 def test_every_target_says_what_to_import_before_loading():
-    assert set(RUNTIME_IMPORTS) == set(Target)
+    for target in all_targets():
+        for module in target.imports:
+            assert importlib.import_module(module)
+        assert bool(target.imports) is (target.capability.runtime is not None)
+
+
+def test_a_module_of_ours_that_is_missing_is_no_missing_runtime(monkeypatch, artifacts):
+    monkeypatch.setitem(sys.modules, "chordkit.export.targets.onnx.runner", None)
+    with pytest.raises(ModuleNotFoundError, match=r"chordkit\.export\.targets\.onnx\.runner"):
+        load_runner("onnx", artifacts["onnx"])

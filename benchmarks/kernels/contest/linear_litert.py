@@ -17,16 +17,16 @@ def litert_linears(case: LinearCase, missing: dict[str, str]) -> list[Contender]
     """Every form that the runtime has for this layer; mixed widths are one FULLY_CONNECTED a width, CONCATENATION and GATHER."""
     eight = np.full(case.out_features, 8, np.uint8)
     forms: list[Attempt] = [
-        ("fp32", "fp32", partial(_bind, case, None, Activations.FLOAT)),
-        ("int8, int8 activations", "int8", partial(_bind, case, eight, Activations.INT8)),
-        ("int8, fp32 activations", "fp32", partial(_bind, case, eight, Activations.FLOAT)),
+        ("fp32", "fp32", partial(_bind, case, None, "fp32")),
+        ("int8, int8 activations", "int8", partial(_bind, case, eight, "int8")),
+        ("int8, fp32 activations", "fp32", partial(_bind, case, eight, "fp32")),
     ]
     if case.mixed:
         four = np.maximum(case.widths, 4)
         forms += [
-            ("int8/4/2, int8 activations", "int8", partial(_bind, case, case.widths, Activations.INT8)),
-            ("int8/4, int8 activations", "int8", partial(_bind, case, four, Activations.INT8)),
-            ("int8/4/2, fp32 activations", "fp32", partial(_bind, case, case.widths, Activations.FLOAT)),
+            ("int8/4/2, int8 activations", "int8", partial(_bind, case, case.widths, "int8")),
+            ("int8/4, int8 activations", "int8", partial(_bind, case, four, "int8")),
+            ("int8/4/2, fp32 activations", "fp32", partial(_bind, case, case.widths, "fp32")),
         ]
     return attempts(case, "litert", forms, missing)
 

@@ -8,10 +8,9 @@ import torch
 
 from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.errors import MissingRuntimeError
-from chordkit.export.parity.compare import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, compare
-from chordkit.export.targets.lowering import ArtifactSpec, lower
-from chordkit.export.targets.runner import EagerRunner
-from chordkit.export.targets.target import Precision, Target
+from chordkit.export.artifact import Activations, ArtifactSpec, Precision
+from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, compare
+from chordkit.export.targets import EagerRunner, lower
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 from contest.bind_executorch import bind_executorch
@@ -108,9 +107,9 @@ class _File:
     """One file of a peer: what to lower, and the bindings to try with it."""
 
     label: str
-    target: Target
+    target: str
     precision: Precision
-    activations: str
+    activations: Activations
     bindings: tuple[tuple[str, str, str, Callable[[bytes, ModelCase], Bound]], ...]
     """Runtime, further label, what it computes with ("" = as the file says), binding."""
 
@@ -138,15 +137,15 @@ def _files() -> Iterator[_File]:
     for precision in Precision:
         for activations in ("fp32", "int8") if precision is not Precision.FP32 else ("fp32",):
             litert = ("litert", "", "", lambda data, case: bind_litert(data, _NAMES))
-            yield _File(f"{precision}, {activations} activations", Target.LITERT, precision, activations, (litert,))
+            yield _File(f"{precision}, {activations} activations", "litert", precision, activations, (litert,))
         # With compressed weights OpenVINO quantises activations in groups as it goes, unless told not to.
         quantised = "" if precision is Precision.FP32 else "int8"
         openvinos = tuple(("openvino", f" ({form})", "bf16" if form == "bf16" else quantised, _openvino(form)) for form in FORMS)
         onnx = [("onnxruntime", "", "", _onnx)]
         if precision is Precision.FP32:
             onnx.append(("onnxruntime", " as its quantize_dynamic makes int8 of it", "int8", _onnx_dynamic))
-        yield _File(str(precision), Target.ONNX, precision, "fp32", (*onnx, *openvinos))
-        yield _File(str(precision), Target.EXECUTORCH, precision, "fp32", (("executorch", "", "", _executorch),))
+        yield _File(str(precision), "onnx", precision, "fp32", (*onnx, *openvinos))
+        yield _File(str(precision), "executorch", precision, "fp32", (("executorch", "", "", _executorch),))
 
 
 def model_peers(case: ModelCase, runtimes: Collection[str], missing: dict[str, str]) -> list[Contender]:
@@ -156,7 +155,7 @@ def model_peers(case: ModelCase, runtimes: Collection[str], missing: dict[str, s
         bindings = [binding for binding in file.bindings if binding[0] in runtimes]
         if not bindings:
             continue
-        spec = ArtifactSpec(file.target, file.precision, case.candidates.shape[1], activations=file.activations)  # type: ignore[arg-type]
+        spec = ArtifactSpec(file.target, file.precision, case.candidates.shape[1], activations=file.activations)
         widths = np.full(len(case.widths), 8, np.uint8) if file.precision is Precision.INT8 else case.widths
         try:
             data = lower(spec, case.backbone if file.precision is Precision.FP32 else (case.master, widths))

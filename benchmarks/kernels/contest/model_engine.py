@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from chordkit.export.targets.target import Precision
+from chordkit.export.artifact import Precision
 from chordkit.kernels import Engine
 from chordkit.kernels.engine import native
 from contest.contender import Array, Bound, Contender

@@ -1,1 +1,39 @@
-"""ExecuTorch: a ``.pte`` file for the XNNPACK backend."""
+"""ExecuTorch: a ``.pte`` file for the XNNPACK backend (``docs/targets/executorch.md``)."""
+
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+
+class ExecutorchTarget(Target):
+    """PyTorch's own runtime with XNNPACK's weight-only kernels."""
+
+    name = "executorch"
+    capability = Capability(
+        runtime=("executorch", "1.5.1"),
+        extra="executorch",
+        suffix=".pte",
+        precisions=ALL_PRECISIONS,
+        stored_bits={0: 4, 2: 4, 4: 4, 8: 8},
+        activations=("fp32",),
+        refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
+        note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
+    )
+    imports = ("executorch.runtime", "executorch.kernels.quantized")
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        from chordkit.export.program import export_program, item_count, regroup
+        from chordkit.export.targets.executorch.graph import storage_groups
+        from chordkit.export.targets.executorch.lower import lower
+
+        if isinstance(source, tuple):
+            source = regroup(*source, storage_groups)
+        return lower(export_program(source, spec.candidates), item_count(source))
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.executorch.runner import ExecutorchRunner
+
+        return ExecutorchRunner(bytes(data), threads)
+
+
+TARGET = ExecutorchTarget()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chordkit.errors import CapabilityError
-from chordkit.export.program.grouping import Run, runs
+from chordkit.export.program import Run, runs
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from chordkit.export.targets.executorch.graph import XnnpackGraph
-from chordkit.export.targets.target import Target, missing_runtime
 
 # A constant method of the program: ids must lie in 1..items, which the tensor shapes of a .pte cannot tell.
 ITEMS_METHOD = "items"
@@ -25,7 +24,7 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: type[Xnnpack
     """Lower an exported re-ranker to a ``.pte`` file: ``forward(history, candidates) -> scores``, weights in XNNPACK.
 
     Args:
-        program: from :func:`chordkit.export.program.marked.export_program`. For a strategy its master should have gone through
+        program: from :func:`chordkit.export.program.export_program`. For a strategy its master should have gone through
             ``regroup(master, widths, storage_groups)`` first: without, the file is right but many times slower.
         items: number of items, kept in the file as the constant method ``items``.
         graph: how the program is rewritten before XNNPACK takes its parts.
@@ -35,16 +34,14 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: type[Xnnpack
 
     Raises:
         CapabilityError: the program has an operator without a lowering.
-        MissingRuntimeError: ``executorch`` is not installed.
+        ImportError: ``executorch`` is not installed.
     """
     with quiet():
-        try:
-            import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
-            from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+        import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
+        from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-            from chordkit.export.targets.executorch.partition import needed_passes, partitioner
-        except ImportError as error:
-            raise missing_runtime(Target.EXECUTORCH, error.name) from None
+        from chordkit.export.targets.executorch.partition import needed_passes, partitioner
+
         inputs = tuple(_example(program))
         with torch.no_grad():
             rewritten = torch.export.export(graph(program).eval(), inputs, strict=False)

@@ -1,1 +1,72 @@
-"""ExecuTorch with the native engine as one operator."""
+"""ExecuTorch with the native engine as one operator, ``chord::rerank`` (``docs/targets/executorch.md``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+import chordkit
+from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.parity import VectorSet, engine_scores
+from chordkit.export.targets.executorch import ExecutorchTarget
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import QUANTISED, Capability, Source
+from chordkit.kernels import executorch_ops
+from chordkit.quantization import MasterWeights
+
+OPERATOR_LIBRARY = "libchord_executorch"
+"""The library that has the ``chord::`` operators; its version is chordkit's."""
+
+
+class ChordOperatorsTarget(ExecutorchTarget):
+    """What targets share whose programs call libchord's operators: the library must be there, and a manifest names it."""
+
+    def requires(self) -> dict[str, str]:
+        """The runtime, the library that a phone loads first, and each operator with the version of its schema."""
+        library = {OPERATOR_LIBRARY: chordkit.__version__}
+        return super().requires() | library | dict.fromkeys(self.capability.operators, str(executorch_ops.VERSION))
+
+    def prepare(self) -> None:
+        """See :meth:`Target.prepare`; builds the library, or finds it built."""
+        super().prepare()
+        executorch_ops.build()
+
+
+class ExecutorchChordTarget(ChordOperatorsTarget):
+    """The int8 master inside the program; a new strategy is an input of the call."""
+
+    name = "executorch-chord"
+    capability = Capability(
+        runtime=("executorch", "1.5.1"),
+        extra="executorch",
+        suffix=".pte",
+        operators=("chord::rerank.out",),
+        backbones=("sasrec", "caser"),
+        precisions=QUANTISED,
+        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
+        activations=("int8",),
+        refusals={
+            "fp32": "it computes with 8-bit activations",
+            "precision fp32": "it runs from the int8 master weights",
+            "backbone": "the native engine does not know it",
+        },
+        note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input",
+    )
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        from chordkit.export.targets.executorch_chord.lower import lower
+
+        assert isinstance(source, tuple)  # the capability row has no fp32
+        return lower(*source, spec.candidates)
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner
+
+        return ExecutorchChordRunner(self.name, bytes(data), threads)
+
+    def emulate(
+        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+    ) -> NDArray[np.floating] | None:
+        """The engine's own arithmetic, in numpy."""
+        return engine_scores(master, widths, vectors)
+
+
+TARGET = ExecutorchChordTarget()

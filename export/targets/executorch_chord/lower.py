@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from chordkit.errors import InputError, StrategyError
 from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
-from chordkit.export.targets.target import Target, missing_runtime
 from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
@@ -71,7 +70,7 @@ def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> b
         InputError: ``candidates`` is not positive.
         MasterError: the engine cannot run this model.
         StrategyError: the widths do not fit the master.
-        MissingRuntimeError: ``executorch`` is not installed.
+        ImportError: ``executorch`` is not installed.
     """
     if candidates < 1:
         raise InputError(f"candidates: {candidates} is not a number of candidates; use at least 1")
@@ -84,10 +83,8 @@ def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> b
     history = torch.ones((1, int(master.config["max_length"])), dtype=torch.int32)  # type: ignore[arg-type]
     ids = torch.ones((1, candidates), dtype=torch.int32)
     with quiet():
-        try:
-            from executorch.exir import EdgeCompileConfig, to_edge
-        except ImportError as error:
-            raise missing_runtime(Target.EXECUTORCH_CHORD, error.name) from None
+        from executorch.exir import EdgeCompileConfig, to_edge
+
         import chordkit.kernels.torch_ops  # noqa: F401  (registers chord::rerank)
 
         with torch.no_grad():

@@ -1,1 +1,54 @@
-"""ExecuTorch's own graph with libchord's linear layers."""
+"""ExecuTorch's own graph with libchord's linear layers, ``chord::linear`` (``docs/targets/executorch.md``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.parity import VectorSet, emulated_scores
+from chordkit.export.targets.executorch_chord import ChordOperatorsTarget
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import QUANTISED, Capability, Source
+from chordkit.quantization import MasterWeights
+
+
+class ExecutorchChordLinearTarget(ChordOperatorsTarget):
+    """For graphs that the engine does not know: weights of 2, 4 and 8 bits stand in one layer."""
+
+    name = "executorch-chord-linear"
+    capability = Capability(
+        runtime=("executorch", "1.5.1"),
+        extra="executorch",
+        suffix=".pte",
+        operators=("chord::linear.out",),
+        precisions=QUANTISED,
+        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
+        activations=("int8",),
+        refusals={
+            "fp32": "`chord::linear` computes with 8-bit activations",
+            "precision fp32": "`chord::linear` has int8, int4 and int2 weights",
+        },
+        note="ExecuTorch's graph with `chord::linear` for the linear layers; codes are packed at their widths when first used",
+    )
+    covers_for = "executorch-chord"
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        from chordkit.export.program import export_program, item_count
+        from chordkit.export.targets.executorch_chord_linear.lower import lower
+
+        return lower(export_program(source, spec.candidates), item_count(source))
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.executorch_chord.runner import ChordOperatorsRunner
+
+        return ChordOperatorsRunner(self.name, bytes(data), threads)
+
+    def emulate(
+        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+    ) -> NDArray[np.floating] | None:
+        """The reference with activations quantised per row, symmetrically, as ``chord::linear`` does it."""
+        from chordkit.backbones import from_master
+
+        return emulated_scores(from_master(master, widths), symmetric=True)(vectors.histories, vectors.candidates)
+
+
+TARGET = ExecutorchChordLinearTarget()

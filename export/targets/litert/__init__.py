@@ -1,1 +1,38 @@
-"""LiteRT (TensorFlow Lite): a ``.tflite`` file, written without a converter."""
+"""LiteRT (TensorFlow Lite): a ``.tflite`` file, written without a converter (``docs/targets/litert.md``)."""
+
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+REQUIRED_VERSION = "2.3.0"
+"""The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones."""
+
+
+class LitertTarget(Target):
+    """Real 2-bit and 4-bit weights, float32 or int8 activations, on XNNPACK."""
+
+    name = "litert"
+    capability = Capability(
+        runtime=("ai-edge-litert", REQUIRED_VERSION),
+        extra="litert",
+        suffix=".tflite",
+        precisions=ALL_PRECISIONS,
+        stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
+        activations=("fp32", "int8"),
+        note="channels that are off take 2 bits",
+    )
+    imports = ("ai_edge_litert.interpreter",)
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        from chordkit.export.program import export_program
+        from chordkit.export.targets.litert.lower import lower
+
+        return lower(export_program(source, spec.candidates), spec.activations or "fp32")
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.litert.runner import LitertRunner
+
+        return LitertRunner(bytes(data), threads)
+
+
+TARGET = LitertTarget()

@@ -55,7 +55,7 @@ def describe(data: bytes) -> Description:
 
     Raises:
         InputError: ``data`` is not a ``.tflite`` file, or is a damaged one.
-        MissingRuntimeError: ``ai-edge-litert`` is not installed.
+        ImportError: ``ai-edge-litert`` is not installed.
     """
     if data[4:8] != _IDENTIFIER:
         raise InputError("litert artifact: not a .tflite file (no TFL3 identifier at byte 4); export it again")

@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from chordkit.errors import MissingRuntimeError
-
 DESCRIPTION = "chordkit"
 # Model data is mapped, not copied: 16 bytes is what the schema asks of a buffer.
 ALIGNMENT = 16
@@ -29,13 +27,11 @@ def schema() -> ModuleType:
     """The flatbuffer schema classes of the installed LiteRT runtime.
 
     Raises:
-        MissingRuntimeError: ``ai-edge-litert`` or ``flatbuffers`` is not installed.
+        ImportError: ``ai-edge-litert`` or ``flatbuffers`` is not installed.
     """
-    try:
-        import flatbuffers  # noqa: F401
-        from ai_edge_litert import schema_py_generated
-    except ImportError as error:
-        raise MissingRuntimeError(f"litert: the package {error.name} is not installed; pip install 'chordkit[litert]'") from None
+    import flatbuffers  # noqa: F401
+    from ai_edge_litert import schema_py_generated
+
     return schema_py_generated
 
 
@@ -222,7 +218,7 @@ def serialize(graph: GraphSpec, required_version: str) -> bytes:
         required_version: oldest LiteRT version that runs the file.
 
     Raises:
-        MissingRuntimeError: ``ai-edge-litert`` or ``flatbuffers`` is not installed.
+        ImportError: ``ai-edge-litert`` or ``flatbuffers`` is not installed.
     """
     writer = _Writer()
     tensors = graph.tensors()

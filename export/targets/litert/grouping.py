@@ -15,27 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 
+from chordkit.export.artifact import Activations
 from chordkit.export.targets.litert.flatbuffer import OperatorSpec, Quantization, TensorSpec
 from chordkit.export.targets.litert.graph import Builder, LinearNode, Node, consumers
 
 _ELEMENTWISE = ("RELU", "GELU")
 # What XNNPACK's dynamically quantised matmul reads at once; other sizes are refused or, in places, silently wrong.
 _BLOCK = 4
-
-
-class Activations(StrEnum):
-    """How quantised weights meet activations.
-
-    FLOAT: weights are dequantised once, when the model is loaded; activations stay float32 (the reference semantics).
-    INT8: activations are quantised to 8 bits per row on the fly and multiplied with integer weights.
-    """
-
-    FLOAT = "float"
-    INT8 = "int8"
 
 
 @dataclass
@@ -71,7 +60,7 @@ def split_linears(nodes: Sequence[Node], activations: Activations, *, fold: bool
 
     Args:
         nodes: a graph in execution order.
-        activations: see :class:`Activations`.
+        activations: what quantised layers compute with.
         fold: absorb permutations into readers; False undoes each one with a GATHER (for tests).
     """
     groups = _Groups(Builder(), activations)
@@ -163,7 +152,7 @@ def _split(groups: _Groups, layer: LinearNode) -> None:
     position[grouped] = np.arange(grouped.size)
     indices = position[order.output]
     rows = [(width, channels, codes[channels]) for width, channels in zip(present, members, strict=True)]
-    if groups.activations is Activations.FLOAT:
+    if groups.activations == "fp32":
         _split_float(groups, layer, rows, indices, order)
     else:
         _split_int8(groups, layer, rows, indices)

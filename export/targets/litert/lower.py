@@ -11,35 +11,24 @@ from typing import Any
 
 import torch
 
-from chordkit.errors import CapabilityError, InputError
-from chordkit.export.targets.litert import layers, ops  # noqa: F401  (fill the dispatch table)
+from chordkit.errors import CapabilityError
+from chordkit.export.artifact import Activations
+from chordkit.export.targets.litert import REQUIRED_VERSION, layers, ops  # noqa: F401  (the last two fill the dispatch table)
 from chordkit.export.targets.litert.attention import absorb_keys, absorb_values, fold_score_scale
-from chordkit.export.targets.litert.describe import Description, describe
 from chordkit.export.targets.litert.flatbuffer import TensorSpec, schema, serialize
 from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, to_spec, view, without_dead_nodes
-from chordkit.export.targets.litert.grouping import Activations, split_linears
+from chordkit.export.targets.litert.grouping import split_linears
 from chordkit.export.targets.litert.table import Lowering, Value, lower_node
 
-__all__ = ["REQUIRED_VERSION", "Activations", "Description", "describe", "litert_required_version", "lower"]
 
-# The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones.
-REQUIRED_VERSION = "2.3.0"
-
-
-def litert_required_version() -> str:
-    """Oldest ``ai-edge-litert`` release that the written files are tested with; goes into manifest and file."""
-    return REQUIRED_VERSION
-
-
-def lower(
-    exported: torch.export.ExportedProgram, activations: Activations | str = Activations.FLOAT, *, fold_permutations: bool = True
-) -> bytes:
+def lower(exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True) -> bytes:
     """Lower an exported re-ranker to a ``.tflite`` file.
 
     Args:
-        exported: a program from :func:`chordkit.export.program.marked.export_program`; its inputs keep their names and shapes
+        exported: a program from :func:`chordkit.export.program.export_program`; its inputs keep their names and shapes
             (``history`` int32 ``[1, L]``, ``candidates`` int32 ``[1, C]``), the output is ``scores`` float32.
-        activations: how quantised weights are multiplied, see :class:`Activations`; no effect on a float32 program.
+        activations: how quantised weights are multiplied. ``fp32``: they are dequantised once, when the model is loaded, which is the
+            reference semantics; ``int8``: activations are quantised to 8 bits per row on the fly. No effect on a float32 program.
         fold_permutations: absorb the channel order of width groups into the next layer where that is legal; False is
             slower and otherwise the same.
 
@@ -48,20 +37,15 @@ def lower(
 
     Raises:
         CapabilityError: the program uses an operator, or a form of one, that has no lowering.
-        InputError: ``activations`` is not one of its values.
-        MissingRuntimeError: ``ai-edge-litert`` is not installed.
+        ImportError: ``ai-edge-litert`` is not installed.
     """
     schema()
-    try:
-        mode = Activations(activations)
-    except ValueError:
-        raise InputError(f"litert: activations = {activations!r} is unknown; use {' or '.join(Activations)}") from None
     nodes, inputs, output = _trace(exported)
     outputs = {"scores": output}
     nodes = without_dead_nodes(nodes, [output])
     nodes = absorb_values(fold_score_scale(nodes))
-    nodes = absorb_keys(nodes, float_weights_only=mode is Activations.INT8)
-    nodes = hoisted(split_linears(nodes, mode, fold=fold_permutations))
+    nodes = absorb_keys(nodes, float_weights_only=activations == "int8")
+    nodes = hoisted(split_linears(nodes, activations, fold=fold_permutations))
     return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
 
 

@@ -1,1 +1,55 @@
-"""chordkit's own engine, which runs from the master weights."""
+"""chordkit's own engine: no file, but the master weights and a strategy, used where they lie (``docs/kernels.md``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chordkit.errors import CapabilityError
+from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.parity import VectorSet, engine_scores
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import QUANTISED, Capability, Source, Target
+from chordkit.kernels.engine import native
+from chordkit.quantization import MasterWeights
+
+
+class NativeTarget(Target):
+    """libchord on the bundle's int8 master; a strategy is adopted in microseconds."""
+
+    name = "native"
+    capability = Capability(
+        runtime=None,
+        extra=None,
+        suffix=None,
+        backbones=("sasrec", "caser"),
+        precisions=QUANTISED,
+        stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
+        activations=("int8",),
+        refusals={
+            "fp32": "it computes with 8-bit activations",
+            "precision fp32": "it runs from the int8 master weights",
+            "backbone": "the engine does not know it",
+        },
+        note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
+    )
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        """Never possible: there is no file."""
+        raise CapabilityError(f"{self}: there is nothing to export: it runs from the master weights and a strategy")
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.native.runner import NativeRunner
+
+        return NativeRunner(data, strategy, candidates)
+
+    def emulate(
+        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+    ) -> NDArray[np.floating] | None:
+        """The engine's own arithmetic, in numpy."""
+        return engine_scores(master, widths, vectors)
+
+    def prepare(self) -> None:
+        """See :meth:`Target.prepare`."""
+        native()
+
+
+TARGET = NativeTarget()

@@ -1,1 +1,39 @@
-"""ONNX: an ``.onnx`` file for ONNX Runtime."""
+"""ONNX: an ``.onnx`` file for ONNX Runtime (``docs/targets/onnx.md``)."""
+
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+
+class OnnxTarget(Target):
+    """Real 2-bit and 4-bit weights in the file, float32 in memory."""
+
+    name = "onnx"
+    capability = Capability(
+        runtime=("onnxruntime", "1.31.1"),
+        extra="onnx",
+        suffix=".onnx",
+        precisions=ALL_PRECISIONS,
+        stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
+        activations=("fp32",),
+        refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
+        note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
+    )
+    imports = ("onnxruntime",)
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        from chordkit.export.program import export_program, item_count
+        from chordkit.export.targets.onnx.lower import lower
+
+        metadata = {"chordkit.precision": str(spec.precision)}
+        if isinstance(source, tuple):
+            metadata["chordkit.fingerprint"] = source[0].fingerprint.hex()
+        return lower(export_program(source, spec.candidates), item_count(source), metadata)
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.onnx.runner import OnnxRunner
+
+        return OnnxRunner(bytes(data), threads)
+
+
+TARGET = OnnxTarget()

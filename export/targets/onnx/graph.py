@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chordkit.export.targets.target import Target, missing_runtime
 from chordkit.quantization import pack_codes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
+ITEMS_KEY = "chordkit.items"
+"""Of the file's ``metadata_props``: the number of items; ids must lie in 1..items."""
+VERSION_KEY = "chordkit.version"
 # Oldest opset (and IR version) that has what a graph uses, so that a file asks for no more than it needs.
 _BASE_OPSET = 20  # Gelu, LayerNormalization
 _OPSETS = {4: 21, 2: 25}  # INT4, INT2
@@ -27,17 +29,11 @@ class Value:
 
 
 class GraphBuilder:
-    """Collects nodes in execution order; equal constants become one initialiser.
-
-    Raises:
-        MissingRuntimeError: ``onnx`` is not installed.
-    """
+    """Collects nodes in execution order; equal constants become one initialiser."""
 
     def __init__(self) -> None:
-        try:
-            import onnx
-        except ImportError:
-            raise missing_runtime(Target.ONNX, "onnx") from None
+        import onnx
+
         self._onnx = onnx
         self._nodes: list[NodeProto] = []
         self._initializers: dict[tuple[Any, ...], TensorProto] = {}

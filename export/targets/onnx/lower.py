@@ -10,12 +10,8 @@ import torch
 
 import chordkit
 from chordkit.errors import CapabilityError
-from chordkit.export.targets.onnx.graph import GraphBuilder, Value
+from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
 from chordkit.export.targets.onnx.ops import Lowering
-
-# Key of the number of items in the file's metadata_props: ids must lie in 1..items.
-ITEMS_KEY = "chordkit.items"
-VERSION_KEY = "chordkit.version"
 
 
 def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -25,7 +21,7 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
     sub-graph that a runtime folds when it loads the file: it computes in float32 with exactly the reference's weights.
 
     Args:
-        program: from :func:`chordkit.export.program.marked.export_program`.
+        program: from :func:`chordkit.export.program.export_program`.
         items: number of items, kept in the file's metadata.
         metadata: more entries for the file's ``metadata_props``.
 
@@ -34,7 +30,7 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
 
     Raises:
         CapabilityError: the program has an operator without a lowering.
-        MissingRuntimeError: ``onnx`` is not installed.
+        ImportError: ``onnx`` is not installed.
     """
     builder = GraphBuilder()
     lowering = Lowering(builder)

@@ -1,0 +1,116 @@
+"""Options and arguments that several commands take: each with one name, one help text and one reading."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from chordkit.cli.output import writable_folder
+from chordkit.errors import InputError
+
+if TYPE_CHECKING:
+    from chordkit.export.artifact import Precision
+    from chordkit.export.targets import Target
+    from chordkit.quantization import MasterWeights
+    from chordkit.strategy import Strategy
+
+Choice = TypeVar("Choice")
+
+SOURCE_HELP = "A file or folder, a prepared .safetensors file, 'synthetic', or a name under $CHORDKIT_DATA (ml-100k, yelp, cds, beauty)."
+
+SourceArgument = Annotated[str, typer.Argument(help=SOURCE_HELP)]
+DataOption = Annotated[str, typer.Option("--data", "-d", help=SOURCE_HELP)]
+OptionalDataOption = Annotated[str | None, typer.Option("--data", "-d", help=SOURCE_HELP)]
+ArchitectureOption = Annotated[str, typer.Option("--architecture", "-a", help="Backbone, e.g. sasrec; an unknown one lists them all.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="At most so many epochs; the default is the documented one.")]
+CheckpointsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints",
+        callback=writable_folder,
+        help="Folder of the checkpoints; the default is beside --out. The same command resumes from them.",
+    ),
+]
+MasterOption = Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that the strategy belongs to.")]
+StrategiesOption = Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd); may be repeated.")]
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
+ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
+PublicKeyOption = Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")]
+TargetsOption = Annotated[str, typer.Option("--target", "-t", help="Comma-separated names of targets; an unknown one lists them all.")]
+
+
+def parse_list(text: str, option: str, find: Callable[[str], Choice]) -> list[Choice]:
+    """What a comma-separated list names, without repetitions.
+
+    Raises:
+        InputError: ``find`` does not know a name; the sentence begins with the option.
+    """
+    found = []
+    for name in dict.fromkeys(part.strip() for part in text.split(",")):
+        try:
+            found.append(find(name))
+        except InputError as error:
+            raise InputError(f"{option}: {error}") from None
+    return found
+
+
+def parse_targets(text: str) -> "list[Target]":
+    """The targets of ``--target``.
+
+    Raises:
+        InputError: one of them is unknown.
+    """
+    from chordkit.export.targets import find_target
+
+    return parse_list(text, "--target", find_target)
+
+
+def parse_precisions(text: str) -> "list[Precision]":
+    """The precisions of ``--precision``.
+
+    Raises:
+        InputError: one of them is unknown.
+    """
+    from chordkit.export.artifact import Precision
+
+    def find(name: str) -> Precision:
+        try:
+            return Precision(name)
+        except ValueError:
+            raise InputError(f"{name}: there is no such precision; use {', '.join(Precision)}") from None
+
+    return parse_list(text, "--precision", find)
+
+
+def parse_ids(text: str, items: int, option: str) -> list[int]:
+    """Item indices from a comma-separated list.
+
+    Raises:
+        InputError: not a list of indices in 1..items.
+    """
+    try:
+        ids = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: not a list of item indices such as 17,4,211") from None
+    if not all(1 <= item <= items for item in ids):
+        raise InputError(f"{option} {text}: item indices lie in 1..{items}")
+    return ids
+
+
+def read_strategy(path: Path, weights: "MasterWeights") -> "Strategy":
+    """Read a strategy file and check it against its backbone; the error names the file."""
+    from chordkit.errors import StrategyError
+    from chordkit.files import read_bytes
+    from chordkit.strategy import decode
+
+    try:
+        return decode(read_bytes(path, "strategy"), fingerprint=weights.fingerprint, channels=weights.channel_table.channels)
+    except StrategyError as error:
+        raise StrategyError(f"{path}: {error}") from None
+
+
+def read_strategies(paths: Sequence[Path] | None, weights: "MasterWeights") -> "dict[str, Strategy]":
+    """The strategies of ``--strategy`` by the names of their files."""
+    return {path.stem: read_strategy(path, weights) for path in paths or []}

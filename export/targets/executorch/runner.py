@@ -1,0 +1,44 @@
+"""A ``.pte`` on its runtime."""
+
+from typing import Any
+
+import torch
+
+from chordkit.errors import CapabilityError
+from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
+from chordkit.export.targets.runner import Ids, Runner, Scores, first_line
+
+
+class ExecutorchRunner(Runner):
+    """A ``.pte`` on ExecuTorch. ``threads`` sets the thread pool that all programs of the process share."""
+
+    name = "executorch"
+
+    def __init__(self, data: bytes, threads: int) -> None:
+        with quiet():
+            self._load_operators()
+            import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
+            from executorch.extension.pybindings import portable_lib
+            from executorch.runtime import Runtime
+
+            if portable_lib._threadpool_get_thread_count() != threads:
+                portable_lib._unsafe_reset_threadpool(threads)
+            try:
+                self._program = Runtime.get().load_program(data)
+                self._method = self._program.load_method("forward")
+                known = self._program.method_names
+                self.items = int(self._program.load_method(ITEMS_METHOD).execute(())[0]) if ITEMS_METHOD in known else None
+                meta = self._method.metadata
+                self.length, self.candidates = (meta.input_tensor_meta(index).sizes()[1] for index in range(2))
+            except (RuntimeError, ValueError, AttributeError) as error:
+                raise CapabilityError(f"{self.name}: the runtime refuses the file ({first_line(error)}); export it again") from None
+
+    def _load_operators(self) -> None:
+        """Register what the program needs besides ExecuTorch; before it is loaded."""
+
+    def _run(self, history: Ids, candidates: Ids) -> Scores:
+        return self._execute(self._method, history[None], candidates[None])
+
+    def _execute(self, method: Any, *inputs: Any) -> Scores:
+        # A copy: the program writes its next answer into the same memory.
+        return method.execute(tuple(map(torch.from_numpy, inputs)))[0].numpy()[0].copy()

@@ -1,0 +1,31 @@
+"""An ``.onnx`` on its runtime."""
+
+from chordkit.errors import CapabilityError
+from chordkit.export.targets.onnx.graph import ITEMS_KEY
+from chordkit.export.targets.runner import Ids, Runner, Scores, first_line
+
+
+class OnnxRunner(Runner):
+    """An ``.onnx`` on ONNX Runtime's CPU provider, nodes one after the other."""
+
+    def __init__(self, data: bytes, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        # Otherwise dequantised weights are not folded at load but recomputed in every call (docs/targets/onnx.md).
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exception classes have no public base
+            raise CapabilityError(f"onnx: the runtime refuses the file ({first_line(error)}); export it again") from None
+        shapes = {item.name: item.shape for item in self._session.get_inputs()}
+        self.length, self.candidates = int(shapes["history"][1]), int(shapes["candidates"][1])
+        items = self._session.get_modelmeta().custom_metadata_map.get(ITEMS_KEY)
+        self.items = None if items is None else int(items)
+
+    def _run(self, history: Ids, candidates: Ids) -> Scores:
+        return self._session.run(None, {"history": history[None], "candidates": candidates[None]})[0][0]

@@ -1,0 +1,131 @@
+"""All targets, found because their folders are there, and the one door to each of them."""
+
+import contextlib
+import functools
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import replace
+
+from chordkit.errors import CapabilityError, InputError
+from chordkit.export.artifact import ArtifactSpec, Precision
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import Source, Target
+from chordkit.files import read_bytes
+
+_PACKAGE = "chordkit.export.targets"
+
+
+@functools.cache
+def _registry() -> dict[str, Target]:
+    """Each folder beside this module holds one target, ``TARGET``; those with files come first, each kind by name."""
+    folders = [info.name for info in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__) if info.ispkg]
+    found: list[Target] = [importlib.import_module(f"{_PACKAGE}.{folder}").TARGET for folder in folders]
+    return {target.name: target for target in sorted(found, key=lambda target: (target.capability.suffix is None, target.name))}
+
+
+def all_targets() -> tuple[Target, ...]:
+    """Every target, in a fixed order."""
+    return tuple(_registry().values())
+
+
+def find_target(name: str) -> Target:
+    """The target called ``name``.
+
+    Raises:
+        CapabilityError: there is none; the sentence names those that are there.
+    """
+    try:
+        return _registry()[name]
+    except KeyError:
+        raise CapabilityError(f"{name}: there is no such target; use {', '.join(_registry())}") from None
+
+
+def lower(spec: ArtifactSpec, source: Source) -> bytes:
+    """Make an artifact.
+
+    Args:
+        spec: what is to be made.
+        source: a float backbone for ``fp32``; a master with widths uint8 ``[channels]`` for ``int8`` and ``strategy``.
+
+    Returns:
+        The file's bytes; the same spec and source give the same bytes.
+
+    Raises:
+        CapabilityError: the target cannot run this, or needs no file.
+        InputError: the source is not of the kind that the precision needs, or ``candidates`` is not positive.
+        StrategyError: the widths do not fit the master.
+        MissingRuntimeError: the target's package is not installed.
+    """
+    target = find_target(spec.target)
+    widths = source[1] if isinstance(source, tuple) else None
+    if (spec.precision is Precision.FP32) != (widths is None):
+        needed = "the float backbone" if spec.precision is Precision.FP32 else "master weights with widths"
+        raise InputError(f"{target}: precision {spec.precision} is made from {needed}; give that")
+    architecture = str(source[0].config["architecture"]) if isinstance(source, tuple) else source.config.architecture
+    activations = target.check(architecture, spec.precision, activations=spec.activations, widths=widths)
+    with _runtime_of(target):
+        return target.lower(replace(spec, activations=activations), source)
+
+
+def load_runner(
+    target: str,
+    artifact: bytes | memoryview | str | os.PathLike[str],
+    *,
+    strategy: bytes | None = None,
+    candidates: int = 100,
+    threads: int = 1,
+) -> Runner:
+    """Load an artifact on its runtime.
+
+    Args:
+        target: name of the runtime.
+        artifact: the file's bytes or its path; for a target without files the master weights.
+        strategy: for a target without files: of the artifact, in its wire form; None = int8 everywhere.
+        candidates: for a target without files: ids scored per call.
+        threads: of the runtime.
+
+    Raises:
+        CapabilityError: an unknown target, or the runtime refuses the file.
+        InputError: the file cannot be read, or ``threads`` is not positive.
+        MissingRuntimeError: the runtime is not installed.
+    """
+    found = find_target(target)
+    if threads < 1:
+        raise InputError(f"threads: {threads} is not a number of threads; use at least 1")
+    data = artifact if isinstance(artifact, bytes | memoryview) else read_bytes(artifact, f"{target} artifact")
+    with _runtime_of(found):
+        return found.load(data, strategy=strategy, candidates=candidates, threads=threads)
+
+
+@contextlib.contextmanager
+def _runtime_of(target: Target) -> Iterator[None]:
+    """What a target imports may be missing; a module of ours never is."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] == "chordkit":
+            raise
+        raise target.missing_runtime(error.name) from None
+
+
+def support_matrix_markdown() -> str:
+    """The support matrix of the README, a Markdown table, from the targets' capability rows."""
+    lines = [
+        "| target | runtime | backbones | precisions | int8 / int4 / int2 / off stored in | activations | remarks |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for target in all_targets():
+        can = target.capability
+        cells = [
+            target.name,
+            f"`{target.required_runtime()}`" if can.runtime else "chordkit's own engine",
+            "all" if can.backbones is None else ", ".join(can.backbones),
+            ", ".join(can.precisions),
+            " / ".join(str(can.stored_bits[width]) for width in (8, 4, 2, 0)) + " bits",
+            ", ".join(can.activations),
+            can.note,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
