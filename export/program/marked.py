@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from chordkit.backbones import Backbone, CatalogueScorer, Reranker
 from chordkit.backbones.master import from_master
 from chordkit.errors import InputError, StrategyError
+from chordkit.export.program.canonical import canonical
 from chordkit.quantization import MasterWeights, select_codes
 
 Source = Backbone | tuple[MasterWeights, np.ndarray]
@@ -162,7 +163,7 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
             ``history int32 [1, L] -> scores float32 [1, items + 1]``.
 
     Returns:
-        A program with static shapes and no training-only branch; the last block runs for the last position only.
+        A program with static shapes and no training-only branch, in its one spelling (:mod:`chordkit.export.program.canonical`).
 
     Raises:
         InputError: ``candidates`` is not positive.
@@ -175,7 +176,7 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
     arguments: Sequence[Tensor] = (history,) if candidates is None else (history, torch.ones((1, candidates), dtype=torch.int32))
     module = CatalogueScorer(backbone) if candidates is None else Reranker(backbone)
     with torch.no_grad():
-        return torch.export.export(module.eval(), tuple(arguments), strict=False)
+        return canonical(torch.export.export(module.eval(), tuple(arguments), strict=False))
 
 
 def item_count(source: Source) -> int:

@@ -5,6 +5,7 @@ A delegate boundary costs as much as a layer at these sizes, and XNNPACK's parti
 everything but the id lookups and the padding mask is one delegate.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ class XnnpackGraph(nn.Module):
         self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in paths.items()}
         self._layers: dict[str, list[Run]] = {}
         for node in self._nodes:
-            if node.op != "call_function":
+            if node.op != "call_function" or self._is_constant(node):
                 continue
             if str(node.target) not in (*_FORMS, _MARKED_LINEAR):
                 raise CapabilityError(f"executorch: the operator {node.target} has no lowering; use the backbones as they are")
@@ -60,13 +61,21 @@ class XnnpackGraph(nn.Module):
                 size = node.args[1][-1]
                 self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
 
+    def _is_constant(self, node: torch.fx.Node) -> bool:
+        """Whether no input reaches ``node``; its value then is one of the constants."""
+        if str(node.target).startswith("chord.") or any(argument.name not in self._constants for argument in node.all_input_nodes):
+            return False
+        arguments = torch.fx.map_arg((node.args, node.kwargs), lambda argument: self._constants[argument.name])
+        self._constants[node.name] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]
+        return True
+
     def _keep(self, name: str, tensor: Tensor) -> None:
         if name not in self._buffers:
             # A copy of its own: the serialiser writes the whole storage behind a tensor. Constant ids as embedding_byte wants them.
             self.register_buffer(name, (tensor.long() if tensor.dtype == torch.int32 else tensor).contiguous().clone())
 
     def _add_groups(self, node: torch.fx.Node) -> None:
-        _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in (*node.args, None)[:5])
+        _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in node.args)
         assert codes is not None and scales is not None and widths is not None
         groups = storage_groups(widths.numpy())
         self._layers[node.name] = runs(groups)
@@ -87,12 +96,14 @@ class XnnpackGraph(nn.Module):
                 values[node] = self._buffers.get(node.name) if node.name in self._constants else next(remaining)
             elif node.op == "output":
                 break
+            elif node.name in self._constants:
+                values[node] = self._buffers.get(node.name)
             elif str(node.target) == _MARKED_LINEAR:
                 values[node] = self._grouped_linear(node.name, values[node.args[0]])
             elif node.target is torch.ops.aten.layer_norm.default:
                 values[node] = self._layer_norm(*torch.fx.map_arg(node.args, values.get))
             else:
-                values[node] = _FORMS[str(node.target)](*torch.fx.map_arg(node.args, values.get))
+                values[node] = _FORMS[str(node.target)](*torch.fx.map_arg(node.args, values.get), **node.kwargs)
         result = torch.fx.map_arg(self._nodes[-1].args[0], values.get)
         assert isinstance(result[0], Tensor)
         return result[0]
@@ -126,7 +137,7 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _select(x: Tensor, dim: int, index: int) -> Tensor:
-    return _squeeze(x.narrow(dim, index % x.shape[dim], 1), dim)
+    return _squeeze(x.narrow(dim, index, 1), dim)
 
 
 def _squeeze(x: Tensor, dim: int) -> Tensor:
@@ -137,8 +148,15 @@ def _squeeze(x: Tensor, dim: int) -> Tensor:
 
 def _unsqueeze(x: Tensor, dim: int) -> Tensor:
     shape = list(x.shape)
-    shape.insert(dim % (x.dim() + 1), 1)
+    shape.insert(dim, 1)
     return x.reshape(shape)
+
+
+def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    if approximate == "none":
+        return F.gelu(x)
+    # XNNPACK has the exact form alone, and takes the other one for it without a word.
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
 def _row_embedding(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
@@ -159,7 +177,6 @@ _FORMS: dict[str, Callable[..., Any]] = {
             "aten.cat.default",
             "aten.embedding.default",
             "aten.eq.Scalar",
-            "aten.gelu.default",
             "aten.layer_norm.default",
             "aten.linear.default",
             "aten.mul.Tensor",
@@ -172,6 +189,7 @@ _FORMS: dict[str, Callable[..., Any]] = {
             "aten.where.self",
         )
     },
+    "aten.gelu.default": _gelu,
     "aten.matmul.default": _matmul,
     "aten.select.int": _select,
     "aten.squeeze.dim": _squeeze,

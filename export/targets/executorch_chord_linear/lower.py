@@ -51,7 +51,7 @@ class ChordLinearGraph(XnnpackGraph):
     def _add_groups(self, node: torch.fx.Node) -> None:
         from chordkit.kernels.torch_ops import layer_digest
 
-        _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in (*node.args, None)[:5])
+        _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in node.args)
         assert codes is not None and scales is not None and widths is not None
         for name, tensor in (("codes", codes), ("scales", scales), ("widths", widths), ("bias", bias)):
             if tensor is not None:

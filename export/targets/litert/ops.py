@@ -19,16 +19,7 @@ chord = torch.ops.chord
 # --- views -----------------------------------------------------------------------------------------------------------
 
 
-_SAME_DATA = (
-    aten.view.default,
-    aten.reshape.default,
-    aten.unsqueeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.alias.default,
-    aten.clone.default,
-    aten.contiguous.default,
-)
+_SAME_DATA = (aten.view.default, aten.reshape.default, aten.unsqueeze.default, aten.squeeze.dim)
 
 
 @lowers(*_SAME_DATA, any_type=True)
@@ -43,21 +34,12 @@ def _permute(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     return view(source.tensor, result.shape) if result.is_dense else result
 
 
-@lowers(aten.transpose.int, any_type=True)
-def _transpose(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
-    source, first, second = arguments
-    order = list(range(len(source.shape)))
-    order[first], order[second] = order[second], order[first]
-    return _permute(lowering, node, [source, order])
-
-
 @lowers(aten.slice.Tensor)
 def _slice(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     source, dim, start, end, step = arguments
     if step != 1:
         raise refuse(node, f"has step {step}; only step 1 is lowered")
-    first, last, _ = slice(start, end).indices(source.shape[dim])
-    return _part(lowering, source, dim % len(source.shape), first, last)
+    return _part(lowering, source, dim, start, end)
 
 
 def _part(lowering: Lowering, source: View, dim: int, first: int, last: int) -> View:
@@ -76,7 +58,6 @@ def _part(lowering: Lowering, source: View, dim: int, first: int, last: int) -> 
 @lowers(aten.select.int)
 def _select(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     source, dim, index = arguments
-    dim, index = dim % len(source.shape), index % source.shape[dim]
     part = _part(lowering, source, dim, index, index + 1)
     return view(lowering.builder.dense(part)[0], node.meta["val"].shape)
 
@@ -84,8 +65,7 @@ def _select(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
 @lowers(aten.cat.default)
 def _cat(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     values = [lowering.view_of(value) for value in arguments[0]]
-    rank = len(values[0].shape)
-    axis = arguments[1] % rank
+    axis = arguments[1]
     tensors = [lowering.builder.dense(value)[0] for value in values]
     # Leading ones before the axis of concatenation carry no data: the tensors may drop them, all alike.
     drop = 0
@@ -110,8 +90,6 @@ _BINARY: dict[Any, tuple[str, str]] = {
 
 @lowers(*_BINARY)
 def _binary(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
-    if arguments[2:] not in ([], [1]):
-        raise refuse(node, f"has alpha {arguments[2]}; only 1 is lowered")
     values = [lowering.view_of(value) for value in arguments[:2]]
     tensors = [lowering.builder.dense(value)[0] for value in values]
     if any(strip(tensor.shape) != strip(value.shape) for tensor, value in zip(tensors, values, strict=True)):
@@ -139,8 +117,8 @@ def _relu(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
 
 @lowers(aten.gelu.default)
 def _gelu(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
-    source, approximate = arguments
-    options = ("GeluOptions", {"approximate": approximate == "tanh"})
+    source: View = arguments[0]
+    options = ("GeluOptions", {"approximate": node.kwargs.get("approximate") == "tanh"})
     result = lowering.builder.emit("GELU", [source.tensor], source.tensor.shape, options)
     return View(result, source.base, source.perm)
 
@@ -148,7 +126,7 @@ def _gelu(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
 @lowers(aten.softmax.int)
 def _softmax(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     source: View = arguments[0]
-    if arguments[1] % len(source.shape) != len(source.shape) - 1:
+    if arguments[1] != len(source.shape) - 1:
         raise refuse(node, "is not over the last axis")
     tensor = lowering.builder.read(source)
     result = lowering.builder.emit("SOFTMAX", [tensor], tensor.shape, ("SoftmaxOptions", {"beta": 1.0}))
@@ -161,7 +139,7 @@ def _amax(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     if len(dims) != 1:
         raise refuse(node, f"reduces {len(dims)} axes; only one is lowered")
     tensor = lowering.builder.read(source)
-    axis = dims[0] % len(source.shape) - len(source.shape) + len(tensor.shape)
+    axis = dims[0] - len(source.shape) + len(tensor.shape)
     result = lowering.builder.reduce("REDUCE_MAX", tensor, axis, keep=False)
     return view(result, node.meta["val"].shape)
 

@@ -90,7 +90,7 @@ def lower_node(lowering: Lowering, node: FxNode) -> Value:
     Raises:
         CapabilityError: the operator, or its use here, has no LiteRT form.
     """
-    arguments = _arguments(lowering, node)
+    arguments = [_resolve(lowering, argument) for argument in node.args]
     depends = any(isinstance(value, View | PaddingTest) for value in _flat(arguments))
     if not depends and node.target not in KEEP:
         # Constant folding: whatever depends on no input is computed by torch here.
@@ -103,13 +103,6 @@ def lower_node(lowering: Lowering, node: FxNode) -> Value:
     if node.meta["val"].dtype != torch.float32 and node.target not in ANY_TYPE:
         raise refuse(node, f"gives {node.meta['val'].dtype}; only float32 is computed")
     return handler(lowering, node, arguments)
-
-
-def _arguments(lowering: Lowering, node: FxNode) -> list[Any]:
-    """All arguments in the order of the operator's schema, defaults filled in."""
-    schema = node.target._schema.arguments  # type: ignore[union-attr]
-    given = list(node.args) + [node.kwargs.get(argument.name, argument.default_value) for argument in schema[len(node.args) :]]
-    return [_resolve(lowering, argument) for argument in given]
 
 
 def _resolve(lowering: Lowering, argument: Any) -> Any:

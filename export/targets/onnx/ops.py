@@ -171,8 +171,7 @@ def _layer_norm(
 
 def _axis(lowering: Lowering, dim: int) -> int:
     """Stored axis for a torch axis of the node's first operand."""
-    axis = dim % lowering.rank
-    return axis - 1 if lowering.rank > 2 else axis
+    return dim - 1 if lowering.rank > 2 else dim
 
 
 def _permute(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
@@ -181,9 +180,10 @@ def _permute(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[in
     return lowering.builder.emit("Transpose", [x], shape, perm=[dim - 1 for dim in dims[1:]])
 
 
-def _slice(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, start: int, end: int) -> Value:
-    axis = _axis(lowering, dim)
-    bounds = [np.array([number], np.int64) for number in (start, min(end, x.shape[axis]), axis)]
+def _slice(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, start: int, end: int, step: int = 1) -> Value:
+    if step != 1:
+        raise CapabilityError(f"onnx: a slice with step {step}; only step 1 is lowered")
+    bounds = [np.array([number], np.int64) for number in (start, end, _axis(lowering, dim))]
     return lowering.builder.emit("Slice", [x, *map(lowering.builder.constant, bounds)], shape)
 
 
@@ -197,14 +197,14 @@ def _concat(lowering: Lowering, shape: tuple[int, ...], parts: list[Operand], di
     return lowering.builder.emit("Concat", [lowering.value(part) for part in parts], shape, axis=_axis(lowering, dim))
 
 
-def _amax(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
+def _amax(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int], *_: Any) -> Value:
     axes = [_axis(lowering, dim) for dim in dims]
     kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     return reshape(lowering, shape, lowering.builder.emit("ReduceMax", [x, lowering.value(torch.tensor(axes))], kept, keepdims=1))
 
 
 def _softmax(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, *_: Any) -> Value:
-    if dim != -1:
+    if dim != lowering.rank - 1:
         raise CapabilityError(f"onnx: softmax over axis {dim}; only the last one is lowered")
     return lowering.builder.emit("Softmax", [x], shape, axis=-1)
 
