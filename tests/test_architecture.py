@@ -19,6 +19,7 @@ FLOORS = [
     {"kernels"},
     {"export"},
     {"runtime_bench"},
+    {"report"},
     {"demo"},
     {"cli", "__main__"},
 ]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from chordkit.errors import InputError
-from chordkit.runtime_bench import charts
-from chordkit.runtime_bench.report import (
+from chordkit.report import charts
+from chordkit.report.page import (
     SCHEMA_FILE,
     ArtifactSummary,
     BackboneAccuracy,

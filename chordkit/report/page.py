@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chordkit.errors import InputError
 from chordkit.files import read_bytes, write_bytes
-from chordkit.runtime_bench import charts
+from chordkit.report import charts
 
 FORMAT_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -252,7 +252,7 @@ def _bytes(count: int | None) -> str:
 def _environment() -> Environment:
     """The templates, with every inserted value escaped in HTML and left alone in Markdown."""
     environment = Environment(
-        loader=PackageLoader("chordkit.runtime_bench", "templates"),
+        loader=PackageLoader("chordkit.report", "templates"),
         autoescape=lambda name: name is None or not name.endswith(".md.j2"),
         trim_blocks=True,
         lstrip_blocks=True,
