@@ -38,8 +38,8 @@ from chordkit.kernels import executorch_ops
 from chordkit.kernels.engine import native
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
-from chordkit.report import sections
-from chordkit.report.page import Report, Stage, save_html, save_json
+from chordkit.report import Report, save_html, save_json, sections
+from chordkit.report.model import Stage
 from chordkit.runtime_bench.bundles import bench_bundle
 from chordkit.runtime_bench.results import BenchReport, Settings
 from chordkit.strategy import Strategy, to_wire

@@ -8,7 +8,7 @@ from chordkit.data import Dataset
 from chordkit.export.manifest import ArtifactEntry, Manifest
 from chordkit.hypernetwork import Comparison
 from chordkit.quantization import MasterWeights
-from chordkit.report.page import (
+from chordkit.report.model import (
     ArtifactSummary,
     BackboneAccuracy,
     BundleSummary,

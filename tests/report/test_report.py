@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from chordkit.errors import InputError
-from chordkit.report import charts
-from chordkit.report.page import (
+from chordkit.report import Report, charts, load_json, render_html, save_html, save_json, save_markdown
+from chordkit.report.model import (
     SCHEMA_FILE,
     ArtifactSummary,
     BackboneAccuracy,
@@ -23,15 +23,9 @@ from chordkit.report.page import (
     LayerWidths,
     ParitySummary,
     Personalisation,
-    Report,
     Stage,
     StrategyAccuracy,
     UserStrategy,
-    load_json,
-    render_html,
-    save_html,
-    save_json,
-    save_markdown,
     schema,
 )
 

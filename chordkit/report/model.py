@@ -1,0 +1,197 @@
+"""The report as a JSON document. It is the truth; a page shows nothing that is not in it.
+
+``report.schema.json`` beside this file is generated from the models (``write_schema``), and a test keeps the two equal.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chordkit.errors import InputError
+from chordkit.files import read_bytes, write_bytes
+
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Estimate(_Model):
+    """A mean over users with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class DatasetSummary(_Model):
+    """What the models were trained and tested on."""
+
+    name: str
+    users: int
+    items: int
+    interactions: int
+    fingerprint: str
+
+
+class BackboneAccuracy(_Model):
+    """The backbone trained in the usual way, FP32, on the held-out last item of each user."""
+
+    protocol: str = Field(description="full, masked or sampled: which items the target is ranked among")
+    ndcg5: Estimate
+    ndcg10: Estimate
+    hr5: Estimate
+    hr10: Estimate
+
+
+class StrategyAccuracy(_Model):
+    """Accuracy of the backbone under one way to choose the widths."""
+
+    name: str
+    kind: Literal["own", "other", "mean", "static", "uniform", "fp32"]
+    average_bits: float
+    ndcg10: Estimate
+    hr10: Estimate
+    own_minus_this: Estimate | None = Field(None, description="paired difference of NDCG@10 over users")
+
+
+class ParitySummary(_Model):
+    """Agreement of an artifact with the PyTorch reference."""
+
+    histories: int
+    max_error: float
+    mean_error: float
+    relative_rms_error: float
+    kendall_tau: float
+    top10_overlap: float
+    ndcg_difference: float
+    tolerance: str
+    passed: bool
+
+
+class LatencySummary(_Model):
+    """One thread, one history, steady state; microseconds, but for load and memory."""
+
+    load_ms: float
+    first_call_us: float
+    min_us: float
+    p50_us: float
+    p90_us: float
+    p99_us: float
+    coefficient_of_variation: float
+    calls: int
+    peak_memory_mib: float | None = None
+    comparable: bool = True
+
+
+class ArtifactSummary(_Model):
+    """One runnable file, or the eager PyTorch reference beside them (no bytes, no parity)."""
+
+    name: str
+    target: str
+    precision: str
+    user: str | None = None
+    average_bits: float | None = None
+    bytes: int | None = None
+    parity: ParitySummary | None = None
+    latency: LatencySummary | None = None
+
+
+class LayerWidths(_Model):
+    """Widths of one layer's channels, a digit a channel: 0, 2, 4 or 8."""
+
+    layer: str
+    widths: Annotated[str, Field(pattern="^[0248]+$")]
+
+
+class UserStrategy(_Model):
+    """The strategy that the cloud made for one user."""
+
+    user: str
+    average_bits: float
+    wire_bytes: int
+    layers: list[LayerWidths]
+
+
+class Personalisation(_Model):
+    """How much strategies depend on the user."""
+
+    users: int
+    mean_pairwise_difference: float = Field(description="share of channels whose width differs, mean over pairs of users")
+    mean_difference_in_time: float | None = Field(None, description="the same between two moments of one user")
+
+
+class BundleSummary(_Model):
+    """The deployable file."""
+
+    file: str
+    bytes: int
+    members: int
+    signed: bool
+    backbone_fingerprint: str
+
+
+class Stage(_Model):
+    """Wall time of one step of the way."""
+
+    name: str
+    seconds: float
+
+
+class Report(_Model):
+    """Everything that one run of the main job found out."""
+
+    format: Literal["chordkit-report"] = "chordkit-report"
+    version: Literal[1] = 1
+    title: str
+    created: str
+    chordkit: str
+    commit: str
+    seed: int
+    machine: dict[str, str | int | float | bool | list[str]]
+    runtimes: dict[str, str]
+    dataset: DatasetSummary
+    backbone: dict[str, Any]
+    backbone_accuracy: list[BackboneAccuracy]
+    strategy_accuracy: list[StrategyAccuracy]
+    accuracy_protocol: str
+    artifacts: list[ArtifactSummary]
+    latency_protocol: str
+    strategies: list[UserStrategy]
+    personalisation: Personalisation | None = None
+    bundle: BundleSummary | None = None
+    stages: list[Stage]
+    notes: list[str] = []
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of ``report.json``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema()}
+
+
+def write_schema() -> None:
+    """Write the schema beside this module."""
+    write_bytes(SCHEMA_FILE, (json.dumps(schema(), indent=2) + "\n").encode())
+
+
+def save_json(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write ``report.json`` atomically."""
+    write_bytes(path, (report.model_dump_json(indent=2) + "\n").encode())
+
+
+def load_json(path: str | os.PathLike[str]) -> Report:
+    """Read a ``report.json``.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or breaks the schema; the message names the field.
+    """
+    try:
+        return Report.model_validate_json(read_bytes(path, "report"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise InputError(f"{path}: not a report of chordkit: {field}: {first['msg']}; make one with 'chordkit demo'") from None
