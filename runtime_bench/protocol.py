@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import CheckFailed, DeviceError
+from chordkit.estimate import Estimate
 from chordkit.export.parity import Ids, Runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench import machine
 from chordkit.runtime_bench.contender import Contender
 from chordkit.runtime_bench.isolated import measure_isolated
-from chordkit.runtime_bench.results import BenchReport, Contention, Interval, Isolated, Result, Settings
+from chordkit.runtime_bench.results import BenchReport, Contention, Isolated, Result, Settings
 from chordkit.runtime_bench.statistics import paired_ratio, spread_reasons, summarise
 
 _MAX_STEAL = 0.02
@@ -186,7 +187,7 @@ def _result(
     steal: float,
 ) -> Result:
     latency = summarise([block.calls for block in blocks], settings.seed)
-    ratio: Interval | None = None
+    ratio: Estimate | None = None
     if base is not None:
         ratio = paired_ratio([block.calls for block in blocks], [block.calls for block in base], settings.seed)
     busy = float(np.median([block.busy for block in blocks]))

@@ -159,7 +159,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             histories=options.histories,
             seed=options.seed,
             options=trained.options.to_json(),
-            metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.mean},
+            metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.value},
             progress=progress,
         )
         bundle.write(path, contents, _signing_key(out))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chordkit.errors import InputError
+from chordkit.estimate import Estimate
 from chordkit.files import read_bytes, write_bytes
 
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -18,14 +19,6 @@ SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(_Model):
-    """A mean over users with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class DatasetSummary(_Model):

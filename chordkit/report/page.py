@@ -31,10 +31,7 @@ def _latency_svg(report: Report) -> str:
 
 def _accuracy_svg(report: Report) -> str:
     css = {"own": "own", "fp32": "float"}
-    shown = [
-        (row.name, charts.Interval(row.ndcg10.value, row.ndcg10.low, row.ndcg10.high), css.get(row.kind, "other"))
-        for row in report.strategy_accuracy
-    ]
+    shown = [(row.name, row.ndcg10, css.get(row.kind, "other")) for row in report.strategy_accuracy]
     return charts.interval_chart(shown, "NDCG@10 with 95 % interval") if shown else ""
 
 

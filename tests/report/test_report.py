@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from chordkit.errors import InputError
+from chordkit.estimate import Estimate
 from chordkit.report import Report, charts, load_json, render_html, save_html, save_json, save_markdown
 from chordkit.report.model import (
     SCHEMA_FILE,
@@ -18,7 +19,6 @@ from chordkit.report.model import (
     BackboneAccuracy,
     BundleSummary,
     DatasetSummary,
-    Estimate,
     LatencySummary,
     LayerWidths,
     ParitySummary,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chordkit.runtime_bench.results import Interval, Latency
+from chordkit.estimate import Estimate
+from chordkit.runtime_bench.results import Latency
 from chordkit.runtime_bench.statistics import Block, paired_ratio, summarise
 
 FLUSH_BYTES = 64 << 20
@@ -36,11 +37,11 @@ class Times:
         """Percentiles of all calls."""
         return summarise(self.blocks)
 
-    def ratio(self, other: "Times") -> Interval:
+    def ratio(self, other: "Times") -> Estimate:
         """How many times as long as ``other``, with its interval."""
         return paired_ratio(self.blocks, other.blocks)
 
-    def cold_ratio(self, other: "Times") -> Interval:
+    def cold_ratio(self, other: "Times") -> Estimate:
         """The same for calls that found nothing in the caches."""
         return paired_ratio([self.cold[i : i + 1] for i in range(len(self.cold))], [other.cold[i : i + 1] for i in range(len(other.cold))])
 
