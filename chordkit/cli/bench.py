@@ -28,7 +28,7 @@ def bench(
 
     from chordkit.files import write_json
     from chordkit.runtime_bench.bundles import bench_bundle
-    from chordkit.runtime_bench.devices import require_measurable
+    from chordkit.runtime_bench.devices.adb import require_measurable
     from chordkit.runtime_bench.results import Settings
 
     require_measurable(device)
@@ -59,7 +59,7 @@ def devices(seed: SeedOption = 0, as_json: JsonOption = False) -> None:
 
     Example: `chordkit devices --json`
     """
-    from chordkit.runtime_bench.devices import list_devices
+    from chordkit.runtime_bench.devices.adb import list_devices
 
     found = list_devices()
     body = [[device.name, device.kind, "yes" if device.measurable else "no", device.detail] for device in found.devices]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chordkit.errors import DeviceError
-from chordkit.runtime_bench.devices import list_devices, require_measurable
+from chordkit.runtime_bench.devices.adb import list_devices, require_measurable
 
 
 def _fake_adb(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
