@@ -14,7 +14,8 @@ from chordkit.export.runners import RUNTIME_IMPORTS, EagerRunner, load_runner
 from chordkit.export.targets import Target
 from chordkit.progress import Progress
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
-from chordkit.runtime_bench.protocol import run_host
+from chordkit.runtime_bench.devices.device import Device
+from chordkit.runtime_bench.devices.host import Host
 from chordkit.runtime_bench.results import BenchReport, Settings
 
 EAGER = "pytorch-eager"
@@ -38,7 +39,11 @@ def eager_runner(bundle: str) -> Runner:
 
 
 def bench_bundle(
-    path: str | os.PathLike[str], artifacts: Sequence[str] | None = None, settings: Settings | None = None, progress: Progress | None = None
+    path: str | os.PathLike[str],
+    artifacts: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    device: Device | None = None,
 ) -> BenchReport:
     """Time artifacts of a bundle and eager PyTorch, interleaved, over the histories of its test vectors.
 
@@ -47,6 +52,7 @@ def bench_bundle(
         artifacts: names; None = all.
         settings: the protocol.
         progress: called with (phase, done, total).
+        device: what measures; None = this host.
 
     Raises:
         BundleError: the bundle is refused, or has no such artifact.
@@ -71,4 +77,4 @@ def bench_bundle(
                 spec = RunnerSpec("chordkit.runtime_bench.bundles:file_runner", {"target": entry.target, "path": str(file)}, imports)
             contenders.append(Contender(entry.name, entry.target, entry.precision, spec, file))
         vectors = bundle.vectors()
-        return run_host(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)
+        return (device or Host()).measure(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)

@@ -29,6 +29,7 @@ from chordkit.runtime_bench.isolated import measure_isolated
 from chordkit.runtime_bench.results import BenchReport, Contention, Isolated, Result, Settings
 from chordkit.runtime_bench.statistics import paired_ratio, spread_reasons, summarise
 
+HOST = "host"
 _MAX_STEAL = 0.02
 _MAX_CALLS = 5000
 
@@ -83,7 +84,7 @@ def run_host(
     )
     reasons = tuple(f"{result.name}: {reason}" for result in results for reason in result.reasons)
     return BenchReport(
-        device="host",
+        device=HOST,
         machine=described,
         settings=settings,
         baseline=baseline,

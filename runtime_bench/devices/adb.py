@@ -1,70 +1,37 @@
-"""What can be measured on: this host now; attached Android devices are listed, measuring on them comes later."""
+"""Phones and Android emulators that adb knows. They are listed; measuring on them comes in a later release."""
 
 import shutil
 import subprocess
 
-from pydantic import BaseModel, ConfigDict
-
 from chordkit.errors import DeviceError
-from chordkit.runtime_bench.machine import describe
-
-HOST = "host"
-_SUPPORTED = "this release measures on: host"
+from chordkit.runtime_bench.devices.device import Device, DeviceList, Listed
 
 
-class Device(BaseModel):
-    """A device. ``measurable`` says whether this release can benchmark on it; ``detail`` says what it is, or why not."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    kind: str
-    detail: str
-    measurable: bool
-
-
-class DeviceList(BaseModel):
-    """All devices, and a remark when some could not be looked for."""
-
-    model_config = ConfigDict(frozen=True)
-
-    devices: tuple[Device, ...]
-    remarks: tuple[str, ...]
-
-
-def list_devices() -> DeviceList:
-    """This host, and every device that ``adb devices`` knows.
+def find() -> DeviceList:
+    """What ``adb devices`` lists.
 
     Raises:
         DeviceError: adb is installed but does not answer.
     """
-    machine = describe()
-    host = Device(name=HOST, kind="host", detail=f"{machine.cpu}, {machine.architecture}, {machine.cores} cores", measurable=True)
     adb = shutil.which("adb")
     if adb is None:
         return DeviceList(
-            devices=(host,), remarks=("adb is not installed, so Android devices cannot be listed; install Android's platform-tools",)
+            devices=(), remarks=("adb is not installed, so Android devices cannot be listed; install Android's platform-tools",)
         )
     attached = tuple(
-        Device(
+        Listed(
             name=f"adb:{serial}", kind="android", detail=f"{state}; measuring on Android devices comes in a later release", measurable=False
         )
         for serial, state in _parse_adb(_run_adb(adb))
     )
-    return DeviceList(devices=(host, *attached), remarks=() if attached else ("adb lists no device; connect one and allow USB debugging",))
+    return DeviceList(devices=attached, remarks=() if attached else ("adb lists no device; connect one and allow USB debugging",))
 
 
-def require_measurable(device: str) -> str:
-    """``device``, if a benchmark can run on it in this release.
-
-    Raises:
-        DeviceError: it cannot; the sentence names what can.
-    """
-    if device == HOST:
-        return device
-    if device == "emulator" or (device.startswith("adb:") and len(device) > len("adb:")):
-        raise DeviceError(f"measuring on device {device!r} comes in a later release; {_SUPPORTED}")
-    raise DeviceError(f"there is no device {device!r}; {_SUPPORTED} (`chordkit devices` lists what is attached)")
+def connect(argument: str) -> Device:
+    """No Android device can be measured on yet, so this always raises."""
+    if not argument:
+        raise DeviceError("there is no device 'adb'; give the serial that `chordkit devices` shows, as adb:SERIAL")
+    raise DeviceError(f"measuring on device 'adb:{argument}' comes in a later release; `chordkit devices` shows what is measurable now")
 
 
 def _run_adb(adb: str) -> str:
