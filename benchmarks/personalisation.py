@@ -48,7 +48,7 @@ def table(comparison: Comparison) -> str:
         difference = ""
         if row.key != "own":
             each = comparison.difference(row.key)
-            difference = f"{each.mean:+.4f} [{each.low:+.4f}, {each.high:+.4f}]"
+            difference = f"{each.value:+.4f} [{each.low:+.4f}, {each.high:+.4f}]"
         lines.append(f"| {row.label} | {row.average_bits:.2f} | {row.metrics.ndcg10} | {row.metrics.hr10} | {difference} |")
     spread = comparison.diversity
     lines.append("")

@@ -1,14 +1,18 @@
-"""Strategies a second on one core: allocation alone, and allocation with encoding. ``python benchmarks/strategy_throughput.py``."""
+"""Strategies a second on one core: allocation alone, and allocation with encoding, in turns.
+
+python benchmarks/strategy_throughput.py [--users 5000] [--rounds 9]
+"""
 
 import argparse
 import json
 import platform
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from chordkit.quantization import ChannelTable
+from chordkit.runtime_bench.interleave import interleave, last_processor, no_collection, one_processor
 from chordkit.strategy import Budget, Strategy, allocate, average_bits_each, encode
 
 FINGERPRINT = bytes(8)
@@ -24,16 +28,23 @@ TABLES = {
 }
 
 
-def measure(run: Callable[[], object], users: int, rounds: int) -> dict[str, float]:
-    """Users a second: best round, and the median with its spread."""
-    run()
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
+def measure(runs: Sequence[Callable[[], object]], users: int, rounds: int) -> list[dict[str, float]]:
+    """Users a second of each of ``runs``, which take turns: best round, and the median with its spread."""
+    for run in runs:
         run()
-        seconds.append(time.perf_counter() - start)
+    with one_processor(last_processor()), no_collection():
+        blocks = interleave([[run] for run in runs], [1] * len(runs), rounds, np.random.default_rng(0))
+    return [_rates(np.concatenate([block.calls for block in mine]) / 1e6, users) for mine in blocks]
+
+
+def _rates(seconds: np.ndarray, users: int) -> dict[str, float]:
     p10, p50, p90 = np.percentile(seconds, [10, 50, 90])
-    return {"best": users / min(seconds), "p50": users / p50, "p90": users / p90, "p10": users / p10, "n": rounds}
+    return {"best": users / seconds.min(), "p50": users / p50, "p90": users / p90, "p10": users / p10, "n": len(seconds)}
+
+
+def allocate_and_encode(importance: np.ndarray, table: ChannelTable, budget: Budget) -> list[bytes]:
+    """Strategies on the wire."""
+    return [encode(Strategy(widths, FINGERPRINT)) for widths in allocate(importance, table, budget)]
 
 
 def main() -> None:
@@ -47,19 +58,16 @@ def main() -> None:
     for name, table in TABLES.items():
         importance = np.random.default_rng(0).standard_normal((users, table.channels)).astype(np.float32)
         for budget in (Budget(3.0, (0.7, 0.2, 0.1)), Budget(3.0)):
-
-            def all_encoded(importance: np.ndarray = importance, table: ChannelTable = table, budget: Budget = budget) -> list[bytes]:
-                return [encode(Strategy(widths, FINGERPRINT)) for widths in allocate(importance, table, budget)]
-
             widths = allocate(importance, table, budget)
             error = float(np.abs(average_bits_each(widths, table) / budget.average_bits - 1).max())
+            alone, encoded = (partial(make, importance, table, budget) for make in (allocate, allocate_and_encode))
+            rates = dict(zip(("allocate", "allocate_and_encode"), measure([alone, encoded], users, arguments.rounds), strict=True))
             result = {
                 "table": name,
                 "channels": table.channels,
                 "shares": budget.shares,
                 "largest_budget_error": error,
-                "allocate": measure(lambda i=importance, t=table, b=budget: allocate(i, t, b), users, arguments.rounds),  # type: ignore[misc]
-                "allocate_and_encode": measure(all_encoded, users, arguments.rounds),
+                **rates,
             }
             print(json.dumps({key: _rounded(value) for key, value in result.items()}))
 

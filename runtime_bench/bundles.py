@@ -11,7 +11,8 @@ from chordkit.export.bundle import ArtifactEntry, Bundle
 from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
-from chordkit.runtime_bench.protocol import run_host
+from chordkit.runtime_bench.devices.device import Device
+from chordkit.runtime_bench.devices.host import Host
 from chordkit.runtime_bench.results import BenchReport, Settings
 
 EAGER = "pytorch-eager"
@@ -30,7 +31,11 @@ def eager_runner(bundle: str) -> Runner:
 
 
 def bench_bundle(
-    path: str | os.PathLike[str], artifacts: Sequence[str] | None = None, settings: Settings | None = None, progress: Progress | None = None
+    path: str | os.PathLike[str],
+    artifacts: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    device: Device | None = None,
 ) -> BenchReport:
     """Time artifacts of a bundle and eager PyTorch, interleaved, over the histories of its test vectors.
 
@@ -39,6 +44,7 @@ def bench_bundle(
         artifacts: names; None = all.
         settings: the protocol.
         progress: called with (phase, done, total).
+        device: what measures; None = this host.
 
     Raises:
         BundleError: the bundle is refused, or has no such artifact.
@@ -53,7 +59,7 @@ def bench_bundle(
         ]
         contenders += [_contender(bundle, entry, Path(folder)) for entry in entries]
         vectors = bundle.vectors()
-        return run_host(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)
+        return (device or Host()).measure(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)
 
 
 def _contender(bundle: Bundle, entry: ArtifactEntry, folder: Path) -> Contender:

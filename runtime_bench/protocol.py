@@ -1,41 +1,37 @@
 """The host protocol: all contenders in one process, one thread, one processor, in interleaved blocks.
 
-Machines drift: frequencies, neighbours, caches. Two runs one after the other compare two moments as much as two
-artifacts. Here every contender has one short block in each round, in an order drawn anew, so that a slow moment is
-shared, and a ratio is taken within its round. docs/benchmarking.md tells what each number means.
+docs/benchmarking.md tells what each number means.
 """
 
-import contextlib
-import gc
-import os
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chordkit.errors import CheckFailed, DeviceError
+from chordkit.estimate import Estimate
 from chordkit.export.parity import Ids, Runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench import machine
 from chordkit.runtime_bench.contender import Contender
+from chordkit.runtime_bench.interleave import (
+    Block,
+    busy,
+    calls_that_fill,
+    fastest_call,
+    interleave,
+    last_processor,
+    no_collection,
+    one_processor,
+    other_threads,
+)
 from chordkit.runtime_bench.isolated import measure_isolated
-from chordkit.runtime_bench.results import BenchReport, Contention, Interval, Isolated, Result, Settings
+from chordkit.runtime_bench.results import BenchReport, Contention, Isolated, Result, Settings
 from chordkit.runtime_bench.statistics import paired_ratio, spread_reasons, summarise
 
+HOST = "host"
 _MAX_STEAL = 0.02
 _MAX_CALLS = 5000
-
-
-@dataclass(frozen=True)
-class _BlockTimes:
-    """One block: us per call, and the shares of its wall time that the process and its calling thread ran."""
-
-    calls: NDArray[np.float64]
-    busy: float
-    calling_thread: float
 
 
 def run_host(
@@ -69,17 +65,17 @@ def run_host(
     if baseline is not None and baseline not in names:
         raise DeviceError(f"the baseline {baseline!r} is none of the contenders: {', '.join(names)}")
     inputs = [(np.ascontiguousarray(h), np.ascontiguousarray(c)) for h, c in zip(histories, candidates, strict=True)]
-    cpu = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    cpu = last_processor()
     isolated = []
     for done, contender in enumerate(contenders):
         isolated.append(measure_isolated(contender, *inputs[0], settings.processes, cpu) if settings.processes else None)
         if progress is not None and settings.processes:
             progress("bench: fresh processes", done + 1, len(contenders))
     described = machine.describe(cpu)
-    with _quiet(cpu):
+    with one_processor(cpu), no_collection():
         runners = [_load(contender, inputs[0]) for contender in contenders]
         stolen_before, ticks_before = machine.steal_ticks(cpu)
-        blocks = _rounds(runners, inputs, settings, progress)
+        blocks = _turns(runners, inputs, settings, progress)
         stolen, ticks = machine.steal_ticks(cpu)
     steal = (stolen - stolen_before) / max(1, ticks - ticks_before)
     base = None if baseline is None else blocks[names.index(baseline)]
@@ -88,7 +84,7 @@ def run_host(
     )
     reasons = tuple(f"{result.name}: {reason}" for result in results for reason in result.reasons)
     return BenchReport(
-        device="host",
+        device=HOST,
         machine=described,
         settings=settings,
         baseline=baseline,
@@ -101,30 +97,6 @@ def run_host(
     )
 
 
-@contextlib.contextmanager
-def _quiet(cpu: int | None) -> Iterator[None]:
-    """One processor, one thread, no garbage collection; everything is put back afterwards."""
-    affinity = os.sched_getaffinity(0) if cpu is not None else None
-    torch = sys.modules.get("torch")  # only when a contender has brought it: a phone has none
-    threads = torch.get_num_threads() if torch is not None else None
-    collecting = gc.isenabled()
-    try:
-        if cpu is not None:
-            os.sched_setaffinity(0, {cpu})
-        if torch is not None:
-            torch.set_num_threads(1)
-        gc.collect()
-        gc.disable()
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-        if affinity is not None:
-            os.sched_setaffinity(0, affinity)
-        if torch is not None:
-            torch.set_num_threads(threads)
-
-
 def _load(contender: Contender, example: tuple[Ids, Ids]) -> Runner:
     runner = contender.spec.create()
     scores = np.asarray(runner.scores(*example))
@@ -135,63 +107,31 @@ def _load(contender: Contender, example: tuple[Ids, Ids]) -> Runner:
     return runner
 
 
-def _rounds(
+def _turns(
     runners: Sequence[Runner], inputs: Sequence[tuple[Ids, Ids]], settings: Settings, progress: Progress | None
-) -> list[list[_BlockTimes]]:
-    """Blocks of each runner, one per round."""
-    calls = [_calls_per_block(runner, inputs, settings) for runner in runners]
+) -> list[list[Block]]:
+    """Blocks of each runner, one a round."""
+    walks = [[partial(runner.scores, *pair) for pair in inputs] for runner in runners]
+    paces = [fastest_call(walk, settings.min_calls, settings.warmup_ms) for walk in walks]
+    calls = [calls_that_fill(settings.block_ms, pace, settings.min_calls, _MAX_CALLS) for pace in paces]
     generator = np.random.default_rng(settings.seed)
-    blocks: list[list[_BlockTimes]] = [[] for _ in runners]
-    for round_ in range(settings.rounds):
-        for index in generator.permutation(len(runners)):
-            blocks[index].append(_block(runners[index], inputs, calls[index], settings.warmup_calls, round_ * calls[index]))
-        if progress is not None:
-            progress("bench: interleaved rounds", round_ + 1, settings.rounds)
-    return blocks
-
-
-def _calls_per_block(runner: Runner, inputs: Sequence[tuple[Ids, Ids]], settings: Settings) -> int:
-    """Warm ``runner`` up, and from its pace take the calls that fill a block."""
-    fastest, calls, start = float("inf"), 0, time.perf_counter()
-    while calls < settings.min_calls or time.perf_counter() - start < settings.warmup_ms / 1e3:
-        history, ids = inputs[calls % len(inputs)]
-        before = time.perf_counter()
-        runner.scores(history, ids)
-        fastest = min(fastest, time.perf_counter() - before)
-        calls += 1
-    return int(min(_MAX_CALLS, max(settings.min_calls, settings.block_ms / 1e3 / max(fastest, 1e-9))))
-
-
-def _block(runner: Runner, inputs: Sequence[tuple[Ids, Ids]], calls: int, warmup: int, first: int) -> _BlockTimes:
-    for index in range(warmup):
-        runner.scores(*inputs[(first + index) % len(inputs)])
-    clock, scores = time.perf_counter_ns, runner.scores
-    times = np.empty(calls, np.int64)
-    thread, process, wall = time.thread_time_ns(), time.process_time_ns(), clock()
-    for index in range(calls):
-        history, ids = inputs[(first + index) % len(inputs)]
-        start = clock()
-        scores(history, ids)
-        times[index] = clock() - start
-    wall = max(1, clock() - wall)
-    return _BlockTimes(times / 1e3, (time.process_time_ns() - process) / wall, (time.thread_time_ns() - thread) / wall)
+    return interleave(walks, calls, settings.rounds, generator, warmup_calls=settings.warmup_calls, progress=progress)
 
 
 def _result(
     contender: Contender,
-    blocks: Sequence[_BlockTimes],
-    base: Sequence[_BlockTimes] | None,
+    blocks: Sequence[Block],
+    base: Sequence[Block] | None,
     isolated: Isolated | None,
     settings: Settings,
     steal: float,
 ) -> Result:
     latency = summarise([block.calls for block in blocks], settings.seed)
-    ratio: Interval | None = None
+    ratio: Estimate | None = None
     if base is not None:
         ratio = paired_ratio([block.calls for block in blocks], [block.calls for block in base], settings.seed)
-    busy = float(np.median([block.busy for block in blocks]))
     contended = sum(block.busy < settings.min_busy for block in blocks)
-    other = max(0.0, 1 - float(np.median([block.calling_thread for block in blocks])) / busy) if busy > 0 else 0.0
+    other = other_threads(blocks)
     reasons = spread_reasons(latency, settings.max_interval, settings.max_block_spread)
     if contended > settings.max_contended * len(blocks):
         reasons.append(f"in {contended} of {len(blocks)} blocks something else used the processor")
@@ -207,7 +147,7 @@ def _result(
         isolated=isolated,
         latency=latency,
         ratio=ratio,
-        contention=Contention(busy=busy, contended_blocks=contended, other_threads=other),
+        contention=Contention(busy=busy(blocks), contended_blocks=contended, other_threads=other),
         comparable=not reasons,
         reasons=tuple(reasons),
     )

@@ -8,19 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chordkit.estimate import Estimate
+
 FORMAT_VERSION = 1
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Interval(_Model):
-    """An estimate and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Latency(_Model):
@@ -39,7 +33,7 @@ class Latency(_Model):
     p99_us: float
     max_us: float
     coefficient_of_variation: float
-    median_of_blocks_us: Interval
+    median_of_blocks_us: Estimate
     block_spread: float
 
 
@@ -83,7 +77,7 @@ class Result(_Model):
     file_bytes: int | None
     isolated: Isolated | None
     latency: Latency
-    ratio: Interval | None
+    ratio: Estimate | None
     contention: Contention
     comparable: bool
     reasons: tuple[str, ...]

@@ -10,22 +10,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.runtime_bench.results import Interval, Latency
+from chordkit.estimate import Estimate
+from chordkit.runtime_bench.results import Latency
 
 RESAMPLES = 2000
-Block = NDArray[np.float64]
+Calls = NDArray[np.float64]
 
 
-def bootstrap_median(values: NDArray[np.float64], seed: int, confidence: float = 0.95) -> Interval:
+def bootstrap_median(values: NDArray[np.float64], seed: int, confidence: float = 0.95) -> Estimate:
     """Median of ``values [blocks]`` with its percentile-bootstrap interval."""
     generator = np.random.default_rng(seed)
     resampled = np.median(values[generator.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
     tail = (1 - confidence) / 2 * 100
     low, high = np.percentile(resampled, [tail, 100 - tail])
-    return Interval(value=float(np.median(values)), low=float(low), high=float(high))
+    return Estimate(value=float(np.median(values)), low=float(low), high=float(high))
 
 
-def summarise(blocks: Sequence[Block], seed: int = 0) -> Latency:
+def summarise(blocks: Sequence[Calls], seed: int = 0) -> Latency:
     """Percentiles of all calls, and an interval for the median from the blocks.
 
     Args:
@@ -58,7 +59,7 @@ def summarise(blocks: Sequence[Block], seed: int = 0) -> Latency:
     )
 
 
-def paired_ratio(blocks: Sequence[Block], baseline: Sequence[Block], seed: int = 0) -> Interval:
+def paired_ratio(blocks: Sequence[Calls], baseline: Sequence[Calls], seed: int = 0) -> Estimate:
     """How many times as long as ``baseline``: the median over rounds of the ratio of the two medians of that round.
 
     Both were measured within the same few milliseconds, so that what drifts between rounds cancels.

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "chordkit"
 
 # From the ground up. Modules on one line may import each other.
 FLOORS = [
-    {"errors", "files", "progress", "provenance"},
+    {"errors", "estimate", "files", "progress", "provenance"},
     {"quantization"},
     {"strategy"},
     {"data", "backbones"},
@@ -19,6 +19,7 @@ FLOORS = [
     {"kernels"},
     {"export"},
     {"runtime_bench"},
+    {"report"},
     {"demo"},
     {"cli", "__main__"},
 ]

@@ -39,14 +39,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_every_module_and_only_the_name_chordkit(wheel: Path) -> None:
+def test_the_wheel_holds_every_module_schema_and_template_and_only_the_name_chordkit(wheel: Path) -> None:
     members = set(zipfile.ZipFile(wheel).namelist())
     top = {name.split("/")[0] for name in members}
     assert {name for name in top if not name.endswith(".dist-info")} == {"chordkit"}
     folders = [path for path in (ROOT / "chordkit").iterdir() if path.is_dir()]
-    modules = {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*.py")}
-    modules |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "chordkit").glob("*.py")}
-    assert modules <= members
+    needed = [path for folder in folders for kind in ("*.py", "*.json", "*.j2") for path in folder.rglob(kind)]
+    needed += (ROOT / "chordkit").glob("*.py")
+    assert {path.relative_to(ROOT).as_posix() for path in needed} <= members
     assert all(any(name.startswith(f"chordkit/{linked}/") for name in members) for linked in LINKED)
 
 

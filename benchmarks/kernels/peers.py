@@ -20,11 +20,10 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch
 from contest import report
-from contest.timing import pin
 
 from chordkit.errors import MissingRuntimeError
+from chordkit.runtime_bench.interleave import last_processor, one_processor
 
 
 def main() -> None:
@@ -39,13 +38,13 @@ def main() -> None:
     if unknown := set(runtimes) - set(LINEARS):
         parser.error(f"--runtimes: {', '.join(sorted(unknown))} is none of {', '.join(LINEARS)}")
     rounds = options.rounds or (40 if options.quick else 300)
-    cpu = pin()
-    torch.set_num_threads(1)
-    result = report.header(cpu, rounds)
-    if not options.json:
-        print(report.header_text(result))
-    for name, cases in LEVELS.items():
-        if options.level in (name, "both"):
+    levels = [cases for name, cases in LEVELS.items() if options.level in (name, "both")]
+    cpu = last_processor()
+    with one_processor(cpu):
+        result = report.header(cpu, rounds)
+        if not options.json:
+            print(report.header_text(result))
+        for cases in levels:
             for case in cases(runtimes, rounds, options.quick):
                 result["cases"].append(case)
                 if not options.json:

@@ -11,7 +11,7 @@ from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
 
 def bench(
     bundle: BundleArgument,
-    device: Annotated[str, typer.Option("--device", help="host; emulator and adb:SERIAL come in a later release.")] = "host",
+    device: Annotated[str, typer.Option("--device", help="What to measure on: a name from `chordkit devices`.")] = "host",
     artifact: ArtifactsOption = None,
     rounds: Annotated[int, typer.Option(min=5, help="Interleaved rounds; every artifact has one block in each.")] = 40,
     block_ms: Annotated[float, typer.Option(min=1, help="Length of a block, ms.")] = 10.0,
@@ -28,13 +28,13 @@ def bench(
 
     from chordkit.files import write_json
     from chordkit.runtime_bench.bundles import bench_bundle
-    from chordkit.runtime_bench.devices import require_measurable
+    from chordkit.runtime_bench.devices.registry import connect
     from chordkit.runtime_bench.results import Settings
 
-    require_measurable(device)
+    measuring = connect(device)
     settings = Settings(rounds=rounds, block_ms=block_ms, processes=processes, seed=seed)
     with progress_bar() as progress:
-        report = bench_bundle(bundle, artifact, settings, progress=progress)
+        report = bench_bundle(bundle, artifact, settings, progress, measuring)
     payload = json.loads(report.model_dump_json())
     if out is not None:
         write_json(out, payload)
@@ -55,11 +55,11 @@ def bench(
 
 
 def devices(seed: SeedOption = 0, as_json: JsonOption = False) -> None:
-    """List what can be measured on: this host, and what adb sees.
+    """List what can be measured on, and what is attached besides.
 
     Example: `chordkit devices --json`
     """
-    from chordkit.runtime_bench.devices import list_devices
+    from chordkit.runtime_bench.devices.registry import list_devices
 
     found = list_devices()
     body = [[device.name, device.kind, "yes" if device.measurable else "no", device.detail] for device in found.devices]

@@ -68,7 +68,7 @@ def report(
 
     Example: `chordkit report build/demo/report.json --out report.html`
     """
-    from chordkit.runtime_bench.report import load_json, save_html, save_markdown
+    from chordkit.report import load_json, save_html, save_markdown
 
     page = out if out is not None else source.with_suffix(".html")
     loaded = load_json(source)

@@ -16,7 +16,6 @@ import numpy as np
 
 from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, load_named, split
-from chordkit.demo import report_data
 from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.export import bundle
 from chordkit.export.assembly import assemble
@@ -35,8 +34,9 @@ from chordkit.hypernetwork import (
 from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
+from chordkit.report import Report, save_html, save_json, sections
+from chordkit.report.model import Stage
 from chordkit.runtime_bench.bundles import bench_bundle
-from chordkit.runtime_bench.report import Report, Stage, save_html, save_json
 from chordkit.runtime_bench.results import BenchReport, Settings
 from chordkit.strategy import Strategy, to_wire
 from chordkit.training import TrainedBackbone, TrainingOptions, default_options, save_backbone, train_backbone
@@ -153,7 +153,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             histories=options.histories,
             seed=options.seed,
             options=trained.options.to_json(),
-            metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.mean},
+            metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.value},
             progress=progress,
         )
         bundle.write(path, contents, _signing_key(out))
@@ -278,17 +278,17 @@ def _report(
         title=f"chordkit demo: {options.architecture.upper() if options.architecture != 'sasrec' else 'SASRec'} on {dataset.name}",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seed=options.seed,
-        **report_data.environment(measured.machine),
-        dataset=report_data.dataset_summary(dataset),
+        **sections.environment(measured.machine),
+        dataset=sections.dataset_summary(dataset),
         backbone={key: str(value) for key, value in master.config.items()},
-        backbone_accuracy=report_data.backbone_accuracy(trained.metrics),
-        strategy_accuracy=report_data.strategy_accuracy(comparison),
-        accuracy_protocol=report_data.accuracy_protocol(comparison),
-        artifacts=report_data.artifact_summaries(manifest, measured, master),
-        latency_protocol=report_data.latency_protocol(measured),
-        strategies=[report_data.user_strategy(names[name], strategy, master) for name, strategy in strategies.items()],
-        personalisation=report_data.personalisation(comparison),
-        bundle=report_data.bundle_summary(path, size, manifest),
+        backbone_accuracy=sections.backbone_accuracy(trained.metrics),
+        strategy_accuracy=sections.strategy_accuracy(comparison),
+        accuracy_protocol=sections.accuracy_protocol(comparison),
+        artifacts=sections.artifact_summaries(manifest, measured, master),
+        latency_protocol=sections.latency_protocol(measured),
+        strategies=[sections.user_strategy(names[name], strategy, master) for name, strategy in strategies.items()],
+        personalisation=sections.personalisation(comparison),
+        bundle=sections.bundle_summary(path, size, manifest),
         stages=clock.stages,
-        notes=report_data.notes(measured) + left_out,
+        notes=sections.notes(measured) + left_out,
     )

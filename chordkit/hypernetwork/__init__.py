@@ -1,6 +1,6 @@
 """The hypernetwork: from a user's profile to a strategy (the four stages of CHORD), and what that is worth."""
 
-from chordkit.hypernetwork.compare import Comparison, ComparisonRow, PairedDifference, compare_strategies
+from chordkit.hypernetwork.compare import Comparison, ComparisonRow, compare_strategies
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.hypernetwork.inference import make_importance, make_strategies, to_strategy
 from chordkit.hypernetwork.model import Hypernetwork
@@ -15,7 +15,6 @@ __all__ = [
     "Diversity",
     "Hypernetwork",
     "HypernetworkOptions",
-    "PairedDifference",
     "TrainedHypernetwork",
     "compare_strategies",
     "demo_options",

@@ -1,5 +1,6 @@
 """What a personal strategy is worth: the same users, the same items, under every strategy that could replace it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from chordkit.backbones import Backbone, attach_widths, from_master
 from chordkit.data import SplitPart
+from chordkit.estimate import Estimate
 from chordkit.hypernetwork.diversity import Diversity, derangement, diversity
 from chordkit.hypernetwork.inference import make_importance, rank_with_widths
 from chordkit.hypernetwork.selection import Widths
@@ -14,7 +16,8 @@ from chordkit.hypernetwork.trainer import TrainedHypernetwork
 from chordkit.progress import Progress
 from chordkit.quantization import ChannelTable, MasterWeights, dequantize_rows
 from chordkit.strategy import Budget, allocate, average_bits_each
-from chordkit.training import Estimate, Metrics, evaluate, paired_difference, summarise
+from chordkit.training import Metrics, evaluate, paired_difference, summarise
+from chordkit.training.metrics import mean_to_json
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,19 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """Own strategy minus another row over the same users, with the 95 % paired bootstrap interval."""
-
-    key: str
-    metric: str
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """The table, own minus each other row, and how much users differ."""
+    """The table, own minus each other row, and how much users differ.
+
+    Attributes:
+        rows: one a way to choose the widths, the user's own first.
+        differences: own minus another row over the same users with its paired interval, by (row, metric).
+        diversity: how much users' strategies differ.
+        users: how many were compared.
+        targets_per_user: held-out items, on average.
+    """
 
     rows: tuple[ComparisonRow, ...]
-    differences: tuple[PairedDifference, ...]
+    differences: Mapping[tuple[str, str], Estimate]
     diversity: Diversity
     users: int
     targets_per_user: float
@@ -62,19 +62,15 @@ class Comparison:
         """The row called ``key``; KeyError when there is none."""
         return {row.key: row for row in self.rows}[key]
 
-    def difference(self, key: str, metric: str = "ndcg10") -> PairedDifference:
+    def difference(self, key: str, metric: str = "ndcg10") -> Estimate:
         """Own minus the row called ``key``; KeyError when there is none."""
-        return {(each.key, each.metric): each for each in self.differences}[key, metric]
+        return self.differences[key, metric]
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for reports, without per-user arrays."""
-
-        def plain(estimate: Estimate) -> dict[str, float]:
-            return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
-
         rows = [
             {"key": row.key, "label": row.label, "average_bits": row.average_bits, "personal": row.personal}
-            | {"ndcg10": plain(row.metrics.ndcg10), "hr10": plain(row.metrics.hr10)}
+            | {"ndcg10": mean_to_json(row.metrics.ndcg10), "hr10": mean_to_json(row.metrics.hr10)}
             for row in self.rows
         ]
         return {
@@ -82,7 +78,7 @@ class Comparison:
             "users": self.users,
             "targets_per_user": self.targets_per_user,
             "rows": rows,
-            "own_minus": [asdict(each) for each in self.differences],
+            "own_minus": [{"key": key, "metric": metric} | mean_to_json(mean) for (key, metric), mean in self.differences.items()],
             "diversity": asdict(self.diversity),
         }
 
@@ -155,13 +151,13 @@ def compare_strategies(
     add("fp32", "the same backbone in fp32", 32.0, False, evaluate(trained.backbone, part, seed=seed))
     if reference is not None:
         add("reference", "a backbone trained in fp32", 32.0, False, evaluate(reference, part, seed=seed))
-    differences = [
-        PairedDifference(row.key, metric, *paired_difference(rows[0].metrics, row.metrics, metric, seed=seed))
+    differences = {
+        (row.key, metric): paired_difference(rows[0].metrics, row.metrics, metric, seed=seed)
         for row in rows[1:]
         for metric in ("ndcg10", "hr10")
-    ]
+    }
     spread = diversity(hypernetwork, part.histories[first_rows], budget, seed=seed)
-    return Comparison(tuple(rows), tuple(differences), spread, len(first_rows), len(part) / len(first_rows))
+    return Comparison(tuple(rows), differences, spread, len(first_rows), len(part) / len(first_rows))
 
 
 def weight_norms(master: MasterWeights) -> np.ndarray:

@@ -1,13 +1,12 @@
 """Training of backbones, and the metrics that say how good they are."""
 
 from chordkit.training.loss import full_softmax_loss
-from chordkit.training.metrics import Estimate, Metrics, bootstrap, evaluate, paired_difference, rank_targets, summarise
+from chordkit.training.metrics import Metrics, bootstrap, evaluate, paired_difference, rank_targets, summarise
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.store import load_backbone, save_backbone
 from chordkit.training.trainer import TrainedBackbone, train_backbone
 
 __all__ = [
-    "Estimate",
     "Metrics",
     "TrainedBackbone",
     "TrainingOptions",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.data import SplitPart
+from chordkit.estimate import Estimate
 
 RESAMPLES = 2000
 # Scores of one batch of users: 16 M floats = 64 MB, whatever the size of the catalogue.
@@ -20,16 +21,9 @@ ScoreFn = Callable[[Tensor], Tensor]
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over users with its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
+def mean_to_json(mean: Estimate) -> dict[str, float]:
+    """A mean over users and its interval, under the names that metrics have in provenance and result files."""
+    return {"mean": mean.value, "low": mean.low, "high": mean.high}
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary without the per-user arrays."""
-        each = {name: {"mean": value.mean, "low": value.low, "high": value.high} for name, value in self.values.items()}
+        each = {name: mean_to_json(value) for name, value in self.values.items()}
         return {"protocol": self.protocol, "users": len(next(iter(self.per_user.values()))), **each}
 
 
@@ -95,7 +89,7 @@ def bootstrap(values: FloatArray, resamples: int = RESAMPLES, seed: int = 0) -> 
         for column in range(columns):
             means[start : start + rows, column] = values[:, column][drawn].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    return [Estimate(float(values[:, c].mean()), float(low[c]), float(high[c])) for c in range(columns)]
+    return [Estimate(value=float(values[:, c].mean()), low=float(low[c]), high=float(high[c])) for c in range(columns)]
 
 
 def summarise(ranks: NDArray[np.int64], users: NDArray[Any], protocol: str, ks: tuple[int, ...] = (5, 10), seed: int = 0) -> Metrics:
@@ -205,8 +199,8 @@ def evaluate(
 
 def paired_difference(
     a: Metrics | FloatArray, b: Metrics | FloatArray, key: str = "ndcg10", *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float, float]:
-    """Mean of a - b over the same users with its 95 % paired bootstrap interval: (mean, low, high).
+) -> Estimate:
+    """Mean of a - b over the same users with its 95 % paired bootstrap interval.
 
     Raises:
         ValueError: the two do not cover the same number of users.
@@ -215,5 +209,4 @@ def paired_difference(
     right = b.per_user[key] if isinstance(b, Metrics) else np.asarray(b, dtype=np.float64)
     if left.shape != right.shape:
         raise ValueError(f"paired_difference: {left.shape} against {right.shape}: both must cover the same users in the same order")
-    estimate = bootstrap((left - right)[:, None], resamples, seed)[0]
-    return estimate.mean, estimate.low, estimate.high
+    return bootstrap((left - right)[:, None], resamples, seed)[0]

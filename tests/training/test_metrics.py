@@ -60,10 +60,10 @@ def test_negatives_are_unseen_seeded_and_as_many_as_asked():
 
 def test_hr_and_ndcg_follow_their_definitions():
     metrics = summarise(np.array([1, 4, 7, 30]), np.arange(4), "full")
-    assert metrics.hr5.mean == 2 / 4
-    assert metrics.hr10.mean == 3 / 4
-    assert metrics.ndcg5.mean == pytest.approx((1 + 1 / math.log2(5)) / 4)
-    assert metrics.ndcg10.mean == pytest.approx((1 + 1 / math.log2(5) + 1 / math.log2(8)) / 4)
+    assert metrics.hr5.value == 2 / 4
+    assert metrics.hr10.value == 3 / 4
+    assert metrics.ndcg5.value == pytest.approx((1 + 1 / math.log2(5)) / 4)
+    assert metrics.ndcg10.value == pytest.approx((1 + 1 / math.log2(5) + 1 / math.log2(8)) / 4)
 
 
 def test_a_user_with_several_rows_counts_once():
@@ -102,9 +102,9 @@ def test_the_interval_covers_the_mean_in_19_of_20_samples():
 def test_the_paired_difference_is_narrower_than_the_difference_of_intervals():
     generator = np.random.default_rng(0)
     base = generator.normal(size=500)
-    mean, low, high = paired_difference(base + 0.1 + 0.01 * generator.normal(size=500), base)
-    assert low < mean < high
-    assert 0.09 < low < high < 0.11
+    paired = paired_difference(base + 0.1 + 0.01 * generator.normal(size=500), base)
+    assert paired.low < paired.value < paired.high
+    assert 0.09 < paired.low < paired.high < 0.11
     assert bootstrap(base[:, None])[0].high - bootstrap(base[:, None])[0].low > 0.1
     with pytest.raises(ValueError, match="same users"):
         paired_difference(base, base[:-1])

@@ -46,6 +46,7 @@ class XnnpackGraph(nn.Module):
         self._nodes = list(program.graph.nodes)
         self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in paths.items()}
         self._layers: dict[str, list[Run]] = {}
+        self._made: set[str] = set()
         for node in self._nodes:
             if node.op != "call_function" or self._is_constant(node):
                 continue
@@ -62,11 +63,12 @@ class XnnpackGraph(nn.Module):
                 self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
 
     def _is_constant(self, node: torch.fx.Node) -> bool:
-        """Whether no input reaches ``node``; its value then is one of the constants."""
-        if str(node.target).startswith("chord.") or any(argument.name not in self._constants for argument in node.all_input_nodes):
+        """Whether ``node`` is made from nothing (``arange``, ``ones``, what follows from them); its value then is one of the constants."""
+        if any(argument.name not in self._made for argument in node.all_input_nodes):
             return False
         arguments = torch.fx.map_arg((node.args, node.kwargs), lambda argument: self._constants[argument.name])
         self._constants[node.name] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]
+        self._made.add(node.name)
         return True
 
     def _keep(self, name: str, tensor: Tensor) -> None:

@@ -12,16 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from chordkit.estimate import Estimate
+
 WIDTH_CLASSES = {0: "off", 2: "int2", 4: "int4", 8: "int8"}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with its lower and upper bound."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -60,11 +53,11 @@ def _name_space(names: Sequence[str]) -> float:
     return min(max(14 + 6.4 * max(map(len, names)), 100), 330)
 
 
-def interval_chart(rows: Sequence[tuple[str, Interval, str]], label: str) -> str:
+def interval_chart(rows: Sequence[tuple[str, Estimate, str]], label: str) -> str:
     """Dots with confidence intervals, one line each.
 
     Args:
-        rows: (name, interval, CSS class of the mark), top to bottom.
+        rows: (name, estimate, CSS class of the mark), top to bottom.
         label: what the axis shows.
     """
     left, right, line, top = _name_space([row[0] for row in rows]), 60.0, 26.0, 8.0

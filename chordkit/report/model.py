@@ -1,38 +1,24 @@
-"""The report: one JSON document with a schema, and one self-contained HTML page drawn from it.
+"""The report as a JSON document. It is the truth; a page shows nothing that is not in it.
 
-The JSON is the truth; the page shows nothing that is not in it. ``report.schema.json`` beside this file is generated from
-the models (``write_schema``), and a test keeps the two equal.
+``report.schema.json`` beside this file is generated from the models (``write_schema``), and a test keeps the two equal.
 """
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chordkit.errors import InputError
+from chordkit.estimate import Estimate
 from chordkit.files import read_bytes, write_bytes
-from chordkit.runtime_bench import charts
 
-FORMAT_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(_Model):
-    """A mean over users with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class DatasetSummary(_Model):
@@ -202,86 +188,3 @@ def load_json(path: str | os.PathLike[str]) -> Report:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the document"
         raise InputError(f"{path}: not a report of chordkit: {field}: {first['msg']}; make one with 'chordkit demo'") from None
-
-
-def _artifact_class(artifact: ArtifactSummary) -> str:
-    return {"fp32": "float", "int8": "int8", "strategy": "int4"}.get(artifact.precision, "float")
-
-
-def _latency_svg(report: Report) -> str:
-    timed = [
-        (
-            artifact.name,
-            charts.Percentiles(artifact.latency.p50_us, artifact.latency.p90_us, artifact.latency.p99_us),
-            _artifact_class(artifact),
-        )
-        for artifact in sorted(report.artifacts, key=lambda item: item.latency.p50_us if item.latency else 0.0)
-        if artifact.latency
-    ]
-    return charts.latency_chart(timed, "latency of one rerank, us (bar: p50, ticks: p90 and p99)") if timed else ""
-
-
-def _accuracy_svg(report: Report) -> str:
-    css = {"own": "own", "fp32": "float"}
-    shown = [
-        (row.name, charts.Interval(row.ndcg10.value, row.ndcg10.low, row.ndcg10.high), css.get(row.kind, "other"))
-        for row in report.strategy_accuracy
-    ]
-    return charts.interval_chart(shown, "NDCG@10 with 95 % interval") if shown else ""
-
-
-def _heat_map(strategy: UserStrategy) -> str:
-    layers = [(layer.layer.replace("blocks.", ""), np.array([int(digit) for digit in layer.widths], np.uint8)) for layer in strategy.layers]
-    return charts.strategy_heat_map(layers, f"strategy of {strategy.user}")
-
-
-def _differences(strategies: Sequence[UserStrategy]) -> str:
-    if len(strategies) < 2:
-        return ""
-    widths = np.array([[int(digit) for layer in strategy.layers for digit in layer.widths] for strategy in strategies])
-    fractions = (widths[:, None] != widths[None]).mean(-1)
-    return charts.difference_matrix([strategy.user for strategy in strategies], fractions, "share of channels whose width differs")
-
-
-def _bytes(count: int | None) -> str:
-    if count is None:
-        return ""
-    return f"{count / 1024:,.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):,.2f} MiB"
-
-
-def _environment() -> Environment:
-    """The templates, with every inserted value escaped in HTML and left alone in Markdown."""
-    environment = Environment(
-        loader=PackageLoader("chordkit.runtime_bench", "templates"),
-        autoescape=lambda name: name is None or not name.endswith(".md.j2"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["bytes"] = _bytes
-    return environment
-
-
-def render_html(report: Report) -> str:
-    """The report as one HTML page: style sheet and charts inside, nothing fetched from anywhere."""
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            accuracy_svg=Markup(_accuracy_svg(report)),
-            latency_svg=Markup(_latency_svg(report)),
-            heat_maps=[(strategy, Markup(_heat_map(strategy))) for strategy in report.strategies],
-            differences_svg=Markup(_differences(report.strategies)),
-            embedded_json=Markup(report.model_dump_json().replace("<", "\\u003c")),
-        )
-    )
-
-
-def save_markdown(report: Report, path: str | os.PathLike[str]) -> None:
-    """Write the report's tables as Markdown, for a repository; atomically."""
-    write_bytes(path, (_environment().get_template("report.md.j2").render(report=report).rstrip() + "\n").encode())
-
-
-def save_html(report: Report, path: str | os.PathLike[str]) -> None:
-    """Write the HTML page atomically."""
-    write_bytes(path, render_html(report).encode())

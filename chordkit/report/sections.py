@@ -8,12 +8,11 @@ from chordkit.data import Dataset
 from chordkit.export.bundle import ArtifactEntry, Manifest
 from chordkit.hypernetwork import Comparison
 from chordkit.quantization import MasterWeights
-from chordkit.runtime_bench.report import (
+from chordkit.report.model import (
     ArtifactSummary,
     BackboneAccuracy,
     BundleSummary,
     DatasetSummary,
-    Estimate,
     LatencySummary,
     LayerWidths,
     ParitySummary,
@@ -23,7 +22,6 @@ from chordkit.runtime_bench.report import (
 )
 from chordkit.runtime_bench.results import BenchReport, Machine, Result
 from chordkit.strategy import Strategy, average_bits, wire_bytes
-from chordkit.training import Estimate as Mean
 from chordkit.training import Metrics
 
 _KINDS = {"own": "own", "other": "other", "mean": "mean", "static": "static", "fp32": "fp32", "reference": "fp32"}
@@ -52,10 +50,6 @@ def environment(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _estimate(mean: Mean) -> Estimate:
-    return Estimate(value=mean.mean, low=mean.low, high=mean.high)
-
-
 def dataset_summary(dataset: Dataset) -> DatasetSummary:
     """What the models were trained on."""
     return DatasetSummary(
@@ -68,10 +62,10 @@ def backbone_accuracy(metrics: dict[str, Metrics]) -> list[BackboneAccuracy]:
     return [
         BackboneAccuracy(
             protocol=name,
-            ndcg5=_estimate(metrics[key].ndcg5),
-            ndcg10=_estimate(metrics[key].ndcg10),
-            hr5=_estimate(metrics[key].hr5),
-            hr10=_estimate(metrics[key].hr10),
+            ndcg5=metrics[key].ndcg5,
+            ndcg10=metrics[key].ndcg10,
+            hr5=metrics[key].hr5,
+            hr10=metrics[key].hr10,
         )
         for key, name in _PROTOCOLS.items()
     ]
@@ -84,13 +78,9 @@ def strategy_accuracy(comparison: Comparison) -> list[StrategyAccuracy]:
             name=row.label,
             kind=_KINDS.get(row.key, "uniform"),  # type: ignore[arg-type]
             average_bits=row.average_bits,
-            ndcg10=_estimate(row.metrics.ndcg10),
-            hr10=_estimate(row.metrics.hr10),
-            own_minus_this=None
-            if row.key == "own"
-            else Estimate(
-                value=comparison.difference(row.key).mean, low=comparison.difference(row.key).low, high=comparison.difference(row.key).high
-            ),
+            ndcg10=row.metrics.ndcg10,
+            hr10=row.metrics.hr10,
+            own_minus_this=None if row.key == "own" else comparison.difference(row.key),
         )
         for row in comparison.rows
     ]

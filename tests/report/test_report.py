@@ -11,27 +11,21 @@ import numpy as np
 import pytest
 
 from chordkit.errors import InputError
-from chordkit.runtime_bench import charts
-from chordkit.runtime_bench.report import (
+from chordkit.estimate import Estimate
+from chordkit.report import Report, charts, load_json, render_html, save_html, save_json, save_markdown
+from chordkit.report.model import (
     SCHEMA_FILE,
     ArtifactSummary,
     BackboneAccuracy,
     BundleSummary,
     DatasetSummary,
-    Estimate,
     LatencySummary,
     LayerWidths,
     ParitySummary,
     Personalisation,
-    Report,
     Stage,
     StrategyAccuracy,
     UserStrategy,
-    load_json,
-    render_html,
-    save_html,
-    save_json,
-    save_markdown,
     schema,
 )
 

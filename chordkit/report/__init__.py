@@ -1,0 +1,6 @@
+"""The report of a run: one JSON document with a schema, and the pages drawn from it."""
+
+from chordkit.report.model import Report, load_json, save_json
+from chordkit.report.page import render_html, save_html, save_markdown
+
+__all__ = ["Report", "load_json", "render_html", "save_html", "save_json", "save_markdown"]
