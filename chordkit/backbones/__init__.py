@@ -1,7 +1,8 @@
 """Backbones: SASRec and Caser, exportable as they stand, with every Linear's output channel open to a strategy."""
 
+from chordkit.backbones.architectures.caser import Caser
+from chordkit.backbones.architectures.sasrec import SASRec
 from chordkit.backbones.build import build
-from chordkit.backbones.caser import Caser
 from chordkit.backbones.config import (
     ARCHITECTURES,
     BackboneConfig,
@@ -14,7 +15,6 @@ from chordkit.backbones.config import (
 from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, initialise
 from chordkit.backbones.layers import Backbone, ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
-from chordkit.backbones.sasrec import SASRec
 from chordkit.backbones.scorers import CatalogueScorer, Reranker
 
 __all__ = [

@@ -1,9 +1,9 @@
 """From a configuration to a backbone."""
 
-from chordkit.backbones.caser import Caser
+from chordkit.backbones.architectures.caser import Caser
+from chordkit.backbones.architectures.sasrec import SASRec
 from chordkit.backbones.config import BackboneConfig, CaserConfig, SASRecConfig
 from chordkit.backbones.layers import Backbone
-from chordkit.backbones.sasrec import SASRec
 
 
 def build(config: BackboneConfig) -> Backbone:
