@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from chordkit.backbones.build import build
-from chordkit.backbones.config import config_from_dict, config_to_dict
-from chordkit.backbones.layers import Backbone
+from chordkit.backbones.backbone import Backbone
+from chordkit.backbones.config import config_to_dict
+from chordkit.backbones.registry import build, config_from_dict
 from chordkit.errors import MasterError
 from chordkit.quantization import (
     WIDTHS,
