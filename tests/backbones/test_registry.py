@@ -120,6 +120,16 @@ def test_the_least_backbone_has_right_defaults_for_all_the_rest() -> None:
     assert torch.equal(backbone(window[:, :6])[:, -1], backbone.encode(window[:, :6]))
 
 
+def test_the_least_causal_backbone_encodes_the_last_slot() -> None:
+    register(dataclasses.replace(MEAN, model=RunningMean))
+    backbone = initialise(build(MeanConfig(20, 6, 8)), seed=1).eval()
+    window = torch.randint(1, 21, (3, 6), generator=torch.Generator().manual_seed(0))
+    states = backbone.window_states(window)
+    assert backbone.window_context == 0 and states.shape == (3, 6, 8)
+    assert torch.equal(backbone.encode(window), states[:, -1])
+    assert not torch.equal(states[:, -1], states[:, 0])
+
+
 def test_an_item_bias_is_part_of_both_scores() -> None:
     register(MEAN)
     backbone = initialise(build(MeanConfig(20, 6, 8)), seed=1)
