@@ -30,3 +30,10 @@ def test_a_master_that_contradicts_its_configuration_is_refused():
     wrong_items = dataclasses.replace(master, config=master.config | {"items": 21})
     with pytest.raises(MasterError, match=r"item_embedding"):
         from_master(wrong_items)
+
+
+def test_a_tensor_with_two_names_is_refused():
+    backbone = make()
+    backbone.blocks[1].query.weight = backbone.blocks[0].query.weight
+    with pytest.raises(MasterError, match=r"'blocks.0.query.weight' and 'blocks.1.query.weight' are one tensor"):
+        make_master(backbone)
