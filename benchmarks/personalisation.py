@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chordkit.backbones import Backbone, CaserConfig, SASRecConfig
+from chordkit.backbones import ARCHITECTURES, Backbone, default_config
 from chordkit.data import Dataset, prepare, split, synthesize
 from chordkit.files import write_json
 from chordkit.hypernetwork import Comparison, HypernetworkOptions, compare_strategies, demo_options, make_strategies, train_hypernetwork
@@ -32,9 +32,7 @@ def shortened(dataset: Dataset, by: int) -> Dataset:
 
 def train_reference(dataset: Dataset, arguments: argparse.Namespace, seed: int) -> Backbone:
     """The backbone trained the ordinary way, blind to all held-out items."""
-    config: SASRecConfig | CaserConfig = (
-        CaserConfig(items=dataset.items) if arguments.architecture == "caser" else SASRecConfig(items=dataset.items)
-    )
+    config = default_config(arguments.architecture, dataset.items)
     options = default_options(arguments.architecture, seed=seed, threads=arguments.threads)
     if arguments.backbone_epochs:
         options = default_options(arguments.architecture, seed=seed, threads=arguments.threads, epochs=arguments.backbone_epochs)
@@ -78,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, train, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="data set; the synthetic one if not given")
-    parser.add_argument("--architecture", choices=["sasrec", "caser"], default="sasrec")
+    parser.add_argument("--architecture", choices=list(ARCHITECTURES), default="sasrec")
     parser.add_argument("--modes", nargs="+", choices=["random", "warm", "trained"], default=["random", "trained"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--held-out", type=int, default=1)

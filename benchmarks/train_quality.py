@@ -77,7 +77,7 @@ def main() -> None:
             print_row(architecture, str(seed), rows[-1])
             interval = record["metrics"]["test"]["ndcg10"]
             intervals.append(f"{architecture} seed {seed}: [{interval['low']:.4f}, {interval['high']:.4f}]")
-        print_row(architecture, "mean", np.mean(rows, axis=0).tolist())
+        print_row(architecture, "**mean**", np.mean(rows, axis=0).tolist())
     print("\n95 % bootstrap intervals of test NDCG@10 over users: " + "; ".join(intervals))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(records, indent=2) + "\n")

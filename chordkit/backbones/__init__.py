@@ -1,31 +1,29 @@
-"""Backbones: SASRec and Caser, exportable as they stand, with every Linear's output channel open to a strategy."""
+"""Backbones: a registry of architectures, exportable as they stand, with every Linear's output channel open to a strategy."""
 
-from chordkit.backbones.build import build
-from chordkit.backbones.caser import Caser
-from chordkit.backbones.config import (
-    ARCHITECTURES,
-    BackboneConfig,
-    CaserConfig,
-    SASRecConfig,
-    config_from_dict,
-    config_to_dict,
-    default_config,
-)
+from chordkit.backbones.architecture import Architecture
+from chordkit.backbones.architectures.caser import Caser, CaserConfig
+from chordkit.backbones.architectures.sasrec import SASRec, SASRecConfig
+from chordkit.backbones.backbone import Backbone, CausalBackbone
+from chordkit.backbones.channel_order import ChannelOrder, order_within, reflected_order
+from chordkit.backbones.config import BackboneConfig, config_to_dict, training_only
 from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, initialise
-from chordkit.backbones.layers import Backbone, ChannelLinear
+from chordkit.backbones.layers import ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
-from chordkit.backbones.sasrec import SASRec
+from chordkit.backbones.registry import ARCHITECTURES, build, config_from_dict, default_config, find_architecture, register
 from chordkit.backbones.scorers import CatalogueScorer, Reranker
 
 __all__ = [
     "ARCHITECTURES",
     "DISTRIBUTIONS",
+    "Architecture",
     "Backbone",
     "BackboneConfig",
     "Caser",
     "CaserConfig",
     "CatalogueScorer",
+    "CausalBackbone",
     "ChannelLinear",
+    "ChannelOrder",
     "Reranker",
     "SASRec",
     "SASRecConfig",
@@ -34,8 +32,13 @@ __all__ = [
     "config_from_dict",
     "config_to_dict",
     "default_config",
+    "find_architecture",
     "freeze_channel_layers",
     "from_master",
     "initialise",
     "make_master",
+    "order_within",
+    "reflected_order",
+    "register",
+    "training_only",
 ]

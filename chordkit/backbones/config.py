@@ -1,8 +1,9 @@
-"""Configurations of the backbones: frozen, validated, and flat enough to travel inside the master weights."""
+"""What configurations of backbones share: frozen, validated, and flat enough to travel inside the master weights."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -10,114 +11,101 @@ from chordkit.errors import InputError
 
 ConfigValue = int | float | str | tuple[int, ...]
 
-# Fields that only training reads: a phone has no use for them, so they stay out of the master weights.
-_TRAINING_ONLY = frozenset({"dropout"})
+_DEPLOYED = "deployed"
 
 
-def _float32(value: float) -> float:
-    """The shortest decimal of the nearest fp32 number: what the fp32 fields of the master file give back."""
-    return float(str(np.float32(value)))
+def training_only(default: Any, deployed: Any = 0.0) -> Any:
+    """A field that only training reads: a phone has no use for it, so it stays out of the master weights.
 
-
-def _require(condition: bool, architecture: str, field: str, value: object, mend: str) -> None:
-    if not condition:
-        raise InputError(f"{architecture} configuration: {field} = {value!r} is not possible: {mend}")
+    Args:
+        default: as of any dataclass field.
+        deployed: what the field is in a configuration that comes back from master weights.
+    """
+    return field(default=default, metadata={_DEPLOYED: deployed})
 
 
 @dataclass(frozen=True)
-class SASRecConfig:
-    """Self-attentive sequential recommendation (Kang and McAuley, ICDM 2018).
+class BackboneConfig:
+    """Base of every backbone's configuration: a frozen dataclass of numbers, flags, texts and tuples of whole numbers.
+
+    A subclass sets ``architecture``, adds its fields, and checks them in ``__post_init__`` (after ``super().__post_init__()``) with
+    the methods below; each raises InputError that names architecture, field and mend.
 
     Attributes:
         items: number of items, without the padding id 0.
         max_length: slots of the left-padded history, the newest item in the last slot.
-        dim: width of the embeddings and hidden states.
-        blocks: number of attention + feed-forward blocks.
-        heads: attention heads; must divide ``dim``.
-        ffn_dim: hidden width of the feed-forward layers; ``None`` means ``dim``, as in the paper.
-        activation: ``relu`` or ``gelu`` (the exact erf form).
-        norm_first: True = pre-LN with a final norm; False = post-LN with a norm after the embeddings.
-        norm_eps: epsilon of every LayerNorm.
-        dropout: probability, on embeddings, attention weights and both sub-layers; training only.
+        dim: width of the item embeddings and of the final hidden state.
     """
 
     items: int
     max_length: int = 50
     dim: int = 64
-    blocks: int = 2
-    heads: int = 2
-    ffn_dim: int | None = None
-    activation: str = "relu"
-    norm_first: bool = False
-    norm_eps: float = 1e-5
-    dropout: float = 0.2
-    architecture: ClassVar[str] = "sasrec"
+    architecture: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if self.ffn_dim is None:
-            object.__setattr__(self, "ffn_dim", self.dim)
-        object.__setattr__(self, "norm_first", bool(self.norm_first))
-        object.__setattr__(self, "norm_eps", _float32(self.norm_eps))
-        for name in ("items", "max_length", "dim", "blocks", "heads", "ffn_dim"):
+        self.require_whole("items", "max_length", "dim")
+
+    def require(self, condition: bool, name: str, mend: str) -> None:
+        """Refuse the configuration because of field ``name`` unless ``condition`` holds."""
+        if not condition:
+            raise InputError(f"{self.architecture} configuration: {name} = {getattr(self, name)!r} is not possible: {mend}")
+
+    def require_whole(self, *names: str) -> None:
+        """Each of the fields is a whole number of at least 1."""
+        for name in names:
             value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, self.architecture, name, value, "give a whole number of at least 1")
-        _require(self.dim % self.heads == 0, self.architecture, "heads", self.heads, f"it must divide dim = {self.dim}")
-        _require(self.activation in ("relu", "gelu"), self.architecture, "activation", self.activation, "use relu or gelu")
-        _require(self.norm_eps > 0, self.architecture, "norm_eps", self.norm_eps, "give a positive number")
-        _require(0.0 <= self.dropout < 1.0, self.architecture, "dropout", self.dropout, "give a number in [0, 1)")
+            self.require(isinstance(value, int) and not isinstance(value, bool) and value >= 1, name, "give a whole number of at least 1")
 
+    def require_choice(self, name: str, *choices: str) -> None:
+        """The field is one of ``choices``."""
+        self.require(getattr(self, name) in choices, name, f"use {' or '.join(choices)}")
 
-@dataclass(frozen=True)
-class CaserConfig:
-    """Convolutional sequence embedding (Tang and Wang, WSDM 2018), without the user embedding: the history is the user.
-
-    Attributes:
-        items: number of items, without the padding id 0.
-        max_length: slots of the left-padded history.
-        dim: width of the embeddings and of the final hidden state.
-        heights: heights of the horizontal filters, one ChannelLinear each.
-        filters: horizontal filters per height (n_h of the paper).
-        vertical_filters: vertical filters over all slots (n_v of the paper).
-        item_bias: whether a per-item bias is added to the score.
-        dropout: probability, on the embeddings and on the concatenated filter outputs; training only.
-    """
-
-    items: int
-    max_length: int = 50
-    dim: int = 64
-    heights: tuple[int, ...] = (2, 3, 4)
-    filters: int = 16
-    vertical_filters: int = 4
-    item_bias: bool = False
-    dropout: float = 0.4
-    architecture: ClassVar[str] = "caser"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "heights", tuple(int(height) for height in self.heights))
-        object.__setattr__(self, "item_bias", bool(self.item_bias))
-        for name in ("items", "max_length", "dim", "filters", "vertical_filters"):
+    def require_probability(self, *names: str) -> None:
+        """Each of the fields is a number in [0, 1)."""
+        for name in names:
             value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, self.architecture, name, value, "give a whole number of at least 1")
-        fits = bool(self.heights) and all(1 <= height <= self.max_length for height in self.heights)
-        _require(fits, self.architecture, "heights", self.heights, f"give at least one height, each in 1..{self.max_length}")
-        _require(0.0 <= self.dropout < 1.0, self.architecture, "dropout", self.dropout, "give a number in [0, 1)")
+            self.require(_is_number(value) and 0.0 <= value < 1.0, name, "give a number in [0, 1)")
 
+    def require_positive(self, *names: str) -> None:
+        """Each of the fields is a positive number; kept is the nearest fp32 number's shortest decimal, as the master file gives it back."""
+        for name in names:
+            value = getattr(self, name)
+            self.require(_is_number(value) and float(np.float32(value)) > 0, name, "give a positive number")
+            object.__setattr__(self, name, float(str(np.float32(value))))
 
-BackboneConfig = SASRecConfig | CaserConfig
+    def require_flag(self, *names: str) -> None:
+        """Each of the fields is true or false; 0 and 1, as the master file has it, become so."""
+        for name in names:
+            self.require(getattr(self, name) in (0, 1), name, "give true or false")
+            object.__setattr__(self, name, bool(getattr(self, name)))
 
-_CONFIGS: dict[str, type[SASRecConfig] | type[CaserConfig]] = {"sasrec": SASRecConfig, "caser": CaserConfig}
-ARCHITECTURES = tuple(_CONFIGS)
+    def require_whole_tuple(self, name: str) -> None:
+        """The field is a list of whole numbers, at least one; it is kept as a tuple, which JSON makes a list of."""
+        value = getattr(self, name)
+        whole = isinstance(value, (tuple, list)) and bool(value) and all(isinstance(each, (int, np.integer)) for each in value)
+        self.require(whole, name, "give a list of whole numbers, at least one")
+        object.__setattr__(self, name, tuple(int(each) for each in value))
 
+    @classmethod
+    def deployed_values(cls) -> dict[str, Any]:
+        """The fields that only training reads, each with its value in a configuration that comes back from master weights."""
+        return {each.name: each.metadata[_DEPLOYED] for each in fields(cls) if _DEPLOYED in each.metadata}
 
-def default_config(architecture: str, items: int, **changes: Any) -> BackboneConfig:
-    """The configuration that reaches the documented quality, with ``changes``.
+    @classmethod
+    def create(cls, values: Mapping[str, Any]) -> Self:
+        """A configuration with the fields ``values`` and defaults for the others.
 
-    Raises:
-        InputError: unknown architecture or field, or an impossible value.
-    """
-    kind = _kind(architecture)
-    _check_names(kind, {"items": items, **changes})
-    return kind(items=items, **changes)
+        Raises:
+            InputError: an unknown field, a missing field, or an impossible value.
+        """
+        known = {each.name: each for each in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise InputError(f"{cls.architecture} configuration: unknown field {name!r}: use {', '.join(known)}")
+        for name, each in known.items():
+            if name not in values and each.default is MISSING and each.default_factory is MISSING:
+                raise InputError(f"{cls.architecture} configuration: the field {name!r} is missing: add it")
+        return cls(**values)
 
 
 def config_to_dict(config: BackboneConfig, *, training: bool = True) -> dict[str, ConfigValue]:
@@ -125,36 +113,13 @@ def config_to_dict(config: BackboneConfig, *, training: bool = True) -> dict[str
 
     ``training=False`` leaves out what only training reads (dropout): the form the master weights carry.
     """
+    left_out = () if training else config.deployed_values()
     flat: dict[str, ConfigValue] = {"architecture": config.architecture}
     for name, value in asdict(config).items():
-        if training or name not in _TRAINING_ONLY:
+        if name not in left_out:
             flat[name] = int(value) if isinstance(value, bool) else value
     return flat
 
 
-def config_from_dict(values: Mapping[str, Any]) -> BackboneConfig:
-    """Rebuild a configuration from :func:`config_to_dict` (or its JSON form, where tuples are lists).
-
-    Fields that only training reads are zero when absent. Raises InputError for an unknown architecture or field, a
-    missing field, or an impossible value.
-    """
-    given = {name: value for name, value in values.items() if name != "architecture"}
-    kind = _kind(values.get("architecture"))
-    _check_names(kind, given)
-    return kind(**dict.fromkeys(_TRAINING_ONLY, 0.0) | given)
-
-
-def _kind(architecture: Any) -> type[SASRecConfig] | type[CaserConfig]:
-    if architecture not in _CONFIGS:
-        raise InputError(f"backbone configuration: architecture = {architecture!r} is unknown: use one of {', '.join(ARCHITECTURES)}")
-    return _CONFIGS[architecture]
-
-
-def _check_names(kind: type[SASRecConfig] | type[CaserConfig], given: Mapping[str, Any]) -> None:
-    known = {field.name: field for field in fields(kind)}
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise InputError(f"{kind.architecture} configuration: unknown field {unknown[0]!r}: use {', '.join(known)}")
-    missing = [name for name, field in known.items() if field.default is MISSING and name not in given]
-    if missing:
-        raise InputError(f"{kind.architecture} configuration: the field {missing[0]!r} is missing: add it")
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from chordkit.backbones.layers import Backbone
+from chordkit.backbones.backbone import Backbone
 
 DISTRIBUTIONS = ("student_t", "xavier", "normal")
 _STUDENT_DEGREES = 3

@@ -1,13 +1,10 @@
-"""The layer that a strategy works on, and the interface that both backbones share."""
+"""The layer that a strategy works on, and what its neighbours in a backbone need."""
 
-import abc
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from chordkit.backbones.config import BackboneConfig
 
 Choices = Mapping[str, Tensor]
 
@@ -68,43 +65,3 @@ def dropout(x: Tensor, probability: float) -> Tensor:
 def choice_of(choices: Choices | None, name: str) -> Tensor | None:
     """The choice tensor of one layer, or None outside choice mode."""
     return None if choices is None else choices[name]
-
-
-class Backbone(nn.Module, abc.ABC):
-    """What a sequential recommender offers to training, quantisation and export.
-
-    Histories are [batch, max_length] integer ids, left-padded with 0, the newest item in the last slot.
-    """
-
-    config: BackboneConfig
-    item_embedding: nn.Embedding
-    # Leading slots of a training window that are context only, see window_states().
-    window_context: int = 0
-
-    def channel_layers(self) -> dict[str, ChannelLinear]:
-        """The layers of the strategy by module path; the order is that of the channel table."""
-        return {name: module for name, module in self.named_modules() if isinstance(module, ChannelLinear)}
-
-    @abc.abstractmethod
-    def forward(self, history: Tensor, choices: Choices | None = None) -> Tensor:
-        """Training graph: hidden states [batch, positions, dim]; ``choices`` maps layer names to [batch, out, 3]."""
-
-    @abc.abstractmethod
-    def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
-        """Inference graph: the hidden state after the last item, [batch, dim], with no work for any other position."""
-
-    def window_states(self, window: Tensor) -> Tensor:
-        """Hidden states for training on many targets at once.
-
-        ``window`` is [batch, window_context + positions]; the result [batch, positions, dim] is what the model knows after
-        each of the last ``positions`` slots. SASRec needs no context and exactly ``max_length`` positions.
-        """
-        return self(window)
-
-    def score(self, hidden: Tensor, candidates: Tensor) -> Tensor:
-        """Scores [batch, C] of candidate ids [batch, C] (1..items) given ``hidden`` [batch, dim]."""
-        return torch.matmul(self.item_embedding(candidates), hidden.unsqueeze(-1)).squeeze(-1)
-
-    def score_all(self, hidden: Tensor) -> Tensor:
-        """Scores [..., items + 1] of the whole catalogue; column 0 belongs to the padding id and means nothing."""
-        return functional.linear(hidden, self.item_embedding.weight)

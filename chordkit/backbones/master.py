@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from chordkit.backbones.build import build
-from chordkit.backbones.config import config_from_dict, config_to_dict
-from chordkit.backbones.layers import Backbone
+from chordkit.backbones.backbone import Backbone
+from chordkit.backbones.config import config_to_dict
+from chordkit.backbones.registry import build, config_from_dict
 from chordkit.errors import MasterError
 from chordkit.quantization import (
     WIDTHS,
@@ -27,7 +27,17 @@ def make_master(backbone: Backbone, policy: ScalePolicy = ScalePolicy.MSE, embed
         backbone: the frozen model.
         policy: how int4 and int2 scales are chosen; a property of the master, not of any strategy.
         embedding_bits: 8 or 4, width of the row-wise embedding tables.
+
+    Raises:
+        MasterError: one tensor has two names in the backbone.
     """
+    names: dict[int, str] = {}
+    for name, tensor in backbone.state_dict(keep_vars=True).items():
+        if names.setdefault(id(tensor), name) != name:
+            raise MasterError(
+                f"master weights: {names[id(tensor)]!r} and {name!r} are one tensor, which cannot have the widths of both: "
+                "give it one name in the backbone, or a tensor to each"
+            )
     arrays = {name: tensor.detach().cpu().numpy().astype(np.float32) for name, tensor in backbone.state_dict().items()}
     layers = {}
     for name in backbone.channel_layers():

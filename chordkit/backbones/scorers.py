@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from chordkit.backbones.layers import Backbone
+from chordkit.backbones.backbone import Backbone
 
 
 class Reranker(nn.Module):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chordkit.backbones import Backbone, config_to_dict, default_config
+from chordkit.backbones import Backbone, config_to_dict, default_config, find_architecture
 from chordkit.data import Dataset, Split, load_named, split
 from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.export import bundle
@@ -43,8 +43,6 @@ from chordkit.training import TrainedBackbone, TrainingOptions, default_options,
 
 HISTORIES = 1000
 CANDIDATES = 100
-# Epochs are bounded so that the whole demo stays within minutes on two cores; early stopping may end them sooner.
-_EPOCHS = {"sasrec": 26, "caser": 30}
 # One thread: the layers are small, a second thread gains little on an idle machine and spins away minutes on a busy one.
 _THREADS = 1
 
@@ -56,7 +54,7 @@ class DemoOptions:
     Attributes:
         out: folder for everything it leaves.
         data: a data set as :func:`chordkit.data.load_named` takes it.
-        architecture: ``sasrec`` or ``caser``.
+        architecture: name of a backbone, as in :data:`chordkit.backbones.ARCHITECTURES`.
         targets: exported to; every one must be installed. None = all of the demo's, without those that need a C++ compiler if there is
             none; the report says so.
         users: how many users' strategies are shown and bundled.
@@ -195,7 +193,7 @@ def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
 
 
 def _training_options(options: DemoOptions) -> TrainingOptions:
-    epochs = options.epochs or _EPOCHS.get(options.architecture, 10)
+    epochs = options.epochs or find_architecture(options.architecture).demo_epochs
     return default_options(options.architecture, seed=options.seed, epochs=epochs, threads=_THREADS)
 
 
@@ -275,7 +273,7 @@ def _report(
     with bundle.open(path, verify=False) as opened:
         manifest, size = opened.manifest, opened.size
     return Report(
-        title=f"chordkit demo: {options.architecture.upper() if options.architecture != 'sasrec' else 'SASRec'} on {dataset.name}",
+        title=f"chordkit demo: {find_architecture(options.architecture).title} on {dataset.name}",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seed=options.seed,
         **sections.environment(measured.machine),

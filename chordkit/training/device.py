@@ -1,4 +1,4 @@
-"""Where training runs: a torch device that exists, and the number of threads."""
+"""Where training runs: a torch device that exists, its random generators, and the number of threads."""
 
 import contextlib
 from collections.abc import Iterator
@@ -23,6 +23,13 @@ def torch_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"training options: device = {name!r}, but this torch sees no CUDA device: use cpu")
     return device
+
+
+@contextlib.contextmanager
+def borrowed_generators(device: torch.device) -> Iterator[None]:
+    """Let training draw from torch's global generators inside the block; the caller's states come back after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from chordkit.backbones import Backbone
+
 # Logits of one chunk: 1 M floats = 4 MB, so that the passes over it find it in the cache.
 _CHUNK_LOGITS = 1_000_000
 
@@ -73,3 +75,10 @@ def full_softmax_loss(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Ten
     """
     loss: Tensor = _FullSoftmax.apply(hidden, weight, bias, targets, smoothing)
     return loss
+
+
+def catalogue_loss(backbone: Backbone, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """:func:`full_softmax_loss` of a backbone's own scores: hidden states [rows, dim] against item ids int64 [rows] in 1..items."""
+    bias = backbone.item_bias
+    # Row 0 is padding: it is no class, and so stays the zero vector.
+    return full_softmax_loss(hidden, backbone.item_embedding.weight[1:], targets - 1, None if bias is None else bias[1:], smoothing)

@@ -1,20 +1,15 @@
 """How a backbone is trained."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from chordkit.backbones import find_architecture
 from chordkit.errors import InputError
-
-# Found on ml-100k by validation NDCG@10, see docs/training.md.
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "sasrec": {},
-    "caser": {"batch": 512, "lr": 1e-3, "stride": 50, "averaging": 0.995, "patience": 10, "bucketing": True},
-}
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Options of one training run; the defaults are SASRec's, :func:`default_options` knows every architecture's.
+    """Options of one training run; where an architecture differs from these defaults, :func:`default_options` knows.
 
     Attributes:
         seed: of the initial weights, the order of the data and dropout; the result depends on it alone (CPU).
@@ -71,5 +66,14 @@ def _require(condition: bool, name: str, value: object, mend: str) -> None:
 
 
 def default_options(architecture: str, **changes: Any) -> TrainingOptions:
-    """The options that reach the documented quality for ``architecture`` (``sasrec`` or ``caser``), with ``changes``."""
-    return replace(TrainingOptions(**_DEFAULTS[architecture]), **changes)
+    """The options that reach the documented quality for ``architecture``, with ``changes``.
+
+    Raises:
+        InputError: unknown architecture or option, or an impossible value.
+    """
+    values = dict(find_architecture(architecture).training) | changes
+    known = [each.name for each in fields(TrainingOptions)]
+    for name in values:
+        if name not in known:
+            raise InputError(f"training options: unknown option {name!r} for {architecture}: use {', '.join(known)}")
+    return TrainingOptions(**values)

@@ -1,6 +1,6 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
-from chordkit.export.program.grouping import Run, reflected_order, regroup, runs
+from chordkit.export.program.grouping import Run, regroup, runs
 from chordkit.export.program.marked import MarkedEmbedding, MarkedLinear, export_program, item_count, marked_backbone, with_widths
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "export_program",
     "item_count",
     "marked_backbone",
-    "reflected_order",
     "regroup",
     "runs",
     "with_widths",

@@ -1,11 +1,11 @@
-"""The inference graph equals the training graph, ignores padding, and computes nothing that nobody reads."""
+"""What the graphs of SASRec and Caser promise beyond every backbone's contract: few ops, and nothing computed that nobody reads."""
 
 import math
 
 import pytest
 import torch
 
-from chordkit.backbones import Backbone, CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build, initialise
+from chordkit.backbones import Backbone, CaserConfig, Reranker, SASRecConfig, build, initialise
 
 ITEMS, LENGTH = 40, 12
 
@@ -36,8 +36,8 @@ ALL = pytest.mark.parametrize("config", SASREC + CASER, ids=name_of)
 ONLY_SASREC = pytest.mark.parametrize("config", SASREC, ids=name_of)
 
 
-def make(config, dtype=torch.float32) -> Backbone:
-    backbone = initialise(build(config), "random", seed=3).to(dtype).eval()
+def make(config) -> Backbone:
+    backbone = initialise(build(config), "random", seed=3).eval()
     with torch.no_grad():
         for parameter in backbone.parameters():
             if parameter.dim() == 1:
@@ -53,19 +53,6 @@ def histories() -> torch.Tensor:
     return rows
 
 
-@ALL
-def test_encode_equals_the_last_state_of_forward(config):
-    # In double precision both graphs add the same terms in another order: each of the (at most 8 per block) reductions, none
-    # longer than 1024 terms of magnitude O(10), may differ by length * 2**-52 * magnitude.
-    tolerance = 8 * 3 * 1024 * 10 * 2.0**-52
-    backbone = make(config, torch.float64)
-    full, lean = backbone(histories())[:, -1], backbone.encode(histories())
-    assert (full - lean).abs().max() < tolerance
-    changed = histories()
-    changed[:, -1] = changed[:, -1] % ITEMS + 1
-    assert (full - backbone.encode(changed)).abs().max() > 1e3 * tolerance
-
-
 @ONLY_SASREC
 def test_padded_slots_influence_nothing(config):
     backbone = make(config)
@@ -77,38 +64,6 @@ def test_padded_slots_influence_nothing(config):
     # Row 2 starts with five padded slots: its real slots must not notice what those hold. Exactly: exp(-1e4) is 0.
     assert torch.equal(before[2, 5:], after[2, 5:])
     assert not torch.equal(before[0], after[0])
-
-
-@ONLY_SASREC
-def test_a_short_window_gives_the_states_of_a_padded_one(config):
-    backbone = make(config, torch.float64)
-    padded = histories()[2:3]
-    tolerance = 8 * 3 * 1024 * 10 * 2.0**-52
-    assert (backbone.window_states(padded[:, 5:]) - backbone(padded)[:, 5:]).abs().max() < tolerance
-
-
-@ALL
-def test_an_empty_history_gives_finite_scores(config):
-    backbone = make(config)
-    empty = torch.zeros((1, LENGTH), dtype=torch.int64)
-    assert backbone.score_all(backbone.encode(empty)).isfinite().all()
-
-
-@pytest.mark.parametrize("positions", [1, 5, 12, 30])
-@pytest.mark.parametrize("config", CASER, ids=name_of)
-def test_caser_states_of_a_window_are_those_of_each_history_in_it(config, positions):
-    backbone = make(config, torch.float64)
-    window = torch.randint(0, ITEMS + 1, (3, LENGTH - 1 + positions), generator=torch.Generator().manual_seed(1))
-    each = torch.stack([backbone.encode(window[:, start : start + LENGTH]) for start in range(positions)], dim=1)
-    assert (backbone.window_states(window) - each).abs().max() < 1024 * 10 * 2.0**-52
-
-
-@ALL
-def test_candidates_score_as_in_the_catalogue(config):
-    backbone = make(config, torch.float64)
-    hidden = backbone.encode(histories())
-    candidates = torch.tensor([[1, 7, ITEMS, 7]]).expand(len(hidden), -1)
-    assert (backbone.score(hidden, candidates) - backbone.score_all(hidden).gather(1, candidates)).abs().max() < 1e-10
 
 
 ALLOWED = {
@@ -165,11 +120,3 @@ def test_the_exported_graph_is_lean_and_speaks_few_ops(config):
             slots = 1 if block == config.blocks - 1 and layer not in ("key", "value") else LENGTH
             assert math.prod(shape[:-1]) == slots, name
     torch.testing.assert_close(program.module()(history, candidates), Reranker(backbone)(history, candidates), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("config", [SASREC[2], CASER[1]], ids=name_of)
-def test_the_catalogue_scorer_exports(config):
-    backbone = make(config)
-    history = histories()[:1].int()
-    program = export(CatalogueScorer(backbone), history)
-    torch.testing.assert_close(program.module()(history), backbone.score_all(backbone.encode(history)), rtol=0, atol=0)

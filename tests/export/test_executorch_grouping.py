@@ -1,15 +1,17 @@
 """Channel grouping: the same model in another order, with few runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build, initialise
+from chordkit.backbones import ARCHITECTURES, CaserConfig, Reranker, SASRecConfig, build, initialise, reflected_order
 from chordkit.backbones.master import from_master, make_master
-from chordkit.errors import CapabilityError
-from chordkit.export.program import reflected_order, regroup, runs
+from chordkit.errors import InputError
+from chordkit.export.program import regroup, runs
 from chordkit.export.targets.executorch.graph import storage_groups
 
 GROUPS = st.lists(st.integers(0, 2), min_size=1, max_size=40).map(np.array)
@@ -73,8 +75,18 @@ def test_a_regrouped_model_gives_the_same_scores_with_fewer_runs(config):
     np.testing.assert_array_equal(np.sort(moved), np.sort(widths))
 
 
-def test_an_unknown_architecture_is_refused():
+def test_without_a_rule_the_order_stays_as_it_is(monkeypatch):
     master = make_master(build(SASRecConfig(items=5, max_length=4, dim=4, heads=1, blocks=1)))
-    master.config["architecture"] = "gru4rec"
-    with pytest.raises(CapabilityError, match="gru4rec"):
+    widths = np.random.default_rng(0).choice(np.array([2, 8], np.uint8), 24)
+    assert not np.array_equal(regroup(master, widths, storage_groups)[1], widths)
+    without = dataclasses.replace(ARCHITECTURES["sasrec"], channel_order=None)
+    monkeypatch.setattr("chordkit.export.program.grouping.find_architecture", lambda name: without)
+    other, moved = regroup(master, widths, storage_groups)
+    assert other is master and moved is widths
+
+
+def test_an_unknown_architecture_is_refused_with_those_that_there_are():
+    master = make_master(build(SASRecConfig(items=5, max_length=4, dim=4, heads=1, blocks=1)))
+    master.config["architecture"] = "rnn"
+    with pytest.raises(InputError, match=r"'rnn'.*sasrec"):
         regroup(master, np.full(24, 8, np.uint8), storage_groups)

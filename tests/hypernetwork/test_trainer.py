@@ -12,7 +12,8 @@ from chordkit.backbones import Backbone, SASRecConfig, build, initialise, make_m
 from chordkit.data import Dataset
 from chordkit.errors import CheckpointError, DataError, InputError
 from chordkit.hypernetwork import Hypernetwork, HypernetworkOptions, TrainedHypernetwork, train_hypernetwork
-from chordkit.hypernetwork.trainer import CHECKPOINT_NAME, _frozen_backbone, _Model
+from chordkit.hypernetwork.joint import JointModel, frozen_backbone
+from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
 from chordkit.hypernetwork.windows import strategy_windows
 
 Options = Callable[..., HypernetworkOptions]
@@ -23,9 +24,9 @@ def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def model_with_gradients(backbone: Backbone, options: HypernetworkOptions, dataset: Dataset) -> _Model:
-    frozen, master = _frozen_backbone(backbone, None, options)
-    model = _Model(Hypernetwork(master, options).initialise(torch.Generator().manual_seed(0)), frozen).train()
+def model_with_gradients(backbone: Backbone, options: HypernetworkOptions, dataset: Dataset) -> JointModel:
+    frozen, master = frozen_backbone(backbone, None, options)
+    model = JointModel(Hypernetwork(master, options).initialise(torch.Generator().manual_seed(0)), frozen).train()
     windows = strategy_windows(dataset.sequences, backbone.config.max_length, options.stride, options.pools[-1])
     model.loss(windows.profiles[:48].long(), windows.inputs[:48].long(), windows.targets[:48].long()).backward()
     return model
@@ -66,7 +67,7 @@ def test_random_channel_layers_stay_as_drawn_and_the_rest_trains(trained: Traine
 
 
 def test_a_warm_start_takes_embeddings_but_not_channel_layers(backbone: Backbone, options: Options) -> None:
-    frozen, _ = _frozen_backbone(backbone, None, options(warm_start=True))
+    frozen, _ = frozen_backbone(backbone, None, options(warm_start=True))
     layers = {f"{name}.weight" for name in backbone.channel_layers()}
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(frozen.state_dict()[name], tensor) == (name not in layers), name

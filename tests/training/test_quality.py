@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import default_config
+from chordkit.backbones import ARCHITECTURES, default_config
 from chordkit.data import split, synthesize
 from chordkit.training import default_options, evaluate, paired_difference, train_backbone
 
 
-@pytest.mark.parametrize("architecture", ["sasrec", "caser"])
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_a_backbone_beats_popularity_on_the_embedded_data(architecture):
     dataset = synthesize(0, users=300, items=120, mean_length=40.0)
     parts = split(dataset)

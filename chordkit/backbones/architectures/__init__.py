@@ -1,0 +1,1 @@
+"""One file each: all that makes a backbone."""

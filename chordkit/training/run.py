@@ -1,0 +1,251 @@
+"""One training run: epochs, moving average, early stopping, and checkpoints that a kill cannot spoil, whatever is trained."""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from chordkit.errors import CheckpointError, InputError
+from chordkit.progress import Progress
+from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
+
+_VERSION = 1
+_COUNTERS = ("epoch", "step", "steps_done", "loss_sum", "best_score", "best_epoch", "finished")
+
+
+class Task(Protocol):
+    """What is trained: where its steps come from, what they minimise, and how good the weights are.
+
+    Everything random in it draws from torch's global generators, whose states travel in the checkpoint.
+
+    Attributes:
+        name: of the run, in progress and messages.
+    """
+
+    name: str
+
+    def shuffle(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """A fresh order of the training rows, int64 [rows], and how many of them each step takes, int64 [steps]."""
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """The loss of one step, on the rows with these numbers."""
+
+    def validate(self) -> NDArray[np.int64]:
+        """Rank of every held-out item with the weights as they now are, 1 = best; draws no random numbers."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run goes on and how its steps are taken.
+
+    Attributes:
+        epochs: at most so many.
+        patience: stop after so many epochs without a better validation.
+        averaging: decay per step of the exponential moving average of the weights that is validated and kept; 0 = none.
+        warmup: steps over which the learning rates rise linearly from 0.
+        clip: largest gradient norm; 0 = no clipping.
+        checkpoint_steps: write a checkpoint every so many steps besides the one after each epoch; 0 = epochs only.
+    """
+
+    epochs: int
+    patience: int
+    averaging: float = 0.0
+    warmup: int = 0
+    clip: float = 0.0
+    checkpoint_steps: int = 0
+
+
+class Run:
+    """The whole state of one training run, and how it goes to disk and comes back.
+
+    Attributes:
+        history: one record per epoch: ``epoch``, ``loss``, ``valid_ndcg10``.
+        best_epoch: the epoch (from 0) of the best validation.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        weights: Mapping[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        identity: Mapping[str, Mapping[str, Any]],
+        path: Path | None,
+    ) -> None:
+        """Begin at epoch 0 with the weights as they are.
+
+        Args:
+            task: what is trained.
+            weights: the live tensors, by name, that change in training: parameters, and buffers that belong to a model's state.
+            optimizer: over the parameters among them.
+            schedule: how long, how.
+            identity: what the result depends on, as JSON values by kind: a checkpoint of another identity is refused.
+            path: the checkpoint; None = none is kept.
+        """
+        self._task, self._weights, self._optimizer, self._schedule, self._path = task, dict(weights), optimizer, schedule, path
+        self._identity: dict[str, dict[str, Any]] = json.loads(json.dumps(identity))
+        self._device = next(iter(self._weights.values())).device
+        self._parameters = {name: tensor for name, tensor in self._weights.items() if isinstance(tensor, nn.Parameter)}
+        floating = {name: tensor for name, tensor in self._weights.items() if tensor.is_floating_point()} if schedule.averaging else {}
+        self._average = {name: tensor.detach().clone() for name, tensor in floating.items()}
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self._order, self._sizes = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
+        self.epoch, self.step, self.steps_done, self.loss_sum = 0, 0, 0, 0.0
+        self.best_score, self.best_epoch, self.finished = -1.0, -1, False
+        self.history: list[dict[str, float]] = []
+        self._best = self._kept()
+
+    def train(self, progress: Progress | None = None) -> None:
+        """Go on from the checkpoint, if there is one, until patience or the limit ends the run; leave the best weights in place.
+
+        On the CPU a resumed run gives bit for bit what an uninterrupted one gives.
+
+        Args:
+            progress: called as (task's name, steps done, steps at most) after every step, and once at the end.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged or belongs to a run of another identity.
+            InputError: the loss is no longer finite.
+        """
+        self._resume()
+        while not self.finished:
+            if not len(self._sizes):
+                self._order, self._sizes = self._task.shuffle(self.epoch)
+            self._run_epoch(progress)
+            self._close_epoch()
+            self._save()
+        if progress:
+            progress(self._task.name, self.steps_done, self.steps_done)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._load(self._best)
+
+    def _run_epoch(self, progress: Progress | None) -> None:
+        every, epochs = self._schedule.checkpoint_steps, self._schedule.epochs
+        ends = torch.cumsum(self._sizes, 0).tolist()
+        while self.step < len(ends):
+            end, size = ends[self.step], int(self._sizes[self.step])
+            self._take_step(self._order[end - size : end])
+            self.step += 1
+            self.steps_done += 1
+            if progress:
+                progress(self._task.name, self.steps_done, self.steps_done - self.step + len(ends) * (epochs - self.epoch))
+            if every and self.steps_done % every == 0 and self.step < len(ends):
+                self._save()
+
+    def _take_step(self, rows: Tensor) -> None:
+        loss = self._task.loss(rows)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self._schedule.clip:
+            nn.utils.clip_grad_norm_(dict.fromkeys(self._parameters.values()), self._schedule.clip)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * min(1.0, (self.steps_done + 1) / (self._schedule.warmup + 1))
+        self._optimizer.step()
+        self.loss_sum += float(loss.detach())
+        if self._average:
+            # A short memory at first, so that the average does not drag the initial weights along.
+            decay = min(self._schedule.averaging, (1 + self.steps_done) / (10 + self.steps_done))
+            torch._foreach_lerp_(list(self._average.values()), [self._weights[name].detach() for name in self._average], 1.0 - decay)
+
+    def _close_epoch(self) -> None:
+        loss = self.loss_sum / self.step
+        if not math.isfinite(loss):
+            lr = self._optimizer.param_groups[0]["initial_lr"]
+            raise InputError(f"{self._task.name} options: the loss is no longer finite in epoch {self.epoch}: lower lr = {lr}")
+        with self._averaged():
+            ranks = self._task.validate()
+        score = float(np.mean((ranks <= 10) / np.log2(ranks + 1.0)))
+        self.history.append({"epoch": self.epoch, "loss": loss, "valid_ndcg10": score})
+        if score > self.best_score:
+            self.best_score, self.best_epoch, self._best = score, self.epoch, self._kept()
+        self.finished = self.epoch + 1 >= self._schedule.epochs or self.epoch - self.best_epoch >= self._schedule.patience
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+        self._order, self._sizes = self._order[:0], self._sizes[:0]
+
+    def _kept(self) -> dict[str, Tensor]:
+        """A copy, on the CPU, of the weights that are validated and kept: the moving average where there is one."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in (self._weights | self._average).items()}
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Let the task's weights be the moving average inside the block."""
+        current = {name: self._weights[name].detach().clone() for name in self._average}
+        self._load(self._average)
+        try:
+            yield
+        finally:
+            self._load(current)
+
+    @torch.no_grad()
+    def _load(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self._weights[name].copy_(value)
+
+    def _save(self) -> None:
+        """Write the checkpoint: everything that the next step depends on."""
+        if self._path is None:
+            return
+        tensors: dict[str, Tensor] = {"order": self._order, "sizes": self._sizes, "rng": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            tensors["rng_cuda"] = torch.cuda.get_rng_state(self._device)
+        for group, values in (("model", self._weights), ("best", self._best), ("average", self._average)):
+            tensors |= {f"{group}/{name}": tensor for name, tensor in values.items()}
+        for name, parameter in self._parameters.items():
+            tensors |= {f"adam/{key}/{name}": value for key, value in self._optimizer.state.get(parameter, {}).items()}
+        counters = {name: getattr(self, name) for name in _COUNTERS}
+        write_tensors(self._path, tensors, {"version": _VERSION, "history": self.history, "counters": counters, **self._identity})
+
+    def _resume(self) -> None:
+        """Take over the checkpoint when there is one."""
+        if self._path is None:
+            return
+        # What a kill in the middle of a write left behind; the checkpoint itself was only ever replaced by a whole file.
+        for unfinished in self._path.parent.glob(f".{self._path.name}.*.partial"):
+            unfinished.unlink(missing_ok=True)
+        if not self._path.exists():
+            return
+        tensors, metadata = read_tensors(self._path, f"{self._task.name} checkpoint")
+        require_same(self._path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
+        for kind, wanted in self._identity.items():
+            require_same(self._path, kind, metadata.get(kind, {}), wanted)
+        try:
+            self._take_over(tensors, metadata)
+        except (KeyError, RuntimeError):
+            raise CheckpointError(
+                f"{self._path}: this checkpoint does not hold all of this run, so another version of chordkit wrote it: "
+                "delete it to start anew"
+            ) from None
+
+    def _take_over(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        self._load({name: tensors[f"model/{name}"] for name in self._weights})
+        self._best = {name: tensors[f"best/{name}"] for name in self._weights}
+        for name, average in self._average.items():
+            average.copy_(tensors[f"average/{name}"])
+        for entry, value in tensors.items():
+            if entry.startswith("adam/"):
+                _, key, name = entry.split("/", 2)
+                # AdamW keeps its step counter on the CPU, the moments beside their parameter.
+                self._optimizer.state[self._parameters[name]][key] = value if key == "step" else value.to(self._device)
+        self._order, self._sizes, self.history = tensors["order"], tensors["sizes"], metadata["history"]
+        for name in _COUNTERS:
+            setattr(self, name, metadata["counters"][name])
+        torch.set_rng_state(tensors["rng"])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of an optimizer whose decay leaves vectors (biases, LayerNorms) alone."""
+    own = list(parameters)
+    matrices, vectors = [each for each in own if each.dim() > 1], [each for each in own if each.dim() <= 1]
+    groups = [{"params": matrices, "lr": lr, "weight_decay": weight_decay}, {"params": vectors, "lr": lr, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
