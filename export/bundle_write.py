@@ -34,7 +34,7 @@ from chordkit.export.signature import SigningKey, key_id, load_private_key
 from chordkit.export.targets import CAPABILITIES, OPERATOR_LIBRARY, Target
 from chordkit.export.test_vectors import VectorSet
 from chordkit.files import atomic_writer
-from chordkit.kernels import executorch_ops
+from chordkit.kernels.executorch import library as executorch_ops
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, average_bits, to_wire
 

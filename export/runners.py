@@ -168,7 +168,7 @@ class ExecutorchChordRunner(ExecutorchRunner):
             raise CapabilityError(f"{error}; export it again") from None
 
     def _load_operators(self) -> None:
-        from chordkit.kernels import executorch_ops
+        from chordkit.kernels.executorch import library as executorch_ops
 
         self._library = executorch_ops.load()
 

@@ -17,7 +17,7 @@ COMPILE_ARGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-ffp-contract=off", "
 
 def sources() -> list[str]:
     """All C files of the library, relative to the project (setuptools wants relative paths)."""
-    files = [*sorted((HERE / "src").glob("*.c")), *sorted((HERE / "ukernels").rglob("*.c"))]
+    files = [*sorted((HERE / "libchord" / "src").glob("*.c")), *sorted((HERE / "libchord" / "ukernels").rglob("*.c"))]
     return [path.relative_to(PROJECT).as_posix() for path in files]
 
 
@@ -33,11 +33,11 @@ def declarations(header: Path) -> str:
 
 def _ffi() -> FFI:
     ffi = FFI()
-    ffi.cdef(declarations(HERE / "include" / "chord.h"))
-    ffi.cdef(declarations(HERE / "ukernels" / "ukernels.h"))
+    ffi.cdef(declarations(HERE / "libchord" / "include" / "chord.h"))
+    ffi.cdef(declarations(HERE / "libchord" / "ukernels" / "ukernels.h"))
     ffi.set_source(
         "chordkit.kernels._native",
-        '#include "kernels/include/chord.h"\n#include "kernels/ukernels/ukernels.h"\n',
+        '#include "kernels/libchord/include/chord.h"\n#include "kernels/libchord/ukernels/ukernels.h"\n',
         sources=sources(),
         include_dirs=["."],
         extra_compile_args=COMPILE_ARGS,

@@ -60,7 +60,7 @@ def chains(p: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def exp(x: np.ndarray) -> np.ndarray:
-    """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
+    """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/libchord/ukernels/constants.h)."""
     x = np.maximum(np.asarray(x, F32), F32(-64))
     n = np.rint(x.astype(np.float64) * F32(1.44269504)).astype(F32)
     r = fma(n, F32(-0.69314718), x)
@@ -71,7 +71,7 @@ def exp(x: np.ndarray) -> np.ndarray:
 
 
 def exp2(x: np.ndarray) -> np.ndarray:
-    """2^x of x <= 0, clamped at -92: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
+    """2^x of x <= 0, clamped at -92: 2^n times a polynomial (constants of kernels/libchord/ukernels/constants.h)."""
     x = np.maximum(np.asarray(x, F32), F32(-92))
     n = np.rint(x)
     r = x - n
@@ -193,7 +193,7 @@ class ReferenceEngine:
         return self.layers[f"{block}.ffn2"](quantize(gelu(wide) if use_gelu else wide))
 
     def _attention(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/src/attention.c)."""
+        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/libchord/src/attention.c)."""
         rows, dim = x.shape
         width = dim // int(self.config["heads"])
         a = quantize(x)
@@ -212,7 +212,7 @@ class ReferenceEngine:
         return self.layers[f"{block}.output"](quantize(mixed))
 
     def _attention_of_last(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Attention of the last row, [1, dim]: keys and values absorbed (see kernels/src/sasrec.c)."""
+        """Attention of the last row, [1, dim]: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""
         dim = x.shape[1]
         width = dim // int(self.config["heads"])
         key, value = self.layers[f"{block}.key"], self.layers[f"{block}.value"]

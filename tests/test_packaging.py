@@ -51,7 +51,7 @@ def test_the_wheel_holds_every_module_and_only_the_name_chordkit(wheel: Path) ->
 
 
 def test_the_wheel_holds_what_the_executorch_operators_are_compiled_from(wheel: Path) -> None:
-    from chordkit.kernels import executorch_ops
+    from chordkit.kernels.executorch import library as executorch_ops
 
     needed = [*executorch_ops.sources(), *executorch_ops._headers(), executorch_ops.HERE / "executorch" / "exports.map"]
     members = set(zipfile.ZipFile(wheel).namelist())

@@ -75,7 +75,7 @@ def build_plugin(folder: Path) -> Path:
 
 def build_runner(folder: Path, compiler: str = "clang") -> Path:
     """Build the static arm64 programs; gives the path of ``chord_runner``."""
-    subprocess.run([str(ROOT / "kernels" / "build_arm.sh"), str(folder), compiler], check=True)
+    subprocess.run([str(ROOT / "kernels" / "libchord" / "build_arm.sh"), str(folder), compiler], check=True)
     return folder / "chord_runner"
 
 

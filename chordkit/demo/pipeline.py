@@ -35,8 +35,8 @@ from chordkit.hypernetwork import (
     train_hypernetwork,
 )
 from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
-from chordkit.kernels import executorch_ops
 from chordkit.kernels.engine import native
+from chordkit.kernels.executorch import library as executorch_ops
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.bundles import bench_bundle

@@ -15,7 +15,7 @@ from chordkit.export.executorch import quiet
 from chordkit.export.lowering import ArtifactSpec, lower
 from chordkit.export.native import NativeRunner
 from chordkit.export.runners import ExecutorchChordRunner, load_runner
-from chordkit.kernels import executorch_ops
+from chordkit.kernels.executorch import library as executorch_ops
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire

@@ -21,7 +21,8 @@ from chordkit.export.program import export_program
 from chordkit.export.reference import references
 from chordkit.export.runners import load_runner
 from chordkit.export.test_vectors import VectorSet, draw
-from chordkit.kernels import executorch_ops, torch_ops
+from chordkit.kernels.executorch import library as executorch_ops
+from chordkit.kernels.executorch import torch_ops
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 

@@ -42,7 +42,7 @@ COMPILER = "clang" if shutil.which("clang-19") and shutil.which("ld.lld-19") els
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the static arm64 runner and the check of all variants."""
     folder = tmp_path_factory.mktemp("arm")
-    subprocess.run([str(ROOT / "kernels" / "build_arm.sh"), str(folder), COMPILER], check=True)
+    subprocess.run([str(ROOT / "kernels" / "libchord" / "build_arm.sh"), str(folder), COMPILER], check=True)
     return folder
 
 
@@ -80,15 +80,15 @@ def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
         "rows64.h": ("MAGNITUDES(12, 13, 14, 15) \\", "MAGNITUDES(12, 13, 14, 14) \\", "norm_f32"),
     }
     kernels = tmp_path / "kernels"
-    for part in ("src", "include", "ukernels", "runner"):
-        shutil.copytree(ROOT / "kernels" / part, kernels / part)
+    for part in ("src", "include", "ukernels", "tools"):
+        shutil.copytree(ROOT / "kernels" / "libchord" / part, kernels / part)
     for source, (right, wrong, _) in mutations.items():
         path = kernels / "ukernels" / "arm" / source
         text = path.read_text(encoding="utf-8")
         assert text.count(right) == 1
         path.write_text(text.replace(right, wrong), encoding="utf-8")
     program = tmp_path / "check"
-    sources = [kernels / "runner" / "variants_check.c", *kernels.glob("src/*.c"), *kernels.glob("ukernels/[as][rc]*/*.c")]
+    sources = [kernels / "tools" / "variants_check.c", *kernels.glob("src/*.c"), *kernels.glob("ukernels/[as][rc]*/*.c")]
     flags = ["-std=c11", "-O1", "-ffp-contract=off", "-static"]
     subprocess.run(["aarch64-linux-gnu-gcc", *flags, "-o", str(program), *map(str, sources), "-lm"], check=True)
     result = emulate("cortex-a76", program, "dotprod")

@@ -12,7 +12,9 @@ import pytest
 
 from chordkit.backbones import CaserConfig, SASRecConfig, build, initialise, make_master
 from chordkit.errors import MissingRuntimeError
-from chordkit.kernels import Engine, executorch_ops
+from chordkit.kernels import Engine
+from chordkit.kernels.executorch import library as executorch_ops
+from chordkit.kernels.executorch.__main__ import main
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 
@@ -130,7 +132,7 @@ def test_the_library_is_loaded_once_a_process_from_whatever_place() -> None:
     code = (
         "import ctypes, shutil, sys, pathlib\n"
         "from executorch.extension.pybindings import portable_lib\n"
-        "from chordkit.kernels import executorch_ops\n"
+        "from chordkit.kernels.executorch import library as executorch_ops\n"
         f"copy = pathlib.Path(sys.argv[1]) / {executorch_ops.NAME!r}\n"
         "shutil.copy(executorch_ops.build(), copy)\n"
         "ctypes.CDLL(str(copy))\n"
@@ -223,7 +225,7 @@ def arm_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("g++-aarch64-linux-gnu is not installed")
     out = tmp_path_factory.mktemp("arm")
     more = ["--executorch", ARM_PACKAGE, "--runner"] if ARM_PACKAGE else []
-    assert executorch_ops.main(["--out", str(out), "--target", "aarch64", *more]) == 0
+    assert main(["--out", str(out), "--target", "aarch64", *more]) == 0
     return out / "aarch64" / executorch_ops.NAME
 
 
@@ -258,7 +260,10 @@ def test_the_arm64_library_gives_the_same_bits(arm_library: Path, masters: dict[
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_the_model_cache_is_clean_under_eight_threads(masters: dict[str, MasterWeights], tmp_path: Path, sanitizer: str) -> None:
     flags = ["-O1", "-g", "-ffp-contract=off", "-D_GNU_SOURCE", "-pthread", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    c_sources = [*sorted((ROOT / "kernels" / "src").glob("*.c")), *sorted((ROOT / "kernels" / "ukernels").glob("*/*.c"))]
+    c_sources = [
+        *sorted((ROOT / "kernels" / "libchord" / "src").glob("*.c")),
+        *sorted((ROOT / "kernels" / "libchord" / "ukernels").glob("*/*.c")),
+    ]
     stress = ROOT / "tests" / "kernels" / "native" / "model_cache_stress.cc"
     # The kernels are tested under sanitizers by themselves; unchecked they compile in a fraction of the time.
     objects = []

@@ -58,7 +58,7 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     @lru_cache
     def library(sanitizers: str) -> list[str]:
         objects = []
-        for source in [*(ROOT / "kernels" / "src").glob("*.c"), *(ROOT / "kernels" / "ukernels").rglob("*.c")]:
+        for source in [*(ROOT / "kernels" / "libchord" / "src").glob("*.c"), *(ROOT / "kernels" / "libchord" / "ukernels").rglob("*.c")]:
             objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}.o"))
             extra = KERNEL_FLAGS if "ukernels" in source.parts else []
             call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *extra, str(source), "-o", objects[-1]])

@@ -110,8 +110,8 @@ def test_gelu_is_the_erf_form_and_equal_in_every_variant(index: int) -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
 def test_all_variants_return_the_bits_of_the_scalar_kernels(tmp_path: Path) -> None:
     program = tmp_path / "variants_check"
-    sources: list[Any] = [ROOT / "kernels" / "runner" / "variants_check.c"]
-    sources += [*(ROOT / "kernels" / "src").glob("*.c"), *(ROOT / "kernels" / "ukernels").rglob("*.c")]
+    sources: list[Any] = [ROOT / "kernels" / "libchord" / "tools" / "variants_check.c"]
+    sources += [*(ROOT / "kernels" / "libchord" / "src").glob("*.c"), *(ROOT / "kernels" / "libchord" / "ukernels").rglob("*.c")]
     # Its tests may be GNU C; the last -O counts.
     flags = [*COMPILE_ARGS, "-std=gnu11", "-O2"]
     subprocess.run(["cc", *flags, *map(str, sources), "-lm", "-o", str(program)], check=True, capture_output=True)

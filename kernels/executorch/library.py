@@ -5,10 +5,9 @@ that package has no stable binary interface: once for a set of sources, a compil
 
 For a device::
 
-    python -m chordkit.kernels.executorch_ops --target aarch64 --out build/executorch
+    python -m chordkit.kernels.executorch --target aarch64 --out build/executorch
 """
 
-import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -17,7 +16,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -29,7 +27,7 @@ from typing import Any
 
 from chordkit.errors import InputError, MissingRuntimeError
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 NAME = "libchord_executorch.so"
 OPERATORS = ("chord::linear.out", "chord::rerank.out")
 VERSION = 1
@@ -45,7 +43,7 @@ C_FLAGS = ["-x", "c", "-std=c11", *_SHARED]
 """As libchord is compiled everywhere: without contraction all variants round alike."""
 CXX_FLAGS = ["-x", "c++", "-std=c++17", *_SHARED, "-fvisibility-inlines-hidden", "-Wall", "-Wextra", "-DC10_USING_CUSTOM_GENERATED_MACROS"]
 LINK_FLAGS = ["-shared", "-pthread", "-s", f"-Wl,-soname,{NAME}", "-Wl,-z,max-page-size=16384", "-Wl,-z,relro,-z,now", "-Wl,--gc-sections"]
-_COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
+COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
 
 
 def compiler(target: str | None = None) -> list[str]:
@@ -57,10 +55,10 @@ def compiler(target: str | None = None) -> list[str]:
         InputError: an unknown target.
         MissingRuntimeError: there is none; the message has the command that installs it.
     """
-    if target is not None and target not in _COMPILERS:
-        raise InputError(f"target {target!r} is unknown; use {' or '.join(_COMPILERS)}")
+    if target is not None and target not in COMPILERS:
+        raise InputError(f"target {target!r} is unknown; use {' or '.join(COMPILERS)}")
     native = target in (None, platform.machine())
-    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "clang++-19"] if native else [_COMPILERS[str(target)]]
+    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "clang++-19"] if native else [COMPILERS[str(target)]]
     for name in names:
         if name and shutil.which(name.split()[0]):
             return name.split()
@@ -90,14 +88,21 @@ def executorch_folder() -> Path:
 def sources() -> list[Path]:
     """Everything that is compiled: libchord's C files and the operators' C++ files."""
     return [
-        *sorted((HERE / "src").glob("*.c")),
-        *sorted((HERE / "ukernels").glob("*/*.c")),
+        *sorted((HERE / "libchord" / "src").glob("*.c")),
+        *sorted((HERE / "libchord" / "ukernels").glob("*/*.c")),
         *(HERE / "executorch" / f"{name}.cc" for name in ("layer_cache", "linear_op", "model_cache", "operators", "rerank_op")),
     ]
 
 
 def _headers() -> list[Path]:
-    return sorted([*HERE.glob("include/*.h"), *HERE.glob("src/*.h"), *HERE.glob("ukernels/*.h"), *HERE.glob("executorch/*.h")])
+    return sorted(
+        [
+            *HERE.glob("libchord/include/*.h"),
+            *HERE.glob("libchord/src/*.h"),
+            *HERE.glob("libchord/ukernels/*.h"),
+            *HERE.glob("executorch/*.h"),
+        ]
+    )
 
 
 def _includes(executorch: Path) -> list[str]:
@@ -187,7 +192,7 @@ def build() -> Path:
     """
     if given := os.environ.get(LIBRARY_VARIABLE):
         if not Path(given).is_file():
-            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; python -m chordkit.kernels.executorch_ops builds it")
+            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; python -m chordkit.kernels.executorch builds it")
         return Path(given)
     executorch = executorch_folder()
     folder = cache_folder()
@@ -307,37 +312,3 @@ def _mapped() -> Path | None:
             if path.endswith(NAME):
                 return Path(path)
     return None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; see the module."""
-    parser = argparse.ArgumentParser(prog="python -m chordkit.kernels.executorch_ops", description=f"Build {NAME}.")
-    parser.add_argument("--out", type=Path, help="folder: the library goes to OUT/TARGET/; without it, it is built into the cache")
-    parser.add_argument("--target", choices=sorted(_COMPILERS), default=platform.machine(), help="architecture (with --out)")
-    parser.add_argument("--compiler", help="C++ compiler with its options, when it is not the usual one (with --out)")
-    parser.add_argument(
-        "--executorch", type=Path, help="executorch package of the target, e.g. an unpacked wheel, to link with (with --out)"
-    )
-    parser.add_argument("--runner", action="store_true", help="also build a command-line runner (with --out)")
-    options = parser.parse_args(arguments)
-    try:
-        if options.out is None:
-            path = build()
-        else:
-            package = options.executorch or executorch_folder()
-            own = options.executorch is not None or options.target == platform.machine()
-            command = options.compiler.split() if options.compiler else compiler(options.target)
-            path = compile_library(options.out / options.target / NAME, command, package, package / "lib" if own else None)
-            if options.runner and not own:
-                raise InputError("--runner needs the target's own ExecuTorch: unpack its wheel and name it with --executorch")
-            if options.runner:
-                print(compile_runner(path, command, package))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{path} {path.stat().st_size} bytes")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds libchord.so for Android (arm64-v8a and x86_64) without the NDK: clang-19 and lld-19 know Android's ABI, the few
-# declarations that are needed stand in kernels/android/include, and libc and libm are stood in for by empty libraries of
-# their names, which the linker looks at and the phone never sees. With an NDK, kernels/CMakeLists.txt is the normal way.
+# declarations that are needed stand in kernels/libchord/android/include, and libc and libm are stood in for by empty libraries of
+# their names, which the linker looks at and the phone never sees. With an NDK, kernels/libchord/CMakeLists.txt is the normal way.
 #
-#   kernels/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
+#   kernels/libchord/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
 #
 # CLANG, LLD and STRIP name other tools.
 set -eu

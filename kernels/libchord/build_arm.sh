@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds static Linux programs for arm64: the runner for adb and the check of all variants.
 #
-#   kernels/build_arm.sh OUTPUT_FOLDER [clang|gcc]
+#   kernels/libchord/build_arm.sh OUTPUT_FOLDER [clang|gcc]
 #
 # clang: clang-19 and lld-19 with the libraries of gcc-aarch64-linux-gnu. gcc: aarch64-linux-gnu-gcc alone.
 set -eu
@@ -23,5 +23,5 @@ trap 'rm -rf "$objects"' EXIT
 for source in "$here"/src/*.c "$here"/ukernels/scalar/*.c "$here"/ukernels/arm/*.c; do
   $cc $flags -c "$source" -o "$objects/$(basename "$(dirname "$source")")_$(basename "$source" .c).o"
 done
-$cc $flags -o "$output/chord_runner" "$here/runner/runner.c" "$objects"/*.o -lm
-$cc $flags -o "$output/chord_variants_check" "$here/runner/variants_check.c" "$objects"/*.o -lm
+$cc $flags -o "$output/chord_runner" "$here/tools/runner.c" "$objects"/*.o -lm
+$cc $flags -o "$output/chord_variants_check" "$here/tools/variants_check.c" "$objects"/*.o -lm
