@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chordkit.errors import InputError
+from chordkit.errors import InputError, MasterError
 from chordkit.quantization import MasterWeights, select_codes
 
 F32 = np.float32
@@ -134,12 +134,17 @@ class ReferenceEngine:
     Args:
         master: the master weights.
         widths: uint8 ``[channels]`` in {0, 2, 4, 8}; None = int8 everywhere.
+
+    Raises:
+        MasterError: an architecture that the engine does not run.
     """
 
     def __init__(self, master: MasterWeights, widths: np.ndarray | None = None) -> None:
         table = master.channel_table
         chosen = np.full(table.channels, 8, np.uint8) if widths is None else np.asarray(widths, np.uint8)
         self.config: dict[str, Any] = dict(master.config)
+        if self.config["architecture"] not in _HIDDEN:
+            raise MasterError(f"architecture {self.config['architecture']!r} is none that this engine runs ({', '.join(_HIDDEN)})")
         self.tensors, self.tables = master.tensors, master.embeddings
         self.layers: dict[str, Linear] = {}
         for name, layer in master.layers.items():
@@ -159,11 +164,7 @@ class ReferenceEngine:
         if window.min(initial=0) < 0 or window.max(initial=0) > int(self.config["items"]):
             raise InputError("the history holds an id outside 0..items")
         slots = np.flatnonzero(window)
-        if self.config["architecture"] == "caser":
-            return self._caser(window[slots], slots)
-        if window[-1] == 0:
-            raise InputError("the history holds no item in its last slot")
-        return self._sasrec(window[slots], slots)
+        return _HIDDEN[self.config["architecture"]](self, window[slots], slots)
 
     def scores(self, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table."""
@@ -226,6 +227,8 @@ class ReferenceEngine:
         return self.layers[f"{block}.output"](quantize(mixed))
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        if not slots.size or slots[-1] + 1 != int(self.config["max_length"]):
+            raise InputError("the history holds no item in its last slot")
         positions = self.tables["position_embedding"]
         x = fma(positions.codes[slots].astype(F32), positions.scales[slots, None], self._embed(ids))
         first = bool(self.config["norm_first"])
@@ -264,3 +267,6 @@ class ReferenceEngine:
         weights = vertical.codes[:, slots].astype(F32) * vertical.scales[:, None]
         features += [chains(weights[v], x) + vertical.bias[v] for v in range(len(weights))]
         return self.layers["fc"](quantize(np.concatenate(features)[None]), relu=True)[0]
+
+
+_HIDDEN = {"sasrec": ReferenceEngine._sasrec, "caser": ReferenceEngine._caser}

@@ -99,6 +99,7 @@ def _headers() -> list[Path]:
         [
             *HERE.glob("libchord/include/*.h"),
             *HERE.glob("libchord/src/*.h"),
+            *HERE.glob("libchord/src/*.inc"),
             *HERE.glob("libchord/ukernels/*.h"),
             *HERE.glob("executorch/*.h"),
         ]

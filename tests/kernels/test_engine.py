@@ -1,8 +1,10 @@
 """The native engine against its numpy reference, bit for bit, and against everything a caller can get wrong."""
 
+import dataclasses
 import struct
 import zlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from chordkit.backbones import CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.errors import InputError, MasterError, StrategyError
-from chordkit.kernels import Engine, available, variants
+from chordkit.kernels import Engine, available, backbones, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
@@ -73,6 +75,20 @@ def test_every_variant_returns_the_reference_bit_for_bit(name: str, embedding_bi
         engine.adopt(strategy_of(master, widths))
         for length in lengths:
             np.testing.assert_array_equal(engine.scores(ids(length), ids(37, 1)), expected[length], err_msg=f"{variant}, {length} items")
+
+
+def test_every_backbone_that_the_engine_lists_is_compared_with_the_reference() -> None:
+    assert {config.architecture for config in CONFIGS.values()} == set(backbones())
+    for config in CONFIGS.values():
+        assert Engine(master_of(config).to_bytes()).architecture == config.architecture
+
+
+@pytest.mark.parametrize("run", [lambda master: Engine(master.to_bytes()), ReferenceEngine], ids=["engine", "reference"])
+@pytest.mark.parametrize("architecture", ["gru4rec", "caser2", "x" * 300])
+def test_an_architecture_that_the_engine_does_not_run_is_refused_with_those_that_it_runs(run: Any, architecture: str) -> None:
+    master = master_of(CASER)
+    with pytest.raises(MasterError, match=f"'{architecture[:32]}.*none that this engine runs .*{', '.join(backbones())}"):
+        run(dataclasses.replace(master, config=master.config | {"architecture": architecture}))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
