@@ -26,7 +26,7 @@ system:
 system-test:
 	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh tests
 
-$(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_venv.sh $(wildcard kernels/libchord/src/*.c kernels/libchord/src/*.h kernels/libchord/include/*.h kernels/libchord/ukernels/*/*.c kernels/libchord/ukernels/*.h kernels/*.py)
+$(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_venv.sh $(shell find kernels/libchord -type f) $(wildcard kernels/*.py)
 	@PYTHON="$(PYTHON)" sh scripts/setup_venv.sh "$(VENV)"
 
 setup: system $(VENV)/.ready

@@ -14,10 +14,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-ARM = ROOT / "kernels" / "libchord" / "ukernels" / "arm"
+from chordkit.kernels import build as libchord
+
+ARM = libchord.LIBCHORD / "ukernels" / "arm"
 CPUS = ("cortex-a55", "neoverse-n1", "neoverse-v1")
-FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-isystem", "/usr/aarch64-linux-gnu/include")
+FLAGS = (*libchord.flags(), "-isystem", "/usr/aarch64-linux-gnu/include")
 INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*?)\s*(?://.*)?$")
 BRANCH = re.compile(r"^(?:b\.\w+|b|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\w+,)\s+0x([0-9a-f]+)\b")
 

@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from chordkit.errors import InputError, MissingRuntimeError
+from chordkit.kernels import build as libchord
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+EXPORTS = HERE / "exports.map"
 NAME = "libchord_executorch.so"
 OPERATORS = ("chord::linear.out", "chord::rerank.out")
 VERSION = 1
@@ -38,10 +40,12 @@ LIBRARY_VARIABLE = "CHORDKIT_EXECUTORCH_OPS"
 CACHE_VARIABLE = "CHORDKIT_CACHE"
 """Environment variable: where built libraries are kept; the default is ``chordkit`` in the user's cache folder."""
 
-_SHARED = ["-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-g0", "-pthread"]
-C_FLAGS = ["-x", "c", "-std=c11", *_SHARED]
-"""As libchord is compiled everywhere: without contraction all variants round alike."""
-CXX_FLAGS = ["-x", "c++", "-std=c++17", *_SHARED, "-fvisibility-inlines-hidden", "-Wall", "-Wextra", "-DC10_USING_CUSTOM_GENERATED_MACROS"]
+_SHARED = ["-fPIC", "-g0", "-pthread"]
+C_FLAGS = ["-x", "c", *libchord.flags(), *_SHARED]
+CXX_FLAGS = [
+    *("-x", "c++", "-std=c++17", *(flag for flag in libchord.flags() if not flag.startswith("-std=")), *_SHARED),
+    *("-fvisibility-inlines-hidden", "-DC10_USING_CUSTOM_GENERATED_MACROS"),
+]
 LINK_FLAGS = ["-shared", "-pthread", "-s", f"-Wl,-soname,{NAME}", "-Wl,-z,max-page-size=16384", "-Wl,-z,relro,-z,now", "-Wl,--gc-sections"]
 COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
 
@@ -87,23 +91,12 @@ def executorch_folder() -> Path:
 
 def sources() -> list[Path]:
     """Everything that is compiled: libchord's C files and the operators' C++ files."""
-    return [
-        *sorted((HERE / "libchord" / "src").glob("*.c")),
-        *sorted((HERE / "libchord" / "ukernels").glob("*/*.c")),
-        *(HERE / "executorch" / f"{name}.cc" for name in ("layer_cache", "linear_op", "model_cache", "operators", "rerank_op")),
-    ]
+    return [*libchord.sources(), *sorted(HERE.glob("*.cc"))]
 
 
-def _headers() -> list[Path]:
-    return sorted(
-        [
-            *HERE.glob("libchord/include/*.h"),
-            *HERE.glob("libchord/src/*.h"),
-            *HERE.glob("libchord/src/*.inc"),
-            *HERE.glob("libchord/ukernels/*.h"),
-            *HERE.glob("executorch/*.h"),
-        ]
-    )
+def headers() -> list[Path]:
+    """What these include."""
+    return [*libchord.headers(), *sorted(HERE.glob("*.h"))]
 
 
 def _includes(executorch: Path) -> list[str]:
@@ -143,14 +136,14 @@ def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime
             stand_in = ["-shared", "-nostdlib", "-Wl,-soname,libexecutorch.so", "-o", str(Path(work) / "libexecutorch.so")]
             _run([*command, "-x", "c", str(Path(work) / "empty.c"), "-x", "none", *stand_in])
         finished = Path(work) / NAME
-        link = [f"-Wl,--version-script={HERE / 'executorch' / 'exports.map'}", f"-L{runtime}", "-Wl,--no-as-needed", "-lexecutorch", "-lm"]
+        link = [f"-Wl,--version-script={EXPORTS}", f"-L{runtime}", "-Wl,--no-as-needed", "-lexecutorch", "-lm"]
         _run([*command, *LINK_FLAGS, *checks, "-o", str(finished), *map(str, objects), *link])
         os.replace(finished, out)
     return out
 
 
 def compile_runner(library: Path, command: Sequence[str], executorch: Path) -> Path:
-    """``chord_executorch_runner`` (``kernels/executorch/runner.cc``) beside ``library``: one rerank from the command line of a device.
+    """``chord_executorch_runner`` (``tools/runner.cc``) beside ``library``: one rerank from the command line of a device.
 
     Args:
         library: from :func:`compile_library`; the runner looks for it, and for ``libexecutorch.so``, in its own folder.
@@ -161,7 +154,7 @@ def compile_runner(library: Path, command: Sequence[str], executorch: Path) -> P
         MissingRuntimeError: the compiler refuses.
     """
     runner = library.parent / "chord_executorch_runner"
-    source = [*CXX_FLAGS, *_includes(executorch), str(HERE / "executorch" / "runner.cc"), "-x", "none", str(library)]
+    source = [*CXX_FLAGS, *_includes(executorch), str(HERE / "tools" / "runner.cc"), "-x", "none", str(library)]
     link = ["-pthread", "-Wl,-rpath,$ORIGIN", f"-L{executorch / 'lib'}", "-lexecutorch"]
     with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent) as work:
         _run([*command, *source, *link, "-o", str(Path(work) / runner.name)])
@@ -180,8 +173,8 @@ def cache_folder() -> Path:
     """Where libraries for this machine, these sources and this version of ExecuTorch are kept, one a compiler."""
     base = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit"
     digest = hashlib.sha256(repr((C_FLAGS, CXX_FLAGS, LINK_FLAGS, platform.machine(), metadata.version("executorch"))).encode())
-    for path in [*sources(), *_headers(), HERE / "executorch" / "exports.map"]:
-        digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in [*sources(), *headers(), EXPORTS]:
+        digest.update(path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return Path(base) / "executorch-ops" / digest.hexdigest()[:24]
 
 

@@ -17,6 +17,7 @@ import torch
 from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
 from chordkit.backbones.config import BackboneConfig
 from chordkit.kernels import Engine, available
+from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 
@@ -79,18 +80,17 @@ def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
         "rows.c": ("larger_magnitude(most[j], vld1q_f32(x + i", "larger_magnitude(most[j], vld1q_f32(x", "quantize_f32_qa8"),
         "rows64.h": ("MAGNITUDES(12, 13, 14, 15) \\", "MAGNITUDES(12, 13, 14, 14) \\", "norm_f32"),
     }
-    kernels = tmp_path / "kernels"
-    for part in ("src", "include", "ukernels", "tools"):
-        shutil.copytree(ROOT / "kernels" / "libchord" / part, kernels / part)
+    copy = tmp_path / "libchord"
+    shutil.copytree(libchord.LIBCHORD, copy)
     for source, (right, wrong, _) in mutations.items():
-        path = kernels / "ukernels" / "arm" / source
+        path = copy / "ukernels" / "arm" / source
         text = path.read_text(encoding="utf-8")
         assert text.count(right) == 1
         path.write_text(text.replace(right, wrong), encoding="utf-8")
     program = tmp_path / "check"
-    sources = [kernels / "tools" / "variants_check.c", *kernels.glob("src/*.c"), *kernels.glob("ukernels/[as][rc]*/*.c")]
-    flags = ["-std=c11", "-O1", "-ffp-contract=off", "-static"]
-    subprocess.run(["aarch64-linux-gnu-gcc", *flags, "-o", str(program), *map(str, sources), "-lm"], check=True)
+    sources = [copy / path.relative_to(libchord.LIBCHORD) for path in (*libchord.tool("variants_check"), *libchord.sources())]
+    command = ["aarch64-linux-gnu-gcc", *libchord.flags(), "-O1", "-static", *map(str, sources), "-lm"]
+    subprocess.run([*command, "-o", str(program)], check=True)
     result = emulate("cortex-a76", program, "dotprod")
     assert result.returncode == 1
     for _, _, operation in mutations.values():

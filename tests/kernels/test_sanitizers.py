@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
+from chordkit.kernels import build as libchord
 from chordkit.strategy import Strategy, encode
 
-ROOT = Path(__file__).parents[2]
 NATIVE = Path(__file__).parent / "native"
 CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(name))), None)
-FLAGS = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-D_GNU_SOURCE", "-pthread", "-fno-sanitize-recover=all"]
+FLAGS = [*libchord.flags(), "-O1", "-g", "-D_GNU_SOURCE", "-pthread", "-fno-sanitize-recover=all"]
 # Checks that ASan repeats, left out of the unrolled kernels: with them clang takes four times as long.
 KERNEL_FLAGS = ["-fno-sanitize=null,alignment,object-size,pointer-overflow"]
 Compile = Callable[[str, str], Path]
@@ -58,7 +58,7 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     @lru_cache
     def library(sanitizers: str) -> list[str]:
         objects = []
-        for source in [*(ROOT / "kernels" / "libchord" / "src").glob("*.c"), *(ROOT / "kernels" / "libchord" / "ukernels").rglob("*.c")]:
+        for source in libchord.sources():
             objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}.o"))
             extra = KERNEL_FLAGS if "ukernels" in source.parts else []
             call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *extra, str(source), "-o", objects[-1]])

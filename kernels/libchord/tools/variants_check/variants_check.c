@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../include/chord.h"
-#include "../ukernels/ukernels.h"
+#include "../../include/chord.h"
+#include "../../ukernels/ukernels.h"
 
 enum { GUARD = 64, GUARD_BYTE = 0xA5 };
 
