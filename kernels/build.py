@@ -49,7 +49,6 @@ def declarations(header: Path) -> str:
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"static inline [^{]*\{[^\n]*\}$|static inline [^{]*\{.*?^\}", "", text, flags=re.DOTALL | re.MULTILINE)
     text = text.replace('extern "C" {', "").replace("CHORD_API", "")
-    text = re.sub(r"extern const chord_ukernels chord_ukernels_(?!scalar)\w+;", "", text)
     return re.sub(r"^\}\s*$", "", text, flags=re.MULTILINE)
 
 
