@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
-from chordkit.backbones.config import BackboneConfig
+from chordkit.backbones import BackboneConfig, CaserConfig, build, make_master
 from chordkit.kernels import Engine, available
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
@@ -26,12 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QEMU = "qemu-aarch64-static"
 CPUS = ("cortex-a53", "cortex-a76", "max")
 """Plain armv8.0, with dot products, and with all that qemu knows."""
-ITEMS = 90
-CONFIGS: dict[str, BackboneConfig] = {
-    "tuned": SASRecConfig(items=ITEMS, heads=1, norm_first=True),
-    "post-ln gelu": SASRecConfig(items=ITEMS, dim=48, max_length=21, heads=3, ffn_dim=72, activation="gelu", norm_first=False),
-    "caser": CaserConfig(items=ITEMS, dim=32, max_length=10, heights=(2, 3), filters=5, vertical_filters=3, item_bias=True),
-}
+CASER = CaserConfig(items=90, dim=32, max_length=10, heights=(2, 3), filters=5, vertical_filters=3)
 
 if shutil.which(QEMU) is None:
     pytest.skip("qemu-user-static is not installed", allow_module_level=True)
@@ -118,10 +112,10 @@ def case_of(config: BackboneConfig, folder: Path, users: int = 3) -> tuple[Maste
     rng = np.random.default_rng(3)
     widths = rng.choice([2, 4, 8], master.channel_table.channels).astype(np.uint8)
     strategy = encode(Strategy(widths, master.fingerprint))
-    histories = rng.integers(1, ITEMS + 1, (users, config.max_length)).astype(np.int32)
+    histories = rng.integers(1, config.items + 1, (users, config.max_length)).astype(np.int32)
     for user in range(users):
         histories[user, : user * config.max_length // (users + 1)] = 0
-    candidates = rng.integers(1, ITEMS + 1, (users, 17)).astype(np.int32)
+    candidates = rng.integers(1, config.items + 1, (users, 17)).astype(np.int32)
     contents = {"master": master.to_bytes(), "strategy": strategy, "histories": histories.tobytes(), "candidates": candidates.tobytes()}
     arguments: list[str] = []
     for name, data in contents.items():
@@ -131,9 +125,8 @@ def case_of(config: BackboneConfig, folder: Path, users: int = 3) -> tuple[Maste
 
 
 @pytest.mark.skipif(not available(), reason="the native engine was not compiled for this host")
-@pytest.mark.parametrize("name", CONFIGS)
-def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_path: Path, name: str) -> None:
-    master, strategy, histories, candidates, arguments = case_of(CONFIGS[name], tmp_path)
+def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_path: Path, configuration: BackboneConfig) -> None:
+    master, strategy, histories, candidates, arguments = case_of(configuration, tmp_path)
     engine = Engine(master.to_bytes())
     engine.adopt(strategy)
     expected = engine.scores(histories, candidates)
@@ -159,7 +152,7 @@ def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_pa
 def test_the_runner_refuses_wrong_files_with_one_sentence(
     programs: Path, tmp_path: Path, option: str, content: bytes, sentence: str
 ) -> None:
-    arguments = case_of(CONFIGS["caser"], tmp_path)[-1]
+    arguments = case_of(CASER, tmp_path)[-1]
     (tmp_path / option).write_bytes(content)
     result = emulate("max", programs / "chord_runner", *arguments)
     assert result.returncode == 2
@@ -169,7 +162,7 @@ def test_the_runner_refuses_wrong_files_with_one_sentence(
 
 
 def test_the_runner_refuses_a_variant_that_the_cpu_lacks(programs: Path, tmp_path: Path) -> None:
-    arguments = case_of(CONFIGS["caser"], tmp_path)[-1]
+    arguments = case_of(CASER, tmp_path)[-1]
     result = emulate("cortex-a53", programs / "chord_runner", *arguments, "--variant", "dotprod")
     assert result.returncode == 2
     assert "variant 'dotprod' is unknown, or this CPU does not support it" in result.stderr

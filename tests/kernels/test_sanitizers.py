@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
+from chordkit.backbones import SASRecConfig, build, make_master
 from chordkit.kernels import build as libchord
+from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 
 NATIVE = Path(__file__).parent / "native"
@@ -27,20 +28,16 @@ pytestmark = pytest.mark.skipif(CLANG is None, reason="clang is not installed")
 
 
 @pytest.fixture(scope="module")
-def masters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def masters(small_masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a master and a strategy of every backbone, and of a SASRec with the other norms and activation."""
     folder = tmp_path_factory.mktemp("masters")
-    configs = {
-        "sasrec": SASRecConfig(items=20, dim=16, max_length=10, heads=2, ffn_dim=24, norm_first=True),
-        "tuned": SASRecConfig(items=20, dim=64, max_length=10, heads=1, norm_first=False, activation="gelu"),
-        "caser": CaserConfig(items=20, dim=16, max_length=10, heights=(1, 3), filters=3, vertical_filters=2, item_bias=True),
-    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for name, config in configs.items():
-            master = make_master(build(config), embedding_bits=4 if name == "caser" else 8)
-            (folder / f"{name}.chrm").write_bytes(master.to_bytes())
-            widths = np.full(master.channel_table.channels, 4, np.uint8)
-            (folder / f"{name}.chrd").write_bytes(encode(Strategy(widths, master.fingerprint)))
+        tuned = make_master(build(SASRecConfig(items=20, dim=64, max_length=10, heads=1, norm_first=False, activation="gelu")))
+    for name, master in (*small_masters.items(), ("tuned", tuned)):
+        (folder / f"{name}.chrm").write_bytes(master.to_bytes())
+        widths = np.full(master.channel_table.channels, 4, np.uint8)
+        (folder / f"{name}.chrd").write_bytes(encode(Strategy(widths, master.fingerprint)))
     return folder
 
 
