@@ -7,6 +7,8 @@
  */
 #include "plan.h"
 
+enum { MAX_HEIGHTS = 64 };
+
 typedef struct caser {
   uint32_t height_count, filters, vertical;
   uint32_t window_channels; /* virtual channels of all heights, padded */
@@ -25,7 +27,7 @@ static void plan(chord_plan *p) {
   if (p->status != CHORD_OK) return;
   chord_entry heights;
   if (!chord_master_find(p->master, "config/heights", &heights) || heights.dtype != CHORD_I32 || heights.dims != 2 ||
-      heights.shape[0] != 1 || heights.shape[1] < 1 || heights.shape[1] > CHORD_MAX_HEIGHTS) {
+      heights.shape[0] != 1 || heights.shape[1] < 1 || heights.shape[1] > MAX_HEIGHTS) {
     chord_plan_refuse(p, "heights is not a list of 1 to 64 filter heights");
     return;
   }

@@ -12,14 +12,16 @@
 #include "../ukernels/constants.h"
 #include "plan.h"
 
+enum { MAX_BLOCKS = 32 };
+
 typedef struct sasrec {
   uint32_t blocks, heads, ffn, ffn_padded;
   bool gelu, norm_first;
   float eps;
   chord_table positions;
   chord_norm_weights edge; /* final_norm or embedding_norm */
-  chord_norm_weights attention[CHORD_MAX_BLOCKS];
-  chord_norm_weights feed[CHORD_MAX_BLOCKS];
+  chord_norm_weights attention[MAX_BLOCKS];
+  chord_norm_weights feed[MAX_BLOCKS];
 } sasrec;
 
 CHORD_OWN_FITS(sasrec);
@@ -41,7 +43,7 @@ static void plan_block(chord_plan *p, sasrec *s, uint32_t block) {
 static void plan(chord_plan *p) {
   const chord_model *model = p->model;
   sasrec *s = CHORD_OWN(sasrec, p->model);
-  s->blocks = chord_plan_integer(p, "blocks", 1, CHORD_MAX_BLOCKS);
+  s->blocks = chord_plan_integer(p, "blocks", 1, MAX_BLOCKS);
   s->heads = chord_plan_integer(p, "heads", 1, CHORD_MAX_DIM);
   s->ffn = chord_plan_integer(p, "ffn_dim", 1, CHORD_MAX_DEPTH);
   s->ffn_padded = (uint32_t)chord_round_up(s->ffn, 16);
