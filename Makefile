@@ -26,7 +26,7 @@ system:
 system-test:
 	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh tests
 
-$(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_venv.sh $(wildcard kernels/src/*.c kernels/src/*.h kernels/include/*.h kernels/ukernels/*/*.c kernels/ukernels/*.h kernels/*.py)
+$(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_venv.sh $(shell find kernels/libchord -type f) $(wildcard kernels/*.py)
 	@PYTHON="$(PYTHON)" sh scripts/setup_venv.sh "$(VENV)"
 
 setup: system $(VENV)/.ready
@@ -56,18 +56,18 @@ bench-kernels: setup
 		$(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/kernels/peers.py $(BENCH)
 
-# libchord.so for arm64-v8a and x86_64, without the NDK (clang-19 and lld-19 of Debian); kernels/CMakeLists.txt is for NDK users.
+# libchord.so for arm64-v8a and x86_64, without the NDK (clang-19 and lld-19 of Debian); kernels/libchord/CMakeLists.txt is for NDK users.
 native-android:
-	sh kernels/build_android.sh build/android
+	sh kernels/libchord/build_android.sh build/android
 
 # The static runner for an arm64 device or qemu-user.
 native-arm64:
-	sh kernels/build_arm.sh build/arm64
+	sh kernels/libchord/build_arm.sh build/arm64
 
 # libchord_executorch.so for Linux on x86_64 and arm64 (g++-aarch64-linux-gnu); kernels/executorch/CMakeLists.txt is for NDK users.
 executorch-ops: setup
-	$(BIN)/python -m chordkit.kernels.executorch_ops --target x86_64 --out build/executorch
-	$(BIN)/python -m chordkit.kernels.executorch_ops --target aarch64 --out build/executorch
+	$(BIN)/python -m chordkit.kernels.executorch --target x86_64 --out build/executorch
+	$(BIN)/python -m chordkit.kernels.executorch --target aarch64 --out build/executorch
 
 clean:
 	rm -rf build dist *.egg-info

@@ -7,7 +7,7 @@
 ``docs/kernels.md`` explains the C library behind it.
 """
 
-from chordkit.kernels.engine import Engine, Variant, available, variants
+from chordkit.kernels.engine import Engine, Variant, available, backbones, variants
 from chordkit.kernels.linear import Form, NativeLinear
 
-__all__ = ["Engine", "Form", "NativeLinear", "Variant", "available", "variants"]
+__all__ = ["Engine", "Form", "NativeLinear", "Variant", "available", "backbones", "variants"]

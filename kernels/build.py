@@ -1,7 +1,7 @@
-"""Builds ``chordkit.kernels._native``: libchord and its cffi binding in one extension module.
+"""What libchord is compiled from and how, and ``chordkit.kernels._native``: the library and its cffi binding in one module.
 
-``setup.py`` hands :data:`ffibuilder` to setuptools. The declarations come from the C headers themselves, so that the binding
-cannot drift from the library.
+``libchord/sources.txt`` and ``libchord/flags.txt`` are the lists of every build. ``setup.py`` hands :func:`ffibuilder` to setuptools,
+which runs this file by itself: it imports nothing of chordkit.
 """
 
 import re
@@ -11,39 +11,63 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
-COMPILE_ARGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-g0"]
-"""No contraction: all variants must round alike. The two others let compilers vectorise the portable code."""
+LIBCHORD = HERE / "libchord"
 
 
-def sources() -> list[str]:
-    """All C files of the library, relative to the project (setuptools wants relative paths)."""
-    files = [*sorted((HERE / "src").glob("*.c")), *sorted((HERE / "ukernels").rglob("*.c"))]
-    return [path.relative_to(PROJECT).as_posix() for path in files]
+def _lines(name: str) -> list[str]:
+    return [line for line in (LIBCHORD / name).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+
+
+def sources() -> list[Path]:
+    """All C files of the library."""
+    return [path for pattern in _lines("sources.txt") for path in sorted(LIBCHORD.glob(pattern))]
+
+
+def headers() -> list[Path]:
+    """All that the C files include of the library's own."""
+    return sorted(
+        path for folder in ("include", "src", "ukernels") for path in (LIBCHORD / folder).rglob("*") if path.suffix in (".h", ".inc")
+    )
+
+
+def flags() -> list[str]:
+    """How the C files are compiled, by gcc or clang."""
+    return _lines("flags.txt")
+
+
+def tool(name: str) -> list[Path]:
+    """The C files of a program of ``libchord/tools``, to be compiled together with :func:`sources`."""
+    return sorted((LIBCHORD / "tools" / name).glob("*.c"))
 
 
 def declarations(header: Path) -> str:
-    """What cffi can read of a header: no comments, no preprocessor, no inline functions, constants as numbers."""
+    """What cffi can read of a header: no comments, no preprocessor, no inline functions, constants as numbers.
+
+    They come from the C headers themselves, so that the binding cannot drift from the library.
+    """
     text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"static inline [^{]*\{[^\n]*\}$|static inline [^{]*\{.*?^\}", "", text, flags=re.DOTALL | re.MULTILINE)
     text = text.replace('extern "C" {', "").replace("CHORD_API", "")
-    text = re.sub(r"extern const chord_ukernels chord_ukernels_(?!scalar)\w+;", "", text)
     return re.sub(r"^\}\s*$", "", text, flags=re.MULTILINE)
 
 
-def _ffi() -> FFI:
+def ffibuilder() -> FFI:
+    """The binding; paths are relative to the project, as setuptools wants them."""
     ffi = FFI()
-    ffi.cdef(declarations(HERE / "include" / "chord.h"))
-    ffi.cdef(declarations(HERE / "ukernels" / "ukernels.h"))
+    included = [LIBCHORD / "include" / "chord.h", LIBCHORD / "ukernels" / "ukernels.h"]
+    for header in included:
+        ffi.cdef(declarations(header))
     ffi.set_source(
         "chordkit.kernels._native",
-        '#include "kernels/include/chord.h"\n#include "kernels/ukernels/ukernels.h"\n',
-        sources=sources(),
+        "".join(f'#include "{name}"\n' for name in _relative(included)),
+        sources=_relative(sources()),
         include_dirs=["."],
-        extra_compile_args=COMPILE_ARGS,
-        depends=[path.relative_to(PROJECT).as_posix() for path in HERE.rglob("*.h")],
+        extra_compile_args=[*flags(), "-g0"],
+        depends=_relative([*headers(), LIBCHORD / "sources.txt", LIBCHORD / "flags.txt"]),
     )
     return ffi
 
 
-ffibuilder = _ffi()
+def _relative(paths: list[Path]) -> list[str]:
+    return [path.relative_to(PROJECT).as_posix() for path in paths]

@@ -57,6 +57,15 @@ def variants() -> tuple[Variant, ...]:
     return tuple(found)
 
 
+def backbones() -> tuple[str, ...]:
+    """The architectures that the engine runs, by their names in master weights."""
+    ffi, lib = native()
+    found: list[str] = []
+    while (name := lib.chord_backbone_name(len(found))) != ffi.NULL:
+        found.append(ffi.string(name).decode())
+    return tuple(found)
+
+
 class Engine:
     """A backbone in the native engine. All methods may be called from any number of threads at once.
 
@@ -65,7 +74,7 @@ class Engine:
         variant: name of a kernel variant; None takes the fastest one that this CPU supports.
 
     Attributes:
-        architecture: ``"sasrec"`` or ``"caser"``.
+        architecture: one of :func:`backbones`.
         items: largest item id.
         max_length: slots of a history.
         dim: width of the hidden state.
@@ -98,7 +107,7 @@ class Engine:
         self._model = model[0]
         info = ffi.new("chord_info *", {"struct_size": ffi.sizeof("chord_info")})
         self._check(lib.chord_describe(self._model, info), diagnosis)
-        self.architecture = "sasrec" if info.architecture == lib.CHORD_SASREC else "caser"
+        self.architecture = ffi.string(lib.chord_backbone_name(info.architecture - 1)).decode()
         self.items, self.max_length, self.dim, self.channels = info.items, info.max_length, info.dim, info.channels
         self.fingerprint = bytes(ffi.buffer(info.fingerprint))
         self.variant = ffi.string(info.variant).decode()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chordkit.errors import InputError
+from chordkit.errors import InputError, MasterError
 from chordkit.quantization import MasterWeights, select_codes
 
 F32 = np.float32
@@ -60,7 +60,7 @@ def chains(p: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def exp(x: np.ndarray) -> np.ndarray:
-    """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
+    """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/libchord/ukernels/constants.h)."""
     x = np.maximum(np.asarray(x, F32), F32(-64))
     n = np.rint(x.astype(np.float64) * F32(1.44269504)).astype(F32)
     r = fma(n, F32(-0.69314718), x)
@@ -71,7 +71,7 @@ def exp(x: np.ndarray) -> np.ndarray:
 
 
 def exp2(x: np.ndarray) -> np.ndarray:
-    """2^x of x <= 0, clamped at -92: 2^n times a polynomial (constants of kernels/ukernels/constants.h)."""
+    """2^x of x <= 0, clamped at -92: 2^n times a polynomial (constants of kernels/libchord/ukernels/constants.h)."""
     x = np.maximum(np.asarray(x, F32), F32(-92))
     n = np.rint(x)
     r = x - n
@@ -134,12 +134,17 @@ class ReferenceEngine:
     Args:
         master: the master weights.
         widths: uint8 ``[channels]`` in {0, 2, 4, 8}; None = int8 everywhere.
+
+    Raises:
+        MasterError: an architecture that the engine does not run.
     """
 
     def __init__(self, master: MasterWeights, widths: np.ndarray | None = None) -> None:
         table = master.channel_table
         chosen = np.full(table.channels, 8, np.uint8) if widths is None else np.asarray(widths, np.uint8)
         self.config: dict[str, Any] = dict(master.config)
+        if self.config["architecture"] not in _HIDDEN:
+            raise MasterError(f"architecture {self.config['architecture']!r} is none that this engine runs ({', '.join(_HIDDEN)})")
         self.tensors, self.tables = master.tensors, master.embeddings
         self.layers: dict[str, Linear] = {}
         for name, layer in master.layers.items():
@@ -159,11 +164,7 @@ class ReferenceEngine:
         if window.min(initial=0) < 0 or window.max(initial=0) > int(self.config["items"]):
             raise InputError("the history holds an id outside 0..items")
         slots = np.flatnonzero(window)
-        if self.config["architecture"] == "caser":
-            return self._caser(window[slots], slots)
-        if window[-1] == 0:
-            raise InputError("the history holds no item in its last slot")
-        return self._sasrec(window[slots], slots)
+        return _HIDDEN[self.config["architecture"]](self, window[slots], slots)
 
     def scores(self, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table."""
@@ -193,7 +194,7 @@ class ReferenceEngine:
         return self.layers[f"{block}.ffn2"](quantize(gelu(wide) if use_gelu else wide))
 
     def _attention(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/src/attention.c)."""
+        """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/libchord/src/attention.c)."""
         rows, dim = x.shape
         width = dim // int(self.config["heads"])
         a = quantize(x)
@@ -212,7 +213,7 @@ class ReferenceEngine:
         return self.layers[f"{block}.output"](quantize(mixed))
 
     def _attention_of_last(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Attention of the last row, [1, dim]: keys and values absorbed (see kernels/src/sasrec.c)."""
+        """Attention of the last row, [1, dim]: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""
         dim = x.shape[1]
         width = dim // int(self.config["heads"])
         key, value = self.layers[f"{block}.key"], self.layers[f"{block}.value"]
@@ -226,6 +227,8 @@ class ReferenceEngine:
         return self.layers[f"{block}.output"](quantize(mixed))
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        if not slots.size or slots[-1] + 1 != int(self.config["max_length"]):
+            raise InputError("the history holds no item in its last slot")
         positions = self.tables["position_embedding"]
         x = fma(positions.codes[slots].astype(F32), positions.scales[slots, None], self._embed(ids))
         first = bool(self.config["norm_first"])
@@ -264,3 +267,6 @@ class ReferenceEngine:
         weights = vertical.codes[:, slots].astype(F32) * vertical.scales[:, None]
         features += [chains(weights[v], x) + vertical.bias[v] for v in range(len(weights))]
         return self.layers["fc"](quantize(np.concatenate(features)[None]), relu=True)[0]
+
+
+_HIDDEN = {"sasrec": ReferenceEngine._sasrec, "caser": ReferenceEngine._caser}

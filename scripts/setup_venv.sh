@@ -16,6 +16,6 @@ pip install -c constraints.txt --no-build-isolation -e '.[dev]'
 "$VENV/bin/python" -c 'import sys, chordkit.kernels as k; sys.exit(not k.available())' ||
     echo "warning: the native engine was not compiled (is there a C compiler?); everything else works" >&2
 # Into the user's cache, where `make demo` and `make test` find it; 15 s of compiling the first time.
-"$VENV/bin/python" -m chordkit.kernels.executorch_ops >/dev/null ||
+"$VENV/bin/python" -m chordkit.kernels.executorch >/dev/null ||
     echo "warning: the ExecuTorch operators were not compiled (is there a C++ compiler?); everything else works" >&2
 touch "$VENV/.ready"

@@ -51,11 +51,13 @@ def test_the_wheel_holds_every_module_schema_and_template_and_only_the_name_chor
 
 
 def test_the_wheel_holds_what_the_executorch_operators_are_compiled_from(wheel: Path) -> None:
-    from chordkit.kernels import executorch_ops
+    from chordkit.kernels import build as libchord
+    from chordkit.kernels.executorch import library as executorch_ops
 
-    needed = [*executorch_ops.sources(), *executorch_ops._headers(), executorch_ops.HERE / "executorch" / "exports.map"]
+    lists = [libchord.LIBCHORD / name for name in ("sources.txt", "flags.txt")]
+    needed = [*executorch_ops.sources(), *executorch_ops.headers(), executorch_ops.EXPORTS, *lists]
     members = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"chordkit/kernels/{path.relative_to(executorch_ops.HERE).as_posix()}" for path in needed} <= members
+    assert {f"chordkit/kernels/{path.relative_to(libchord.HERE).as_posix()}" for path in needed} <= members
 
 
 def test_an_empty_environment_runs_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from chordkit.kernels import build as libchord
+
 PLUGIN_SOURCE = Path(__file__).with_name("arm_count_plugin.c")
 QEMU = "qemu-aarch64"
 """The dynamically linked emulator: the static one cannot load plugins."""
@@ -75,8 +76,14 @@ def build_plugin(folder: Path) -> Path:
 
 def build_runner(folder: Path, compiler: str = "clang") -> Path:
     """Build the static arm64 programs; gives the path of ``chord_runner``."""
-    subprocess.run([str(ROOT / "kernels" / "build_arm.sh"), str(folder), compiler], check=True)
+    subprocess.run([str(libchord.LIBCHORD / "build_arm.sh"), str(folder), compiler], check=True)
     return folder / "chord_runner"
+
+
+def variants(runner: Path) -> list[str]:
+    """Names of all that was compiled in, as the check beside the runner lists them."""
+    command = [QEMU, str(runner.with_name("chord_variants_check")), "--list"]
+    return [line.split()[0] for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()]
 
 
 def _run(plugin: Path, command: list[str], cpu: str) -> dict[str, int]:
@@ -113,7 +120,7 @@ def main() -> None:
     parser.add_argument("--filled", type=int, default=50, help="items in the history of 50 slots")
     parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--heads", type=int, default=1)
-    parser.add_argument("--variants", default="i8mm,dotprod,neon,scalar")
+    parser.add_argument("--variants", help="names, with commas; all of them when it is not given")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -122,7 +129,7 @@ def main() -> None:
         plugin, runner = build_plugin(folder), build_runner(folder, options.compiler)
         results = {
             variant: {what: count(plugin, runner, case, variant, what=what) for what in ("repeat", "adoptions")}
-            for variant in options.variants.split(",")
+            for variant in (options.variants.split(",") if options.variants else variants(runner))
         }
     if options.json:
         print(json.dumps(results, indent=1))

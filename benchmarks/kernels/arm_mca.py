@@ -2,7 +2,7 @@
 
     python benchmarks/kernels/arm_mca.py
 
-Compiles kernels/ukernels/arm with clang-19, takes the innermost loops from the disassembly and asks llvm-mca-19 what one pass
+Compiles kernels/libchord/ukernels/arm with clang-19, takes the innermost loops from the disassembly and asks llvm-mca-19 what one pass
 costs on a cortex-a55, neoverse-n1 (stands for cortex-a76) and neoverse-v1 (cortex-x1), the caches always hit. Prints a Markdown
 table. Needs clang-19, llvm-objdump-19, llvm-mca-19 and the headers of libc6-dev-arm64-cross.
 """
@@ -14,10 +14,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-ARM = ROOT / "kernels" / "ukernels" / "arm"
+from chordkit.kernels import build as libchord
+
+ARM = libchord.LIBCHORD / "ukernels" / "arm"
 CPUS = ("cortex-a55", "neoverse-n1", "neoverse-v1")
-FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-isystem", "/usr/aarch64-linux-gnu/include")
+FLAGS = (*libchord.flags(), "-isystem", "/usr/aarch64-linux-gnu/include")
 INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*?)\s*(?://.*)?$")
 BRANCH = re.compile(r"^(?:b\.\w+|b|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\w+,)\s+0x([0-9a-f]+)\b")
 

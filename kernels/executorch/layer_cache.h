@@ -12,7 +12,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "../include/chord.h"
+#include "../libchord/include/chord.h"
 
 namespace chord_executorch {
 

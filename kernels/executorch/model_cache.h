@@ -14,7 +14,7 @@
 #include <mutex>
 #include <vector>
 
-#include "../include/chord.h"
+#include "../libchord/include/chord.h"
 
 namespace chord_executorch {
 

@@ -3,7 +3,7 @@
 
 #include <executorch/runtime/kernel/kernel_runtime_context.h>
 
-#include "../include/chord.h"
+#include "../libchord/include/chord.h"
 #include "layer_cache.h"
 #include "model_cache.h"
 

@@ -16,7 +16,7 @@ from chordkit.export.targets.executorch.lower import quiet
 from chordkit.export.targets.executorch_chord import lower as executorch_chord
 from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner
 from chordkit.export.targets.native.runner import NativeRunner
-from chordkit.kernels import executorch_ops
+from chordkit.kernels.executorch import library as executorch_ops
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire

@@ -91,7 +91,7 @@ def test_the_demo_leaves_out_what_needs_a_compiler_and_says_why(monkeypatch: pyt
     from chordkit.demo import DemoOptions
     from chordkit.demo.pipeline import _targets
     from chordkit.errors import MissingRuntimeError
-    from chordkit.kernels import executorch_ops
+    from chordkit.kernels.executorch import library as executorch_ops
 
     targets, left_out = _targets(DemoOptions(tmp_path))
     assert targets == tuple(target for target in all_targets() if target.name != "executorch-chord-linear") and left_out == []

@@ -19,7 +19,8 @@ from chordkit.export.targets import lower as lower_spec
 from chordkit.export.targets.executorch.lower import quiet
 from chordkit.export.targets.executorch_chord_linear.lower import ChordLinearGraph, lower
 from chordkit.export.targets.native.runner import NativeRunner
-from chordkit.kernels import executorch_ops, torch_ops
+from chordkit.kernels.executorch import library as executorch_ops
+from chordkit.kernels.executorch import torch_ops
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 

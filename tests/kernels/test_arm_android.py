@@ -21,7 +21,7 @@ for tool in TOOLS:
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("android")
-    subprocess.run([str(ROOT / "kernels" / "build_android.sh"), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([str(ROOT / "kernels" / "libchord" / "build_android.sh"), str(folder)], check=True, stdout=subprocess.DEVNULL)
     return {abi: folder / abi / "libchord.so" for abi in ABIS}
 
 
@@ -30,7 +30,7 @@ def readelf(path: Path, *options: str) -> str:
 
 
 def public_functions() -> set[str]:
-    header = (ROOT / "kernels" / "include" / "chord.h").read_text(encoding="utf-8")
+    header = (ROOT / "kernels" / "libchord" / "include" / "chord.h").read_text(encoding="utf-8")
     return set(re.findall(r"^CHORD_API [^(]*?(chord_\w+)\(", header, flags=re.MULTILINE))
 
 

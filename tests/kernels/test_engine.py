@@ -1,16 +1,18 @@
 """The native engine against its numpy reference, bit for bit, and against everything a caller can get wrong."""
 
+import dataclasses
 import struct
 import zlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import CaserConfig, SASRecConfig, build, from_master, make_master
+from chordkit.backbones import BackboneConfig, CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.errors import InputError, MasterError, StrategyError
-from chordkit.kernels import Engine, available, variants
+from chordkit.kernels import Engine, available, backbones, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
@@ -21,20 +23,10 @@ VARIANTS = [variant.name for variant in variants() if variant.supported] if avai
 ITEMS = 120
 SASREC = SASRecConfig(items=ITEMS, dim=32, max_length=12, heads=2, norm_first=True)
 CASER = CaserConfig(items=ITEMS, dim=32, max_length=10, heights=(2, 3), filters=5, vertical_filters=3, item_bias=True)
-CONFIGS = {
-    "tuned": SASRecConfig(items=ITEMS, heads=1, norm_first=True),
-    "post-ln gelu wide ffn": SASRecConfig(items=ITEMS, dim=64, max_length=20, heads=2, ffn_dim=256, activation="gelu", norm_first=False),
-    "narrow heads, odd ffn": SASRecConfig(items=ITEMS, dim=32, max_length=19, heads=4, ffn_dim=40, norm_first=False),
-    "one block": SASRecConfig(items=ITEMS, dim=16, max_length=9, blocks=1, heads=1, norm_first=True),
-    "three blocks": SASRecConfig(items=ITEMS, dim=128, max_length=34, blocks=3, heads=4, norm_first=True, activation="gelu"),
-    "caser": CaserConfig(items=ITEMS),
-    "caser, odd sizes": CASER,
-    "caser, a filter over all": CaserConfig(items=ITEMS, dim=16, max_length=7, heights=(1, 7), filters=18, vertical_filters=1),
-}
 
 
 @lru_cache(maxsize=32)
-def master_of(config: SASRecConfig | CaserConfig, embedding_bits: int = 8) -> MasterWeights:
+def master_of(config: BackboneConfig, embedding_bits: int = 8) -> MasterWeights:
     """Master weights of a random backbone whose norms and biases are not the trivial ones."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
@@ -59,13 +51,11 @@ def ids(count: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("embedding_bits", [8, 4])
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_variant_returns_the_reference_bit_for_bit(name: str, embedding_bits: int) -> None:
-    config = CONFIGS[name]
-    master = master_of(config, embedding_bits)
+def test_every_variant_returns_the_reference_bit_for_bit(configuration: BackboneConfig, embedding_bits: int) -> None:
+    master = master_of(configuration, embedding_bits)
     widths = random_widths(master)
     reference = ReferenceEngine(master, widths)
-    lengths = {config.max_length, config.max_length // 2, 1}
+    lengths = {configuration.max_length, configuration.max_length // 2, 1}
     expected = {length: reference.scores(ids(length), ids(37, 1)) for length in lengths}
     assert VARIANTS[-1] == "scalar"
     for variant in VARIANTS:
@@ -75,11 +65,25 @@ def test_every_variant_returns_the_reference_bit_for_bit(name: str, embedding_bi
             np.testing.assert_array_equal(engine.scores(ids(length), ids(37, 1)), expected[length], err_msg=f"{variant}, {length} items")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_quantised_activations_stay_near_the_fp32_reference_model(name: str) -> None:
-    config = CONFIGS[name]
-    master = master_of(config)
-    history, candidates = ids(config.max_length), ids(64, 1)
+def test_every_backbone_that_the_engine_lists_is_among_those_that_are_tested(small_masters: dict[str, MasterWeights]) -> None:
+    assert set(small_masters) == set(backbones())
+
+
+def test_a_model_says_which_backbone_it_is(small: BackboneConfig) -> None:
+    assert Engine(master_of(small).to_bytes()).architecture == small.architecture
+
+
+@pytest.mark.parametrize("run", [lambda master: Engine(master.to_bytes()), ReferenceEngine], ids=["engine", "reference"])
+@pytest.mark.parametrize("architecture", ["gru4rec", "caser2", "x" * 300])
+def test_an_architecture_that_the_engine_does_not_run_is_refused_with_those_that_it_runs(run: Any, architecture: str) -> None:
+    master = master_of(CASER)
+    with pytest.raises(MasterError, match=f"'{architecture[:32]}.*none that this engine runs .*{', '.join(backbones())}"):
+        run(dataclasses.replace(master, config=master.config | {"architecture": architecture}))
+
+
+def test_quantised_activations_stay_near_the_fp32_reference_model(configuration: BackboneConfig) -> None:
+    master = master_of(configuration)
+    history, candidates = ids(configuration.max_length), ids(64, 1)
     with torch.no_grad():
         model = from_master(master)
         exact = model.score(model.encode(torch.from_numpy(history)[None].long()), torch.from_numpy(candidates)[None].long())[0].numpy()
@@ -91,9 +95,8 @@ def test_quantised_activations_stay_near_the_fp32_reference_model(name: str) -> 
 
 
 @pytest.mark.parametrize("widths", [2, 4, 8, 0])
-@pytest.mark.parametrize("config", [SASREC, CASER], ids=["sasrec", "caser"])
-def test_one_width_for_all_channels(config: SASRecConfig | CaserConfig, widths: int) -> None:
-    master = master_of(config)
+def test_one_width_for_all_channels(small: BackboneConfig, widths: int) -> None:
+    master = master_of(small)
     chosen = np.full(master.channel_table.channels, widths, np.uint8)
     engine = Engine(master.to_bytes())
     engine.adopt(strategy_of(master, chosen, allow_off=widths == 0))
@@ -127,21 +130,19 @@ def test_padding_an_empty_slot_in_the_middle_and_long_histories() -> None:
     np.testing.assert_array_equal(engine.hidden(gap), ReferenceEngine(master_of(SASREC)).hidden(gap))
 
 
-def test_a_batch_equals_its_histories_one_by_one() -> None:
-    for config in (SASREC, CASER):
-        engine = Engine(master_of(config).to_bytes())
-        histories = np.stack([ids(10, seed) for seed in range(5)])
-        candidates = np.stack([ids(7, 10 + seed) for seed in range(5)])
-        one_by_one = [engine.scores(*pair) for pair in zip(histories, candidates, strict=True)]
-        np.testing.assert_array_equal(engine.scores(histories, candidates), one_by_one)
-        np.testing.assert_array_equal(engine.scores(histories, candidates, threads=3), one_by_one)
-        np.testing.assert_array_equal(engine.hidden(histories), [engine.hidden(history) for history in histories])
+def test_a_batch_equals_its_histories_one_by_one(small: BackboneConfig) -> None:
+    engine = Engine(master_of(small).to_bytes())
+    histories = np.stack([ids(10, seed) for seed in range(5)])
+    candidates = np.stack([ids(7, 10 + seed) for seed in range(5)])
+    one_by_one = [engine.scores(*pair) for pair in zip(histories, candidates, strict=True)]
+    np.testing.assert_array_equal(engine.scores(histories, candidates), one_by_one)
+    np.testing.assert_array_equal(engine.scores(histories, candidates, threads=3), one_by_one)
+    np.testing.assert_array_equal(engine.hidden(histories), [engine.hidden(history) for history in histories])
 
 
-@pytest.mark.parametrize("config", [SASREC, CASER], ids=["sasrec", "caser"])
 @pytest.mark.parametrize("k", [1, 2, 10, ITEMS, ITEMS + 5])
-def test_top_k_is_the_head_of_the_sorted_catalogue(config: SASRecConfig | CaserConfig, k: int) -> None:
-    engine = Engine(master_of(config).to_bytes())
+def test_top_k_is_the_head_of_the_sorted_catalogue(small: BackboneConfig, k: int) -> None:
+    engine = Engine(master_of(small).to_bytes())
     history = ids(8)
     catalogue = np.arange(1, ITEMS + 1, dtype=np.int32)
     scores = engine.scores(history, catalogue)

@@ -12,7 +12,10 @@ import pytest
 
 from chordkit.backbones import CaserConfig, SASRecConfig, build, initialise, make_master
 from chordkit.errors import MissingRuntimeError
-from chordkit.kernels import Engine, executorch_ops
+from chordkit.kernels import Engine
+from chordkit.kernels import build as libchord
+from chordkit.kernels.executorch import library as executorch_ops
+from chordkit.kernels.executorch.__main__ import main
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 
@@ -65,7 +68,7 @@ def test_other_sources_or_another_executorch_have_another_place(monkeypatch: pyt
         patch.setattr(executorch_ops.metadata, "version", lambda name: "1.5.2")
         places.add(executorch_ops.cache_folder())
     with monkeypatch.context() as patch:
-        patch.setattr(executorch_ops, "sources", lambda: executorch_ops._headers()[:1])
+        patch.setattr(executorch_ops, "sources", lambda: executorch_ops.headers()[:1])
         places.add(executorch_ops.cache_folder())
     with monkeypatch.context() as patch:
         patch.setenv(executorch_ops.CACHE_VARIABLE, str(tmp_path))
@@ -81,9 +84,7 @@ def test_only_its_own_functions_are_visible(library: Path) -> None:
 
 
 def test_libchord_inside_is_compiled_as_everywhere_and_the_version_is_the_headers() -> None:
-    flags = re.search(r"COMPILE_ARGS = \[(.*?)\]", (ROOT / "kernels" / "build.py").read_text(), re.DOTALL)
-    assert flags is not None
-    assert set(re.findall(r'"(-[^"]+)"', flags[1])) <= set(executorch_ops.C_FLAGS)
+    assert set(libchord.flags()) <= set(executorch_ops.C_FLAGS)
     header = (ROOT / "kernels" / "executorch" / "chord_executorch.h").read_text()
     assert f"#define CHORD_EXECUTORCH_VERSION {executorch_ops.VERSION}u" in header
     operators = "".join((ROOT / "kernels" / "executorch" / f"{name}_op.cc").read_text() for name in ("linear", "rerank"))
@@ -130,7 +131,7 @@ def test_the_library_is_loaded_once_a_process_from_whatever_place() -> None:
     code = (
         "import ctypes, shutil, sys, pathlib\n"
         "from executorch.extension.pybindings import portable_lib\n"
-        "from chordkit.kernels import executorch_ops\n"
+        "from chordkit.kernels.executorch import library as executorch_ops\n"
         f"copy = pathlib.Path(sys.argv[1]) / {executorch_ops.NAME!r}\n"
         "shutil.copy(executorch_ops.build(), copy)\n"
         "ctypes.CDLL(str(copy))\n"
@@ -163,7 +164,7 @@ def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_wh
     ours = (
         "import sys\n"
         "from chordkit.errors import MissingRuntimeError\n"
-        "from chordkit.export.targets.runner import load_runner\n"
+        "from chordkit.export.targets import load_runner\n"
         "try:\n"
         "    load_runner('executorch-chord', sys.argv[1])\n"
         "except MissingRuntimeError as error:\n"
@@ -223,7 +224,7 @@ def arm_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("g++-aarch64-linux-gnu is not installed")
     out = tmp_path_factory.mktemp("arm")
     more = ["--executorch", ARM_PACKAGE, "--runner"] if ARM_PACKAGE else []
-    assert executorch_ops.main(["--out", str(out), "--target", "aarch64", *more]) == 0
+    assert main(["--out", str(out), "--target", "aarch64", *more]) == 0
     return out / "aarch64" / executorch_ops.NAME
 
 
@@ -257,15 +258,16 @@ def test_the_arm64_library_gives_the_same_bits(arm_library: Path, masters: dict[
 @pytest.mark.skipif(CLANG is None, reason="clang++ is not installed")
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_the_model_cache_is_clean_under_eight_threads(masters: dict[str, MasterWeights], tmp_path: Path, sanitizer: str) -> None:
-    flags = ["-O1", "-g", "-ffp-contract=off", "-D_GNU_SOURCE", "-pthread", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    c_sources = [*sorted((ROOT / "kernels" / "src").glob("*.c")), *sorted((ROOT / "kernels" / "ukernels").glob("*/*.c"))]
+    flags = ["-O1", "-g", "-D_GNU_SOURCE", "-pthread", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
     stress = ROOT / "tests" / "kernels" / "native" / "model_cache_stress.cc"
     # The kernels are tested under sanitizers by themselves; unchecked they compile in a fraction of the time.
     objects = []
-    for source in c_sources:
+    for source in libchord.sources():
         objects.append(str(tmp_path / f"{source.parent.name}_{source.stem}.o"))
         checked = flags if source.parent.name == "src" else [flag for flag in flags if "sanitize" not in flag]
-        subprocess.run([str(CLANG), "-x", "c", "-std=c11", *checked, "-c", str(source), "-o", objects[-1]], check=True, capture_output=True)
+        subprocess.run(
+            [str(CLANG), "-x", "c", *libchord.flags(), *checked, "-c", str(source), "-o", objects[-1]], check=True, capture_output=True
+        )
     program = tmp_path / "stress"
     built = subprocess.run(
         [str(CLANG), "-std=c++17", *flags, str(ROOT / "kernels" / "executorch" / "model_cache.cc"), str(stress), *objects, "-lm",

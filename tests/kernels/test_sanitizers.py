@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
+from chordkit.backbones import SASRecConfig, build, make_master
+from chordkit.kernels import build as libchord
+from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 
-ROOT = Path(__file__).parents[2]
 NATIVE = Path(__file__).parent / "native"
 CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(name))), None)
-FLAGS = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-D_GNU_SOURCE", "-pthread", "-fno-sanitize-recover=all"]
+FLAGS = [*libchord.flags(), "-O1", "-g", "-D_GNU_SOURCE", "-pthread", "-fno-sanitize-recover=all"]
 # Checks that ASan repeats, left out of the unrolled kernels: with them clang takes four times as long.
 KERNEL_FLAGS = ["-fno-sanitize=null,alignment,object-size,pointer-overflow"]
 Compile = Callable[[str, str], Path]
@@ -27,20 +28,16 @@ pytestmark = pytest.mark.skipif(CLANG is None, reason="clang is not installed")
 
 
 @pytest.fixture(scope="module")
-def masters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def masters(small_masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a master and a strategy of every backbone, and of a SASRec with the other norms and activation."""
     folder = tmp_path_factory.mktemp("masters")
-    configs = {
-        "sasrec": SASRecConfig(items=20, dim=16, max_length=10, heads=2, ffn_dim=24, norm_first=True),
-        "tuned": SASRecConfig(items=20, dim=64, max_length=10, heads=1, norm_first=False, activation="gelu"),
-        "caser": CaserConfig(items=20, dim=16, max_length=10, heights=(1, 3), filters=3, vertical_filters=2, item_bias=True),
-    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for name, config in configs.items():
-            master = make_master(build(config), embedding_bits=4 if name == "caser" else 8)
-            (folder / f"{name}.chrm").write_bytes(master.to_bytes())
-            widths = np.full(master.channel_table.channels, 4, np.uint8)
-            (folder / f"{name}.chrd").write_bytes(encode(Strategy(widths, master.fingerprint)))
+        tuned = make_master(build(SASRecConfig(items=20, dim=64, max_length=10, heads=1, norm_first=False, activation="gelu")))
+    for name, master in (*small_masters.items(), ("tuned", tuned)):
+        (folder / f"{name}.chrm").write_bytes(master.to_bytes())
+        widths = np.full(master.channel_table.channels, 4, np.uint8)
+        (folder / f"{name}.chrd").write_bytes(encode(Strategy(widths, master.fingerprint)))
     return folder
 
 
@@ -58,7 +55,7 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     @lru_cache
     def library(sanitizers: str) -> list[str]:
         objects = []
-        for source in [*(ROOT / "kernels" / "src").glob("*.c"), *(ROOT / "kernels" / "ukernels").rglob("*.c")]:
+        for source in libchord.sources():
             objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}.o"))
             extra = KERNEL_FLAGS if "ukernels" in source.parts else []
             call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *extra, str(source), "-o", objects[-1]])

@@ -9,7 +9,7 @@ from chordkit.export.parity import VectorSet, engine_scores
 from chordkit.export.targets.executorch import ExecutorchTarget
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
-from chordkit.kernels import executorch_ops
+from chordkit.kernels.executorch import library
 from chordkit.quantization import MasterWeights
 
 OPERATOR_LIBRARY = "libchord_executorch"
@@ -21,13 +21,13 @@ class ChordOperatorsTarget(ExecutorchTarget):
 
     def requires(self) -> dict[str, str]:
         """The runtime, the library that a phone loads first, and each operator with the version of its schema."""
-        library = {OPERATOR_LIBRARY: chordkit.__version__}
-        return super().requires() | library | dict.fromkeys(self.capability.operators, str(executorch_ops.VERSION))
+        loaded_first = {OPERATOR_LIBRARY: chordkit.__version__}
+        return super().requires() | loaded_first | dict.fromkeys(self.capability.operators, str(library.VERSION))
 
     def prepare(self) -> None:
         """See :meth:`Target.prepare`; builds the library, or finds it built."""
         super().prepare()
-        executorch_ops.build()
+        library.build()
 
 
 class ExecutorchChordTarget(ChordOperatorsTarget):

@@ -1,6 +1,6 @@
 """ExecuTorch programs whose work is done by libchord: one ``chord::rerank`` node, the master and the strategy baked in.
 
-Such a program is whole: the operator library (``libchord_executorch``, ``chordkit.kernels.executorch_ops``) is all that it needs besides
+Such a program is whole: the operator library (``libchord_executorch``, ``chordkit.kernels.executorch``) is all that it needs besides
 ExecuTorch's core, no other kernel and no backend. Methods:
 
 ``forward(history int32 [1, L], candidates int32 [1, C]) -> scores float32 [1, C]``
@@ -85,7 +85,7 @@ def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> b
     with quiet():
         from executorch.exir import EdgeCompileConfig, to_edge
 
-        import chordkit.kernels.torch_ops  # noqa: F401  (registers chord::rerank)
+        import chordkit.kernels.executorch.torch_ops  # noqa: F401  (registers chord::rerank)
 
         with torch.no_grad():
             methods = {

@@ -9,7 +9,7 @@ from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.targets.executorch.runner import ExecutorchRunner
 from chordkit.export.targets.executorch_chord.lower import PERSONAL_METHOD
 from chordkit.export.targets.runner import Scores, checked_ids, first_line
-from chordkit.kernels import executorch_ops
+from chordkit.kernels.executorch import library
 
 
 class ChordOperatorsRunner(ExecutorchRunner):
@@ -34,7 +34,7 @@ class ChordOperatorsRunner(ExecutorchRunner):
             raise CapabilityError(f"{error}; export it again") from None
 
     def _load_operators(self) -> None:
-        self._library = executorch_ops.load()
+        self._library = library.load()
 
     def _execute(self, method: Any, *inputs: Any) -> Scores:
         try:

@@ -30,7 +30,7 @@ class ChordLinearGraph(XnnpackGraph):
     """
 
     def __init__(self, program: torch.export.ExportedProgram) -> None:
-        import chordkit.kernels.torch_ops  # noqa: F401  (registers chord::linear)
+        import chordkit.kernels.executorch.torch_ops  # noqa: F401  (registers chord::linear)
 
         program = copy.deepcopy(program)
         marked = torch.ops.chord.channel_linear.default
@@ -49,7 +49,7 @@ class ChordLinearGraph(XnnpackGraph):
         super().__init__(program)
 
     def _add_groups(self, node: torch.fx.Node) -> None:
-        from chordkit.kernels.torch_ops import layer_digest
+        from chordkit.kernels.executorch.torch_ops import layer_digest
 
         _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in node.args)
         assert codes is not None and scales is not None and widths is not None

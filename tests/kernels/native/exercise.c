@@ -6,7 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 
-#include "../../../kernels/include/chord.h"
+#include "../../../kernels/libchord/include/chord.h"
 #include "wire.h"
 
 enum { STRATEGIES = 4, CANDIDATES = 33, HISTORY = 9, K = 7 };

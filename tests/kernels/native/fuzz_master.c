@@ -1,5 +1,5 @@
 /* libFuzzer: open a file from memory; whatever opens must also run. Length and checksum are mended, so that the fuzzer gets past them. */
-#include "../../../kernels/include/chord.h"
+#include "../../../kernels/libchord/include/chord.h"
 #include "wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

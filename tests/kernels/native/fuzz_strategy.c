@@ -1,7 +1,7 @@
 /* libFuzzer: adopt anything, as it comes and with fingerprint and checksum mended. A refused strategy must change nothing. */
 #include <stdio.h>
 
-#include "../../../kernels/include/chord.h"
+#include "../../../kernels/libchord/include/chord.h"
 #include "wire.h"
 
 static chord_model *model;

@@ -20,7 +20,7 @@
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor_ptr.h>
 
-#include "chord_executorch.h"
+#include "../chord_executorch.h"
 
 using executorch::aten::ScalarType;
 using executorch::aten::SizesType;

@@ -14,10 +14,8 @@
 enum {
   CHORD_MAX_DIM = 512,
   CHORD_MAX_LENGTH = 1024,
-  CHORD_MAX_BLOCKS = 32,
   CHORD_MAX_DEPTH = 65536,
   CHORD_MAX_CHANNELS = 1 << 20,
-  CHORD_MAX_HEIGHTS = 64,
   CHORD_MAX_LAYERS = 256
 };
 
@@ -61,6 +59,8 @@ chord_status chord_master_floats(const chord_master *master, const char *name, u
 chord_status chord_master_int(const chord_master *master, const char *key, int64_t least, int64_t most, uint32_t *out,
                               chord_diagnosis *diagnosis);
 
+typedef struct chord_plan chord_plan; /* plan.h */
+
 /* How a strategy layer is kept ready for inference. */
 typedef enum chord_form {
   CHORD_PANEL,   /* int8 panels of all its channels over all its inputs */
@@ -93,40 +93,43 @@ typedef struct chord_slot {
   _Atomic uint32_t readers;
 } chord_slot;
 
-typedef struct chord_norm_weights {
-  const float *gamma;
-  const float *beta;
-} chord_norm_weights;
+/* Scratch of one inference, as a backbone asks for it. */
+typedef struct chord_room {
+  size_t rows;   /* of x, y, wide and a; at least max_length */
+  size_t wide;   /* floats in a row of `wide` */
+  size_t inputs; /* of its widest layer: a row of `a` */
+  size_t work;   /* floats */
+} chord_room;
 
-typedef struct chord_sasrec {
-  uint32_t blocks, heads, ffn, ffn_padded;
-  bool gelu, norm_first;
-  float eps;
-  chord_table positions;
-  chord_norm_weights edge; /* final_norm or embedding_norm */
-  chord_norm_weights attention[CHORD_MAX_BLOCKS];
-  chord_norm_weights feed[CHORD_MAX_BLOCKS];
-} chord_sasrec;
+/* All that the engine knows of an architecture: one value, in the file of its name. */
+typedef struct chord_backbone {
+  const char *name; /* "architecture" in the master's configuration */
+  bool needs_last;  /* refuses a history without an item in its last slot */
+  /* Reads and checks configuration and tensors, its layers in the order of the channel table. */
+  void (*plan)(chord_plan *plan);
+  chord_room (*room)(const chord_model *model);
+  /* session->hidden, after `count` items in session->ids at session->slots. */
+  void (*hidden)(chord_session *session, const chord_slot *slot, size_t count);
+} chord_backbone;
 
-typedef struct chord_caser {
-  uint32_t heights[CHORD_MAX_HEIGHTS];
-  uint32_t height_count, filters, vertical;
-  uint32_t window_channels; /* virtual channels of all heights, padded */
-  uint32_t features;        /* inputs of fc, padded */
-  const float *item_bias;
-} chord_caser;
+/* Where a backbone keeps what it reads from the configuration: a struct of its own file, all zero at first. */
+enum { CHORD_OWN_BYTES = 2048 };
+#define CHORD_OWN(type, model) ((type *)(void *)(model)->own)
+#define CHORD_OWN_FITS(type) _Static_assert(sizeof(type) <= CHORD_OWN_BYTES, "CHORD_OWN_BYTES are too few for " #type)
+
+enum { CHORD_MODEL_MAGIC = 0x4d524843, CHORD_SESSION_MAGIC = 0x53524843 };
 
 struct chord_model {
   uint32_t magic;
   const chord_ukernels *kernels;
   const char *variant;
-  chord_architecture architecture;
+  const chord_backbone *backbone;
   uint32_t items, max_length, dim, channels, layer_count;
   uint8_t fingerprint[8];
   chord_table table;
   chord_layer layers[CHORD_MAX_LAYERS];
-  chord_sasrec sasrec;
-  chord_caser caser;
+  const float *item_bias; /* [items + 1], added to the scores; or null */
+  _Alignas(max_align_t) unsigned char own[CHORD_OWN_BYTES]; /* of the backbone: see CHORD_OWN */
   size_t weight_bytes, lane_count; /* of one slot */
   float *biases;                   /* [lane_count] */
   int8_t *spare_rows;              /* 16 channels of the deepest layer, for codes whose rows are not a multiple of 16 long */
@@ -135,6 +138,8 @@ struct chord_model {
   _Atomic uint32_t adopting;
   uint32_t crc[CHORD_CRC_WORDS];
 };
+
+enum { CHORD_PART = 256 };
 
 struct chord_session {
   uint32_t magic;
@@ -147,7 +152,7 @@ struct chord_session {
   float *y;          /* [rows][dim] */
   float *wide;       /* [rows][widest] projections */
   float *work;       /* attention */
-  float *block;      /* scores of a part of the catalogue */
+  float *block;      /* scores of CHORD_PART items of the catalogue */
   uint8_t *a;        /* [rows][a_stride] quantised activations */
   float *a_scale;
   size_t a_stride, wide_stride;
@@ -165,8 +170,11 @@ static inline void *chord_carve(chord_carver *c, size_t bytes) {
   return part;
 }
 
+/* backbones.c: what the engine runs; null past the last one. */
+const chord_backbone *chord_backbone_at(uint32_t index);
+
 /* plan.c: reads the configuration, finds and checks all tensors, lays out the memory. */
-chord_status chord_plan(const chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
+chord_status chord_plan_model(const chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
 size_t chord_model_layout(chord_model *model, uint8_t *base);
 size_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base);
 
@@ -186,9 +194,25 @@ size_t chord_attend_bytes(size_t rows, size_t width);
 void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, void *work, float *out, uint8_t *a,
                   size_t a_stride, float *a_scale);
 
-/* sasrec.c, caser.c: hidden state of `count` items in session->ids at session->slots. */
-void chord_sasrec_hidden(chord_session *session, const chord_slot *slot, size_t count);
-void chord_caser_hidden(chord_session *session, const chord_slot *slot, size_t count);
+/* `rows` rows, which lie quantised in the session, times the panels of `layer` and of those behind it that read the same input: `blocks`
+ * of 16 channels in all. */
+static inline chord_gemm chord_product(const chord_session *s, const chord_slot *slot, const chord_layer *layer, size_t blocks, size_t rows,
+                                       int relu, float *out, size_t out_stride) {
+  return (chord_gemm){.rows = rows, .blocks = blocks, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
+                      .panel = slot->weights + layer->weights, .panel_depth = layer->depth,
+                      .correction = slot->corrections + layer->lanes, .scale = slot->scales + layer->lanes,
+                      .bias = s->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
+}
+
+static inline size_t chord_blocks(const chord_layer *layer) { return chord_round_up(layer->virtuals, 16) / 16; }
+
+/* score.c: session->hidden after a history, with the number of its items; that state in 16 bits, with its scale; the scores of items
+ * `ids`, or of first, first + 1, ... when these are null. */
+chord_status chord_encode(chord_session *session, const int32_t *history, size_t length, size_t *count);
+float chord_take_query(chord_session *session);
+void chord_score(const chord_session *session, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores);
+
+static inline bool chord_usable(const chord_session *session) { return session && session->magic == CHORD_SESSION_MAGIC; }
 
 /* dispatch.c */
 const chord_variant *chord_choose_variant(const char *name);

@@ -5,10 +5,9 @@ that package has no stable binary interface: once for a set of sources, a compil
 
 For a device::
 
-    python -m chordkit.kernels.executorch_ops --target aarch64 --out build/executorch
+    python -m chordkit.kernels.executorch --target aarch64 --out build/executorch
 """
 
-import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -17,7 +16,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -28,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from chordkit.errors import InputError, MissingRuntimeError
+from chordkit.kernels import build as libchord
 
 HERE = Path(__file__).resolve().parent
+EXPORTS = HERE / "exports.map"
 NAME = "libchord_executorch.so"
 OPERATORS = ("chord::linear.out", "chord::rerank.out")
 VERSION = 1
@@ -40,12 +40,14 @@ LIBRARY_VARIABLE = "CHORDKIT_EXECUTORCH_OPS"
 CACHE_VARIABLE = "CHORDKIT_CACHE"
 """Environment variable: where built libraries are kept; the default is ``chordkit`` in the user's cache folder."""
 
-_SHARED = ["-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-g0", "-pthread"]
-C_FLAGS = ["-x", "c", "-std=c11", *_SHARED]
-"""As libchord is compiled everywhere: without contraction all variants round alike."""
-CXX_FLAGS = ["-x", "c++", "-std=c++17", *_SHARED, "-fvisibility-inlines-hidden", "-Wall", "-Wextra", "-DC10_USING_CUSTOM_GENERATED_MACROS"]
+_SHARED = ["-fPIC", "-g0", "-pthread"]
+C_FLAGS = ["-x", "c", *libchord.flags(), *_SHARED]
+CXX_FLAGS = [
+    *("-x", "c++", "-std=c++17", *(flag for flag in libchord.flags() if not flag.startswith("-std=")), *_SHARED),
+    *("-fvisibility-inlines-hidden", "-DC10_USING_CUSTOM_GENERATED_MACROS"),
+]
 LINK_FLAGS = ["-shared", "-pthread", "-s", f"-Wl,-soname,{NAME}", "-Wl,-z,max-page-size=16384", "-Wl,-z,relro,-z,now", "-Wl,--gc-sections"]
-_COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
+COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
 
 
 def compiler(target: str | None = None) -> list[str]:
@@ -57,10 +59,10 @@ def compiler(target: str | None = None) -> list[str]:
         InputError: an unknown target.
         MissingRuntimeError: there is none; the message has the command that installs it.
     """
-    if target is not None and target not in _COMPILERS:
-        raise InputError(f"target {target!r} is unknown; use {' or '.join(_COMPILERS)}")
+    if target is not None and target not in COMPILERS:
+        raise InputError(f"target {target!r} is unknown; use {' or '.join(COMPILERS)}")
     native = target in (None, platform.machine())
-    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "clang++-19"] if native else [_COMPILERS[str(target)]]
+    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "clang++-19"] if native else [COMPILERS[str(target)]]
     for name in names:
         if name and shutil.which(name.split()[0]):
             return name.split()
@@ -89,15 +91,12 @@ def executorch_folder() -> Path:
 
 def sources() -> list[Path]:
     """Everything that is compiled: libchord's C files and the operators' C++ files."""
-    return [
-        *sorted((HERE / "src").glob("*.c")),
-        *sorted((HERE / "ukernels").glob("*/*.c")),
-        *(HERE / "executorch" / f"{name}.cc" for name in ("layer_cache", "linear_op", "model_cache", "operators", "rerank_op")),
-    ]
+    return [*libchord.sources(), *sorted(HERE.glob("*.cc"))]
 
 
-def _headers() -> list[Path]:
-    return sorted([*HERE.glob("include/*.h"), *HERE.glob("src/*.h"), *HERE.glob("ukernels/*.h"), *HERE.glob("executorch/*.h")])
+def headers() -> list[Path]:
+    """What these include."""
+    return [*libchord.headers(), *sorted(HERE.glob("*.h"))]
 
 
 def _includes(executorch: Path) -> list[str]:
@@ -137,14 +136,14 @@ def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime
             stand_in = ["-shared", "-nostdlib", "-Wl,-soname,libexecutorch.so", "-o", str(Path(work) / "libexecutorch.so")]
             _run([*command, "-x", "c", str(Path(work) / "empty.c"), "-x", "none", *stand_in])
         finished = Path(work) / NAME
-        link = [f"-Wl,--version-script={HERE / 'executorch' / 'exports.map'}", f"-L{runtime}", "-Wl,--no-as-needed", "-lexecutorch", "-lm"]
+        link = [f"-Wl,--version-script={EXPORTS}", f"-L{runtime}", "-Wl,--no-as-needed", "-lexecutorch", "-lm"]
         _run([*command, *LINK_FLAGS, *checks, "-o", str(finished), *map(str, objects), *link])
         os.replace(finished, out)
     return out
 
 
 def compile_runner(library: Path, command: Sequence[str], executorch: Path) -> Path:
-    """``chord_executorch_runner`` (``kernels/executorch/runner.cc``) beside ``library``: one rerank from the command line of a device.
+    """``chord_executorch_runner`` (``tools/runner.cc``) beside ``library``: one rerank from the command line of a device.
 
     Args:
         library: from :func:`compile_library`; the runner looks for it, and for ``libexecutorch.so``, in its own folder.
@@ -155,7 +154,7 @@ def compile_runner(library: Path, command: Sequence[str], executorch: Path) -> P
         MissingRuntimeError: the compiler refuses.
     """
     runner = library.parent / "chord_executorch_runner"
-    source = [*CXX_FLAGS, *_includes(executorch), str(HERE / "executorch" / "runner.cc"), "-x", "none", str(library)]
+    source = [*CXX_FLAGS, *_includes(executorch), str(HERE / "tools" / "runner.cc"), "-x", "none", str(library)]
     link = ["-pthread", "-Wl,-rpath,$ORIGIN", f"-L{executorch / 'lib'}", "-lexecutorch"]
     with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent) as work:
         _run([*command, *source, *link, "-o", str(Path(work) / runner.name)])
@@ -174,8 +173,8 @@ def cache_folder() -> Path:
     """Where libraries for this machine, these sources and this version of ExecuTorch are kept, one a compiler."""
     base = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit"
     digest = hashlib.sha256(repr((C_FLAGS, CXX_FLAGS, LINK_FLAGS, platform.machine(), metadata.version("executorch"))).encode())
-    for path in [*sources(), *_headers(), HERE / "executorch" / "exports.map"]:
-        digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in [*sources(), *headers(), EXPORTS]:
+        digest.update(path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return Path(base) / "executorch-ops" / digest.hexdigest()[:24]
 
 
@@ -187,7 +186,7 @@ def build() -> Path:
     """
     if given := os.environ.get(LIBRARY_VARIABLE):
         if not Path(given).is_file():
-            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; python -m chordkit.kernels.executorch_ops builds it")
+            raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; python -m chordkit.kernels.executorch builds it")
         return Path(given)
     executorch = executorch_folder()
     folder = cache_folder()
@@ -307,37 +306,3 @@ def _mapped() -> Path | None:
             if path.endswith(NAME):
                 return Path(path)
     return None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; see the module."""
-    parser = argparse.ArgumentParser(prog="python -m chordkit.kernels.executorch_ops", description=f"Build {NAME}.")
-    parser.add_argument("--out", type=Path, help="folder: the library goes to OUT/TARGET/; without it, it is built into the cache")
-    parser.add_argument("--target", choices=sorted(_COMPILERS), default=platform.machine(), help="architecture (with --out)")
-    parser.add_argument("--compiler", help="C++ compiler with its options, when it is not the usual one (with --out)")
-    parser.add_argument(
-        "--executorch", type=Path, help="executorch package of the target, e.g. an unpacked wheel, to link with (with --out)"
-    )
-    parser.add_argument("--runner", action="store_true", help="also build a command-line runner (with --out)")
-    options = parser.parse_args(arguments)
-    try:
-        if options.out is None:
-            path = build()
-        else:
-            package = options.executorch or executorch_folder()
-            own = options.executorch is not None or options.target == platform.machine()
-            command = options.compiler.split() if options.compiler else compiler(options.target)
-            path = compile_library(options.out / options.target / NAME, command, package, package / "lib" if own else None)
-            if options.runner and not own:
-                raise InputError("--runner needs the target's own ExecuTorch: unpack its wheel and name it with --executorch")
-            if options.runner:
-                print(compile_runner(path, command, package))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{path} {path.stat().st_size} bytes")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,9 +5,67 @@
  * because the slot's input is an embedding row that is stored in int8: no activation is quantised, and no product is
  * computed twice for overlapping windows. Empty slots contribute zero and are skipped.
  */
-#include <string.h>
+#include "plan.h"
 
-#include "internal.h"
+enum { MAX_HEIGHTS = 64 };
+
+typedef struct caser {
+  uint32_t height_count, filters, vertical;
+  uint32_t window_channels; /* virtual channels of all heights, padded */
+  uint32_t features;        /* inputs of fc, padded */
+} caser;
+
+CHORD_OWN_FITS(caser);
+
+static void plan(chord_plan *p) {
+  chord_model *model = p->model;
+  caser *c = CHORD_OWN(caser, model);
+  const uint32_t dim = model->dim;
+  c->filters = chord_plan_integer(p, "filters", 1, 4096);
+  c->vertical = chord_plan_integer(p, "vertical_filters", 1, 4096);
+  const bool item_bias = chord_plan_integer(p, "item_bias", 0, 1) != 0;
+  if (p->status != CHORD_OK) return;
+  chord_entry heights;
+  if (!chord_master_find(p->master, "config/heights", &heights) || heights.dtype != CHORD_I32 || heights.dims != 2 ||
+      heights.shape[0] != 1 || heights.shape[1] < 1 || heights.shape[1] > MAX_HEIGHTS) {
+    chord_plan_refuse(p, "heights is not a list of 1 to 64 filter heights");
+    return;
+  }
+  c->height_count = heights.shape[1];
+  uint64_t windows = 0;
+  for (uint32_t i = 0; i < c->height_count; i++) {
+    const int32_t height = ((const int32_t *)heights.data)[i];
+    if (height < 1 || (uint32_t)height > model->max_length) {
+      chord_plan_refuse(p, "a filter height is outside 1..max_length");
+      return;
+    }
+    chord_layer *horizontal = chord_plan_layer(p, chord_named("horizontal.%u", i).text, c->filters, (uint32_t)height * dim);
+    if (!horizontal) return;
+    horizontal->form = CHORD_WINDOWS;
+    horizontal->depth = dim;
+    horizontal->virtuals = (uint32_t)height * c->filters;
+    windows += chord_round_up(horizontal->virtuals, 16);
+  }
+  if (windows > CHORD_MAX_DEPTH) chord_plan_refuse(p, "the horizontal filters are too many");
+  c->window_channels = (uint32_t)windows;
+  chord_layer *vertical = chord_plan_layer(p, "vertical", c->vertical, model->max_length);
+  if (vertical) vertical->form = CHORD_ROWS;
+  const uint64_t inputs = (uint64_t)c->filters * c->height_count + (uint64_t)c->vertical * dim;
+  if (inputs > CHORD_MAX_DEPTH) chord_plan_refuse(p, "fc has too many inputs");
+  c->features = (uint32_t)chord_round_up((size_t)inputs, 16);
+  chord_plan_layer(p, "fc", dim, (uint32_t)inputs);
+  if (item_bias) model->item_bias = chord_plan_floats(p, "tensors/item_bias", 1, model->items + 1, 0, false);
+}
+
+static chord_room room(const chord_model *model) {
+  const caser *c = CHORD_OWN(const caser, model);
+  return (chord_room){
+      .rows = model->max_length,
+      .wide = c->window_channels > c->features ? c->window_channels : c->features,
+      .inputs = model->dim > c->features ? model->dim : c->features,
+      .work = c->features + chord_round_up(c->filters, 16) + chord_round_up(model->max_length, 16),
+  };
+}
 
 /* out[f] = max over all windows of relu(bias[f] + sum over the window's slots of products[slot][part][f]), for one height. */
 static void horizontal(const chord_session *s, const chord_layer *layer, const int32_t *row_of, const float *products, float *sum,
@@ -32,9 +90,9 @@ static void horizontal(const chord_session *s, const chord_layer *layer, const i
   }
 }
 
-void chord_caser_hidden(chord_session *s, const chord_slot *slot, size_t count) {
+static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
-  const chord_caser *config = &model->caser;
+  const caser *config = CHORD_OWN(const caser, model);
   const chord_ukernels *kernels = model->kernels;
   const size_t dim = model->dim, heights = config->height_count;
   int32_t row_of[CHORD_MAX_LENGTH];
@@ -43,10 +101,7 @@ void chord_caser_hidden(chord_session *s, const chord_slot *slot, size_t count) 
 
   const chord_layer *layer = model->layers;
   kernels->gather_e_qa8(count, dim, &model->table, s->ids, s->a, s->a_stride, s->a_scale);
-  const chord_gemm windows = {
-      .rows = count, .blocks = config->window_channels / 16, .depth = dim, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-      .panel = slot->weights + layer->weights, .panel_depth = dim, .correction = slot->corrections + layer->lanes,
-      .scale = slot->scales + layer->lanes, .bias = model->biases + layer->lanes, .out = s->wide, .out_stride = s->wide_stride};
+  const chord_gemm windows = chord_product(s, slot, layer, config->window_channels / 16, count, 0, s->wide, s->wide_stride);
   kernels->gemm_qa8_c8(&windows);
   float *features = s->work, *sum = features + config->features, *mix = sum + chord_round_up(config->filters, 16);
   float *out = features;
@@ -64,9 +119,8 @@ void chord_caser_hidden(chord_session *s, const chord_slot *slot, size_t count) 
   layer++;
   for (; out < features + config->features; out++) *out = 0.0f;
   kernels->quantize_f32_qa8(1, config->features, features, config->features, s->a, s->a_stride, s->a_scale);
-  const chord_gemm fc = {
-      .rows = 1, .blocks = dim / 16, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-      .panel = slot->weights + layer->weights, .panel_depth = layer->depth, .correction = slot->corrections + layer->lanes,
-      .scale = slot->scales + layer->lanes, .bias = model->biases + layer->lanes, .out = s->hidden, .out_stride = dim, .relu = 1};
+  const chord_gemm fc = chord_product(s, slot, layer, chord_blocks(layer), 1, 1, s->hidden, dim);
   kernels->gemm_qa8_c8(&fc);
 }
+
+const chord_backbone chord_backbone_caser = {.name = "caser", .needs_last = false, .plan = plan, .room = room, .hidden = hidden};

@@ -1,5 +1,5 @@
 /*
- * libchord: runs a CHORD backbone (SASRec or Caser) whose output channels are 2, 4 or 8 bits wide, as a strategy says.
+ * libchord: runs a CHORD backbone (SASRec, Caser) whose output channels are 2, 4 or 8 bits wide, as a strategy says.
  *
  * C11, libc and libm only. No global state, and no allocation at all: the caller gives the memory, whose size it can ask
  * for. A model is shared by any number of threads; a session (the scratch of one inference) belongs to one thread at a
@@ -58,11 +58,9 @@ typedef struct chord_sizes {
   uint64_t session_bytes; /* once per concurrent inference */
 } chord_sizes;
 
-typedef enum chord_architecture { CHORD_SASREC = 1, CHORD_CASER = 2 } chord_architecture;
-
 typedef struct chord_info {
   uint32_t struct_size;
-  uint32_t architecture;
+  uint32_t architecture; /* its name is chord_backbone_name(architecture - 1) */
   uint32_t items;      /* largest item id */
   uint32_t max_length; /* slots of a history */
   uint32_t dim;
@@ -80,6 +78,9 @@ CHORD_API const char *chord_status_text(chord_status status);
 /* Kernel variants compiled in, fastest first; chord_variant_name returns null past the last one. */
 CHORD_API const char *chord_variant_name(uint32_t index);
 CHORD_API int chord_variant_supported(uint32_t index);
+
+/* Architectures that this engine runs, by their names in master files; null past the last one. */
+CHORD_API const char *chord_backbone_name(uint32_t index);
 
 /* Checks the whole master file and says how much memory it needs. `options` and `diagnosis` may be null everywhere. */
 CHORD_API chord_status chord_query_sizes(const void *master, size_t master_bytes, const chord_options *options, chord_sizes *sizes,

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../include/chord.h"
+#include "../../include/chord.h"
 
 static _Noreturn void die(const char *format, ...)
 #if defined(__GNUC__)

@@ -6,13 +6,78 @@
  * scales of the key projection, q . K[t] = sum over c of (q[c] s[c]) W[c] . x[t] + q . b, whose last term is the same for all t and
  * leaves the softmax as it is; and sum over t of p[t] V[t] = W_v (sum over t of p[t] x[t]) + b_v because the p sum to 1.
  */
+#include <math.h>
 #include <string.h>
 
-#include "internal.h"
+#include "../ukernels/constants.h"
+#include "plan.h"
+
+enum { MAX_BLOCKS = 32 };
+
+typedef struct sasrec {
+  uint32_t blocks, heads, ffn, ffn_padded;
+  bool gelu, norm_first;
+  float eps;
+  chord_table positions;
+  chord_norm_weights edge; /* final_norm or embedding_norm */
+  chord_norm_weights attention[MAX_BLOCKS];
+  chord_norm_weights feed[MAX_BLOCKS];
+} sasrec;
+
+CHORD_OWN_FITS(sasrec);
+
+static void plan_block(chord_plan *p, sasrec *s, uint32_t block) {
+  const uint32_t dim = p->model->dim;
+  s->attention[block] = chord_plan_norm(p, chord_named("blocks.%u.attention_norm", block).text);
+  s->feed[block] = chord_plan_norm(p, chord_named("blocks.%u.ffn_norm", block).text);
+  chord_layer *query = chord_plan_layer(p, chord_named("blocks.%u.query", block).text, dim, dim);
+  if (query) query->factor = CHORD_LOG2E / sqrtf((float)(dim / s->heads));
+  chord_layer *key = chord_plan_layer(p, chord_named("blocks.%u.key", block).text, dim, dim);
+  if (key && block + 1 == s->blocks) key->form = CHORD_ROWS;
+  chord_plan_layer(p, chord_named("blocks.%u.value", block).text, dim, dim);
+  chord_plan_layer(p, chord_named("blocks.%u.output", block).text, dim, dim);
+  chord_plan_layer(p, chord_named("blocks.%u.ffn1", block).text, s->ffn, dim);
+  chord_plan_layer(p, chord_named("blocks.%u.ffn2", block).text, dim, s->ffn);
+}
+
+static void plan(chord_plan *p) {
+  const chord_model *model = p->model;
+  sasrec *s = CHORD_OWN(sasrec, p->model);
+  s->blocks = chord_plan_integer(p, "blocks", 1, MAX_BLOCKS);
+  s->heads = chord_plan_integer(p, "heads", 1, CHORD_MAX_DIM);
+  s->ffn = chord_plan_integer(p, "ffn_dim", 1, CHORD_MAX_DEPTH);
+  s->ffn_padded = (uint32_t)chord_round_up(s->ffn, 16);
+  s->norm_first = chord_plan_integer(p, "norm_first", 0, 1) != 0;
+  s->gelu = chord_plan_word_is(p, "activation", "gelu");
+  if (!s->gelu && !chord_plan_word_is(p, "activation", "relu")) chord_plan_refuse(p, "activation is neither relu nor gelu");
+  if (p->status == CHORD_OK && model->dim % s->heads != 0) chord_plan_refuse(p, "heads does not divide dim");
+  const float *eps = chord_plan_floats(p, "config/norm_eps", 1, 1, 0, true);
+  if (p->status != CHORD_OK) return;
+  s->eps = *eps;
+  if (!(s->eps >= 1e-12f)) chord_plan_refuse(p, "norm_eps is too small");
+  s->positions = chord_plan_table(p, "position_embedding", model->max_length);
+  s->edge = chord_plan_norm(p, s->norm_first ? "final_norm" : "embedding_norm");
+  for (uint32_t i = 0; i < s->blocks && p->status == CHORD_OK; i++) plan_block(p, s, i);
+}
+
+static chord_room room(const chord_model *model) {
+  const sasrec *s = CHORD_OWN(const sasrec, model);
+  const size_t rows = model->max_length, dim = model->dim;
+  size_t work = chord_attend_bytes(rows, dim / s->heads) / sizeof(float);
+  work = work > rows + 16 ? work : rows + 16;
+  return (chord_room){
+      /* The last block keeps one probe and one mix of `dim` for each head in `wide` and `y`. */
+      .rows = rows > s->heads ? rows : s->heads,
+      .wide = 3 * dim > s->ffn_padded ? 3 * dim : s->ffn_padded,
+      .inputs = dim > s->ffn_padded ? dim : s->ffn_padded,
+      .work = work > dim ? work : dim,
+  };
+}
 
 typedef struct run {
   chord_session *session;
   const chord_model *model;
+  const sasrec *config;
   const chord_slot *slot;
   size_t rows;
 } run;
@@ -20,14 +85,10 @@ typedef struct run {
 /* Linear layers [first, first + count) that read the same input, which lies quantised in the session, and lie side by side, as one
  * product. */
 static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t count, int relu, float *out, size_t out_stride) {
-  const chord_session *s = r->session;
   const chord_layer *layer = &r->model->layers[first];
   size_t blocks = 0;
-  for (uint32_t i = 0; i < count; i++) blocks += chord_round_up(layer[i].virtuals, 16) / 16;
-  return (chord_gemm){.rows = rows, .blocks = blocks, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-                      .panel = r->slot->weights + layer->weights, .panel_depth = layer->depth,
-                      .correction = r->slot->corrections + layer->lanes, .scale = r->slot->scales + layer->lanes,
-                      .bias = r->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
+  for (uint32_t i = 0; i < count; i++) blocks += chord_blocks(&layer[i]);
+  return chord_product(r->session, r->slot, layer, blocks, rows, relu, out, out_stride);
 }
 
 static void linear(const run *r, size_t rows, uint32_t first, int relu, float *out, size_t out_stride) {
@@ -38,7 +99,7 @@ static void linear(const run *r, size_t rows, uint32_t first, int relu, float *o
 static void norm(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out, float *norm_out,
                  uint8_t *a, float *a_scale) {
   const chord_norm args = {.rows = rows, .dim = r->model->dim, .x = x, .delta = delta, .gamma = weights.gamma, .beta = weights.beta,
-                           .eps = r->model->sasrec.eps, .sum_out = sum_out, .norm_out = norm_out, .a = a,
+                           .eps = r->config->eps, .sum_out = sum_out, .norm_out = norm_out, .a = a,
                            .a_stride = r->session->a_stride, .a_scale = a_scale};
   r->model->kernels->norm_f32(&args);
 }
@@ -47,7 +108,7 @@ static void norm(const run *r, size_t rows, const float *x, const float *delta, 
 static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
   chord_session *s = r->session;
   const chord_ukernels *kernels = r->model->kernels;
-  const chord_sasrec *config = &r->model->sasrec;
+  const sasrec *config = r->config;
   const size_t wide = config->ffn_padded;
   const chord_gemm inner = product(r, rows, first + 4, 1, !config->gelu, s->wide, wide);
   if (wide == 64 && !config->gelu && kernels->gemm_qa8_c8_qa8) {
@@ -65,7 +126,7 @@ static void attend_last(const run *r, uint32_t first, const float *x, float *y) 
   chord_session *s = r->session;
   const chord_model *model = r->model;
   const chord_ukernels *kernels = model->kernels;
-  const size_t dim = model->dim, heads = model->sasrec.heads, width = dim / heads;
+  const size_t dim = model->dim, heads = r->config->heads, width = dim / heads;
   const chord_layer *key = &model->layers[first + 1], *value = &model->layers[first + 2];
   float *query = s->hidden, *probe = s->wide;
   linear(r, 1, first, 0, query, dim);
@@ -98,15 +159,15 @@ static void attend_all(const run *r, uint32_t first, float *y) {
   chord_session *s = r->session;
   const size_t dim = r->model->dim;
   const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, 3 * dim);
-  chord_attend(r->model->kernels, &qkv, dim, r->model->sasrec.heads, s->work, y, s->a, s->a_stride, s->a_scale);
+  chord_attend(r->model->kernels, &qkv, dim, r->config->heads, s->work, y, s->a, s->a_stride, s->a_scale);
   linear(r, r->rows, first + 3, 0, y, dim);
 }
 
-void chord_sasrec_hidden(chord_session *s, const chord_slot *slot, size_t count) {
+static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
-  const chord_sasrec *config = &model->sasrec;
+  const sasrec *config = CHORD_OWN(const sasrec, model);
   const size_t dim = model->dim, last = (count - 1) * dim;
-  const run r = {.session = s, .model = model, .slot = slot, .rows = count};
+  const run r = {.session = s, .model = model, .config = config, .slot = slot, .rows = count};
   float *x = s->x, *y = s->y;
   model->kernels->embed_e_f32(count, dim, &model->table, s->ids, &config->positions, s->slots, x);
   const float *delta = NULL;
@@ -145,3 +206,5 @@ void chord_sasrec_hidden(chord_session *s, const chord_slot *slot, size_t count)
     }
   }
 }
+
+const chord_backbone chord_backbone_sasrec = {.name = "sasrec", .needs_last = true, .plan = plan, .room = room, .hidden = hidden};

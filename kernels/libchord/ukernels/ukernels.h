@@ -164,23 +164,15 @@ static inline size_t chord_round_up(size_t value, size_t multiple) { return (val
 
 typedef struct chord_variant {
   const char *name;
-  int (*supported)(void);
+  uint32_t needs; /* of the CPU: bits of dispatch.c */
   const chord_ukernels *ukernels;
 } chord_variant;
 
-/* Fastest first; the last one is "scalar", which every CPU supports. A row with a null name ends the table. */
+/* The rows of variants.inc. A row with a null name ends the table. */
 extern const chord_variant chord_variants[];
 
-extern const chord_ukernels chord_ukernels_scalar;
-#if defined(__x86_64__)
-extern const chord_ukernels chord_ukernels_avx2;
-extern const chord_ukernels chord_ukernels_avxvnni;
-extern const chord_ukernels chord_ukernels_avx512vnni;
-#endif
-#if defined(__aarch64__)
-extern const chord_ukernels chord_ukernels_neon;
-extern const chord_ukernels chord_ukernels_dotprod;
-extern const chord_ukernels chord_ukernels_i8mm;
-#endif
+#define CHORD_VARIANT(name, needs) extern const chord_ukernels chord_ukernels_##name;
+#include "variants.inc"
+#undef CHORD_VARIANT
 
 #endif

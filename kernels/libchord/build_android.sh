@@ -1,14 +1,15 @@
 #!/bin/sh
 # Builds libchord.so for Android (arm64-v8a and x86_64) without the NDK: clang-19 and lld-19 know Android's ABI, the few
-# declarations that are needed stand in kernels/android/include, and libc and libm are stood in for by empty libraries of
-# their names, which the linker looks at and the phone never sees. With an NDK, kernels/CMakeLists.txt is the normal way.
+# declarations that are needed stand in kernels/libchord/android/include, and libc and libm are stood in for by empty libraries of
+# their names, which the linker looks at and the phone never sees. With an NDK, kernels/libchord/CMakeLists.txt is the normal way.
 #
-#   kernels/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
+#   kernels/libchord/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
 #
-# CLANG, LLD and STRIP name other tools.
+# CLANG and LLD name other tools.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-output=${1:?usage: build_android.sh OUTPUT_FOLDER}
+mkdir -p "${1:?usage: build_android.sh OUTPUT_FOLDER}"
+output=$(cd "$1" && pwd)
+cd "$(dirname "$0")"
 clang=${CLANG:-clang-19}
 lld=${LLD:-lld-19}
 for tool in "$clang" "ld.$lld"; do
@@ -17,22 +18,22 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# No floating-point contraction: all variants must round alike. Atomics in line: the helpers for them are not in libc.
-compile="-std=c11 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -ffunction-sections -fdata-sections
-  -fno-unwind-tables -fno-asynchronous-unwind-tables -nostdlibinc -isystem $here/android/include -Wall -Wextra -Werror"
+# Atomics in line: the helpers for them are not in libc.
+compile="$(grep -v '^#' flags.txt) -fPIC -ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables
+  -nostdlibinc -isystem android/include -Werror"
 
 stand_in() { # target, name, functions
   for function in $3; do echo "void $function(void) {}"; done | $clang --target="$1" -fno-builtin -w -fPIC -shared -nostdlib -fuse-ld="$lld" \
     -Wl,-soname,"$2" -x c - -o "$work/$2"
 }
 
-build() { # abi, target, flags, optimisation of the scalar kernels
+build() { # abi, target, flags, flags of the scalar kernels
   rm -f "$work"/*.o
   stand_in "$2" libc.so "memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval"
   stand_in "$2" libm.so "fmaf rintf sqrtf"
-  for source in "$here"/src/*.c "$here"/ukernels/*/*.c; do
-    case $source in */scalar/*) level=$4 ;; *) level=-O3 ;; esac
-    $clang --target="$2" $compile $level $3 -c "$source" -o "$work/$(basename "$(dirname "$source")")_$(basename "$source" .c).o"
+  for source in $(grep -v '^#' sources.txt); do
+    case $source in ukernels/scalar/*) more=$4 ;; *) more= ;; esac
+    $clang --target="$2" $compile $3 $more -c "$source" -o "$work/$(echo "$source" | tr / _).o"
   done
   mkdir -p "$output/$1"
   $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,libchord.so -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \
@@ -42,4 +43,4 @@ build() { # abi, target, flags, optimisation of the scalar kernels
 
 # Every arm64 CPU has NEON, so its scalar kernels only define the others: small is enough.
 build arm64-v8a aarch64-linux-android29 -mno-outline-atomics -Os
-build x86_64 x86_64-linux-android29 "" -O3
+build x86_64 x86_64-linux-android29 "" ""

@@ -1,0 +1,57 @@
+/* From a history to the hidden state, and from there to scores. */
+#include <math.h>
+
+#include "../ukernels/constants.h"
+#include "internal.h"
+
+/* The items of a history and their slots, right-aligned; only the last max_length entries count. */
+static chord_status take_history(chord_session *s, const int32_t *history, size_t length, size_t *count) {
+  const chord_model *model = s->model;
+  if (length > model->max_length) {
+    history += length - model->max_length;
+    length = model->max_length;
+  }
+  const size_t offset = model->max_length - length;
+  size_t found = 0;
+  for (size_t i = 0; i < length; i++) {
+    if ((uint32_t)history[i] > model->items) return CHORD_BAD_HISTORY;
+    if (history[i] == 0) continue;
+    s->ids[found] = history[i];
+    s->slots[found++] = (int32_t)(offset + i);
+  }
+  if (model->backbone->needs_last && (found == 0 || s->slots[found - 1] + 1 != (int32_t)model->max_length))
+    return CHORD_BAD_HISTORY;
+  *count = found;
+  return CHORD_OK;
+}
+
+chord_status chord_encode(chord_session *s, const int32_t *history, size_t length, size_t *count) {
+  const chord_status status = take_history(s, history, length, count);
+  if (status != CHORD_OK) return status;
+  chord_slot *slot = chord_acquire(s->model);
+  s->model->backbone->hidden(s, slot, *count);
+  chord_release(slot);
+  return CHORD_OK;
+}
+
+/* The hidden state in 16 bits: sums with int8 rows are then exact integers, at a 2^-16 part of its largest element. */
+float chord_take_query(chord_session *s) {
+  float most = 0.0f;
+  const size_t dim = s->model->dim;
+  for (size_t i = 0; i < dim; i++) {
+    const float magnitude = fabsf(s->hidden[i]);
+    most = magnitude > most ? magnitude : most;
+  }
+  const float inverse = most >= CHORD_SMALLEST_MAX ? 32767.0f / most : 0.0f;
+  /* Adding and taking off 1.5 * 2^23 rounds like rintf, in a form that compilers vectorise. */
+  const float round = CHORD_ROUND;
+  for (size_t i = 0; i < dim; i++) s->query[i] = (int16_t)(int32_t)((s->hidden[i] * inverse + round) - round);
+  return most * (1.0f / 32767.0f);
+}
+
+void chord_score(const chord_session *s, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores) {
+  const chord_model *model = s->model;
+  model->kernels->score_q16_e(count, model->dim, s->query, scale, &model->table, ids, first, scores);
+  const float *bias = model->item_bias;
+  for (size_t i = 0; bias && i < count; i++) scores[i] += bias[ids ? (uint32_t)ids[i] : first + i];
+}
