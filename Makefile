@@ -11,12 +11,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test demo test lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops system setup clean"
+	@echo "targets: demo test lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -48,6 +48,10 @@ wheel: setup
 # Rewrites the parts of README.md that are generated from the code.
 readme: setup
 	$(BIN)/python scripts/generate_readme.py README.md
+
+# Rewrites the JSON schemas of the manifest, of a benchmark run and of the report.
+schemas: setup
+	$(BIN)/python scripts/generate_schemas.py
 
 # The native engine beside LiteRT, ONNX Runtime, ExecuTorch, OpenVINO and PyTorch, in one interleaved run; prints the ratios.
 # OpenVINO is a peer only, no target: it is installed when this is first run.

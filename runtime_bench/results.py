@@ -1,9 +1,8 @@
 """What a benchmark run writes down. Times are in us unless the name says otherwise, memory and files in bytes.
 
-The JSON schema beside this module is generated: ``python -m chordkit.runtime_bench.results > runtime_bench/bench.schema.json``.
+``make schemas`` writes the JSON schema beside this module.
 """
 
-import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -154,7 +153,3 @@ def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of a :class:`BenchReport`."""
     schema = BenchReport.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "chordkit benchmark"}
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
