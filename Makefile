@@ -11,12 +11,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test demo test lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test demo test test-wheel lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
+	@echo "targets: demo test test-wheel lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -36,6 +36,10 @@ demo: setup
 
 test: system-test setup
 	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+# The same tests against the wheel, without a source in reach.
+test-wheel: system-test setup
+	$(BIN)/python scripts/check_wheel.py -n 2 $(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .

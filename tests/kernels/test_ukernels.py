@@ -16,9 +16,8 @@ from chordkit.kernels.reference import exp, exp2, gelu
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
-ROOT = Path(__file__).parents[2]
 VARIANTS = [index for index, variant in enumerate(variants()) if variant.supported] if available() else []
-GOLDEN = json.loads((ROOT / "tests" / "golden" / "derivation.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "derivation.json").read_text())
 CODE_OF_WIDTH = {0: 0, 2: 1, 4: 2, 8: 3}
 
 
