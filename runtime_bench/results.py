@@ -3,13 +3,11 @@
 ``make schemas`` writes the JSON schema beside this module.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from chordkit.estimate import Estimate
-
-FORMAT_VERSION = 1
 
 
 class _Model(BaseModel):
@@ -132,7 +130,7 @@ class Machine(_Model):
 class BenchReport(_Model):
     """One interleaved run over several contenders."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: Literal[1] = 1
     device: str
     machine: Machine
     settings: Settings

@@ -14,7 +14,7 @@ PACKAGE = Path(chordkit.__file__).parent
 
 # From the ground up. Modules on one line may import each other.
 FLOORS = [
-    {"errors", "estimate", "files", "progress", "provenance"},
+    {"documents", "errors", "estimate", "files", "progress", "provenance"},
     {"quantization"},
     {"strategy"},
     {"data", "backbones"},

@@ -6,11 +6,11 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from chordkit.errors import InputError
+from chordkit.documents import read_document
 from chordkit.estimate import Estimate
-from chordkit.files import read_bytes, write_bytes
+from chordkit.files import write_bytes
 
 
 class _Model(BaseModel):
@@ -171,11 +171,6 @@ def load_json(path: str | os.PathLike[str]) -> Report:
     """Read a ``report.json``.
 
     Raises:
-        InputError: the file is missing, is not JSON, or breaks the schema; the message names the field.
+        InputError: the file is missing, is not JSON, is of another version, or breaks the schema; the message names the field.
     """
-    try:
-        return Report.model_validate_json(read_bytes(path, "report"))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path}: not a report of chordkit: {field}: {first['msg']}; make one with 'chordkit demo'") from None
+    return read_document(path, Report, "report", "make one with 'chordkit demo'")
