@@ -11,12 +11,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test demo test test-wheel lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test demo test test-wheel lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test test-wheel lint wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
+	@echo "targets: demo test test-wheel lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -45,6 +45,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The reference of the public Python API, build/docs/index.html.
+docs: setup
+	$(BIN)/python scripts/build_reference.py
 
 wheel: setup
 	$(BIN)/python -m build --wheel --outdir dist
