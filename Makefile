@@ -2,6 +2,7 @@
 #
 #   make demo DATA=<folder of ml-100k>   the same on MovieLens-100K
 #   make test PYTEST="-k bundle -x"      some of the tests
+#   make test COVERAGE=1                 half as slow again; prints what share of each folder ran
 #   PYTHON=python3.12 make test          another interpreter (3.11 or newer)
 
 PYTHON ?= python3
@@ -35,7 +36,8 @@ demo: setup
 	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
 
 test: system-test setup
-	$(BIN)/python -m pytest -n 2 $(PYTEST)
+	$(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-report=) $(PYTEST)
+	$(if $(COVERAGE),$(BIN)/python scripts/coverage_table.py)
 
 # The same tests against the wheel, without a source in reach.
 test-wheel: system-test setup

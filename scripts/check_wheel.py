@@ -69,6 +69,7 @@ def check_origin(python: Path, folder: Path) -> None:
 
 
 def main(options: list[str]) -> int:
+    """Build, install, test; returns pytest's exit status."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     source, alone = FOLDER / "source", FOLDER / "alone"
     copy_of_what_git_would_ship(source)
