@@ -28,11 +28,17 @@ def copy_of_what_git_would_ship(folder: Path) -> None:
 
 
 def build(source: Path, folder: Path) -> Path:
-    """The wheel of ``source``, built into ``folder`` with the packages of this interpreter."""
+    """The wheel of ``source``, built into ``folder`` with the packages of this interpreter.
+
+    Raises:
+        SystemExit: the build failed; with what it said.
+    """
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (built,) = folder.glob("*.whl")
-    return built
+    built = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if built.returncode:
+        raise SystemExit(built.stdout)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 def install(wheel: Path, environment: Path) -> Path:
