@@ -12,23 +12,10 @@ import torch
 from torch import Tensor
 
 from chordkit.errors import CapabilityError
+from chordkit.export.program.refusal import refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
 Operand = Value | Tensor | int | float
-
-
-def stored_shape(value: torch.Tensor) -> tuple[int, ...]:
-    """Shape under which a torch value is stored: without the batch axis when it has more than two.
-
-    Raises:
-        CapabilityError: the value has a batch of more than one.
-    """
-    shape = tuple(int(size) for size in value.shape)
-    if len(shape) < 3:
-        return shape
-    if shape[0] != 1:
-        raise CapabilityError(f"onnx: a tensor of shape {list(shape)} has a batch of more than one; export the re-ranker with batch 1")
-    return shape[1:]
 
 
 class Lowering:
@@ -37,8 +24,11 @@ class Lowering:
     Attributes:
         builder: the graph that is written.
         values: what each torch node has become: a graph value, or a constant that no node has needed yet.
-        rank: torch's number of axes of the first operand of the node that is being lowered.
+        node: the one that is being lowered.
+        rank: torch's number of axes of its first operand.
     """
+
+    node: torch.fx.Node
 
     def __init__(self, builder: GraphBuilder) -> None:
         self.builder = builder
@@ -58,17 +48,30 @@ class Lowering:
             assert callable(node.target)
             self.values[node] = node.target(*arguments, **node.kwargs)
             return
+        self.node = node
         if name not in _HANDLERS:
-            raise CapabilityError(f"onnx: the operator {name} has no lowering; use the backbones as they are")
+            raise self.refuse()
         self.rank = node.all_input_nodes[0].meta["val"].dim()
-        self.values[node] = _HANDLERS[name](self, stored_shape(node.meta["val"]), *arguments, **node.kwargs)
+        self.values[node] = _HANDLERS[name](self, self._stored_shape(node.meta["val"]), *arguments, **node.kwargs)
+
+    def refuse(self, why: str = "has no lowering") -> CapabilityError:
+        """The error for an operator, or a use of one, that has no ONNX form."""
+        return refusal(self.node, why, "onnx")
+
+    def _stored_shape(self, value: torch.Tensor) -> tuple[int, ...]:
+        """Shape under which a torch value is stored: without the batch axis when it has more than two."""
+        shape = tuple(int(size) for size in value.shape)
+        if len(shape) > 2 and shape[0] != 1:
+            raise self.refuse(f"gives a tensor {list(shape)}, whose first axis is not a batch of 1; keep the sample first")
+        return shape[1:] if len(shape) > 2 else shape
 
     def value(self, operand: Operand) -> Value:
         """A graph value for an operand; constants become initialisers, numbers float32 scalars."""
         if isinstance(operand, Value):
             return operand
         if isinstance(operand, Tensor):
-            return self.builder.constant(operand.detach().numpy())
+            array = operand.detach().numpy()
+            return self.builder.constant(array[0] if array.ndim > 2 and array.shape[0] == 1 else array)
         return self.builder.constant(np.array(operand, np.float32))
 
     def ids(self, operand: Operand) -> Value:
@@ -125,12 +128,31 @@ def _gelu(lowering: Lowering, shape: tuple[int, ...], x: Value, *, approximate: 
     return lowering.builder.emit("Gelu", [x], shape, approximate=approximate)
 
 
-def _equal(lowering: Lowering, shape: tuple[int, ...], x: Value, number: int) -> Value:
-    return lowering.builder.emit("Equal", [x, lowering.builder.constant(np.array(number, np.int32))], shape)
+def _compare(operator: str) -> Callable[..., Value]:
+    """A comparison of item ids with a number."""
+
+    def handle(lowering: Lowering, shape: tuple[int, ...], x: Value, number: int) -> Value:
+        return lowering.builder.emit(operator, [x, lowering.builder.constant(np.array(number, np.int32))], shape)
+
+    return handle
 
 
-def _where(lowering: Lowering, shape: tuple[int, ...], condition: Value, a: Operand, b: Operand) -> Value:
-    return lowering.builder.emit("Where", [condition, lowering.value(a), lowering.value(b)], shape)
+def _rsqrt(lowering: Lowering, shape: tuple[int, ...], x: Value) -> Value:
+    return lowering.builder.emit("Reciprocal", [lowering.builder.emit("Sqrt", [x], shape)], shape)
+
+
+def _clamp(lowering: Lowering, shape: tuple[int, ...], x: Value, least: float | None, most: float | None) -> Value:
+    for operator, bound in (("Max", least), ("Min", most)):
+        x = x if bound is None else lowering.builder.emit(operator, [x, lowering.value(float(bound))], shape)
+    return x
+
+
+def _expand(lowering: Lowering, shape: tuple[int, ...], x: Value, *_: Any) -> Value:
+    return x if x.shape == shape else lowering.builder.emit("Expand", [x, lowering.builder.constant(np.array(shape, np.int64))], shape)
+
+
+def _where(lowering: Lowering, shape: tuple[int, ...], condition: Operand, a: Operand, b: Operand) -> Value:
+    return lowering.builder.emit("Where", [lowering.value(operand) for operand in (condition, a, b)], shape)
 
 
 def _embedding(lowering: Lowering, shape: tuple[int, ...], table: Tensor, ids: Operand, *_: Any) -> Value:
@@ -142,7 +164,7 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
     table, scale = lowering.value(codes), lowering.value(scales)
     if isinstance(ids, Tensor):
         if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
-            raise CapabilityError("onnx: a quantised table is read with constant ids other than all of its rows")
+            raise lowering.refuse("reads a quantised table with constant ids other than all of its rows; read all of them")
         return builder.emit("DequantizeLinear", [table, scale], shape, axis=0)
     rows = lowering.ids(ids)
     found = builder.emit("Gather", [table, rows], shape, axis=0)
@@ -152,8 +174,9 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
 
 
 def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operand, bias: Tensor | None = None) -> Value:
-    inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
-    return lowering.builder.emit("Gemm", inputs, shape, transB=1)
+    rows = reshape(lowering, (int(np.prod(x.shape[:-1])), x.shape[-1]), x)
+    inputs = [rows, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
+    return reshape(lowering, shape, lowering.builder.emit("Gemm", inputs, (rows.shape[0], shape[-1]), transB=1))
 
 
 def _channel_linear(
@@ -163,9 +186,12 @@ def _channel_linear(
 
 
 def _layer_norm(
-    lowering: Lowering, shape: tuple[int, ...], x: Value, _: Any, weight: Tensor, bias: Tensor, eps: float, *__: Any
-) -> Value:  # fmt: skip
-    inputs = [x, lowering.value(weight), lowering.value(bias)]
+    lowering: Lowering, shape: tuple[int, ...], x: Value, axes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any
+) -> Value:
+    if len(axes) != 1:
+        raise lowering.refuse(f"is over {len(axes)} axes; only the last one is lowered")
+    weight = torch.ones(axes) if weight is None else weight
+    inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
     return lowering.builder.emit("LayerNormalization", inputs, shape, axis=-1, epsilon=eps)
 
 
@@ -176,36 +202,41 @@ def _axis(lowering: Lowering, dim: int) -> int:
 
 def _permute(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
     if dims[0] != 0 or lowering.rank < 3:
-        raise CapabilityError(f"onnx: permutation {list(dims)} moves the batch axis")
+        raise lowering.refuse(f"to {list(dims)} moves the batch axis; keep the sample first")
     return lowering.builder.emit("Transpose", [x], shape, perm=[dim - 1 for dim in dims[1:]])
 
 
 def _slice(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, start: int, end: int, step: int = 1) -> Value:
     if step != 1:
-        raise CapabilityError(f"onnx: a slice with step {step}; only step 1 is lowered")
+        raise lowering.refuse(f"has step {step}; only step 1 is lowered")
     bounds = [np.array([number], np.int64) for number in (start, end, _axis(lowering, dim))]
     return lowering.builder.emit("Slice", [x, *map(lowering.builder.constant, bounds)], shape)
 
 
 def _select(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, index: int) -> Value:
-    if x.shape[_axis(lowering, dim)] == 1:
+    axis = _axis(lowering, dim)
+    if x.shape[axis] == 1:
         return reshape(lowering, shape, x)
-    return reshape(lowering, shape, _slice(lowering, shape, x, dim, index, index + 1))
+    kept = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    return reshape(lowering, shape, _slice(lowering, kept, x, dim, index, index + 1))
 
 
 def _concat(lowering: Lowering, shape: tuple[int, ...], parts: list[Operand], dim: int = 0) -> Value:
     return lowering.builder.emit("Concat", [lowering.value(part) for part in parts], shape, axis=_axis(lowering, dim))
 
 
-def _amax(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int], *_: Any) -> Value:
-    axes = [_axis(lowering, dim) for dim in dims]
-    kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-    return reshape(lowering, shape, lowering.builder.emit("ReduceMax", [x, lowering.value(torch.tensor(axes))], kept, keepdims=1))
+def _reduce(operator: str) -> Callable[..., Value]:
+    def handle(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int], *_: Any) -> Value:
+        axes = [_axis(lowering, dim) for dim in dims]
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        return reshape(lowering, shape, lowering.builder.emit(operator, [x, lowering.value(torch.tensor(axes))], kept, keepdims=1))
+
+    return handle
 
 
 def _softmax(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, *_: Any) -> Value:
     if dim != lowering.rank - 1:
-        raise CapabilityError(f"onnx: softmax over axis {dim}; only the last one is lowered")
+        raise lowering.refuse("is not over the last axis; only that is lowered")
     return lowering.builder.emit("Softmax", [x], shape, axis=-1)
 
 
@@ -215,7 +246,22 @@ _HANDLERS: dict[str, Callable[..., Value]] = {
     "aten.matmul.default": _binary("MatMul"),
     "aten.relu.default": _unary("Relu"),
     "aten.gelu.default": _gelu,
-    "aten.eq.Scalar": _equal,
+    "aten.sub.Tensor": _binary("Sub"),
+    "aten.div.Tensor": _binary("Div"),
+    "aten.sigmoid.default": _unary("Sigmoid"),
+    "aten.tanh.default": _unary("Tanh"),
+    "aten.exp.default": _unary("Exp"),
+    "aten.sqrt.default": _unary("Sqrt"),
+    "aten.rsqrt.default": _rsqrt,
+    "aten.abs.default": _unary("Abs"),
+    "aten.clamp.default": _clamp,
+    "aten.expand.default": _expand,
+    "aten.eq.Scalar": _compare("Equal"),
+    "aten.gt.Scalar": _compare("Greater"),
+    "aten.lt.Scalar": _compare("Less"),
+    "aten.logical_not.default": _unary("Not"),
+    "aten.logical_and.default": _binary("And"),
+    "aten.logical_or.default": _binary("Or"),
     "aten.where.self": _where,
     "aten.embedding.default": _embedding,
     "aten.linear.default": _linear,
@@ -228,7 +274,9 @@ _HANDLERS: dict[str, Callable[..., Value]] = {
     "aten.select.int": _select,
     "aten.slice.Tensor": _slice,
     "aten.cat.default": _concat,
-    "aten.amax.default": _amax,
+    "aten.amax.default": _reduce("ReduceMax"),
+    "aten.mean.dim": _reduce("ReduceMean"),
+    "aten.sum.dim_IntList": _reduce("ReduceSum"),
     "aten.softmax.int": _softmax,
     "chord.channel_linear.default": _channel_linear,
     "chord.row_embedding.default": _row_embedding,
