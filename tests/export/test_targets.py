@@ -12,6 +12,8 @@ from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
 from chordkit.export.targets import all_targets, find_target, lower, support_matrix_markdown
 from chordkit.export.targets import target as target_module
+from chordkit.export.targets.native import ENGINE_BACKBONES
+from chordkit.kernels import available, backbones
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +33,7 @@ def test_every_backbone_goes_to_every_stock_target(target, precision, architectu
 @pytest.mark.parametrize(
     ("arguments", "options", "reason"),
     [
-        (("native", "gru4rec", "int8"), {}, "the engine does not know it; use sasrec or caser"),
+        (("native", "gru4rec", "int8"), {}, "the native engine does not know it; use sasrec or caser"),
         (("executorch-chord", "gru4rec", "int8"), {}, "the native engine does not know it"),
         (("native", "sasrec", "fp32"), {}, "int8 master weights"),
         (("executorch", "sasrec", "int8"), {"activations": "int8"}, "float32 activations"),
@@ -81,6 +83,12 @@ def test_a_spec_without_activations_means_the_targets_own(backbone, target):
     source = (make_master(backbone), np.full(96, 8, np.uint8))
     default = find_target(target).capability.activations[0]
     assert lower(ArtifactSpec(target, "int8", 5), source) == lower(ArtifactSpec(target, "int8", 5, activations=default), source)
+
+
+def test_what_is_claimed_of_the_engine_is_what_it_runs():
+    if not available():
+        pytest.skip("the native engine was not compiled")
+    assert set(ENGINE_BACKBONES) == set(backbones())
 
 
 def test_a_target_without_files_has_nothing_to_export(backbone):
