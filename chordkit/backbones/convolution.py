@@ -30,7 +30,7 @@ class ChannelConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` [batch, in_channels, *size] to [batch, out_channels, *windows]."""
-        x = x.movedim(1, -1)
+        x = x.permute(0, *range(2, x.dim()), 1)
         for axis, (before, after) in enumerate(self.padding, 1):
             x = _padded(x, axis, before, after)
         counts = [

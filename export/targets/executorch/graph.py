@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.errors import CapabilityError
 from chordkit.export.program import Run, runs
+from chordkit.export.program.refusal import refusal
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1
@@ -51,7 +51,7 @@ class XnnpackGraph(nn.Module):
             if node.op != "call_function" or self._is_constant(node):
                 continue
             if str(node.target) not in (*_FORMS, _MARKED_LINEAR):
-                raise CapabilityError(f"executorch: the operator {node.target} has no lowering; use the backbones as they are")
+                raise refusal(node, target="executorch")
             if str(node.target) == _MARKED_LINEAR:
                 self._add_groups(node)
             else:
