@@ -73,15 +73,9 @@ def parse_precisions(text: str) -> "list[Precision]":
     Raises:
         InputError: one of them is unknown.
     """
-    from chordkit.export.artifact import Precision
+    from chordkit.export.artifact import find_precision
 
-    def find(name: str) -> Precision:
-        try:
-            return Precision(name)
-        except ValueError:
-            raise InputError(f"{name}: there is no such precision; use {', '.join(Precision)}") from None
-
-    return parse_list(text, "--precision", find)
+    return parse_list(text, "--precision", find_precision)
 
 
 def parse_ids(text: str, items: int, option: str) -> list[int]:
