@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.export.program import Run, runs
-from chordkit.export.program.refusal import refusal
+from chordkit.export.program import Run, refusal, runs
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1

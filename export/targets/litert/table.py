@@ -14,7 +14,7 @@ import torch
 from torch.fx import Node as FxNode
 
 from chordkit.errors import CapabilityError
-from chordkit.export.program.refusal import refusal
+from chordkit.export.program import refusal
 from chordkit.export.targets.litert.flatbuffer import Quantization, TensorSpec
 from chordkit.export.targets.litert.graph import Builder, View, view
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from chordkit.errors import CapabilityError
-from chordkit.export.program.refusal import refusal
+from chordkit.export.program import refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
 Operand = Value | Tensor | int | float
