@@ -1,4 +1,4 @@
-"""Three modules of somebody's own, and what the tests do with them."""
+"""Four modules of somebody's own, and what the tests do with them."""
 
 from collections.abc import Iterator
 from unittest import mock
@@ -74,11 +74,31 @@ class OwnAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
+class TorchEncoder(nn.Module):
+    """torch's own encoder under a causal mask, then its attention from the last slot to what is no padding."""
+
+    causal: Tensor
+
+    def __init__(self, norm_first: bool = False) -> None:
+        super().__init__()
+        self.items = nn.Embedding(ITEMS + 1, DIM, padding_idx=0)
+        self.positions = nn.Parameter(torch.randn(LENGTH, DIM))
+        layer = nn.TransformerEncoderLayer(DIM, 2, 12, activation="gelu", batch_first=True, norm_first=norm_first)
+        self.encoder = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(DIM), enable_nested_tensor=False)
+        self.pool = nn.MultiheadAttention(DIM, 4, dropout=0.1, batch_first=True)
+        self.register_buffer("causal", torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1), persistent=False)
+
+    def forward(self, history: Tensor) -> Tensor:
+        x = self.encoder(self.items(history) + self.positions, mask=self.causal, is_causal=True)
+        pooled, _ = self.pool(x[:, -1:], x, x, key_padding_mask=history == 0)
+        return x[:, -1] + pooled.squeeze(1)
+
+
 class Bring:
     """Brings modules, and the histories that they are tried on."""
 
     ITEMS, LENGTH, DIM, ROWS = ITEMS, LENGTH, DIM, ROWS
-    MeanMLP, SmallCNN, OwnAttention = MeanMLP, SmallCNN, OwnAttention
+    MeanMLP, SmallCNN, OwnAttention, TorchEncoder = MeanMLP, SmallCNN, OwnAttention, TorchEncoder
 
     def trained(self, kind: type[nn.Module]) -> nn.Module:
         """A module as after training: weights that matter, statistics that are not the initial ones; still in training mode."""
@@ -116,6 +136,6 @@ def bring() -> Bring:
     return Bring()
 
 
-@pytest.fixture(scope="module", params=[MeanMLP, SmallCNN, OwnAttention])
+@pytest.fixture(scope="module", params=[MeanMLP, SmallCNN, OwnAttention, TorchEncoder])
 def kind(request: pytest.FixtureRequest) -> type[nn.Module]:
     return request.param

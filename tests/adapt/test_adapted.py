@@ -22,6 +22,7 @@ from chordkit.backbones import (
     make_master,
     registry,
 )
+from chordkit.backbones.attention import ChannelAttention
 from chordkit.backbones.convolution import ChannelConvolution
 from chordkit.data import Dataset, synthesize
 from chordkit.errors import CheckpointError, InputError, MasterError
@@ -42,6 +43,8 @@ def dataset() -> Dataset:
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 def test_an_adapted_module_scores_as_the_module_and_leaves_it_alone(bring: Any, kind: type[nn.Module], dtype: torch.dtype) -> None:
+    # Windows of both convolutions and the last layer; in each block projections, attention and feed-forward, and the pooling.
+    terms = {bring.SmallCNN: 24 + 36 + 30, bring.TorchEncoder: 2 * (2 * DIM + LENGTH + DIM + 12) + 2 * DIM + LENGTH}
     module, rows = bring.trained(kind), bring.histories().to(dtype)
     state, kinds = copy.deepcopy(module.state_dict()), [type(each) for each in module.modules()]
     generator = torch.get_rng_state()
@@ -52,9 +55,9 @@ def test_an_adapted_module_scores_as_the_module_and_leaves_it_alone(bring: Any, 
     with torch.no_grad():
         expected = module.eval()(rows)
         scores = backbone.score_all(backbone.encode(rows))
-        if kind is bring.SmallCNN:
-            # Two convolutions of at most 36 terms and a layer of 30, each sum in another order: one rounding a term of the largest value.
-            assert (backbone.encode(rows) - expected).abs().max() < (24 + 36 + 30) * 2.0**-24 * expected.abs().max()
+        if kind in terms:
+            # Sums in another order: one rounding a term of the largest value.
+            assert (backbone.encode(rows) - expected).abs().max() < terms[kind] * 2.0**-24 * expected.abs().max()
         else:
             assert torch.equal(backbone.encode(rows), expected)
             assert torch.equal(scores, expected @ module.items.weight.T)
@@ -91,6 +94,38 @@ def test_a_convolution_over_windows_is_the_convolution(bring: Any, convolution: 
     terms = 3 * math.prod(convolution.kernel_size)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() < terms * 2.0**-52 * max(1.0, float(expected.abs().max()))
+
+
+MASK = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1)
+PADDING = torch.arange(LENGTH) >= torch.tensor([10, 7, 3])[:, None]
+MASKS: dict[str, dict[str, Tensor]] = {
+    "none": {},
+    "future hidden": {"attn_mask": MASK},
+    "future hidden by numbers": {"attn_mask": torch.zeros(LENGTH, LENGTH).masked_fill(MASK, -math.inf)},
+    "padding hidden": {"key_padding_mask": PADDING},
+    "both hidden": {"key_padding_mask": PADDING, "attn_mask": MASK},
+    "a mask for each head": {"attn_mask": torch.arange(3 * 2 * LENGTH * LENGTH).view(6, LENGTH, LENGTH) % 7 == 0},
+}
+
+
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_attention_with_channel_layers_is_torchs(masks: str, bias: bool) -> None:
+    attention = nn.MultiheadAttention(DIM, 2, bias=bias, batch_first=True).double().eval()
+    query, key, value = torch.randn(3, 3, LENGTH, DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    given = {name: mask if mask.dtype == torch.bool else mask.double() for name, mask in MASKS[masks].items()}
+    with torch.no_grad():
+        expected, _ = attention(query, key, value, need_weights=False, **given)
+        found, _ = ChannelAttention(attention)(query, key, value, **given)
+    # Projections, scores, a mean over slots and the output, each sum in another order.
+    assert (found - expected).abs().max() < (3 * DIM + LENGTH) * 2.0**-52 * max(1.0, float(expected.abs().max()))
+
+
+def test_an_encoder_that_normalises_first_is_torchs(bring: Any) -> None:
+    module = bring.trained(lambda: bring.TorchEncoder(norm_first=True))
+    with torch.no_grad():
+        found, expected = bring.own(module).encode(bring.histories()), module.eval()(bring.histories())
+    assert (found - expected).abs().max() < 200 * 2.0**-24 * expected.abs().max()
 
 
 def test_one_hot_choices_are_the_reference_of_that_strategy_for_each_sample(bring: Any, kind: type[nn.Module]) -> None:

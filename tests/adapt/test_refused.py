@@ -48,9 +48,17 @@ HOOKED.register_forward_hook(lambda *_: None)
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "no layer": (Around(lambda x, _: x[:, -1]), "has no nn.Linear, nn.Conv1d or nn.Conv2d"),
     "recurrent": (Around(lambda x, m: m.gru(x)[0][:, -1], gru=nn.GRU(DIM, DIM, batch_first=True)), "'gru' is a GRU.*gru4rec"),
-    "fused attention": (
-        Around(lambda x, m: m.mix(x, x, x)[0][:, -1], mix=nn.MultiheadAttention(DIM, 2, batch_first=True)),
-        "'mix' is a MultiheadAttention.*scaled_dot_product_attention",
+    "a decoder": (
+        Around(lambda x, m: m.mix(x, x)[:, -1], mix=nn.TransformerDecoderLayer(DIM, 2, 8, batch_first=True)),
+        "'mix' is a TransformerDecoderLayer.*scaled_dot_product_attention",
+    ),
+    "attention with the slots first": (
+        Around(lambda x, m: m.mix(x, x, x)[0][:, -1], mix=nn.MultiheadAttention(DIM, 2)),
+        "batch_first=True",
+    ),
+    "attention with more": (
+        Around(lambda x, m: m.mix(x, x, x)[0][:, -1], mix=nn.MultiheadAttention(DIM, 2, add_zero_attn=True, batch_first=True)),
+        "'mix' has kdim, vdim, add_bias_kv or add_zero_attn",
     ),
     "groups": (Around(lambda x, m: m.c(x.mT)[..., -1], c=nn.Conv1d(DIM, DIM, 3, groups=DIM)), f"'c' is a convolution in {DIM} groups"),
     "other padding": (
