@@ -161,6 +161,12 @@ def test_a_backbone_that_is_not_claimed_is_refused_with_a_sentence(target: Targe
                 target.check(architecture.name, Precision.INT8)
 
 
+def test_a_target_is_called_as_its_folder_is() -> None:
+    # --help lists the folders, and does not import them.
+    for target in all_targets():
+        assert type(target).__module__ == f"chordkit.export.targets.{target.name.replace('-', '_')}"
+
+
 @pytest.mark.parametrize("target", all_targets(), ids=str)
 def test_the_same_model_gives_the_same_bytes(target: Target) -> None:
     if target.capability.suffix is None:

@@ -12,6 +12,8 @@ from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
 from chordkit.export.targets import all_targets, find_target, lower, support_matrix_markdown
 from chordkit.export.targets import target as target_module
+from chordkit.export.targets.native import ENGINE_BACKBONES
+from chordkit.kernels import available, backbones
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +33,7 @@ def test_every_backbone_goes_to_every_stock_target(target, precision, architectu
 @pytest.mark.parametrize(
     ("arguments", "options", "reason"),
     [
-        (("native", "gru4rec", "int8"), {}, "the engine does not know it; use sasrec or caser"),
+        (("native", "gru4rec", "int8"), {}, "the native engine does not know it; use sasrec or caser"),
         (("executorch-chord", "gru4rec", "int8"), {}, "the native engine does not know it"),
         (("native", "sasrec", "fp32"), {}, "int8 master weights"),
         (("executorch", "sasrec", "int8"), {"activations": "int8"}, "float32 activations"),
@@ -83,11 +85,18 @@ def test_a_spec_without_activations_means_the_targets_own(backbone, target):
     assert lower(ArtifactSpec(target, "int8", 5), source) == lower(ArtifactSpec(target, "int8", 5, activations=default), source)
 
 
+def test_what_is_claimed_of_the_engine_is_what_it_runs():
+    if not available():
+        pytest.skip("the native engine was not compiled")
+    assert set(ENGINE_BACKBONES) == set(backbones())
+
+
 def test_a_target_without_files_has_nothing_to_export(backbone):
     with pytest.raises(CapabilityError, match="native: there is nothing to export"):
         lower(ArtifactSpec("native", "int8"), (make_master(backbone), np.full(96, 8, np.uint8)))
 
 
+@pytest.mark.checkout
 def test_required_runtimes_are_the_versions_that_are_installed_with_the_extras():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")

@@ -7,6 +7,7 @@ import chordkit
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import VectorSet, engine_scores
 from chordkit.export.targets.executorch import ExecutorchTarget
+from chordkit.export.targets.native import ENGINE_BACKBONES, ENGINE_REFUSALS
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
 from chordkit.kernels.executorch import library
@@ -39,15 +40,11 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         extra="executorch",
         suffix=".pte",
         operators=("chord::rerank.out",),
-        backbones=("sasrec", "caser"),
+        backbones=ENGINE_BACKBONES,
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
-        refusals={
-            "fp32": "it computes with 8-bit activations",
-            "precision fp32": "it runs from the int8 master weights",
-            "backbone": "the native engine does not know it",
-        },
+        refusals=ENGINE_REFUSALS,
         note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input",
     )
 

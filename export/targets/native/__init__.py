@@ -11,6 +11,14 @@ from chordkit.export.targets.target import QUANTISED, Capability, Source, Target
 from chordkit.kernels.engine import native
 from chordkit.quantization import MasterWeights
 
+ENGINE_BACKBONES = ("sasrec", "caser")
+"""What libchord runs (``chordkit.kernels.backbones()``), known without it: a machine may export for a phone and have no engine."""
+ENGINE_REFUSALS = {
+    "fp32": "it computes with 8-bit activations",
+    "precision fp32": "it runs from the int8 master weights",
+    "backbone": "the native engine does not know it",
+}
+
 
 class NativeTarget(Target):
     """libchord on the bundle's int8 master; a strategy is adopted in microseconds."""
@@ -20,15 +28,11 @@ class NativeTarget(Target):
         runtime=None,
         extra=None,
         suffix=None,
-        backbones=("sasrec", "caser"),
+        backbones=ENGINE_BACKBONES,
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
-        refusals={
-            "fp32": "it computes with 8-bit activations",
-            "precision fp32": "it runs from the int8 master weights",
-            "backbone": "the engine does not know it",
-        },
+        refusals=ENGINE_REFUSALS,
         note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
     )
 
