@@ -163,7 +163,7 @@ def _item_embedding(module: nn.Module, items: int, path: str | None) -> tuple[st
 
 def _copy(module: nn.Module) -> nn.Module:
     try:
-        return copy.deepcopy(module).eval()
+        return copy.deepcopy(module).cpu().eval()
     except (RuntimeError, TypeError) as error:
         raise InputError(f"adapt: the module cannot be copied, keep nothing but parameters, buffers and settings in it: {error}") from None
 
