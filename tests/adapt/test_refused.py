@@ -136,6 +136,14 @@ def test_the_item_embedding_is_found_by_its_size_or_named(bring: Any) -> None:
         bring.own(module, items=7)
 
 
+@pytest.mark.parametrize("length", [0, 2.5, "ten"])
+def test_a_length_that_is_none_is_refused(bring: Any, length: object) -> None:
+    with pytest.raises(InputError, match=r"own configuration: max_length = .* give a whole number of at least 1"):
+        bring.own(bring.trained(bring.MeanMLP), max_length=length)
+    with pytest.raises(InputError, match=r"fails on histories \[3, 11\] of int32 ids"):
+        bring.own(bring.trained(bring.OwnAttention), max_length=11)
+
+
 def test_numbers_that_a_master_cannot_hold_are_refused(bring: Any) -> None:
     module = bring.trained(bring.MeanMLP)
     module.register_buffer("hashes", torch.tensor([2**24 + 1]))
