@@ -96,8 +96,8 @@ class _ItemTable(nn.Module):
 def adapt(module: nn.Module, *, name: str, max_length: int, items: int, item_embedding: str | None = None) -> Backbone:
     """A backbone of your own module: it gets master weights, strategies and artifacts as every other one does.
 
-    ``nn.Linear``, ``nn.Conv1d`` and ``nn.Conv2d`` inside it become channel layers with the same weights, and its item embedding scores the
-    items. The module itself is not changed. It becomes an architecture called ``name`` in this process
+    ``nn.Linear``, ``nn.Conv1d``, ``nn.Conv2d`` and ``nn.MultiheadAttention`` inside it become channel layers with the same weights, and its
+    item embedding scores the items. The module itself is not changed. It becomes an architecture called ``name`` in this process
     (:func:`chordkit.backbones.register`); master weights carry that name only, so whoever loads them elsewhere adapts the same module
     first, with any weights. Training starts from the weights that the module has now.
 
@@ -124,18 +124,19 @@ def adapt(module: nn.Module, *, name: str, max_length: int, items: int, item_emb
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise InputError(f"adapt: {tensor_name!r} is {tensor.dtype}: a master holds float32; call module.float() first")
     require_replaceable(module)
+    config = _config(name, items, max_length, dim)
     original = _copy(module)
     histories = probe_histories(items, max_length)
     expected = hidden_state(original, histories, dim)
     hidden_state(original, histories.long(), dim)
-    backbone = AdaptedBackbone(_config(name, items, max_length, dim), original, path).eval()
+    backbone = AdaptedBackbone(config, original, path).eval()
     if not backbone.channel_layers():
         raise InputError("adapt: the module has no nn.Linear, nn.Conv1d or nn.Conv2d: a strategy has nothing to work on")
     if not close(expected, hidden_state(backbone.encode, histories, dim)):
         raise InputError("adapt: the module computes something else with its layers replaced: its forward must not look at their types")
     require_samples_first(backbone, histories, _PREFIX)
     register(_architecture(backbone))
-    return build(backbone.config).eval()
+    return build(config).eval()
 
 
 def _item_embedding(module: nn.Module, items: int, path: str | None) -> tuple[str, int]:
@@ -163,7 +164,7 @@ def _item_embedding(module: nn.Module, items: int, path: str | None) -> tuple[st
 
 def _copy(module: nn.Module) -> nn.Module:
     try:
-        return copy.deepcopy(module).eval()
+        return copy.deepcopy(module).cpu().eval()
     except (RuntimeError, TypeError) as error:
         raise InputError(f"adapt: the module cannot be copied, keep nothing but parameters, buffers and settings in it: {error}") from None
 

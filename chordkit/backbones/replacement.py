@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from chordkit.backbones.attention import ChannelAttention, ChannelEncoder, ChannelEncoderLayer
 from chordkit.backbones.convolution import ChannelConvolution
 from chordkit.backbones.layers import ChannelLinear
 from chordkit.errors import InputError
@@ -83,6 +84,11 @@ def _refuse(path: str, module: nn.Module) -> None:
             )
         if module.padding_mode != "zeros":
             raise InputError(f"adapt: {path!r} pads with {module.padding_mode!r}: use padding_mode='zeros', or pad the input yourself")
+    if isinstance(module, nn.MultiheadAttention):
+        if not module.batch_first:
+            raise InputError(f"adapt: {path!r} has the slots before the samples: make it with batch_first=True, and call it so")
+        if module.in_proj_weight is None or module.bias_k is not None or module.add_zero_attn:
+            raise InputError(f"adapt: {path!r} has kdim, vdim, add_bias_kv or add_zero_attn: leave them out, or write it with nn.Linear")
     if isinstance(module, nn.Embedding) and module.max_norm is not None:
         raise InputError(f"adapt: {path!r} renormalises its rows when it is read (max_norm): scale the rows once and leave max_norm out")
 
@@ -95,13 +101,16 @@ _REPLACED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.Linear: _linear,
     nn.Conv1d: ChannelConvolution,
     nn.Conv2d: ChannelConvolution,
+    nn.MultiheadAttention: ChannelAttention,
+    nn.TransformerEncoderLayer: ChannelEncoderLayer,
+    nn.TransformerEncoder: ChannelEncoder,
 }
 
 _RECURRENT = "use the backbone gru4rec, or write the step with nn.Linear and unroll it over the slots"
-_FUSED = "write it with nn.Linear for query, key, value and output, and torch.nn.functional.scaled_dot_product_attention"
+_DECODER = "use nn.TransformerEncoder, or nn.Linear for query, key, value and output, and torch.nn.functional.scaled_dot_product_attention"
 _REFUSED: dict[tuple[type[nn.Module], ...], str] = {
     (nn.RNNBase, nn.RNNCellBase): _RECURRENT,
-    (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, nn.Transformer): _FUSED,
+    (nn.TransformerDecoderLayer, nn.Transformer): _DECODER,
     (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Conv3d): "use nn.Conv1d or nn.Conv2d",
     (nn.Bilinear,): "use nn.Linear over the products of its inputs",
     (nn.EmbeddingBag,): "use nn.Embedding and take the mean or the sum of what it gives",

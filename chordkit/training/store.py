@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from chordkit.backbones import Backbone, build, config_from_dict, config_to_dict
+from chordkit.backbones import Backbone, build, config_from_dict, config_to_dict, find_architecture
 from chordkit.errors import CheckpointError, InputError
 from chordkit.training.checkpoint import read_tensors, write_tensors
 
@@ -37,10 +37,15 @@ def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any
         raise CheckpointError(
             f"{path}: backbone format version {metadata.get('version')} is unknown (this is {_VERSION}): use a newer chordkit"
         )
+    configuration = metadata.get("configuration", {})
     try:
-        backbone = build(config_from_dict(metadata["configuration"]))
+        find_architecture(configuration.get("architecture"))
+    except InputError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    try:
+        backbone = build(config_from_dict(configuration))
         backbone.load_state_dict(tensors)
-    except (InputError, RuntimeError, KeyError, TypeError) as error:
+    except (InputError, RuntimeError, TypeError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the backbone does not fit its own configuration, train it again: {detail}") from None
     return backbone.eval(), metadata["provenance"]

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from chordkit.backbones import Backbone, CatalogueScorer, Reranker
 from chordkit.backbones.master import from_master
-from chordkit.errors import InputError, StrategyError
+from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
 from chordkit.quantization import MasterWeights, select_codes
 
@@ -167,6 +167,7 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
 
     Raises:
         InputError: ``candidates`` is not positive.
+        CapabilityError: torch cannot trace the model, or an operator has no canonical form.
         StrategyError: the widths do not fit the master.
     """
     if candidates is not None and candidates < 1:
@@ -175,8 +176,15 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
     history = torch.ones((1, backbone.config.max_length), dtype=torch.int32)
     arguments: Sequence[Tensor] = (history,) if candidates is None else (history, torch.ones((1, candidates), dtype=torch.int32))
     module = CatalogueScorer(backbone) if candidates is None else Reranker(backbone)
-    with torch.no_grad():
-        return canonical(torch.export.export(module.eval(), tuple(arguments), strict=False))
+    try:
+        with torch.no_grad():
+            return canonical(torch.export.export(module.eval(), tuple(arguments), strict=False))
+    except RuntimeError as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CapabilityError(
+            f"the backbone {backbone.config.architecture!r} is no graph of fixed shapes ({reason}): let no tensor decide anything in "
+            "Python, nor the size of another, and stay in torch"
+        ) from error
 
 
 def item_count(source: Source) -> int:

@@ -119,7 +119,7 @@ SPELLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         x.transpose(1, 2), 0.1 + STATISTICS, 1 + STATISTICS, 1.5 - STATISTICS, STATISTICS, eps=1e-3
     )[..., -1],
     "a norm with statistics alone": lambda x, ids: functional.batch_norm(x[:, -1], 0.1 + STATISTICS, 1 + STATISTICS),
-    "every other position": lambda x, ids: x.unflatten(1, (LENGTH // 2, 2)).select(2, 0).amax(1),
+    "every other position": lambda x, ids: x.unflatten(1, (LENGTH // 2, 2)).select(2, 0).transpose(1, 2).amax(2),
     "a layer on a grid": lambda x, ids: functional.linear(x.unflatten(1, (2, -1)), torch.eye(DIM).flip(0)).amax(1).amax(1),
     "a constant that is computed": lambda x, ids: x[:, -1] * (torch.arange(DIM) + torch.ones(DIM)),
 }
