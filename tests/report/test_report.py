@@ -39,7 +39,7 @@ def report() -> Report:
 
     def artifact(target: str, precision: str, p50: float) -> ArtifactSummary:
         return ArtifactSummary(
-            name=f"{target} {precision}", target=target, precision=precision, average_bits=3.0, bytes=123_456,
+            name=f"{target}-{precision}", target=target, precision=precision, average_bits=3.0, bytes=123_456,
             parity=ParitySummary(histories=1000, max_error=1e-6, mean_error=1e-7, relative_rms_error=1e-7, kendall_tau=1.0,
                                  top10_overlap=1.0, ndcg_difference=0.0, tolerance="rms 1e-5", passed=precision != "int8"),
             latency=LatencySummary(load_ms=1.5, first_call_us=300, min_us=p50 * 0.9, p50_us=p50, p90_us=p50 * 1.2, p99_us=p50 * 2,
