@@ -43,7 +43,7 @@ def is_label(name: str) -> bool:
 
 
 class Identity(BaseModel):
-    """By what an artifact goes in every list, table and timing; PyTorch beside it has one too.
+    """By what an artifact goes in every list and table; PyTorch beside it has one too.
 
     Attributes:
         name: how it is asked for; unique where it stands.
