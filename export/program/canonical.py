@@ -21,10 +21,12 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from chordkit.errors import CapabilityError
+from chordkit.export.program.decompose import decompose
 
 _aten = torch.ops.aten
-# Keyword-only arguments that a lowering is told of; any other is refused unless it is the default.
-_MEANT = {"approximate"}
+# Keyword-only arguments that the rest is told of, and those that say nothing about values; any other is refused unless it is the default.
+_MEANT = {"approximate", "dtype", "scale", "enable_gqa"}
+_IRRELEVANT = {"device", "layout", "pin_memory", "memory_format"}
 
 
 def canonical(program: ExportedProgram) -> ExportedProgram:
@@ -35,7 +37,19 @@ def canonical(program: ExportedProgram) -> ExportedProgram:
     """
     graph = program.graph_module.graph
     for node in list(graph.nodes):
-        if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
+        if not _is_operator(node):
+            continue
+        if node.target is _aten._assert_tensor_metadata.default:  # torch's note on the type of a value, which is static
+            graph.erase_node(node)
+            continue
+        _fill(node)
+        if (replacement := decompose(node)) is not None:
+            node.replace_all_uses_with(replacement)
+            program.graph_signature.replace_all_uses(node.name, replacement.name)
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    for node in list(graph.nodes):
+        if _is_operator(node):
             _fill(node)
             _PARTS.get(node.target, _nothing)(node)
             _RENAMED.get(node.target, _nothing)(node)
@@ -45,6 +59,10 @@ def canonical(program: ExportedProgram) -> ExportedProgram:
     graph.lint()
     program.graph_module.recompile()
     return program
+
+
+def _is_operator(node: Node) -> bool:
+    return node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload)
 
 
 def _nothing(node: Node) -> None:
@@ -71,16 +89,11 @@ def _fill(node: Node) -> None:
         given = node.args[index] if index < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
         if not argument.kwarg_only:
             positional.append(given)
-        elif given != argument.default_value:
-            if argument.name not in _MEANT and not _is_its_own_type(node, argument.name, given):
+        elif given != argument.default_value and argument.name not in _IRRELEVANT:
+            if argument.name not in _MEANT:
                 raise _refuse(node, f"with {argument.name} = {given} has no lowering; write it with separate operators")
-            named |= {argument.name: given} if argument.name in _MEANT else {}
+            named[argument.name] = given
     node.args, node.kwargs = tuple(positional), named
-
-
-def _is_its_own_type(node: Node, name: str, given: Any) -> bool:
-    """Constants are made with a type and a device spelt out, which say nothing about the value."""
-    return name in ("dtype", "layout", "device", "pin_memory") and (name != "dtype" or node.meta["val"].dtype == given)
 
 
 # --- axes --------------------------------------------------------------------------------------------------------------
@@ -156,8 +169,23 @@ def _as_reshape(node: Node) -> None:
     node.target, node.args, node.kwargs = _aten.reshape.default, (node.args[0], _shape(node)), {}
 
 
+def _renamed(target: Any) -> Callable[[Node], None]:
+    def rename(node: Node) -> None:
+        node.target = target
+
+    return rename
+
+
+_SAME = {
+    _aten.bitwise_not.default: _aten.logical_not.default,
+    _aten.bitwise_and.Tensor: _aten.logical_and.default,
+    _aten.bitwise_or.Tensor: _aten.logical_or.default,
+    _aten.__and__.Tensor: _aten.logical_and.default,
+    _aten.__or__.Tensor: _aten.logical_or.default,
+}
 _RENAMED: dict[Any, Callable[[Node], None]] = {
     **dict.fromkeys((_aten.transpose.int, _aten.t.default, _aten.mT.default), _as_permute),
+    **{old: _renamed(new) for old, new in _SAME.items()},
     **dict.fromkeys(
         (_aten.flatten.using_ints, _aten.unflatten.int, _aten.squeeze.default, _aten.squeeze.dims, _aten._unsafe_view.default),
         _as_reshape,

@@ -46,7 +46,7 @@ class XnnpackGraph(nn.Module):
         self._nodes = list(program.graph.nodes)
         self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in paths.items()}
         self._layers: dict[str, list[Run]] = {}
-        self._made: set[str] = set()
+        self._made: dict[str, str] = {}  # constants that were computed here, and the names of their buffers
         for node in self._nodes:
             if node.op != "call_function" or self._is_constant(node):
                 continue
@@ -57,7 +57,7 @@ class XnnpackGraph(nn.Module):
             else:
                 for argument in node.all_input_nodes:
                     if argument.name in self._constants:
-                        self._keep(argument.name, self._constants[argument.name])
+                        self._keep(self._made.get(argument.name, argument.name), self._constants[argument.name])
             if node.target is torch.ops.aten.layer_norm.default:
                 size = node.args[1][-1]
                 self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
@@ -68,7 +68,7 @@ class XnnpackGraph(nn.Module):
             return False
         arguments = torch.fx.map_arg((node.args, node.kwargs), lambda argument: self._constants[argument.name])
         self._constants[node.name] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]
-        self._made.add(node.name)
+        self._made[node.name] = f"made_{node.name}"
         return True
 
     def _keep(self, name: str, tensor: Tensor) -> None:
@@ -99,7 +99,7 @@ class XnnpackGraph(nn.Module):
             elif node.op == "output":
                 break
             elif node.name in self._constants:
-                values[node] = self._buffers.get(node.name)
+                values[node] = self._buffers.get(self._made.get(node.name, node.name))
             elif str(node.target) == _MARKED_LINEAR:
                 values[node] = self._grouped_linear(node.name, values[node.args[0]])
             elif node.target is torch.ops.aten.layer_norm.default:
@@ -127,10 +127,12 @@ class XnnpackGraph(nn.Module):
         # Weight-only kernels of XNNPACK multiply their bias by the channel's scale: it is added outside.
         return joined if bias is None else joined + bias
 
-    def _layer_norm(self, x: Tensor, shape: list[int], weight: Tensor, bias: Tensor, eps: float, *_: Any) -> Tensor:
+    def _layer_norm(self, x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any) -> Tensor:
         row_mean = self.get_buffer(f"row_mean_{shape[-1]}")
         centred = x - F.linear(x, row_mean)
-        return centred * torch.rsqrt(F.linear(centred * centred, row_mean) + eps) * weight + bias
+        normed = centred * torch.rsqrt(F.linear(centred * centred, row_mean) + eps)
+        normed = normed if weight is None else normed * weight
+        return normed if bias is None else normed + bias
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -174,19 +176,36 @@ _FORMS: dict[str, Callable[..., Any]] = {
     **{
         name: _same(name)
         for name in (
+            "aten.abs.default",
             "aten.add.Tensor",
             "aten.amax.default",
             "aten.cat.default",
+            "aten.clamp.default",
+            "aten.div.Tensor",
             "aten.embedding.default",
             "aten.eq.Scalar",
+            "aten.exp.default",
+            "aten.expand.default",
+            "aten.gt.Scalar",
             "aten.layer_norm.default",
             "aten.linear.default",
+            "aten.logical_and.default",
+            "aten.logical_not.default",
+            "aten.logical_or.default",
+            "aten.lt.Scalar",
+            "aten.mean.dim",
             "aten.mul.Tensor",
             "aten.permute.default",
             "aten.relu.default",
             "aten.reshape.default",
+            "aten.rsqrt.default",
+            "aten.sigmoid.default",
             "aten.slice.Tensor",
             "aten.softmax.int",
+            "aten.sqrt.default",
+            "aten.sub.Tensor",
+            "aten.sum.dim_IntList",
+            "aten.tanh.default",
             "aten.view.default",
             "aten.where.self",
         )

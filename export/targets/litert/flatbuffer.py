@@ -118,7 +118,7 @@ def version_of(operator: OperatorSpec) -> int:
 
 
 # Per-channel DEQUANTIZE; int8 GATHER; MEAN, SUM and REDUCE_MAX, RESHAPE and the rest are used as first defined.
-_VERSIONS = {"DEQUANTIZE": 5, "GATHER": 2}
+_VERSIONS = {"DEQUANTIZE": 5, "GATHER": 2, "BROADCAST_TO": 2}
 
 
 class _Writer:

@@ -18,7 +18,7 @@ from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Q
 
 Shape = tuple[int, ...]
 
-_TYPES = {"float32": "FLOAT32", "int32": "INT32", "int8": "INT8"}
+_TYPES = {"float32": "FLOAT32", "int32": "INT32", "int8": "INT8", "bool": "BOOL"}
 
 
 def strip(shape: Sequence[int]) -> Shape:
@@ -125,7 +125,7 @@ class Builder:
     _emitted: dict[Any, TensorSpec] = field(default_factory=dict)
 
     def constant(self, array: np.ndarray, name: str = "") -> TensorSpec:
-        """The constant tensor with the values of ``array`` (float32, int32 or int8)."""
+        """The constant tensor with the values of ``array`` (float32, int32, int8 or bool)."""
         array = np.ascontiguousarray(array)
         key = (array.shape, array.dtype.str, array.tobytes())
         if key not in self._constants:

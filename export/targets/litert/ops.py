@@ -24,6 +24,8 @@ _SAME_DATA = (aten.view.default, aten.reshape.default, aten.unsqueeze.default, a
 
 @lowers(*_SAME_DATA, any_type=True)
 def _reshape(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+    if isinstance(arguments[0], PaddingTest):
+        return PaddingTest(view(lowering.builder.dense(arguments[0].ids)[0], node.meta["val"].shape))
     return view(lowering.builder.dense(arguments[0])[0], node.meta["val"].shape)
 
 
@@ -80,17 +82,20 @@ def _cat(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
-_BINARY: dict[Any, tuple[str, str]] = {
+_BINARY: dict[Any, tuple[str, str | None]] = {
     aten.add.Tensor: ("ADD", "AddOptions"),
     aten.sub.Tensor: ("SUB", "SubOptions"),
     aten.mul.Tensor: ("MUL", "MulOptions"),
     aten.div.Tensor: ("DIV", "DivOptions"),
+    aten.logical_and.default: ("LOGICAL_AND", None),
+    aten.logical_or.default: ("LOGICAL_OR", None),
 }
 
 
-@lowers(*_BINARY)
+@lowers(*_BINARY, any_type=True)
 def _binary(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
-    values = [lowering.view_of(value) for value in arguments[:2]]
+    code, options = _BINARY[node.target]
+    values = [_mask(lowering, value) if options is None else lowering.view_of(value) for value in arguments[:2]]
     tensors = [lowering.builder.dense(value)[0] for value in values]
     if any(strip(tensor.shape) != strip(value.shape) for tensor, value in zip(tensors, values, strict=True)):
         # Some tensor has another shape than its value: agree on the value's shapes without the axes that are one in both.
@@ -99,7 +104,9 @@ def _binary(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
         used = [axis for axis in range(rank) if any(shape[axis] != 1 for shape in shapes)]
         wanted = [strip([shape[axis] for axis in used]) for shape in shapes]
         tensors = [lowering.builder.fit(tensor, shape) for tensor, shape in zip(tensors, wanted, strict=True)]
-    code, options = _BINARY[node.target]
+    if options is None:
+        shape = np.broadcast_shapes(*(tensor.shape for tensor in tensors))
+        return view(lowering.builder.emit(code, tensors, shape, type="BOOL"), node.meta["val"].shape)
     return view(lowering.builder.binary(code, options, *tensors), node.meta["val"].shape)
 
 
@@ -133,15 +140,54 @@ def _softmax(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     return view(result, source.shape)
 
 
-@lowers(aten.amax.default)
-def _amax(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+_UNARY: dict[Any, tuple[str, tuple[str, dict[str, Any]] | None]] = {
+    aten.sigmoid.default: ("LOGISTIC", None),
+    aten.tanh.default: ("TANH", None),
+    aten.exp.default: ("EXP", ("ExpOptions", {})),
+    aten.sqrt.default: ("SQRT", None),
+    aten.rsqrt.default: ("RSQRT", None),
+    aten.abs.default: ("ABS", ("AbsOptions", {})),
+}
+
+
+@lowers(*_UNARY)
+def _unary(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+    source: View = arguments[0]
+    code, options = _UNARY[node.target]
+    return View(lowering.builder.emit(code, [source.tensor], source.tensor.shape, options), source.base, source.perm)
+
+
+@lowers(aten.clamp.default)
+def _clamp(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+    source, least, most = arguments
+    tensor = source.tensor
+    for code, bound in (("MAXIMUM", least), ("MINIMUM", most)):
+        if bound is not None:
+            tensor = lowering.builder.binary(code, "MaximumMinimumOptions", tensor, lowering.builder.scalar(bound))
+    return View(tensor, source.base, source.perm)
+
+
+@lowers(aten.expand.default)
+def _expand(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+    shape = tuple(node.meta["val"].shape)
+    source = lowering.builder.reshape(lowering.builder.dense(arguments[0])[0], arguments[0].shape)
+    if source.shape == shape:
+        return view(source)
+    sizes = lowering.builder.constant(np.asarray(shape, np.int32))
+    return view(lowering.builder.emit("BROADCAST_TO", [source, sizes], shape, ("BroadcastToOptions", {})))
+
+
+_REDUCTIONS: dict[Any, str] = {aten.amax.default: "REDUCE_MAX", aten.mean.dim: "MEAN", aten.sum.dim_IntList: "SUM"}
+
+
+@lowers(*_REDUCTIONS)
+def _reduce(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     source, dims = arguments[:2]
-    if len(dims) != 1:
-        raise refuse(node, f"reduces {len(dims)} axes; only one is lowered")
     tensor = lowering.builder.read(source)
-    axis = dims[0] - len(source.shape) + len(tensor.shape)
-    result = lowering.builder.reduce("REDUCE_MAX", tensor, axis, keep=False)
-    return view(result, node.meta["val"].shape)
+    missing = len(source.shape) - len(tensor.shape)  # leading ones, over which there is nothing to do
+    for axis in sorted((dim - missing for dim in dims if dim >= missing), reverse=True):
+        tensor = lowering.builder.reduce(_REDUCTIONS[node.target], tensor, axis, keep=False)
+    return view(tensor, node.meta["val"].shape)
 
 
 @lowers(aten.layer_norm.default)
@@ -164,29 +210,59 @@ def _layer_norm(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value
     return view(result, source.shape)
 
 
-# --- the padding mask ------------------------------------------------------------------------------------------------
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+_COMPARISONS: dict[Any, str] = {aten.eq.Scalar: "EQUAL", aten.gt.Scalar: "GREATER", aten.lt.Scalar: "LESS"}
 
 
-@lowers(aten.eq.Scalar, any_type=True)
-def _eq(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+@lowers(*_COMPARISONS, any_type=True)
+def _compare(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     source, value = arguments
-    if not isinstance(source, View) or source.tensor.type != "INT32" or value != 0:
-        raise refuse(node, "is not a comparison of item ids with the padding id 0")
-    return PaddingTest(source)
+    if not isinstance(source, View) or source.tensor.type != "INT32":
+        raise refuse(node, "is not a comparison of item ids with a number")
+    if node.target is aten.eq.Scalar and value == 0:
+        return PaddingTest(source)
+    return _comparison(lowering, _COMPARISONS[node.target], source, value)
+
+
+def _comparison(lowering: Lowering, code: str, ids: View, value: int) -> View:
+    number = lowering.builder.constant(np.asarray(value, np.int32))
+    options: tuple[str, dict[str, Any]] = (f"{code.capitalize()}Options", {})
+    return View(lowering.builder.emit(code, [ids.tensor, number], ids.tensor.shape, options, "BOOL"), ids.base, ids.perm)
+
+
+def _mask(lowering: Lowering, value: Value) -> View:
+    """A truth value as a tensor of them."""
+    return _comparison(lowering, "EQUAL", value.ids, 0) if isinstance(value, PaddingTest) else lowering.view_of(value)
+
+
+@lowers(aten.logical_not.default, any_type=True)
+def _not(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+    source = _mask(lowering, arguments[0])
+    result = lowering.builder.emit("LOGICAL_NOT", [source.tensor], source.tensor.shape, ("LogicalNotOptions", {}), "BOOL")
+    return View(result, source.base, source.perm)
 
 
 @lowers(aten.where.self)
 def _where(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
-    test, padded, real = arguments
-    scalars = all(isinstance(value, torch.Tensor) and value.numel() == 1 for value in (padded, real))
-    if not isinstance(test, PaddingTest) or not scalars:
-        raise refuse(node, "does not select between two numbers by item id == 0")
+    test, chosen, other = arguments
+    scalars = all(isinstance(value, torch.Tensor) and value.numel() == 1 and bool(value.isfinite()) for value in (chosen, other))
+    if isinstance(test, PaddingTest) and scalars:
+        return _number_of_padding(lowering, test, float(chosen), float(other))
     builder = lowering.builder
-    # Ids are 0, 1, 2, ...: relu(1 - id) is 1 for padding and 0 for any item, in two operators that XNNPACK runs.
+    shape = tuple(node.meta["val"].shape)
+    operands = [_mask(lowering, test), *(lowering.view_of(value) for value in (chosen, other))]
+    # The operator broadcasts from the last axis on, so each operand has to stand in its own shape.
+    tensors = [builder.reshape(builder.dense(value)[0], value.shape) for value in operands]
+    return view(builder.emit("SELECT_V2", tensors, shape, ("SelectV2Options", {})))
+
+
+def _number_of_padding(lowering: Lowering, test: PaddingTest, low: float, high: float) -> View:
+    """``low`` for padding, ``high`` for items. Ids are 0, 1, 2, ...: relu(1 - id) is 1 for padding alone, in two operators of XNNPACK's."""
+    builder = lowering.builder
     ids = builder.emit("CAST", [test.ids.tensor], test.ids.tensor.shape, ("CastOptions", {"inDataType": 2, "outDataType": 0}))
     options = ("SubOptions", {"fusedActivationFunction": 1})
     mask = builder.emit("SUB", [builder.scalar(1.0), ids], ids.shape, options)
-    low, high = float(padded), float(real)
     if (low, high) != (1.0, 0.0):
         mask = builder.binary("MUL", "MulOptions", mask, builder.scalar(low - high))
         if high:

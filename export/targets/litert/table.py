@@ -36,6 +36,8 @@ class Lowering:
         if isinstance(value, View):
             return value
         array = torch.as_tensor(value).detach().numpy()
+        if array.dtype.kind == "b":
+            return view(self.builder.constant(array))
         if array.dtype.kind != "f":
             return view(self.builder.constant(array.astype(np.int32)))
         array = array.astype(np.float32)

@@ -68,7 +68,8 @@ class Lowering:
         if isinstance(operand, Value):
             return operand
         if isinstance(operand, Tensor):
-            return self.builder.constant(operand.detach().numpy())
+            array = operand.detach().numpy()
+            return self.builder.constant(array[0] if array.ndim > 2 and array.shape[0] == 1 else array)
         return self.builder.constant(np.array(operand, np.float32))
 
     def ids(self, operand: Operand) -> Value:
@@ -125,12 +126,31 @@ def _gelu(lowering: Lowering, shape: tuple[int, ...], x: Value, *, approximate: 
     return lowering.builder.emit("Gelu", [x], shape, approximate=approximate)
 
 
-def _equal(lowering: Lowering, shape: tuple[int, ...], x: Value, number: int) -> Value:
-    return lowering.builder.emit("Equal", [x, lowering.builder.constant(np.array(number, np.int32))], shape)
+def _compare(operator: str) -> Callable[..., Value]:
+    """A comparison of item ids with a number."""
+
+    def handle(lowering: Lowering, shape: tuple[int, ...], x: Value, number: int) -> Value:
+        return lowering.builder.emit(operator, [x, lowering.builder.constant(np.array(number, np.int32))], shape)
+
+    return handle
 
 
-def _where(lowering: Lowering, shape: tuple[int, ...], condition: Value, a: Operand, b: Operand) -> Value:
-    return lowering.builder.emit("Where", [condition, lowering.value(a), lowering.value(b)], shape)
+def _rsqrt(lowering: Lowering, shape: tuple[int, ...], x: Value) -> Value:
+    return lowering.builder.emit("Reciprocal", [lowering.builder.emit("Sqrt", [x], shape)], shape)
+
+
+def _clamp(lowering: Lowering, shape: tuple[int, ...], x: Value, least: float | None, most: float | None) -> Value:
+    for operator, bound in (("Max", least), ("Min", most)):
+        x = x if bound is None else lowering.builder.emit(operator, [x, lowering.value(float(bound))], shape)
+    return x
+
+
+def _expand(lowering: Lowering, shape: tuple[int, ...], x: Value, *_: Any) -> Value:
+    return x if x.shape == shape else lowering.builder.emit("Expand", [x, lowering.builder.constant(np.array(shape, np.int64))], shape)
+
+
+def _where(lowering: Lowering, shape: tuple[int, ...], condition: Operand, a: Operand, b: Operand) -> Value:
+    return lowering.builder.emit("Where", [lowering.value(operand) for operand in (condition, a, b)], shape)
 
 
 def _embedding(lowering: Lowering, shape: tuple[int, ...], table: Tensor, ids: Operand, *_: Any) -> Value:
@@ -163,9 +183,12 @@ def _channel_linear(
 
 
 def _layer_norm(
-    lowering: Lowering, shape: tuple[int, ...], x: Value, _: Any, weight: Tensor, bias: Tensor, eps: float, *__: Any
-) -> Value:  # fmt: skip
-    inputs = [x, lowering.value(weight), lowering.value(bias)]
+    lowering: Lowering, shape: tuple[int, ...], x: Value, axes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any
+) -> Value:
+    if len(axes) != 1:
+        raise CapabilityError(f"onnx: a norm over {len(axes)} axes; only the last one is lowered")
+    weight = torch.ones(axes) if weight is None else weight
+    inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
     return lowering.builder.emit("LayerNormalization", inputs, shape, axis=-1, epsilon=eps)
 
 
@@ -197,10 +220,13 @@ def _concat(lowering: Lowering, shape: tuple[int, ...], parts: list[Operand], di
     return lowering.builder.emit("Concat", [lowering.value(part) for part in parts], shape, axis=_axis(lowering, dim))
 
 
-def _amax(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int], *_: Any) -> Value:
-    axes = [_axis(lowering, dim) for dim in dims]
-    kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-    return reshape(lowering, shape, lowering.builder.emit("ReduceMax", [x, lowering.value(torch.tensor(axes))], kept, keepdims=1))
+def _reduce(operator: str) -> Callable[..., Value]:
+    def handle(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int], *_: Any) -> Value:
+        axes = [_axis(lowering, dim) for dim in dims]
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        return reshape(lowering, shape, lowering.builder.emit(operator, [x, lowering.value(torch.tensor(axes))], kept, keepdims=1))
+
+    return handle
 
 
 def _softmax(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, *_: Any) -> Value:
@@ -215,7 +241,22 @@ _HANDLERS: dict[str, Callable[..., Value]] = {
     "aten.matmul.default": _binary("MatMul"),
     "aten.relu.default": _unary("Relu"),
     "aten.gelu.default": _gelu,
-    "aten.eq.Scalar": _equal,
+    "aten.sub.Tensor": _binary("Sub"),
+    "aten.div.Tensor": _binary("Div"),
+    "aten.sigmoid.default": _unary("Sigmoid"),
+    "aten.tanh.default": _unary("Tanh"),
+    "aten.exp.default": _unary("Exp"),
+    "aten.sqrt.default": _unary("Sqrt"),
+    "aten.rsqrt.default": _rsqrt,
+    "aten.abs.default": _unary("Abs"),
+    "aten.clamp.default": _clamp,
+    "aten.expand.default": _expand,
+    "aten.eq.Scalar": _compare("Equal"),
+    "aten.gt.Scalar": _compare("Greater"),
+    "aten.lt.Scalar": _compare("Less"),
+    "aten.logical_not.default": _unary("Not"),
+    "aten.logical_and.default": _binary("And"),
+    "aten.logical_or.default": _binary("Or"),
     "aten.where.self": _where,
     "aten.embedding.default": _embedding,
     "aten.linear.default": _linear,
@@ -228,7 +269,9 @@ _HANDLERS: dict[str, Callable[..., Value]] = {
     "aten.select.int": _select,
     "aten.slice.Tensor": _slice,
     "aten.cat.default": _concat,
-    "aten.amax.default": _amax,
+    "aten.amax.default": _reduce("ReduceMax"),
+    "aten.mean.dim": _reduce("ReduceMean"),
+    "aten.sum.dim_IntList": _reduce("ReduceSum"),
     "aten.softmax.int": _softmax,
     "chord.channel_linear.default": _channel_linear,
     "chord.row_embedding.default": _row_embedding,
