@@ -18,6 +18,18 @@ class Precision(StrEnum):
     STRATEGY = "strategy"
 
 
+def find_precision(name: str) -> Precision:
+    """The precision called ``name``.
+
+    Raises:
+        CapabilityError: there is none.
+    """
+    try:
+        return Precision(name)
+    except ValueError:
+        raise CapabilityError(f"{name}: there is no such precision; use {', '.join(Precision)}") from None
+
+
 Activations = Literal["fp32", "int8"]
 """What quantised layers compute with."""
 
@@ -84,7 +96,4 @@ class ArtifactSpec:
     activations: Activations | None = None
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "precision", Precision(self.precision))
-        except ValueError:
-            raise CapabilityError(f"{self.target}: precision {self.precision} is unknown; use {', '.join(Precision)}") from None
+        object.__setattr__(self, "precision", find_precision(self.precision))

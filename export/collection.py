@@ -16,7 +16,7 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.errors import InputError
-from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, is_label
+from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
 from chordkit.export.program import item_count
 from chordkit.export.targets import Target, find_target, lower
@@ -120,13 +120,20 @@ def require_origin(master: MasterWeights, backbone: Backbone) -> None:
 
 
 def export_artifacts(
-    targets: Sequence[Target],
-    precisions: Sequence[Precision] | None,
+    targets: Sequence[Target | str],
     sources: Sources,
+    precisions: Sequence[Precision | str] | None = None,
     candidates: int = 100,
     progress: Progress | None = None,
 ) -> list[ArtifactContents]:
-    """Lower a backbone to every target and precision asked for; None = all that are possible.
+    """Lower a backbone to every target and precision asked for, one artifact a strategy where the precision is ``strategy``.
+
+    Args:
+        targets: by name, or as objects.
+        sources: what they are made from.
+        precisions: None = all that the sources allow and each target can run.
+        candidates: scored per call; fixed in files.
+        progress: called with (phase, done, total).
 
     Raises:
         CapabilityError: a target cannot run what was asked; the message names both.
@@ -138,7 +145,8 @@ def export_artifacts(
         raise InputError(f"{candidates} candidates are more than the {items} items of the backbone; ask for at most {items}")
     if sources.backbone is not None:
         require_origin(sources.master, sources.backbone)
-    wanted = plan(targets, precisions, sources)
+    found = [find_target(target) if isinstance(target, str) else target for target in targets]
+    wanted = plan(found, None if precisions is None else [find_precision(precision) for precision in precisions], sources)
     artifacts = []
     for done, (target, precision, strategy) in enumerate(wanted):
         if progress is not None:

@@ -36,4 +36,5 @@ def judge(
     scores = run_all(runner, vectors.histories, vectors.candidates, progress)
     tolerance = target.tolerance(artifact.activations).for_few(len(scores))
     reference = np.asarray(vectors.scores[artifact.reference])
-    return compare(scores, reference, tolerance, targets=vectors.targets, emulated=emulated)
+    inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())
+    return compare(scores, reference, tolerance, targets=vectors.targets, emulated=emulated, inputs=inputs)

@@ -1,5 +1,6 @@
 """Backbones: a registry of architectures, exportable as they stand, with every Linear's output channel open to a strategy."""
 
+from chordkit.backbones.adapt import adapt
 from chordkit.backbones.architecture import Architecture
 from chordkit.backbones.architectures.caser import Caser, CaserConfig
 from chordkit.backbones.architectures.sasrec import SASRec, SASRecConfig
@@ -27,6 +28,7 @@ __all__ = [
     "Reranker",
     "SASRec",
     "SASRecConfig",
+    "adapt",
     "attach_widths",
     "build",
     "config_from_dict",

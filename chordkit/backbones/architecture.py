@@ -21,6 +21,7 @@ class Architecture:
         accuracy: what training with the defaults reaches, with the place where it was measured.
         training: options of :class:`chordkit.training.TrainingOptions` that differ from its defaults.
         demo_epochs: at most so many in the demo, which is to stay within minutes on two cores; early stopping may end them sooner.
+        trained: whether ``model`` makes backbones that have weights worth keeping; training goes on from them instead of fresh ones.
         channel_order: reorders the channels of a master, without changing what the model computes, so that channels of one width stand
             together (:mod:`chordkit.backbones.channel_order`). None = the order stays as it is: right, only slower on runtimes that
             store one width a tensor.
@@ -33,6 +34,7 @@ class Architecture:
     accuracy: str
     training: Mapping[str, Any] = field(default_factory=dict)
     demo_epochs: int = 20
+    trained: bool = False
     channel_order: Callable[[ChannelOrder], None] | None = None
 
     @property

@@ -1,6 +1,7 @@
 """The layer that a strategy works on, and what its neighbours in a backbone need."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,15 @@ class ChannelLinear(nn.Linear):
         super().__init__(in_features, out_features, bias)
         # Not persistent: derived from the master, so a state_dict stays that of a plain Linear.
         self.register_buffer("width_weights", None, persistent=False)
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor | None) -> Self:
+        """The layer with these very parameters, ``weight`` [out, in] and ``bias`` [out] or None."""
+        out_features, in_features = weight.shape
+        with torch.device("meta"):  # no initial weights are drawn that nobody needs
+            layer = cls(in_features, out_features, bias is not None)
+        layer.weight, layer.bias = weight, bias  # type: ignore[assignment]
+        return layer
 
     def attach_widths(self, int2: Tensor, int4: Tensor, int8: Tensor) -> None:
         """Freeze the dequantised weights (each [out, in]) that choice mode mixes, in the order of WIDTHS."""

@@ -29,7 +29,7 @@ def make_master(backbone: Backbone, policy: ScalePolicy = ScalePolicy.MSE, embed
         embedding_bits: 8 or 4, width of the row-wise embedding tables.
 
     Raises:
-        MasterError: one tensor has two names in the backbone.
+        MasterError: one tensor has two names in the backbone, or one of whole numbers does not fit float32.
     """
     names: dict[int, str] = {}
     for name, tensor in backbone.state_dict(keep_vars=True).items():
@@ -37,6 +37,11 @@ def make_master(backbone: Backbone, policy: ScalePolicy = ScalePolicy.MSE, embed
             raise MasterError(
                 f"master weights: {names[id(tensor)]!r} and {name!r} are one tensor, which cannot have the widths of both: "
                 "give it one name in the backbone, or a tensor to each"
+            )
+        if not tensor.is_floating_point() and not torch.equal(tensor.to(torch.float32).to(tensor.dtype), tensor):
+            raise MasterError(
+                f"master weights: {name!r} has whole numbers beyond 2**24, which float32 does not hold: keep it out of the state "
+                "(register_buffer(..., persistent=False))"
             )
     arrays = {name: tensor.detach().cpu().numpy().astype(np.float32) for name, tensor in backbone.state_dict().items()}
     layers = {}

@@ -51,7 +51,7 @@ def find_architecture(name: object) -> Architecture:
         return _known[name]
     raise InputError(
         f"backbone configuration: architecture = {name!r} is unknown: use one of {', '.join(_known)}, "
-        "or register it first (chordkit.backbones.register)"
+        "or make it known first (chordkit.backbones.register; chordkit.backbones.adapt for a module of your own)"
     )
 
 

@@ -41,7 +41,7 @@ def export(
     sources = Sources(weights, floats, strategies)
     precisions = parse_precisions(precision) if precision else None
     with progress_bar() as progress:
-        artifacts = export_artifacts(targets, precisions, sources, candidates, progress)
+        artifacts = export_artifacts(targets, sources, precisions, candidates, progress)
     index = write_folder(out, artifacts, sources)
     sizes = {entry.name: (out / entry.file).stat().st_size for entry in index.artifacts}
     payload = {

@@ -1,5 +1,6 @@
 """Options and arguments that several commands take: each with one name, one help text and one reading."""
 
+import pkgutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice")
 
+
+def _named_by_files(folder: str) -> str:
+    """Names of what stands in a folder of the package, which --help lists without importing any of it."""
+    found = pkgutil.iter_modules([str(Path(__file__).parents[1] / folder)])
+    return ", ".join(sorted(each.name.replace("_", "-") for each in found if each.ispkg or folder.endswith("architectures")))
+
+
 SOURCE_HELP = "A file or folder, a prepared .safetensors file, 'synthetic', or a name under $CHORDKIT_DATA (ml-100k, yelp, cds, beauty)."
 
 SourceArgument = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 DataOption = Annotated[str, typer.Option("--data", "-d", help=SOURCE_HELP)]
 OptionalDataOption = Annotated[str | None, typer.Option("--data", "-d", help=SOURCE_HELP)]
-ArchitectureOption = Annotated[str, typer.Option("--architecture", "-a", help="Backbone, e.g. sasrec; an unknown one lists them all.")]
+ArchitectureOption = Annotated[str, typer.Option("--architecture", "-a", help=f"Backbone: {_named_by_files('backbones/architectures')}.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="At most so many epochs; the default is the documented one.")]
 CheckpointsOption = Annotated[
@@ -38,7 +46,7 @@ StrategiesOption = Annotated[list[Path] | None, typer.Option("--strategy", "-s",
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
 PublicKeyOption = Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")]
-TargetsOption = Annotated[str, typer.Option("--target", "-t", help="Comma-separated names of targets; an unknown one lists them all.")]
+TargetsOption = Annotated[str, typer.Option("--target", "-t", help=f"Comma-separated: {_named_by_files('export/targets')}.")]
 
 
 def parse_list(text: str, option: str, find: Callable[[str], Choice]) -> list[Choice]:
@@ -73,15 +81,9 @@ def parse_precisions(text: str) -> "list[Precision]":
     Raises:
         InputError: one of them is unknown.
     """
-    from chordkit.export.artifact import Precision
+    from chordkit.export.artifact import find_precision
 
-    def find(name: str) -> Precision:
-        try:
-            return Precision(name)
-        except ValueError:
-            raise InputError(f"{name}: there is no such precision; use {', '.join(Precision)}") from None
-
-    return parse_list(text, "--precision", find)
+    return parse_list(text, "--precision", find_precision)
 
 
 def parse_ids(text: str, items: int, option: str) -> list[int]:

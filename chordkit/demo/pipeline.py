@@ -139,7 +139,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     sources = Sources(hyper.master, hyper.backbone, strategies)
     with clock.stage("export"):
         exported = dict(list(strategies.items())[: options.exported_users])
-        artifacts = export_artifacts(targets, None, Sources(hyper.master, hyper.backbone, exported), CANDIDATES, progress)
+        artifacts = export_artifacts(targets, Sources(hyper.master, hyper.backbone, exported), None, CANDIDATES, progress)
         write_folder(out / "artifacts", artifacts, sources)
     path = out / "demo.chord"
     with clock.stage("validate, bundle, sign"):

@@ -22,7 +22,7 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], m
     """Write ``tensors`` and JSON ``metadata`` as one safetensors file, atomically, with a digest over both."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-    write_bytes(path, reproducible_safetensors(safetensors.torch.save(plain, {_METADATA: text, _DIGEST: _digest(plain, text)})))
+    write_bytes(path, reproducible_safetensors(safetensors.torch.save(plain, {_METADATA: text, _DIGEST: digest(plain, text)})))
 
 
 def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -38,16 +38,17 @@ def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Ten
         tensors = safetensors.torch.load(data)
         size = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-        text, digest = header[_METADATA], header[_DIGEST]
+        text, expected = header[_METADATA], header[_DIGEST]
         metadata = json.loads(text)
     except (SafetensorError, ValueError, KeyError, AttributeError):
         raise CheckpointError(damaged) from None
-    if digest != _digest(tensors, text):
+    if expected != digest(tensors, text):
         raise CheckpointError(f"{path}: the {what} file is damaged (its SHA-256 does not match): delete it and train again")
     return tensors, metadata
 
 
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """SHA-256, in hexadecimal, over tensors with their names, and ``text``."""
     sha = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chordkit.backbones import Backbone, BackboneConfig, build, config_to_dict, initialise
+from chordkit.backbones import Backbone, BackboneConfig, build, config_to_dict, find_architecture, initialise
 from chordkit.data import Dataset, Split, split
 from chordkit.errors import DataError
 from chordkit.progress import Progress
+from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
 from chordkit.training.loss import catalogue_loss
 from chordkit.training.metrics import Metrics, evaluate, rank_targets
@@ -52,6 +53,9 @@ def train_backbone(
 ) -> TrainedBackbone:
     """Train a backbone, or go on where an interrupted run with the same arguments stopped.
 
+    It starts from fresh weights that depend on the seed, or, where the architecture brings weights of its own (a module that was
+    adapted), from those.
+
     Args:
         dataset: sequences of all users; the last item of each is the test target, the last but one validates.
         config: of the backbone; ``items`` must be the data set's.
@@ -75,9 +79,12 @@ def train_backbone(
         "configuration": config_to_dict(config),
         "options": options.to_json(),
     }
+    brought = _brought_weights(config)
+    if brought is not None:
+        identity["starting weights"] = {"fingerprint": digest(brought.state_dict())}
     schedule = Schedule(options.epochs, options.patience, options.averaging, options.warmup, options.clip, options.checkpoint_steps)
     with borrowed_generators(device), torch_threads(options.threads):
-        task = _Task(dataset, config, options, parts, device)
+        task = _Task(dataset, config, brought, options, parts, device)
         optimizer = torch.optim.AdamW(decay_groups(task.model.parameters(), options.lr, options.weight_decay))
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
         run = Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path)
@@ -92,15 +99,28 @@ def train_backbone(
         return TrainedBackbone(backbone, metrics, run.history, run.best_epoch, options)
 
 
+def _brought_weights(config: BackboneConfig) -> Backbone | None:
+    """The backbone with the weights that its architecture brings; None where training is to make them."""
+    return build(config) if find_architecture(config.architecture).trained else None
+
+
 class _Task:
     """A backbone that learns the next item at every real position of its windows."""
 
     name = "training"
 
-    def __init__(self, dataset: Dataset, config: BackboneConfig, options: TrainingOptions, parts: Split, device: torch.device) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: BackboneConfig,
+        brought: Backbone | None,
+        options: TrainingOptions,
+        parts: Split,
+        device: torch.device,
+    ) -> None:
         self.options, self.valid = options, parts.valid
         torch.manual_seed(options.seed)
-        self.model = initialise(build(config), seed=options.seed).to(device).train()
+        self.model = (brought or initialise(build(config), seed=options.seed)).to(device).train()
         context = self.model.window_context
         positions = options.stride if context else config.max_length
         self.windows = TrainingWindows(parts.train, positions, context, options.stride).to(device)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chordkit.errors import CheckFailed
 from chordkit.export.parity.measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k_overlap
-from chordkit.export.parity.tolerance import EMULATION_MAX_ERROR, EMULATION_RMS_ERROR, Tolerance
+from chordkit.export.parity.tolerance import Tolerance, emulation_limits
 from chordkit.progress import Progress
 
 Ids = NDArray[np.int32]
@@ -108,6 +108,7 @@ def compare(
     k: int = 10,
     targets: NDArray[np.integer] | None = None,
     emulated: NDArray[np.floating] | None = None,
+    inputs: int = 64,
 ) -> ParityReport:
     """Compare two ``[n, candidates]`` arrays of scores.
 
@@ -120,6 +121,7 @@ def compare(
             ranking is what NDCG takes as relevant, and its NDCG is 1.
         emulated: scores of the reference with emulated activation quantisation (``parity_activations``), which the
             artifact must meet much more closely than ``reference``; may cover the first rows only.
+        inputs: with ``emulated``: of the model's shallowest quantised layer.
 
     Raises:
         CheckFailed: the shapes differ or the reference itself is not finite.
@@ -155,7 +157,7 @@ def compare(
             "emulation_rms_error": float(np.sqrt(np.mean(own**2))) / unit,
             "emulation_max_error": float(np.abs(own).max()) / unit,
         }
-        limits = zip(emulation.items(), (EMULATION_RMS_ERROR, EMULATION_MAX_ERROR), strict=True)
+        limits = zip(emulation.items(), emulation_limits(inputs), strict=True)
         reasons += tuple(f"{name} {value:.3g} is above {limit:.3g}" for (name, value), limit in limits if value > limit)
     return ParityReport(
         n=len(scores),

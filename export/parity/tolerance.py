@@ -88,11 +88,19 @@ def _int8_activation_tolerance() -> Tolerance:
     )
 
 
-# Against emulated activation quantisation only rounding flips are left: a value that lies within float32 rounding of the
-# border between two codes moves by one code. Of 64 codes in a row at most one flips at a time, which changes the row by
-# 1 / (sqrt(64) x 54) of its rms (54 codes to a standard deviation) = 0.23 %, in fewer than one row in five: 0.1 %.
-EMULATION_RMS_ERROR = 0.001
-EMULATION_MAX_ERROR = 0.03
-
 FP32_TOLERANCE = _fp32_tolerance()
 INT8_ACTIVATION_TOLERANCE = _int8_activation_tolerance()
+
+
+def emulation_limits(inputs: int = 64) -> tuple[float, float]:
+    """What an artifact may differ by from the reference with emulated 8-bit activations: relative rms and maximum.
+
+    Only rounding flips are left: a value that lies within float32 rounding of the border between two codes moves by one code. Of the
+    codes in a row at most one flips at a time, which changes a row of 64 by 1 / (sqrt(64) x 54) of its rms (54 codes to a standard
+    deviation) = 0.23 %, in fewer than one row in five: 0.1 %. In a shorter row a flip weighs more, by the square root of the ratio.
+
+    Args:
+        inputs: of the model's shallowest quantised layer; more than 64 count as 64.
+    """
+    share = math.sqrt(64 / min(inputs, 64))
+    return 0.001 * share, 0.03 * share

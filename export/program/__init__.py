@@ -2,6 +2,7 @@
 
 from chordkit.export.program.grouping import Run, regroup, runs
 from chordkit.export.program.marked import MarkedEmbedding, MarkedLinear, export_program, item_count, marked_backbone, with_widths
+from chordkit.export.program.refusal import refusal
 
 __all__ = [
     "MarkedEmbedding",
@@ -10,6 +11,7 @@ __all__ = [
     "export_program",
     "item_count",
     "marked_backbone",
+    "refusal",
     "regroup",
     "runs",
     "with_widths",

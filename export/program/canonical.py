@@ -20,8 +20,8 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from chordkit.errors import CapabilityError
 from chordkit.export.program.decompose import decompose
+from chordkit.export.program.refusal import refusal
 
 _aten = torch.ops.aten
 # Keyword-only arguments that the rest is told of, and those that say nothing about values; any other is refused unless it is the default.
@@ -69,10 +69,6 @@ def _nothing(node: Node) -> None:
     """For operators that need no rule."""
 
 
-def _refuse(node: Node, why: str) -> CapabilityError:
-    return CapabilityError(f"the operator {node.target} ({node.name}) {why}")
-
-
 def _arguments(node: Node) -> list[Any]:
     return list(node.args)
 
@@ -91,7 +87,7 @@ def _fill(node: Node) -> None:
             positional.append(given)
         elif given != argument.default_value and argument.name not in _IRRELEVANT:
             if argument.name not in _MEANT:
-                raise _refuse(node, f"with {argument.name} = {given} has no lowering; write it with separate operators")
+                raise refusal(node, f"with {argument.name} = {given} has no lowering; write it with separate operators")
             named[argument.name] = given
     node.args, node.kwargs = tuple(positional), named
 
@@ -246,7 +242,7 @@ def _remove_if_idle(node: Node) -> None:
     source = node.args[0]
     assert isinstance(source, Node)
     if node.target is _aten.dropout.default and node.args[2]:
-        raise _refuse(node, "drops values out; export the model in eval mode")
+        raise refusal(node, "drops values out; export the model in eval mode")
     if source.meta["val"].dtype != node.meta["val"].dtype:
         return
     feeds_output = any(user.op == "output" for user in node.users)

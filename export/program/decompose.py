@@ -12,6 +12,7 @@ import torch
 from torch.fx import Graph, Node
 
 from chordkit.errors import CapabilityError
+from chordkit.export.program.refusal import refusal
 
 _aten = torch.ops.aten
 
@@ -36,7 +37,7 @@ class Maker:
 
     def refuse(self, why: str) -> CapabilityError:
         """The error for a use of the operator that has no form."""
-        return CapabilityError(f"the operator {self.node.target} ({self.node.name}) {why}")
+        return refusal(self.node, why)
 
     def number(self, value: float, like: Node) -> Node:
         """A scalar of the type of ``like``."""
@@ -76,9 +77,7 @@ def _power(make: Maker, x: Node, exponent: Any) -> Node:
         return make(_aten.mul.Tensor, x, x)
     if exponent in (0.5, -0.5):
         return make(_aten.sqrt.default if exponent > 0 else _aten.rsqrt.default, x)
-    raise CapabilityError(
-        f"the operator {make.node.target} ({make.node.name}) to the power {exponent} has no lowering; powers are 2, 0.5 and -0.5"
-    )
+    raise make.refuse(f"to the power {exponent} has no lowering; powers are 2, 0.5 and -0.5")
 
 
 def _stack(make: Maker, parts: list[Node], axis: int) -> Node:
@@ -105,6 +104,21 @@ def _variance(make: Maker, x: Node, axes: list[int], unbiased: bool, keep: bool)
     centred = make(_aten.sub.Tensor, x, make(_aten.mean.dim, x, axes, True))
     count = math.prod(shape[axis] for axis in axes) - int(unbiased)
     return make(_aten.mul.Tensor, make(_aten.sum.dim_IntList, make(_aten.mul.Tensor, centred, centred), axes, keep), 1 / count)
+
+
+def _batch_norm(
+    make: Maker, x: Node, weight: Node | None, bias: Node | None, mean: Node | None, variance: Node | None, training: bool, *given: Any
+) -> Node:
+    """One factor and one summand a channel, which are constants."""
+    if training or mean is None or variance is None:
+        raise make.refuse("takes its statistics from the batch; export the model in eval mode, with track_running_stats")
+    factor = make(_aten.rsqrt.default, make(_aten.add.Tensor, variance, given[1]))
+    factor = factor if weight is None else make(_aten.mul.Tensor, factor, weight)
+    offset = make(_aten.mul.Tensor, mean, factor)
+    summand = make(_aten.sub.Tensor, bias, offset) if bias is not None else make(_aten.mul.Tensor, offset, -1.0)
+    shape = [1, -1, *[1] * (x.meta["val"].dim() - 2)]
+    factor, summand = (make(_aten.reshape.default, each, shape) for each in (factor, summand))
+    return make(_aten.add.Tensor, make(_aten.mul.Tensor, x, factor), summand)
 
 
 def _attention(make: Maker, query: Node, key: Node, value: Node, mask: Node | None, dropout: float, causal: bool) -> Node:
@@ -191,6 +205,7 @@ _RULES: dict[Any, Callable[..., Node | None]] = {
     _aten.ones_like.default: _filled(1.0),
     _aten.full_like.default: _filled(None),
     _aten.clamp_min.default: _clamp_min,
+    _aten.batch_norm.default: _batch_norm,
     _aten.scaled_dot_product_attention.default: _attention,
     _aten.ne.Scalar: _differs,
     _aten.gt.Scalar: _above,

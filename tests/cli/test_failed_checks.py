@@ -9,11 +9,9 @@ import pytest
 from chordkit.data import Dataset
 from chordkit.errors import CheckFailed
 from chordkit.export import bundle
-from chordkit.export.artifact import Precision
 from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, export_artifacts, write_folder
 from chordkit.export.parity import FP32_TOLERANCE, compare
-from chordkit.export.targets import find_target
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy, decode
 
@@ -45,8 +43,8 @@ def artifacts(right: Sources) -> list:
     width = next(width for width in (8, 4, 2) if (widths == width).sum() >= 2)
     one, other = np.flatnonzero(widths == width)[:2]
     faulty = _with_swapped_channels(right.master, int(one), int(other))
-    targets = [find_target(name) for name in TARGETS]
-    return export_artifacts(targets, [Precision.STRATEGY], Sources(faulty, None, {"u5": Strategy(strategy.widths, faulty.fingerprint)}), 20)
+    sources = Sources(faulty, None, {"u5": Strategy(strategy.widths, faulty.fingerprint)})
+    return export_artifacts(TARGETS, sources, ["strategy"], 20)
 
 
 def test_validate_goes_red_for_two_exchanged_channels(right: Sources, artifacts: list, project, command, tmp_path: Path) -> None:

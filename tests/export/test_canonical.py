@@ -76,6 +76,7 @@ def mean_of_items(x: Tensor, ids: Tensor) -> Tensor:
 
 
 CAUSAL = torch.ones((LENGTH, LENGTH), dtype=torch.bool).triu(1)
+STATISTICS = torch.arange(DIM) / DIM
 SPELLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "the last position from the back": lambda x, ids: x[:, -1],
     "the last but one, selected by name": lambda x, ids: x.select(dim=-2, index=-2),
@@ -114,6 +115,12 @@ SPELLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         lambda ids: ~(CAUSAL | (ids == 0)[:, None, None, :]) | torch.eye(LENGTH).bool()
     ),
     "torch's attention with a bias": attention(lambda ids: torch.zeros(1, 1, LENGTH, LENGTH).masked_fill(CAUSAL, -1e4)),
+    "a norm with statistics of its own": lambda x, ids: functional.batch_norm(
+        x.transpose(1, 2), 0.1 + STATISTICS, 1 + STATISTICS, 1.5 - STATISTICS, STATISTICS, eps=1e-3
+    )[..., -1],
+    "a norm with statistics alone": lambda x, ids: functional.batch_norm(x[:, -1], 0.1 + STATISTICS, 1 + STATISTICS),
+    "every other position": lambda x, ids: x.unflatten(1, (LENGTH // 2, 2)).select(2, 0).amax(1),
+    "a layer on a grid": lambda x, ids: functional.linear(x.unflatten(1, (2, -1)), torch.eye(DIM).flip(0)).amax(1).amax(1),
     "a constant that is computed": lambda x, ids: x[:, -1] * (torch.arange(DIM) + torch.ones(DIM)),
 }
 

@@ -70,7 +70,7 @@ def test_a_source_of_the_wrong_kind_is_refused(backbone):
 
 def test_a_spec_takes_plain_strings_and_unknown_words_are_refused_with_the_known_ones(backbone):
     assert ArtifactSpec("onnx", "int8") == ArtifactSpec("onnx", Precision.INT8)
-    with pytest.raises(CapabilityError, match="int3 is unknown; use fp32, int8, strategy"):
+    with pytest.raises(CapabilityError, match="int3: there is no such precision; use fp32, int8, strategy"):
         ArtifactSpec("onnx", "int3")
     with pytest.raises(CapabilityError, match="tpu: there is no such target; use executorch, "):
         lower(ArtifactSpec("tpu", "fp32"), backbone)

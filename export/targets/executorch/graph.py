@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.errors import CapabilityError
-from chordkit.export.program import Run, runs
+from chordkit.export.program import Run, refusal, runs
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1
@@ -51,7 +50,7 @@ class XnnpackGraph(nn.Module):
             if node.op != "call_function" or self._is_constant(node):
                 continue
             if str(node.target) not in (*_FORMS, _MARKED_LINEAR):
-                raise CapabilityError(f"executorch: the operator {node.target} has no lowering; use the backbones as they are")
+                raise refusal(node, target="executorch")
             if str(node.target) == _MARKED_LINEAR:
                 self._add_groups(node)
             else:
@@ -63,8 +62,11 @@ class XnnpackGraph(nn.Module):
                 self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
 
     def _is_constant(self, node: torch.fx.Node) -> bool:
-        """Whether ``node`` is made from nothing (``arange``, ``ones``, what follows from them); its value then is one of the constants."""
-        if any(argument.name not in self._made for argument in node.all_input_nodes):
+        """Whether ``node`` depends on no input (``arange``, what follows from weights); its value then is one of the constants.
+
+        Not what is quantised: that stays codes in the file.
+        """
+        if str(node.target).startswith("chord.") or any(argument.name not in self._constants for argument in node.all_input_nodes):
             return False
         arguments = torch.fx.map_arg((node.args, node.kwargs), lambda argument: self._constants[argument.name])
         self._constants[node.name] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]

@@ -1,8 +1,13 @@
 """LiteRT (TensorFlow Lite): a ``.tflite`` file, written without a converter (``docs/targets/litert.md``)."""
 
-from chordkit.export.artifact import ArtifactSpec
+import numpy as np
+from numpy.typing import NDArray
+
+from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.parity import VectorSet
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+from chordkit.quantization import MasterWeights
 
 REQUIRED_VERSION = "2.3.0"
 """The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones."""
@@ -33,6 +38,16 @@ class LitertTarget(Target):
         from chordkit.export.targets.litert.runner import LitertRunner
 
         return LitertRunner(bytes(data), threads)
+
+    def emulate(
+        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+    ) -> NDArray[np.floating] | None:
+        """The reference with activations quantised where the file quantises them."""
+        if activations == "fp32":
+            return None
+        from chordkit.export.targets.litert.emulation import emulated
+
+        return emulated(master, np.full(master.channel_table.channels, 8, np.uint8) if widths is None else widths, vectors)
 
 
 TARGET = LitertTarget()

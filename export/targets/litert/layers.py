@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.fx import Node as FxNode
 
-from chordkit.export.program import marked as program  # noqa: F401  (registers the chord:: operators)
+from chordkit.export import program  # noqa: F401  (registers the chord:: operators)
 from chordkit.export.targets.litert.flatbuffer import TensorSpec
 from chordkit.export.targets.litert.graph import Builder, LinearWeights, View, strip, view
 from chordkit.export.targets.litert.table import Lowering, Value, lowers

@@ -14,6 +14,7 @@ import torch
 from torch.fx import Node as FxNode
 
 from chordkit.errors import CapabilityError
+from chordkit.export.program import refusal
 from chordkit.export.targets.litert.flatbuffer import Quantization, TensorSpec
 from chordkit.export.targets.litert.graph import Builder, View, view
 
@@ -100,8 +101,7 @@ def lower_node(lowering: Lowering, node: FxNode) -> Value:
         return node.target(*_resolve(lowering, node.args), **kwargs)  # type: ignore[operator]
     handler = TABLE.get(node.target)
     if handler is None:
-        known = ", ".join(sorted(str(target) for target in TABLE))
-        raise CapabilityError(f"litert: the operator {node.target} ({node.name}) has no lowering; the table has {known}")
+        raise refuse(node)
     if node.meta["val"].dtype != torch.float32 and node.target not in ANY_TYPE:
         raise refuse(node, f"gives {node.meta['val'].dtype}; only float32 is computed")
     return handler(lowering, node, arguments)
@@ -119,6 +119,6 @@ def _flat(arguments: list[Any]) -> list[Any]:
     return [item for argument in arguments for item in (argument if isinstance(argument, list) else [argument])]
 
 
-def refuse(node: FxNode, why: str) -> CapabilityError:
-    """The error for a use of an operator that has no LiteRT form."""
-    return CapabilityError(f"litert: {node.target} ({node.name}) {why}")
+def refuse(node: FxNode, why: str = "has no lowering") -> CapabilityError:
+    """The error for an operator, or a use of one, that has no LiteRT form."""
+    return refusal(node, why, "litert")

@@ -12,23 +12,10 @@ import torch
 from torch import Tensor
 
 from chordkit.errors import CapabilityError
+from chordkit.export.program import refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
 Operand = Value | Tensor | int | float
-
-
-def stored_shape(value: torch.Tensor) -> tuple[int, ...]:
-    """Shape under which a torch value is stored: without the batch axis when it has more than two.
-
-    Raises:
-        CapabilityError: the value has a batch of more than one.
-    """
-    shape = tuple(int(size) for size in value.shape)
-    if len(shape) < 3:
-        return shape
-    if shape[0] != 1:
-        raise CapabilityError(f"onnx: a tensor of shape {list(shape)} has a batch of more than one; export the re-ranker with batch 1")
-    return shape[1:]
 
 
 class Lowering:
@@ -37,8 +24,11 @@ class Lowering:
     Attributes:
         builder: the graph that is written.
         values: what each torch node has become: a graph value, or a constant that no node has needed yet.
-        rank: torch's number of axes of the first operand of the node that is being lowered.
+        node: the one that is being lowered.
+        rank: torch's number of axes of its first operand.
     """
+
+    node: torch.fx.Node
 
     def __init__(self, builder: GraphBuilder) -> None:
         self.builder = builder
@@ -58,10 +48,22 @@ class Lowering:
             assert callable(node.target)
             self.values[node] = node.target(*arguments, **node.kwargs)
             return
+        self.node = node
         if name not in _HANDLERS:
-            raise CapabilityError(f"onnx: the operator {name} has no lowering; use the backbones as they are")
+            raise self.refuse()
         self.rank = node.all_input_nodes[0].meta["val"].dim()
-        self.values[node] = _HANDLERS[name](self, stored_shape(node.meta["val"]), *arguments, **node.kwargs)
+        self.values[node] = _HANDLERS[name](self, self._stored_shape(node.meta["val"]), *arguments, **node.kwargs)
+
+    def refuse(self, why: str = "has no lowering") -> CapabilityError:
+        """The error for an operator, or a use of one, that has no ONNX form."""
+        return refusal(self.node, why, "onnx")
+
+    def _stored_shape(self, value: torch.Tensor) -> tuple[int, ...]:
+        """Shape under which a torch value is stored: without the batch axis when it has more than two."""
+        shape = tuple(int(size) for size in value.shape)
+        if len(shape) > 2 and shape[0] != 1:
+            raise self.refuse(f"gives a tensor {list(shape)}, whose first axis is not a batch of 1; keep the sample first")
+        return shape[1:] if len(shape) > 2 else shape
 
     def value(self, operand: Operand) -> Value:
         """A graph value for an operand; constants become initialisers, numbers float32 scalars."""
@@ -162,7 +164,7 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
     table, scale = lowering.value(codes), lowering.value(scales)
     if isinstance(ids, Tensor):
         if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
-            raise CapabilityError("onnx: a quantised table is read with constant ids other than all of its rows")
+            raise lowering.refuse("reads a quantised table with constant ids other than all of its rows; read all of them")
         return builder.emit("DequantizeLinear", [table, scale], shape, axis=0)
     rows = lowering.ids(ids)
     found = builder.emit("Gather", [table, rows], shape, axis=0)
@@ -172,8 +174,9 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
 
 
 def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operand, bias: Tensor | None = None) -> Value:
-    inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
-    return lowering.builder.emit("Gemm", inputs, shape, transB=1)
+    rows = reshape(lowering, (int(np.prod(x.shape[:-1])), x.shape[-1]), x)
+    inputs = [rows, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
+    return reshape(lowering, shape, lowering.builder.emit("Gemm", inputs, (rows.shape[0], shape[-1]), transB=1))
 
 
 def _channel_linear(
@@ -186,7 +189,7 @@ def _layer_norm(
     lowering: Lowering, shape: tuple[int, ...], x: Value, axes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any
 ) -> Value:
     if len(axes) != 1:
-        raise CapabilityError(f"onnx: a norm over {len(axes)} axes; only the last one is lowered")
+        raise lowering.refuse(f"is over {len(axes)} axes; only the last one is lowered")
     weight = torch.ones(axes) if weight is None else weight
     inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
     return lowering.builder.emit("LayerNormalization", inputs, shape, axis=-1, epsilon=eps)
@@ -199,21 +202,23 @@ def _axis(lowering: Lowering, dim: int) -> int:
 
 def _permute(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
     if dims[0] != 0 or lowering.rank < 3:
-        raise CapabilityError(f"onnx: permutation {list(dims)} moves the batch axis")
+        raise lowering.refuse(f"to {list(dims)} moves the batch axis; keep the sample first")
     return lowering.builder.emit("Transpose", [x], shape, perm=[dim - 1 for dim in dims[1:]])
 
 
 def _slice(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, start: int, end: int, step: int = 1) -> Value:
     if step != 1:
-        raise CapabilityError(f"onnx: a slice with step {step}; only step 1 is lowered")
+        raise lowering.refuse(f"has step {step}; only step 1 is lowered")
     bounds = [np.array([number], np.int64) for number in (start, end, _axis(lowering, dim))]
     return lowering.builder.emit("Slice", [x, *map(lowering.builder.constant, bounds)], shape)
 
 
 def _select(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, index: int) -> Value:
-    if x.shape[_axis(lowering, dim)] == 1:
+    axis = _axis(lowering, dim)
+    if x.shape[axis] == 1:
         return reshape(lowering, shape, x)
-    return reshape(lowering, shape, _slice(lowering, shape, x, dim, index, index + 1))
+    kept = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    return reshape(lowering, shape, _slice(lowering, kept, x, dim, index, index + 1))
 
 
 def _concat(lowering: Lowering, shape: tuple[int, ...], parts: list[Operand], dim: int = 0) -> Value:
@@ -231,7 +236,7 @@ def _reduce(operator: str) -> Callable[..., Value]:
 
 def _softmax(lowering: Lowering, shape: tuple[int, ...], x: Value, dim: int, *_: Any) -> Value:
     if dim != lowering.rank - 1:
-        raise CapabilityError(f"onnx: softmax over axis {dim}; only the last one is lowered")
+        raise lowering.refuse("is not over the last axis; only that is lowered")
     return lowering.builder.emit("Softmax", [x], shape, axis=-1)
 
 

@@ -1,0 +1,178 @@
+"""What every target owes every backbone that it claims, collected from both registries: the parity gate, and that it goes red.
+
+An architecture's examples may be smaller than an engine's kernels take, which the engine says in a sentence: a target is then held to
+the examples that it takes, and to one of each architecture at least.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from chordkit.backbones import ARCHITECTURES, Backbone, BackboneConfig, build, config_to_dict, initialise, make_master
+from chordkit.errors import CapabilityError, MasterError, MissingRuntimeError
+from chordkit.export.artifact import Artifact, ArtifactSpec, Precision
+from chordkit.export.judge import judge
+from chordkit.export.parity import ParityReport, VectorSet, draw, references
+from chordkit.export.targets import Runner, Target, all_targets, load_runner, lower
+from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
+from chordkit.strategy import Strategy, to_wire
+
+CANDIDATES, HISTORIES = 8, 32
+CLAIMED = [
+    (target, architecture.name) for target in all_targets() for architecture in ARCHITECTURES.values() if target.knows(architecture.name)
+]
+EACH_CLAIM = pytest.mark.parametrize(("target", "architecture"), CLAIMED, ids=[f"{target}-{name}" for target, name in CLAIMED])
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    target = request.getfixturevalue("target") if "target" in request.fixturenames else None
+    if target is not None:
+        try:
+            target.prepare()
+        except MissingRuntimeError as error:
+            pytest.skip(str(error))
+
+
+@functools.cache
+def model(config: BackboneConfig) -> Backbone:
+    """A random backbone whose layers all have their say in the scores, and whose attention is no sharper than a trained one's."""
+    backbone = initialise(build(config), "random", distribution="normal", seed=5).eval()
+    generator = torch.Generator().manual_seed(6)
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            if parameter.dim() == 1:
+                parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        for layer in backbone.channel_layers().values():
+            layer.weight.normal_(0, 0.6 * layer.in_features**-0.5, generator=generator)
+        backbone.item_embedding.weight[1:].normal_(0, 1, generator=generator)
+    return backbone
+
+
+@functools.cache
+def vectors_of(config: BackboneConfig) -> VectorSet:
+    generator = np.random.default_rng(1)
+    histories = generator.integers(1, config.items + 1, (HISTORIES, config.max_length)).astype(np.int32)
+    for row in range(HISTORIES // 2):
+        histories[row, : generator.integers(0, config.max_length)] = 0
+    return draw(histories, generator.integers(1, config.items + 1, HISTORIES), config.items, count=HISTORIES, candidates=CANDIDATES)
+
+
+def mixed(master: MasterWeights, seed: int, widths: tuple[int, ...] = (0, 2, 4, 8)) -> np.ndarray:
+    return np.random.default_rng(seed).choice(np.array(widths, np.uint8), master.channel_table.channels)
+
+
+def load(target: Target, precision: Precision, activations: str, master: MasterWeights, widths: np.ndarray, backbone: Backbone) -> Runner:
+    wire = to_wire(Strategy(widths, master.fingerprint))
+    if target.capability.suffix is None:
+        return load_runner(target.name, master.to_bytes(), strategy=wire, candidates=CANDIDATES)
+    spec = ArtifactSpec(target.name, precision, CANDIDATES, activations)  # type: ignore[arg-type]
+    return load_runner(target.name, lower(spec, backbone if precision is Precision.FP32 else (master, widths)))
+
+
+def verdict(
+    target: Target,
+    precision: Precision,
+    activations: str,
+    master: MasterWeights,
+    widths: np.ndarray,
+    config: BackboneConfig,
+    runner: Runner,
+) -> ParityReport:
+    """The gate's own judgement of ``runner`` as an artifact of ``master`` and ``widths``."""
+    backbone = model(config)
+    strategy = {"mix": Strategy(widths, master.fingerprint)} if precision is Precision.STRATEGY else {}
+    known = references(master, backbone, strategy)
+    artifact = Artifact(
+        name="x", target=target.name, precision=precision, activations=activations, candidates=CANDIDATES,  # type: ignore[arg-type]
+        strategy="mix" if strategy else None,
+    )  # fmt: skip
+    vectors = vectors_of(config).with_scores({artifact.reference: known[artifact.reference]})
+    return judge(artifact, runner, master, widths if strategy else None, vectors)
+
+
+def artifacts_of(target: Target, first: bool) -> list[tuple[Precision, str]]:
+    """Every combination for an architecture's first example, mixed widths for the others."""
+    precisions = target.capability.precisions if first else (Precision.STRATEGY,)
+    return [
+        (precision, activations)
+        for precision in precisions
+        for activations in target.capability.activations
+        if (precision, activations) != (Precision.FP32, "int8")
+    ]
+
+
+@EACH_CLAIM
+def test_every_artifact_of_a_claimed_backbone_passes_the_gate(target: Target, architecture: str) -> None:
+    judged = 0
+    for index, config in enumerate(ARCHITECTURES[architecture].examples):
+        backbone = model(config)
+        master = make_master(backbone)
+        for precision, activations in artifacts_of(target, index == 0):
+            widths = mixed(master, index) if precision is Precision.STRATEGY else np.full(master.channel_table.channels, 8, np.uint8)
+            try:
+                runner = load(target, precision, activations, master, widths, backbone)
+            except MasterError as error:
+                assert "outside" in str(error) and "runs" in str(error), error
+                continue
+            report = verdict(target, precision, activations, master, widths, config, runner)
+            assert report.passed, f"{config_to_dict(config)} {precision} {activations}: {report.reasons}"
+            judged += 1
+    assert judged, "the target takes no example of a backbone that it claims"
+
+
+def exchanged(master: MasterWeights, name: str, one: int, other: int) -> MasterWeights:
+    """``master`` as a faulty lowering would have it: two rows of a layer have changed places."""
+    layer = master.layers[name]
+    order = np.arange(len(layer.rows.codes))
+    order[[one, other]] = order[[other, one]]
+    rows = QuantizedRows(layer.rows.codes[order], layer.rows.scales[:, order], layer.rows.ratios[:, order])
+    return dataclasses.replace(master, layers={**master.layers, name: MasterLayer(rows, layer.bias)})
+
+
+@EACH_CLAIM
+def test_two_exchanged_channels_turn_the_gate_red(target: Target, architecture: str) -> None:
+    for config in ARCHITECTURES[architecture].examples:
+        master = make_master(model(config))
+        widths = np.full(master.channel_table.channels, 4, np.uint8)
+        activations = target.capability.activations[-1]
+        # The first layer; tests/export/test_parity_gate.py goes through all of them.
+        name, layer = next(iter(master.layers.items()))
+        faulty = exchanged(master, name, 0, len(layer.rows.codes) - 1)
+        try:
+            runner = load(target, Precision.STRATEGY, activations, faulty, widths, model(config))
+        except MasterError:
+            continue
+        right = verdict(target, Precision.STRATEGY, activations, faulty, widths, config, runner)
+        assert right.passed, right.reasons
+        assert not verdict(target, Precision.STRATEGY, activations, master, widths, config, runner).passed
+        return
+    pytest.fail("the target takes no example of a backbone that it claims")
+
+
+@pytest.mark.parametrize("target", all_targets(), ids=str)
+def test_a_backbone_that_is_not_claimed_is_refused_with_a_sentence(target: Target) -> None:
+    for architecture in ARCHITECTURES.values():
+        if not target.knows(architecture.name):
+            with pytest.raises(CapabilityError, match=f"{target}: the backbone '{architecture.name}' is not supported: .*; use "):
+                target.check(architecture.name, Precision.INT8)
+
+
+def test_a_target_is_called_as_its_folder_is() -> None:
+    # --help lists the folders, and does not import them.
+    for target in all_targets():
+        assert type(target).__module__ == f"chordkit.export.targets.{target.name.replace('-', '_')}"
+
+
+@pytest.mark.parametrize("target", all_targets(), ids=str)
+def test_the_same_model_gives_the_same_bytes(target: Target) -> None:
+    if target.capability.suffix is None:
+        pytest.skip("it has no file")
+    config = ARCHITECTURES["sasrec"].examples[0]
+    master = make_master(model(config))
+    spec = ArtifactSpec(target.name, Precision.STRATEGY, CANDIDATES)
+    first, second = (lower(spec, (master, mixed(master, 3))) for _ in range(2))
+    assert first == second
