@@ -2,6 +2,7 @@
 #
 #   make demo DATA=<folder of ml-100k>   the same on MovieLens-100K
 #   make test PYTEST="-k bundle -x"      some of the tests
+#   make test COVERAGE=1                 half as slow again; prints what share of each folder ran
 #   PYTHON=python3.12 make test          another interpreter (3.11 or newer)
 
 PYTHON ?= python3
@@ -11,12 +12,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test demo test test-wheel lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test lint wheel readme bench-kernels native-android native-arm64 executorch-ops system setup clean"
+	@echo "targets: demo test test-wheel lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -35,12 +36,21 @@ demo: setup
 	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
 
 test: system-test setup
-	$(BIN)/python -m pytest -n 2 $(PYTEST)
+	$(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-report=) $(PYTEST)
+	$(if $(COVERAGE),$(BIN)/python scripts/coverage_table.py)
+
+# The same tests against the wheel, without a source in reach.
+test-wheel: system-test setup
+	$(BIN)/python scripts/check_wheel.py -n 2 $(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The reference of the public Python API, build/docs/index.html.
+docs: setup
+	$(BIN)/python scripts/build_reference.py
 
 wheel: setup
 	$(BIN)/python -m build --wheel --outdir dist
@@ -48,6 +58,10 @@ wheel: setup
 # Rewrites the parts of README.md that are generated from the code.
 readme: setup
 	$(BIN)/python scripts/generate_readme.py README.md
+
+# Rewrites the JSON schemas of the manifest, of a benchmark run and of the report.
+schemas: setup
+	$(BIN)/python scripts/generate_schemas.py
 
 # The native engine beside LiteRT, ONNX Runtime, ExecuTorch, OpenVINO and PyTorch, in one interleaved run; prints the ratios.
 # OpenVINO is a peer only, no target: it is installed when this is first run.

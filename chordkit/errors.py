@@ -1,7 +1,20 @@
-"""Every error that a user can cause, one class per kind.
+"""Every error that a user can cause, one class per kind; the message is one sentence that names the file, the field and the mend.
 
-The command line turns :class:`InputError` into exit status 2 and :class:`CheckFailed` into exit status 1; the message
-is one sentence that names the file, the field and the mend.
+::
+
+    ChordkitError
+    ├── InputError
+    │   ├── DataError
+    │   ├── CheckpointError
+    │   ├── MasterError
+    │   ├── StrategyError
+    │   ├── BundleError
+    │   ├── CapabilityError
+    │   ├── MissingRuntimeError
+    │   └── DeviceError
+    └── CheckFailed
+
+The command line turns :class:`InputError` into exit status 2 and :class:`CheckFailed` into exit status 1.
 """
 
 

@@ -8,13 +8,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from chordkit.backbones import Backbone
+from chordkit.documents import read_document
 from chordkit.errors import InputError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
@@ -56,8 +57,8 @@ class Index(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: str = "chordkit-export"
-    version: int = 1
+    format: Literal["chordkit-export"] = "chordkit-export"
+    version: Literal[1] = 1
     fingerprint: str
     artifacts: tuple[IndexEntry, ...]
 
@@ -202,16 +203,11 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactConte
     """The backbone's fingerprint and the artifacts of an export folder.
 
     Raises:
-        InputError: there is no index, it is malformed, or a file is not the one that the index names.
+        InputError: there is no index, it is malformed or of another version, or a file is not the one that the index names.
         CapabilityError: an artifact is of a target that is unknown here.
     """
     path = Path(folder) / INDEX
-    try:
-        index = Index.model_validate_json(read_bytes(path, "export index"))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path}: {field}: {first['msg']}; export again") from None
+    index = read_document(path, Index, "export index", "export again")
     artifacts = []
     for entry in index.artifacts:
         if Path(entry.file).name != entry.file:

@@ -1,16 +1,13 @@
 """What a benchmark run writes down. Times are in us unless the name says otherwise, memory and files in bytes.
 
-The JSON schema beside this module is generated: ``python -m chordkit.runtime_bench.results > runtime_bench/bench.schema.json``.
+``make schemas`` writes the JSON schema beside this module.
 """
 
-import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from chordkit.estimate import Estimate
-
-FORMAT_VERSION = 1
 
 
 class _Model(BaseModel):
@@ -133,7 +130,7 @@ class Machine(_Model):
 class BenchReport(_Model):
     """One interleaved run over several contenders."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: Literal[1] = 1
     device: str
     machine: Machine
     settings: Settings
@@ -154,7 +151,3 @@ def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of a :class:`BenchReport`."""
     schema = BenchReport.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "chordkit benchmark"}
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -1,11 +1,14 @@
-"""A tiny project made with the command line, once for all tests that need one, and a way to run commands."""
+"""A tiny project made with the command line, once for all tests that need one, and ways to run commands and scripts."""
 
 import contextlib
+import importlib.util
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -65,6 +68,21 @@ def write_clicks(path: Path, seed: int = 3, users: int = USERS, items: int = ITE
     data = synthesize(seed, users=users, items=items, mean_length=15, max_length=30)
     lines = [f"{user},s{item},{time}" for user, sequence in enumerate(data.sequences, 1) for time, item in enumerate(sequence)]
     path.write_text("\n".join(["uid,sku,ts", *lines, ""]))
+
+
+def load_script(path: str) -> ModuleType:
+    """A script of the checkout, which is no part of a package, by its path in the repository."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, Path(__file__).parents[1] / path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    return load_script
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "chordkit"
+import chordkit
+
+pytestmark = pytest.mark.checkout
+
+PACKAGE = Path(chordkit.__file__).parent
 
 # From the ground up. Modules on one line may import each other.
 FLOORS = [
-    {"errors", "estimate", "files", "progress", "provenance"},
+    {"documents", "errors", "estimate", "files", "progress", "provenance"},
     {"quantization"},
     {"strategy"},
     {"data", "backbones"},

@@ -16,6 +16,8 @@ kernels = pytest.importorskip("chordkit.kernels")
 if not kernels.available():
     pytest.skip("the native engine was not compiled", allow_module_level=True)
 
+pytestmark = pytest.mark.checkout
+
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "kernels"
 
 

@@ -1,20 +1,16 @@
 """The report as a JSON document. It is the truth; a page shows nothing that is not in it.
 
-``report.schema.json`` beside this file is generated from the models (``write_schema``), and a test keeps the two equal.
+``make schemas`` writes ``report.schema.json`` beside this module.
 """
 
-import json
 import os
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from chordkit.errors import InputError
+from chordkit.documents import read_document
 from chordkit.estimate import Estimate
-from chordkit.files import read_bytes, write_bytes
-
-SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+from chordkit.files import write_bytes
 
 
 class _Model(BaseModel):
@@ -161,14 +157,9 @@ class Report(_Model):
     notes: list[str] = []
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of ``report.json``."""
+def json_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of ``report.json``."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema()}
-
-
-def write_schema() -> None:
-    """Write the schema beside this module."""
-    write_bytes(SCHEMA_FILE, (json.dumps(schema(), indent=2) + "\n").encode())
 
 
 def save_json(report: Report, path: str | os.PathLike[str]) -> None:
@@ -180,11 +171,6 @@ def load_json(path: str | os.PathLike[str]) -> Report:
     """Read a ``report.json``.
 
     Raises:
-        InputError: the file is missing, is not JSON, or breaks the schema; the message names the field.
+        InputError: the file is missing, is not JSON, is of another version, or breaks the schema; the message names the field.
     """
-    try:
-        return Report.model_validate_json(read_bytes(path, "report"))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InputError(f"{path}: not a report of chordkit: {field}: {first['msg']}; make one with 'chordkit demo'") from None
+    return read_document(path, Report, "report", "make one with 'chordkit demo'")

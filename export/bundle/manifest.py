@@ -1,8 +1,8 @@
 """The bundle's manifest: what is inside, what each artifact needs, how well it was checked, where it came from.
 
 A manifest has one spelling only (:meth:`Manifest.to_bytes`); :func:`parse` refuses every other one, so that equal
-bundles are equal files and nothing can be added that a reader would skip. The JSON schema beside this module is
-generated from the classes here: ``python -m chordkit.export.bundle.manifest > export/bundle/manifest.schema.json``.
+bundles are equal files and nothing can be added that a reader would skip. ``make schemas`` writes the JSON schema beside
+this module from the classes here.
 """
 
 import json
@@ -219,7 +219,3 @@ def _format_version(data: bytes) -> int | None:
     value = json.loads(data)
     version = value.get("format_version") if isinstance(value, dict) else None
     return version if isinstance(version, int) and not isinstance(version, bool) else None
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -7,12 +7,19 @@ import os
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import Source, Target
 from chordkit.files import read_bytes
+
+if TYPE_CHECKING:  # what Source names, for whoever resolves the annotations of this module
+    import numpy as np  # noqa: F401
+
+    from chordkit.backbones import Backbone  # noqa: F401
+    from chordkit.quantization import MasterWeights  # noqa: F401
 
 _PACKAGE = "chordkit.export.targets"
 

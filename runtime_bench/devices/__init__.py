@@ -1,0 +1,1 @@
+"""The things that can be measured on, a module each (``registry`` finds them)."""

@@ -292,6 +292,7 @@ def test_the_defaults_are_possible(architecture: Architecture) -> None:
     assert architecture.examples and all(isinstance(config, architecture.config) for config in architecture.examples)
 
 
+@pytest.mark.checkout
 @EACH_ARCHITECTURE
 def test_the_accuracy_that_is_stated_stands_in_the_documentation(architecture: Architecture) -> None:
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text().splitlines()

@@ -88,6 +88,7 @@ def test_a_target_without_files_has_nothing_to_export(backbone):
         lower(ArtifactSpec("native", "int8"), (make_master(backbone), np.full(96, 8, np.uint8)))
 
 
+@pytest.mark.checkout
 def test_required_runtimes_are_the_versions_that_are_installed_with_the_extras():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from chordkit.kernels.build import LIBCHORD
+
+pytestmark = pytest.mark.checkout
+
 TOOLS = ("clang-19", "ld.lld-19", "llvm-readelf-19")
 ABIS = {"arm64-v8a": "AArch64", "x86_64": "X86-64"}
 PAGE = 16384
@@ -21,7 +24,7 @@ for tool in TOOLS:
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("android")
-    subprocess.run([str(ROOT / "kernels" / "libchord" / "build_android.sh"), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([str(LIBCHORD / "build_android.sh"), str(folder)], check=True, stdout=subprocess.DEVNULL)
     return {abi: folder / abi / "libchord.so" for abi in ABIS}
 
 
@@ -30,7 +33,7 @@ def readelf(path: Path, *options: str) -> str:
 
 
 def public_functions() -> set[str]:
-    header = (ROOT / "kernels" / "libchord" / "include" / "chord.h").read_text(encoding="utf-8")
+    header = (LIBCHORD / "include" / "chord.h").read_text(encoding="utf-8")
     return set(re.findall(r"^CHORD_API [^(]*?(chord_\w+)\(", header, flags=re.MULTILINE))
 
 

@@ -1,13 +1,12 @@
 """The Arm kernels under qemu-user: the variant that each CPU takes, every kernel against its definition, whole models against
 the engine of this host, and the number of instructions."""
 
-import importlib.util
 import json
 import re
 import shutil
 import signal
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +20,8 @@ from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.checkout
+
 QEMU = "qemu-aarch64-static"
 CPUS = ("cortex-a53", "cortex-a76", "max")
 """Plain armv8.0, with dot products, and with all that qemu knows."""
@@ -38,7 +38,7 @@ COMPILER = "clang" if shutil.which("clang-19") and shutil.which("ld.lld-19") els
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the static arm64 runner and the check of all variants."""
     folder = tmp_path_factory.mktemp("arm")
-    subprocess.run([str(ROOT / "kernels" / "libchord" / "build_arm.sh"), str(folder), COMPILER], check=True)
+    subprocess.run([str(libchord.LIBCHORD / "build_arm.sh"), str(folder), COMPILER], check=True)
     return folder
 
 
@@ -168,23 +168,11 @@ def test_the_runner_refuses_a_variant_that_the_cpu_lacks(programs: Path, tmp_pat
     assert "variant 'dotprod' is unknown, or this CPU does not support it" in result.stderr
 
 
-def benchmark() -> ModuleType:
-    """benchmarks/kernels/arm_instructions.py, which is a script and not part of a package."""
-    path = ROOT / "benchmarks" / "kernels" / "arm_instructions.py"
-    spec = importlib.util.spec_from_file_location("arm_instructions", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-user, which loads plugins, is not installed")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.skipif(COMPILER != "clang", reason="the limits are those of clang-19 and lld-19, which are not installed")
-def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path) -> None:
-    module = benchmark()
+def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
+    module = script("benchmarks/kernels/arm_instructions.py")
     case, plugin = module.make_case(tmp_path), module.build_plugin(tmp_path)
     limits = {"neon": 380_000, "dotprod": 243_000, "i8mm": 205_000}
     counts = {variant: module.count(plugin, programs / "chord_runner", case, variant) for variant in limits}

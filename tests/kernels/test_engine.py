@@ -231,6 +231,12 @@ def test_check_decodes_what_was_encoded() -> None:
     np.testing.assert_array_equal(Engine(master.to_bytes()).check(strategy_of(master, widths, allow_off=True)), widths)
 
 
+def test_a_newer_master_is_refused_by_its_version() -> None:
+    data = master_of(SASREC).to_bytes()
+    with pytest.raises(MasterError, match="version 2 is not 1"):
+        Engine(data[:4] + (2).to_bytes(4, "little") + data[8:])
+
+
 def test_a_damaged_master_is_refused() -> None:
     data = master_of(SASREC).to_bytes()
     for wrong in (b"", data[:63], data[:-1], data + b"\0"):

@@ -20,7 +20,6 @@ from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 
 pytest.importorskip("executorch")
-ROOT = Path(__file__).resolve().parents[2]
 ITEMS, LENGTH, CANDIDATES = 40, 10, 5
 HISTORY, IDS = np.array([3, 1, 4, 1, 5], np.int32), np.array([40, 2, 7, 1, 8], np.int32)
 ARM_CPUS = ("cortex-a53", "cortex-a76", "max")
@@ -85,9 +84,9 @@ def test_only_its_own_functions_are_visible(library: Path) -> None:
 
 def test_libchord_inside_is_compiled_as_everywhere_and_the_version_is_the_headers() -> None:
     assert set(libchord.flags()) <= set(executorch_ops.C_FLAGS)
-    header = (ROOT / "kernels" / "executorch" / "chord_executorch.h").read_text()
+    header = (executorch_ops.HERE / "chord_executorch.h").read_text()
     assert f"#define CHORD_EXECUTORCH_VERSION {executorch_ops.VERSION}u" in header
-    operators = "".join((ROOT / "kernels" / "executorch" / f"{name}_op.cc").read_text() for name in ("linear", "rerank"))
+    operators = "".join((executorch_ops.HERE / f"{name}_op.cc").read_text() for name in ("linear", "rerank"))
     assert tuple(f"chord::{name}" for name in re.findall(r'EXECUTORCH_LIBRARY\(chord, "([^"]+)"', operators)) == executorch_ops.OPERATORS
 
 
@@ -140,7 +139,7 @@ def test_the_library_is_loaded_once_a_process_from_whatever_place() -> None:
     )
     folder = executorch_ops.cache_folder()
     with executorch_ops.tempfile.TemporaryDirectory(dir=folder) as place:
-        done = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True)
     assert done.returncode == 0 and "one copy" in done.stdout, done.stderr[-2000:]
 
 
@@ -172,9 +171,7 @@ def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_wh
     )
     environment = {key: value for key, value in os.environ.items() if key not in ("CXX", executorch_ops.LIBRARY_VARIABLE)}
     environment |= {"PATH": str(tmp_path), executorch_ops.CACHE_VARIABLE: str(tmp_path / "empty")}
-    done = subprocess.run(
-        [sys.executable, "-c", ours, str(tmp_path / "program.pte")], capture_output=True, text=True, env=environment, cwd=ROOT
-    )
+    done = subprocess.run([sys.executable, "-c", ours, str(tmp_path / "program.pte")], capture_output=True, text=True, env=environment)
     assert "the ExecuTorch operators need a C++ compiler" in done.stdout, done.stderr[-2000:]
 
 
@@ -255,11 +252,12 @@ def test_the_arm64_library_gives_the_same_bits(arm_library: Path, masters: dict[
     check_runner(command, masters, programs, dict(os.environ))
 
 
+@pytest.mark.checkout
 @pytest.mark.skipif(CLANG is None, reason="clang++ is not installed")
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_the_model_cache_is_clean_under_eight_threads(masters: dict[str, MasterWeights], tmp_path: Path, sanitizer: str) -> None:
     flags = ["-O1", "-g", "-D_GNU_SOURCE", "-pthread", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    stress = ROOT / "tests" / "kernels" / "native" / "model_cache_stress.cc"
+    stress = Path(__file__).parent / "native" / "model_cache_stress.cc"
     # The kernels are tested under sanitizers by themselves; unchecked they compile in a fraction of the time.
     objects = []
     for source in libchord.sources():
@@ -270,7 +268,7 @@ def test_the_model_cache_is_clean_under_eight_threads(masters: dict[str, MasterW
         )
     program = tmp_path / "stress"
     built = subprocess.run(
-        [str(CLANG), "-std=c++17", *flags, str(ROOT / "kernels" / "executorch" / "model_cache.cc"), str(stress), *objects, "-lm",
+        [str(CLANG), "-std=c++17", *flags, str(executorch_ops.HERE / "model_cache.cc"), str(stress), *objects, "-lm",
          "-o", str(program)], capture_output=True, text=True,
     )  # fmt: skip
     if "libclang_rt" in built.stderr:

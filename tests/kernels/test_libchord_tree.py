@@ -8,6 +8,8 @@ import pytest
 from chordkit.kernels import available, backbones
 from chordkit.kernels import build as libchord
 
+pytestmark = pytest.mark.checkout
+
 BUILDS = [path for path in libchord.LIBCHORD.iterdir() if path.suffix == ".sh" or path.name == "CMakeLists.txt"]
 
 

@@ -24,7 +24,7 @@ KERNEL_FLAGS = ["-fno-sanitize=null,alignment,object-size,pointer-overflow"]
 Compile = Callable[[str, str], Path]
 SECONDS = os.environ.get("CHORD_FUZZ_SECONDS", "2")
 
-pytestmark = pytest.mark.skipif(CLANG is None, reason="clang is not installed")
+pytestmark = [pytest.mark.checkout, pytest.mark.skipif(CLANG is None, reason="clang is not installed")]
 
 
 @pytest.fixture(scope="module")

@@ -245,6 +245,13 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         MasterWeights.load(tmp_path / "absent.chrm")
 
 
+def test_a_newer_master_is_refused_by_its_version_whatever_follows() -> None:
+    newer = bytearray(_master().to_bytes()[:100])
+    struct.pack_into("<I", newer, 4, 2)
+    with pytest.raises(MasterError, match="version 2 is not 1; update chordkit or make the master again"):
+        MasterWeights.from_bytes(bytes(newer))
+
+
 def test_a_channel_table_reads_back_and_refuses_what_is_none() -> None:
     table = _master().channel_table
     assert ChannelTable.from_json(table.to_json()) == table
