@@ -42,16 +42,27 @@ def is_label(name: str) -> bool:
     return _LABEL.fullmatch(name) is not None
 
 
-class Artifact(BaseModel):
+class Identity(BaseModel):
+    """By what an artifact goes in every list, table and timing; PyTorch beside it has one too.
+
+    Attributes:
+        name: how it is asked for; unique where it stands.
+        target: whose runtime runs it.
+        precision: of its weights, see :class:`Precision`.
+    """
+
+    name: Label
+    target: Label
+    precision: Label
+
+
+class Artifact(Identity):
     """One runnable file, as everything that lists, bundles, checks or times it speaks of it.
 
     Target and precision are names, so that a file that lists an artifact of a newer chordkit can still be read; whoever runs it looks the
     target up and says what it does not know.
 
     Attributes:
-        name: how it is asked for; unique where it stands.
-        target: whose runtime runs it.
-        precision: of its weights, see :class:`Precision`.
         activations: what its quantised layers compute with, which sets the tolerance.
         candidates: how many it scores per call.
         strategy: name of the strategy it was made with, if any.
@@ -62,9 +73,6 @@ class Artifact(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
     )
 
-    name: Label
-    target: Label
-    precision: Label
     activations: Activations
     candidates: Annotated[int, Field(ge=1)]
     strategy: Label | None = None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chordkit.estimate import Estimate
+from chordkit.export.artifact import Identity
 
 
 class _Model(BaseModel):
@@ -65,12 +66,9 @@ class Contention(_Model):
     other_threads: float
 
 
-class Result(_Model):
+class Result(Identity, _Model):
     """One contender. ``ratio`` is its time over the baseline's, round by round."""
 
-    name: str
-    target: str
-    precision: str
     file_bytes: int | None
     isolated: Isolated | None
     latency: Latency

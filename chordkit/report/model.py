@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chordkit.documents import read_document
 from chordkit.estimate import Estimate
+from chordkit.export.artifact import Identity
 from chordkit.files import write_bytes
 
 
@@ -77,12 +78,9 @@ class LatencySummary(_Model):
     comparable: bool = True
 
 
-class ArtifactSummary(_Model):
+class ArtifactSummary(Identity, _Model):
     """One runnable file, or the eager PyTorch reference beside them (no bytes, no parity)."""
 
-    name: str
-    target: str
-    precision: str
     user: str | None = None
     average_bits: float | None = None
     bytes: int | None = None
