@@ -1,5 +1,7 @@
 """The one judgement of an artifact: making a bundle, ``bundle verify --run`` and ``validate`` all ask here."""
 
+from collections import Counter
+
 import numpy as np
 
 from chordkit.export.artifact import Artifact
@@ -37,4 +39,20 @@ def judge(
     tolerance = target.tolerance(artifact.activations).for_few(len(scores))
     reference = np.asarray(vectors.scores[artifact.reference])
     inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())
-    return compare(scores, reference, tolerance, targets=vectors.targets, emulated=emulated, inputs=inputs)
+    recurrent = emulated is not None and _runs_a_layer_again(master)
+    return compare(scores, reference, tolerance, targets=vectors.targets, emulated=emulated, inputs=inputs, recurrent=recurrent)
+
+
+def _runs_a_layer_again(master: MasterWeights) -> bool:
+    """Whether a layer of the strategy runs more than once for a history."""
+    import torch
+
+    from chordkit.backbones import from_master
+
+    backbone = from_master(master)
+    calls: Counter[str] = Counter()
+    for name, layer in backbone.channel_layers().items():
+        layer.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))
+    with torch.no_grad():
+        backbone.encode(torch.ones((1, backbone.config.max_length), dtype=torch.int32))
+    return max(calls.values(), default=0) > 1

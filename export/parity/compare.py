@@ -109,6 +109,7 @@ def compare(
     targets: NDArray[np.integer] | None = None,
     emulated: NDArray[np.floating] | None = None,
     inputs: int = 64,
+    recurrent: bool = False,
 ) -> ParityReport:
     """Compare two ``[n, candidates]`` arrays of scores.
 
@@ -122,6 +123,7 @@ def compare(
         emulated: scores of the reference with emulated activation quantisation (``parity_activations``), which the
             artifact must meet much more closely than ``reference``; may cover the first rows only.
         inputs: with ``emulated``: of the model's shallowest quantised layer.
+        recurrent: with ``emulated``: a quantised layer runs more than once for a history.
 
     Raises:
         CheckFailed: the shapes differ or the reference itself is not finite.
@@ -157,7 +159,7 @@ def compare(
             "emulation_rms_error": float(np.sqrt(np.mean(own**2))) / unit,
             "emulation_max_error": float(np.abs(own).max()) / unit,
         }
-        limits = zip(emulation.items(), emulation_limits(inputs), strict=True)
+        limits = zip(emulation.items(), emulation_limits(inputs, recurrent), strict=True)
         reasons += tuple(f"{name} {value:.3g} is above {limit:.3g}" for (name, value), limit in limits if value > limit)
     return ParityReport(
         n=len(scores),

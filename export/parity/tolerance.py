@@ -92,15 +92,22 @@ FP32_TOLERANCE = _fp32_tolerance()
 INT8_ACTIVATION_TOLERANCE = _int8_activation_tolerance()
 
 
-def emulation_limits(inputs: int = 64) -> tuple[float, float]:
+def emulation_limits(inputs: int = 64, recurrent: bool = False) -> tuple[float, float]:
     """What an artifact may differ by from the reference with emulated 8-bit activations: relative rms and maximum.
 
     Only rounding flips are left: a value that lies within float32 rounding of the border between two codes moves by one code. Of the
     codes in a row at most one flips at a time, which changes a row of 64 by 1 / (sqrt(64) x 54) of its rms (54 codes to a standard
     deviation) = 0.23 %, in fewer than one row in five: 0.1 %. In a shorter row a flip weighs more, by the square root of the ratio.
 
+    A recurrence quantises again what a flip has moved, which flips more codes, until every code of the state is rounded on its own: two
+    independent roundings differ by sqrt(2) x 0.54 % of a row's rms (see the int8 tolerance), the largest of 1e5 errors by 8 times that.
+
     Args:
         inputs: of the model's shallowest quantised layer; more than 64 count as 64.
+        recurrent: a quantised layer runs more than once for a history.
     """
+    if recurrent:
+        rms = math.sqrt(2) * 0.0054
+        return rms, 8 * rms
     share = math.sqrt(64 / min(inputs, 64))
     return 0.001 * share, 0.03 * share

@@ -39,8 +39,8 @@ CASES = [
     ("an unknown option", "data info synthetic --sede 1", ["--sede", "chordkit data info --help"]),
     ("an unknown command", "dtaa info", ["dtaa"]),
     ("a missing option", "data prepare {p}/clicks.csv", ["--out"]),
-    ("an unknown architecture", "train backbone --data {p}/shop.safetensors --architecture gru4rec --out {t}/x.safetensors",
-     ["'gru4rec' is unknown", "sasrec"]),
+    ("an unknown architecture", "train backbone --data {p}/shop.safetensors --architecture bert4rec --out {t}/x.safetensors",
+     ["'bert4rec' is unknown", "sasrec"]),
     ("an unknown training device", "train backbone --data {p}/shop.safetensors --device tpu --out {t}/x.safetensors", ["'tpu'", "cpu"]),
     ("a checkpoint of another data set",
      "train backbone --data {t}/other.safetensors --dim 16 --max-length 20 --epochs 1 --threads 1 --out {t}/x.safetensors "

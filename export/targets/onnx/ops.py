@@ -180,9 +180,9 @@ def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operan
 
 
 def _channel_linear(
-    lowering: Lowering, shape: tuple[int, ...], x: Value, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None
+    lowering: Lowering, shape: tuple[int, ...], x: Operand, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None
 ) -> Value:
-    return _linear(lowering, shape, x, lowering.weight(codes, scales, widths), bias)
+    return _linear(lowering, shape, lowering.value(x), lowering.weight(codes, scales, widths), bias)
 
 
 def _layer_norm(
