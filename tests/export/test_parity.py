@@ -244,3 +244,14 @@ def test_the_first_bad_stage_is_named_and_the_walk_stops_there() -> None:
     assert [result.name for result in results] == ["master", "strategy", "program"]
     results = walk_stages([*good, stage("artifact", np.full_like(truth, np.nan))], ids, ids)
     assert first_bad_stage(results) == "artifact"
+
+
+def test_a_recurrence_may_flip_in_most_histories_but_not_in_all() -> None:
+    generator = np.random.default_rng(4)
+    reference = generator.normal(size=(40, 20))
+    noise = 0.005 * generator.normal(size=reference.shape)  # of two independent roundings
+    honest = reference + noise * (np.arange(40) >= 10)[:, None]
+    assert compare(honest, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference, recurrent=True).passed
+    assert not compare(honest, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference).passed
+    in_all = compare(reference + noise, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference, recurrent=True)
+    assert [reason.split(",")[0] for reason in in_all.reasons] == ["emulation_rms_error of the tenth of the histories that agree best"]
