@@ -7,14 +7,19 @@ import pytest
 
 from chordkit.export import bundle
 
-PAGE = (Path(__file__).parents[2] / "docs" / "your-model.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+pytestmark = pytest.mark.checkout
+
+
+def page() -> str:
+    return (DOCS / "your-model.md").read_text()
 
 
 def test_the_example_of_the_page_makes_a_bundle_in_fifteen_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("ai_edge_litert", "onnxruntime", "onnx"):
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
-    found = re.search(r"<!-- example:begin.*?-->\s*```python\n(.*?)```\s*<!-- example:end -->", PAGE, re.DOTALL)
+    found = re.search(r"<!-- example:begin.*?-->\s*```python\n(.*?)```\s*<!-- example:end -->", page(), re.DOTALL)
     assert found
     lines = [line for line in found[1].splitlines() if line and not line.startswith(("import", "from"))]
     assert len(lines) <= 15
@@ -26,5 +31,5 @@ def test_the_example_of_the_page_makes_a_bundle_in_fifteen_lines(tmp_path: Path,
 
 
 def test_every_link_of_the_page_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", PAGE)
-    assert links and all((Path(__file__).parents[2] / "docs" / link).exists() for link in links)
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page())
+    assert links and all((DOCS / link).exists() for link in links)
