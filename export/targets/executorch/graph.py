@@ -62,11 +62,11 @@ class XnnpackGraph(nn.Module):
                 self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
 
     def _is_constant(self, node: torch.fx.Node) -> bool:
-        """Whether ``node`` depends on no input (``arange``, what follows from weights); its value then is one of the constants.
+        """Whether ``node`` is made from nothing (``arange``, ``ones``, what follows from them); its value then is one of the constants.
 
-        Not what is quantised: that stays codes in the file.
+        What follows from weights stays in the graph, so that a file holds each weight as the model has it.
         """
-        if str(node.target).startswith("chord.") or any(argument.name not in self._constants for argument in node.all_input_nodes):
+        if any(argument.name not in self._made for argument in node.all_input_nodes):
             return False
         arguments = torch.fx.map_arg((node.args, node.kwargs), lambda argument: self._constants[argument.name])
         self._constants[node.name] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]
