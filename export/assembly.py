@@ -13,7 +13,7 @@ from chordkit.export.bundle import ArtifactContents, BundleContents, Provenance,
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, VectorSet, draw, references
-from chordkit.export.targets import find_target, load_runner
+from chordkit.export.targets import load_runner
 from chordkit.progress import Progress
 from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
@@ -88,11 +88,7 @@ def assemble(
     for done, artifact in enumerate(artifacts):
         if progress is not None:
             progress("parity", done, len(artifacts))
-        checked.append(
-            artifact.model_copy(
-                update={"parity": check_artifact(artifact, sources, drawn), "requires": find_target(artifact.target).requires()}
-            )
-        )
+        checked.append(artifact.model_copy(update={"parity": check_artifact(artifact, sources, drawn)}))
     if progress is not None:
         progress("parity", len(artifacts), len(artifacts))
     return BundleContents(
@@ -178,6 +174,7 @@ def _max_length(master: MasterWeights) -> int:
 
 
 def _require_items(dataset: Dataset, master: MasterWeights) -> None:
-    items = len(master.embeddings["item_embedding"].codes) - 1
-    if dataset.items != items:
-        raise InputError(f"data set '{dataset.name}' has {dataset.items} items, the backbone {items}; give the data set it was trained on")
+    if dataset.items != master.items:
+        raise InputError(
+            f"data set '{dataset.name}' has {dataset.items} items, the backbone {master.items}; give the data set it was trained on"
+        )

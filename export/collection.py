@@ -19,7 +19,6 @@ from chordkit.documents import read_document
 from chordkit.errors import InputError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
-from chordkit.export.program import item_count
 from chordkit.export.targets import Target, find_target, lower
 from chordkit.files import read_bytes, write_bytes, write_json
 from chordkit.progress import Progress
@@ -141,7 +140,7 @@ def export_artifacts(
         MissingRuntimeError: a target's package is not installed.
         InputError: see :func:`plan`.
     """
-    items = item_count((sources.master, np.empty(0, np.uint8)))
+    items = sources.master.items
     if candidates > items:
         raise InputError(f"{candidates} candidates are more than the {items} items of the backbone; ask for at most {items}")
     if sources.backbone is not None:

@@ -44,12 +44,12 @@ def judge(
 
 
 def _runs_a_layer_again(master: MasterWeights) -> bool:
-    """Whether a layer of the strategy runs more than once for a history."""
+    """Whether a layer of the strategy runs more than once for a history, whatever the weights are."""
     import torch
 
-    from chordkit.backbones import from_master
+    from chordkit.backbones import build, config_from_dict
 
-    backbone = from_master(master)
+    backbone = build(config_from_dict(master.config)).eval()
     calls: Counter[str] = Counter()
     for name, layer in backbone.channel_layers().items():
         layer.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))

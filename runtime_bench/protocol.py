@@ -43,21 +43,7 @@ def run_host(
     baseline: str | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Measure ``contenders`` on this machine.
-
-    Args:
-        contenders: the artifacts, and eager PyTorch beside them.
-        histories: int32 ``[n, length]``, real ones, padded as they come; every contender walks through them in the
-            same order.
-        candidates: int32 ``[n, candidates]``.
-        settings: the protocol; None = the defaults.
-        baseline: name of the contender that ratios are taken against; None = no ratios.
-        progress: called with (phase, done, total).
-
-    Raises:
-        DeviceError: a contender cannot be loaded, or ``baseline`` is none of them.
-        CheckFailed: a contender gives scores of a wrong shape or that are not finite; it is not worth timing.
-    """
+    """Measure ``contenders`` on this machine; arguments and errors are those of ``devices.device.Device.measure``."""
     settings = settings or Settings()
     names = [contender.name for contender in contenders]
     if len(set(names)) != len(names) or not names:

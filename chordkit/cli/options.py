@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 Choice = TypeVar("Choice")
 
 
-def _named_by_files(folder: str) -> str:
-    """Names of what stands in a folder of the package, which --help lists without importing any of it."""
+def _named_by_files(folder: str, *, packages: bool) -> str:
+    """Names of the packages, or of the modules, in a folder of ours, which --help lists without importing any of them."""
     found = pkgutil.iter_modules([str(Path(__file__).parents[1] / folder)])
-    return ", ".join(sorted(each.name.replace("_", "-") for each in found if each.ispkg or folder.endswith("architectures")))
+    return ", ".join(sorted(each.name.replace("_", "-") for each in found if each.ispkg is packages))
 
 
 SOURCE_HELP = "A file or folder, a prepared .safetensors file, 'synthetic', or a name under $CHORDKIT_DATA (ml-100k, yelp, cds, beauty)."
@@ -30,7 +30,9 @@ SOURCE_HELP = "A file or folder, a prepared .safetensors file, 'synthetic', or a
 SourceArgument = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 DataOption = Annotated[str, typer.Option("--data", "-d", help=SOURCE_HELP)]
 OptionalDataOption = Annotated[str | None, typer.Option("--data", "-d", help=SOURCE_HELP)]
-ArchitectureOption = Annotated[str, typer.Option("--architecture", "-a", help=f"Backbone: {_named_by_files('backbones/architectures')}.")]
+ArchitectureOption = Annotated[
+    str, typer.Option("--architecture", "-a", help=f"Backbone: {_named_by_files('backbones/architectures', packages=False)}.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="At most so many epochs; the default is the documented one.")]
 CheckpointsOption = Annotated[
@@ -46,7 +48,7 @@ StrategiesOption = Annotated[list[Path] | None, typer.Option("--strategy", "-s",
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
 PublicKeyOption = Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")]
-TargetsOption = Annotated[str, typer.Option("--target", "-t", help=f"Comma-separated: {_named_by_files('export/targets')}.")]
+TargetsOption = Annotated[str, typer.Option("--target", "-t", help=f"Comma-separated: {_named_by_files('export/targets', packages=True)}.")]
 
 
 def parse_list(text: str, option: str, find: Callable[[str], Choice]) -> list[Choice]:

@@ -43,7 +43,7 @@ def make(
     weights = MasterWeights.load(master)
     network, _ = load_hypernetwork(hypernetwork, weights)
     length = max(network.options.pools[-1], int(weights.config["max_length"]))  # type: ignore[arg-type]
-    items = len(weights.embeddings["item_embedding"].codes) - 1
+    items = weights.items
     if history is not None and user is None:
         sequence = parse_ids(history, items, "--history")
     elif user is not None and history is None and data is not None:

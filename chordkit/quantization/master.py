@@ -47,6 +47,11 @@ class MasterWeights:
         """Index of every channel."""
         return ChannelTable.from_sizes((name, *layer.rows.codes.shape) for name, layer in self.layers.items())
 
+    @property
+    def items(self) -> int:
+        """Number of items, without the padding's row 0: ids are 1..items."""
+        return len(self.embeddings["item_embedding"].codes) - 1
+
     @cached_property
     def fingerprint(self) -> bytes:
         """First 8 bytes of SHA-256 over the file; a strategy carries it."""

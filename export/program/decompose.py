@@ -58,6 +58,10 @@ def _is_float(node: Any) -> bool:
     return isinstance(node, Node) and node.meta["val"].dtype.is_floating_point
 
 
+def _is_mask(node: Any) -> bool:
+    return isinstance(node, Node) and node.meta["val"].dtype is torch.bool
+
+
 def _silu(make: Maker, x: Node) -> Node:
     return make(_aten.mul.Tensor, x, make(_aten.sigmoid.default, x))
 
@@ -176,7 +180,7 @@ def _masked_fill(make: Maker, x: Node, mask: Node, value: Any) -> Node:
 
 def _as_number(make: Maker, x: Node, *_: Any) -> Node | None:
     """A truth value as 1 or 0; None for conversions between numbers."""
-    if x.meta["val"].dtype is not torch.bool or not make.node.meta["val"].dtype.is_floating_point:
+    if not _is_mask(x) or not _is_float(make.node):
         return None
     return _where(make, x, make.number(1.0, make.node), make.number(0.0, make.node))
 
@@ -185,11 +189,9 @@ def _numbers_of_truth(target: Any) -> Callable[..., Node | None]:
     """Arithmetic on a mask: the mask as numbers first."""
 
     def rule(make: Maker, *arguments: Any) -> Node | None:
-        masks = [x for x in arguments if isinstance(x, Node) and x.meta["val"].dtype is torch.bool]
-        if not masks or not make.node.meta["val"].dtype.is_floating_point:
+        if not any(map(_is_mask, arguments)) or not _is_float(make.node):
             return None
-        one, zero = make.number(1.0, make.node), make.number(0.0, make.node)
-        return make(target, *(_where(make, x, one, zero) if any(x is mask for mask in masks) else x for x in arguments))
+        return make(target, *(_as_number(make, x) if _is_mask(x) else x for x in arguments))
 
     return rule
 

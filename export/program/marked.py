@@ -189,7 +189,7 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
 
 def item_count(source: Source) -> int:
     """Number of items of the model's catalogue; ids are 1..items."""
-    return len(source[0].embeddings["item_embedding"].codes) - 1 if isinstance(source, tuple) else source.config.items
+    return source[0].items if isinstance(source, tuple) else source.config.items
 
 
 def with_widths(exported: torch.export.ExportedProgram, master: MasterWeights, widths: np.ndarray) -> torch.export.ExportedProgram:

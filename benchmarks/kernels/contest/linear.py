@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chordkit.errors import CheckFailed, ChordkitError
+from chordkit.export.targets.runner import first_line
 from contest.contender import Bound, Contender, Missing
 
 SHAPES = ((50, 64, 64), (50, 256, 256), (1, 1024, 1024), (1, 4096, 4096))
@@ -136,11 +137,7 @@ def attempts(case: LinearCase, runtime: str, forms: Iterable[Attempt], missing: 
         except (Missing, ImportError, ChordkitError, RuntimeError, NotImplementedError, AttributeError, ValueError) as error:
             if runtime == "chordkit":
                 raise
-            missing[name] = _first_line(error)
+            missing[name] = first_line(error)[:160]
             continue
         contenders.append(contender)
     return contenders
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -4,13 +4,16 @@ from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 
+RUNTIME = ("executorch", "1.5.1")
+"""What runs every ``.pte``, ours with operators of libchord included, and what they are tested with."""
+
 
 class ExecutorchTarget(Target):
     """PyTorch's own runtime with XNNPACK's weight-only kernels."""
 
     name = "executorch"
     capability = Capability(
-        runtime=("executorch", "1.5.1"),
+        runtime=RUNTIME,
         extra="executorch",
         suffix=".pte",
         precisions=ALL_PRECISIONS,

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 import chordkit
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import VectorSet, engine_scores
-from chordkit.export.targets.executorch import ExecutorchTarget
+from chordkit.export.targets.executorch import RUNTIME, ExecutorchTarget
 from chordkit.export.targets.native import ENGINE_BACKBONES, ENGINE_REFUSALS
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
@@ -36,7 +36,7 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
 
     name = "executorch-chord"
     capability = Capability(
-        runtime=("executorch", "1.5.1"),
+        runtime=RUNTIME,
         extra="executorch",
         suffix=".pte",
         operators=("chord::rerank.out",),

@@ -92,6 +92,5 @@ def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> b
                 "forward": torch.export.export(_FixedReranker(data, strategy), (history, ids), strict=False),
                 PERSONAL_METHOD: torch.export.export(_PersonalReranker(data), (history, ids, _bytes(strategy)), strict=False),
             }
-        items = len(master.embeddings["item_embedding"].codes) - 1
-        edge = to_edge(methods, constant_methods={ITEMS_METHOD: items}, compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        edge = to_edge(methods, constant_methods={ITEMS_METHOD: master.items}, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         return bytes(edge.to_executorch().buffer)

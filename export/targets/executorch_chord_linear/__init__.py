@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import VectorSet, emulated_scores
+from chordkit.export.targets.executorch import RUNTIME
 from chordkit.export.targets.executorch_chord import ChordOperatorsTarget
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
@@ -16,7 +17,7 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
 
     name = "executorch-chord-linear"
     capability = Capability(
-        runtime=("executorch", "1.5.1"),
+        runtime=RUNTIME,
         extra="executorch",
         suffix=".pte",
         operators=("chord::linear.out",),

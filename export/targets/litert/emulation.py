@@ -41,17 +41,18 @@ class _Emulator(Interpreter):
 
     def run_node(self, n: Node) -> Any:
         if n.target is _LAYER:
-            x, *weights = (self.env.get(argument) if isinstance(argument, Node) else argument for argument in n.args)
-            assert isinstance(x, Tensor)
+            x, *weights = self._values(n)
             return _LAYER(quantize_asymmetric(x), *weights)
         if n in self._mixed_first:
             return self._mix(n, self._mixed_first[n])
         return super().run_node(n)
 
+    def _values(self, node: Node) -> Any:
+        return self.fetch_args_kwargs_from_env(node)[0]
+
     def _mix(self, matmul: Node, layer: Node) -> Tensor:
-        probabilities = self.env[matmul.all_input_nodes[0]]
-        x, *weights = (self.env.get(argument) if isinstance(argument, Node) else argument for argument in layer.args)
-        assert isinstance(x, Tensor)
+        probabilities, _ = self._values(matmul)
+        x, *weights = self._values(layer)
         heads = probabilities.shape[1]
         each = _LAYER(quantize_asymmetric(probabilities[0, :, 0] @ x[0]), *weights).view(heads, heads, -1)
         return each[range(heads), range(heads)].view(1, heads, 1, -1)
