@@ -8,6 +8,7 @@
     │   ├── CheckpointError
     │   ├── MasterError
     │   ├── StrategyError
+    │   ├── UserVectorError
     │   ├── BundleError
     │   ├── CapabilityError
     │   ├── MissingRuntimeError
@@ -40,6 +41,10 @@ class MasterError(InputError):
 
 class StrategyError(InputError):
     """A strategy is malformed or belongs to another backbone."""
+
+
+class UserVectorError(InputError):
+    """A user vector is malformed or belongs to another backbone."""
 
 
 class BundleError(InputError):

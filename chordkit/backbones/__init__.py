@@ -11,7 +11,7 @@ from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, 
 from chordkit.backbones.layers import ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
 from chordkit.backbones.registry import ARCHITECTURES, build, config_from_dict, default_config, find_architecture, register
-from chordkit.backbones.scorers import CatalogueScorer, Reranker
+from chordkit.backbones.scorers import CatalogueScorer, PersonalReranker, Reranker
 
 __all__ = [
     "ARCHITECTURES",
@@ -25,6 +25,7 @@ __all__ = [
     "CausalBackbone",
     "ChannelLinear",
     "ChannelOrder",
+    "PersonalReranker",
     "Reranker",
     "SASRec",
     "SASRecConfig",

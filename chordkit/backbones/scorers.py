@@ -20,6 +20,18 @@ class Reranker(nn.Module):
         return self.backbone.score(self.backbone.encode(history), candidates)
 
 
+class PersonalReranker(nn.Module):
+    """A :class:`Reranker` with a user vector as its second input: history, user f32 [1, dim], candidates -> scores f32 [1, C]."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, history: Tensor, user: Tensor, candidates: Tensor) -> Tensor:
+        """Scores of ``candidates`` after ``history`` for the user whose vector is ``user``."""
+        return self.backbone.score(self.backbone.encode_personal(history, user), candidates)
+
+
 class CatalogueScorer(nn.Module):
     """Score the whole catalogue: history int32 [1, max_length] -> scores f32 [1, items + 1]; column 0 means nothing."""
 

@@ -147,15 +147,29 @@ class SASRec(CausalBackbone):
 
         A shorter history [batch, length] stands in the last slots: the same states as with padding before it, for less work.
         """
-        x, key_bias = self._embed(history)
+        return self._states(history, None, choices)
+
+    def forward_personal(self, history: Tensor, user: Tensor, choices: Choices | None = None) -> Tensor:
+        """Hidden states of all slots, with the user vector [batch, dim] added to every embedded slot after its LayerNorm."""
+        return self._states(history, user, choices)
+
+    def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
+        """Hidden state [batch, dim] of the last slot: ``forward(...)[:, -1]`` with the last block for that slot only."""
+        return self._last_state(history, None, choices)
+
+    def encode_personal(self, history: Tensor, user: Tensor, choices: Choices | None = None) -> Tensor:
+        """Hidden state of the last slot, with the user vector [batch, dim] added to every embedded slot after its LayerNorm."""
+        return self._last_state(history, user, choices)
+
+    def _states(self, history: Tensor, user: Tensor | None, choices: Choices | None) -> Tensor:
+        x, key_bias = self._embed(history, user)
         bias = self._causal(key_bias)
         for index, block in enumerate(self.blocks):
             x = block(x, bias, choices, f"blocks.{index}.")
         return self.final_norm(x) if self.config.norm_first else x
 
-    def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
-        """Hidden state [batch, dim] of the last slot: ``forward(...)[:, -1]`` with the last block for that slot only."""
-        x, key_bias = self._embed(history)
+    def _last_state(self, history: Tensor, user: Tensor | None, choices: Choices | None) -> Tensor:
+        x, key_bias = self._embed(history, user)
         final = len(self.blocks) - 1
         bias = self._causal(key_bias) if final else key_bias
         for index, block in enumerate(self.blocks):
@@ -164,13 +178,15 @@ class SASRec(CausalBackbone):
         x = x[:, 0]
         return self.final_norm(x) if self.config.norm_first else x
 
-    def _embed(self, history: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, history: Tensor, user: Tensor | None) -> tuple[Tensor, Tensor]:
         """Embedded history [batch, length, dim] and the padding's attention bias [batch, 1, 1, length]."""
         batch, length = history.shape
         positions = self.position_embedding.weight
         x = self.item_embedding(history) + (positions if length == self.config.max_length else positions[-length:])
         if not self.config.norm_first:
             x = self.embedding_norm(x)
+        if user is not None:
+            x = x + user.unsqueeze(1)
         if self.training and self.config.dropout:
             x = dropout(x, self.config.dropout)
         return x, torch.where(history == 0, self.masked, self.unmasked).view(batch, 1, 1, length)

@@ -1,0 +1,133 @@
+"""The user vector on the wire: what the cloud may send beside, or instead of, a strategy (docs/formats.md).
+
+A strategy says at which widths the frozen weights run; a user vector is an input of the model, ``dim`` numbers in int8 with one scale.
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from chordkit.errors import UserVectorError
+from chordkit.strategy.wire import FINGERPRINT_BYTES
+
+MAGIC = b"CHRU"
+VERSION = 1
+LARGEST_CODE = 127
+LARGEST_SCALE = 100.0
+"""Scales beyond this are refused: hidden states are normalised, a vector a thousand times as long as they are is none."""
+_HEADER = struct.Struct("<4sBBH8sIf")
+_CRC = struct.Struct("<I")
+
+
+@dataclass(frozen=True, eq=False)
+class UserVector:
+    """What one backbone adds for one user: ``values = codes * scale``, float32 ``[dim]``.
+
+    Attributes:
+        codes: int8 ``[dim]`` in [-127, 127]. Copied, read-only.
+        scale: positive, a float32; 1 where all codes are 0.
+        fingerprint: the 8 bytes of ``MasterWeights.fingerprint``.
+
+    Raises:
+        UserVectorError: no codes, a code or scale outside its range, or a fingerprint that is not 8 bytes.
+    """
+
+    codes: np.ndarray
+    scale: float
+    fingerprint: bytes
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.codes)
+        if given.ndim != 1 or given.size == 0 or given.dtype != np.int8:
+            raise UserVectorError(f"user vector: codes are {given.dtype} of shape {given.shape}; int8 [dim] is needed")
+        if (given == -128).any():
+            raise UserVectorError(f"user vector: code {int((given == -128).argmax())} is -128, which is outside the grid")
+        scale = float(np.float32(self.scale))
+        if not (math.isfinite(scale) and 0.0 < scale <= LARGEST_SCALE):
+            raise UserVectorError(f"user vector: scale = {self.scale} is not a positive number up to {LARGEST_SCALE:g}")
+        if len(self.fingerprint) != FINGERPRINT_BYTES:
+            raise UserVectorError(f"user vector: the fingerprint has {len(self.fingerprint)} bytes instead of {FINGERPRINT_BYTES}")
+        codes = given.copy()
+        codes.flags.writeable = False
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "fingerprint", bytes(self.fingerprint))
+
+    @property
+    def values(self) -> np.ndarray:
+        """What the model adds, float32 ``[dim]``."""
+        return self.codes.astype(np.float32) * np.float32(self.scale)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserVector):
+            return NotImplemented
+        return encode_user_vector(self) == encode_user_vector(other)
+
+    def __hash__(self) -> int:
+        return hash(encode_user_vector(self))
+
+
+def quantize_user_vector(values: np.ndarray, fingerprint: bytes) -> UserVector:
+    """The user vector nearest to float ``[dim]`` values: scale = absmax / 127.
+
+    Raises:
+        UserVectorError: the values are not finite, not a vector, or too large.
+    """
+    values = np.asarray(values, np.float32)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise UserVectorError("user vector: the values are no vector of finite numbers; the hypernetwork diverged, train it again")
+    absmax = np.abs(values).max(initial=np.float32(0))
+    scale = absmax / np.float32(LARGEST_CODE) if absmax >= np.float32(2.0**-100) else np.float32(1)
+    codes = np.clip(np.rint(values / scale), -LARGEST_CODE, LARGEST_CODE).astype(np.int8) if absmax else np.zeros(len(values), np.int8)
+    return UserVector(codes, float(scale), fingerprint)
+
+
+def user_vector_bytes(dim: int) -> int:
+    """Bytes of an encoded user vector: 28 + dim; 92 for dim = 64."""
+    return _HEADER.size + dim + _CRC.size
+
+
+def encode_user_vector(vector: UserVector) -> bytes:
+    """The wire bytes, version 1."""
+    body = _HEADER.pack(MAGIC, VERSION, 0, 0, vector.fingerprint, len(vector.codes), vector.scale) + vector.codes.tobytes()
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def decode_user_vector(data: bytes | bytearray | memoryview, *, fingerprint: bytes, dim: int) -> UserVector:
+    """Read a user vector that is meant for one backbone.
+
+    The checks run in this order, as in the C engine, and the message names the first that fails: length of the header, magic,
+    version, reserved bytes, fingerprint, dim, length, CRC, scale, codes.
+
+    Args:
+        data: the wire bytes, no more and no less.
+        fingerprint: of the master weights in use.
+        dim: of the master weights in use.
+
+    Raises:
+        UserVectorError: one of the checks failed.
+    """
+    data = bytes(data)
+    if len(data) < _HEADER.size + _CRC.size:
+        raise UserVectorError(f"user vector: length: {len(data)} bytes cannot hold a header and a checksum; it is truncated")
+    magic, version, first, second, theirs, count, scale = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise UserVectorError("user vector: magic: the data does not begin with CHRU; it is not a user vector")
+    if version != VERSION:
+        raise UserVectorError(f"user vector: version: {version} is not {VERSION}; update chordkit or make it again")
+    if first or second:
+        raise UserVectorError(f"user vector: reserved: bytes 5 to 7 are not zero, which version {VERSION} does not know; update chordkit")
+    if theirs != fingerprint:
+        raise UserVectorError(
+            f"user vector: fingerprint: it is for backbone {theirs.hex()}, not {bytes(fingerprint).hex()}; make it again for this backbone"
+        )
+    if count != dim:
+        raise UserVectorError(f"user vector: dim: {count} numbers instead of the backbone's {dim}")
+    if len(data) != user_vector_bytes(count):
+        raise UserVectorError(f"user vector: length: {len(data)} bytes instead of the {user_vector_bytes(count)} that {count} numbers need")
+    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
+        raise UserVectorError("user vector: CRC: the checksum does not match; it is damaged, fetch it again")
+    return UserVector(np.frombuffer(data, np.int8, count, _HEADER.size), scale, theirs)
