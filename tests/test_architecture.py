@@ -24,6 +24,7 @@ FLOORS = [
     {"kernels"},
     {"export"},
     {"runtime_bench"},
+    {"evaluation"},
     {"report"},
     {"demo"},
     {"cli", "__main__"},

@@ -12,6 +12,7 @@ from chordkit.backbones.layers import ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
 from chordkit.backbones.registry import ARCHITECTURES, build, config_from_dict, default_config, find_architecture, register
 from chordkit.backbones.scorers import CatalogueScorer, PersonalReranker, Reranker
+from chordkit.backbones.window import shorten
 
 __all__ = [
     "ARCHITECTURES",
@@ -43,5 +44,6 @@ __all__ = [
     "order_within",
     "reflected_order",
     "register",
+    "shorten",
     "training_only",
 ]

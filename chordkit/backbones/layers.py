@@ -1,6 +1,6 @@
 """The layer that a strategy works on, and what its neighbours in a backbone need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
@@ -13,9 +13,9 @@ Choices = Mapping[str, Tensor]
 class ChannelLinear(nn.Linear):
     """A Linear whose output channels each take part in the strategy.
 
-    With ``choice`` the layer runs in *choice mode*: every sample and channel has its own convex (or one-hot) weights
-    over the widths 2, 4 and 8. As the width of a channel scales nothing but that channel's output, per-sample weights
-    are never built: three matmuls shared by the batch are mixed per sample and channel.
+    With ``choice`` the layer runs in *choice mode*: every sample and channel has its own weights over a few widths, one-hot or none
+    (a channel that is off). As the width of a channel scales nothing but that channel's output, per-sample weights are never built: one
+    matmul a width, shared by the batch, and a mixture per sample and channel.
     """
 
     width_weights: Tensor | None
@@ -34,11 +34,11 @@ class ChannelLinear(nn.Linear):
         layer.weight, layer.bias = weight, bias  # type: ignore[assignment]
         return layer
 
-    def attach_widths(self, int2: Tensor, int4: Tensor, int8: Tensor) -> None:
-        """Freeze the dequantised weights (each [out, in]) that choice mode mixes, in the order of WIDTHS."""
-        stacked = torch.cat([int2, int4, int8]).to(self.weight)
-        if stacked.shape != (3 * self.out_features, self.in_features):
-            raise ValueError(f"attach_widths: expected three weights of {tuple(self.weight.shape)}, got {tuple(stacked.shape)} stacked")
+    def attach_widths(self, weights: Sequence[Tensor]) -> None:
+        """Set the weights that choice mode mixes, each [out, in], one a width, in the order of the choices."""
+        stacked = torch.cat(list(weights))
+        if stacked.shape != (len(weights) * self.out_features, self.in_features):
+            raise ValueError(f"attach_widths: weights of {tuple(self.weight.shape)} are needed, got {tuple(stacked.shape)} stacked")
         self.width_weights = stacked
 
     def forward(self, x: Tensor, choice: Tensor | None = None) -> Tensor:
@@ -46,7 +46,7 @@ class ChannelLinear(nn.Linear):
 
         Args:
             x: activations; the first axis is the sample when ``choice`` is given.
-            choice: None for a plain Linear with ``weight``; otherwise [batch, out, 3], the weights over widths 2, 4, 8.
+            choice: None for a plain Linear with ``weight``; otherwise [batch, out, widths], the weights over the attached widths.
 
         Returns:
             [batch, ..., out].
@@ -54,10 +54,11 @@ class ChannelLinear(nn.Linear):
         if choice is None:
             return functional.linear(x, self.weight, self.bias)
         if self.width_weights is None:
-            raise RuntimeError("choice mode needs frozen weights per width: call attach_widths first")
-        each = functional.linear(x, self.width_weights).unflatten(-1, (3, self.out_features))
+            raise RuntimeError("choice mode needs weights per width: call attach_widths first")
         weights = choice.transpose(1, 2)
-        mixed = (each * weights.view(weights.shape[0], *[1] * (x.dim() - 2), 3, self.out_features)).sum(dim=-2)
+        widths = weights.shape[1]
+        each = functional.linear(x, self.width_weights).unflatten(-1, (widths, self.out_features))
+        mixed = (each * weights.view(weights.shape[0], *[1] * (x.dim() - 2), widths, self.out_features)).sum(dim=-2)
         return mixed if self.bias is None else mixed + self.bias
 
 

@@ -1,5 +1,6 @@
 """Between a torch backbone and its master weights (contract 1: int8 per channel, int4 and int2 derived)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,10 @@ def from_master(master: MasterWeights, widths: np.ndarray | None = None) -> Back
     return backbone.eval()
 
 
-def attach_widths(backbone: Backbone, master: MasterWeights) -> Backbone:
-    """Prepare choice mode: give every channel layer the master's frozen int2, int4 and int8 weights; return ``backbone``."""
+def attach_widths(backbone: Backbone, master: MasterWeights, widths: Sequence[int] = WIDTHS) -> Backbone:
+    """Prepare choice mode: give every channel layer the master's frozen weights at each of ``widths``; return ``backbone``."""
     for name, layer in backbone.channel_layers().items():
         rows = master.layers[name].rows
-        each = [dequantize_rows(rows, np.full(layer.out_features, width, dtype=np.uint8)) for width in WIDTHS]
-        layer.attach_widths(*(torch.from_numpy(np.asarray(weight, dtype=np.float32)) for weight in each))
+        each = [dequantize_rows(rows, np.full(layer.out_features, width, dtype=np.uint8)) for width in widths]
+        layer.attach_widths([torch.from_numpy(np.asarray(weight, dtype=np.float32)).to(layer.weight) for weight in each])
     return backbone

@@ -38,6 +38,16 @@ class SplitPart:
         """Every item before the target of ``row``, also those that no longer fit in ``histories`` (for masking seen items)."""
         return self.flat[self.starts[row] : self.stops[row]]
 
+    def recent(self, length: int) -> np.ndarray:
+        """int32 [rows, length]: the last ``length`` items before every target, left padded with 0 (for profiles, which may look back
+        farther than ``histories``)."""
+        return _gather(self.flat, self.starts, self.stops, length)
+
+    def of_users(self, users: np.ndarray) -> "SplitPart":
+        """The rows of the users with these indices, in the order of this part."""
+        kept = np.isin(self.users, users)
+        return SplitPart(self.histories[kept], self.targets[kept], self.users[kept], self.flat, self.starts[kept], self.stops[kept])
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -45,7 +55,7 @@ class Split:
 
     Attributes:
         train: one int32 sequence per user (views): all interactions but the held-out ones.
-        valid: one row per user, the item before the test items.
+        valid: one to ``validation`` rows per user, the items before the test items.
         test: one to ``held_out`` rows per user, the last items; a row's history holds all items before its target, the
             validation item included.
         items: size of the catalogue, padding not counted.
@@ -59,34 +69,47 @@ class Split:
     max_length: int
 
 
-def split(dataset: Dataset, max_length: int = 50, held_out: int = 1) -> Split:
-    """Hold out the last interactions of every user.
+def split(dataset: Dataset, max_length: int = 50, held_out: int = 1, validation: int = 1) -> Split:
+    """Hold out the last interactions of every user: up to ``held_out`` test items, and before them up to ``validation``.
 
     With ``held_out=1`` this is leave-one-out: last item = test, last but one = validation, the rest = training. A larger
     value keeps the last ``held_out`` items as test targets (fewer for a user who would otherwise have nothing left to train
-    on), which shrinks the noise of a metric where users are few.
+    on), which shrinks the noise of a metric where users are few. With ``validation`` above 1 at most half of a user's items are
+    held out.
 
     Raises:
-        DataError: ``max_length`` is below 1, or ``held_out`` is not in 1..5.
+        DataError: ``max_length`` is below 1, or ``held_out`` or ``validation`` is not in 1..5.
     """
     if max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
     if not 1 <= held_out <= MAXIMUM_HELD_OUT:
         raise DataError(f"held_out must lie in 1..{MAXIMUM_HELD_OUT}, not {held_out}")
-    ends = dataset.offsets[1:]
+    if not 1 <= validation <= MAXIMUM_HELD_OUT:
+        raise DataError(f"validation must lie in 1..{MAXIMUM_HELD_OUT}, not {validation}")
+    ends, lengths = dataset.offsets[1:], dataset.lengths
     # At least one item stays for training and one for validation.
-    targets_per_user = np.minimum(held_out, dataset.lengths - 2)
-    first_test = ends - targets_per_user
-    rank = np.arange(targets_per_user.sum()) - np.repeat(np.cumsum(targets_per_user) - targets_per_user, targets_per_user)
-    users = np.arange(dataset.users)
-    test_users = np.repeat(users, targets_per_user)
+    tested = np.minimum(held_out, lengths - 2)
+    validated = np.ones_like(tested)
+    if validation > 1:
+        both = np.maximum(2, np.minimum(held_out + validation, lengths // 2))
+        validated = np.clip(both * validation // (held_out + validation), 1, validation)
+        tested = np.minimum(held_out, both - validated)
+    first_test = ends - tested
+    first_valid = first_test - validated
     return Split(
-        train=[dataset.flat[start:stop] for start, stop in zip(dataset.offsets[:-1], first_test - 1, strict=True)],
-        valid=_part(dataset, users, first_test - 1, max_length),
-        test=_part(dataset, test_users, first_test[test_users] + rank, max_length),
+        train=[dataset.flat[start:stop] for start, stop in zip(dataset.offsets[:-1], first_valid, strict=True)],
+        valid=_run_of_each(dataset, first_valid, validated, max_length),
+        test=_run_of_each(dataset, first_test, tested, max_length),
         items=dataset.items,
         max_length=max_length,
     )
+
+
+def _run_of_each(dataset: Dataset, first: np.ndarray, count: np.ndarray, max_length: int) -> SplitPart:
+    """The rows whose targets are, for every user, the ``count`` items from position ``first`` of the flat array on."""
+    rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    users = np.repeat(np.arange(dataset.users), count)
+    return _part(dataset, users, first[users] + rank, max_length)
 
 
 def _part(dataset: Dataset, users: np.ndarray, positions: np.ndarray, max_length: int) -> SplitPart:

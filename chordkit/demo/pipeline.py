@@ -129,9 +129,9 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         dataset.save(out / "dataset.safetensors")
     with clock.stage("train the backbone (FP32)"):
         trained = _train_backbone(dataset, options, progress)
-    parts = split(dataset, trained.backbone.config.max_length)
-    with clock.stage("train the hypernetwork (frozen random backbone)"):
+    with clock.stage("train the personal model"):
         hyper = _train_hypernetwork(dataset, trained.backbone, options, progress)
+    parts = split(dataset, hyper.backbone.config.max_length)
     with clock.stage("compare strategies"):
         comparison = compare_strategies(hyper, parts.test, reference=trained.backbone, seed=options.seed, progress=progress)
     with clock.stage("make strategies"):
@@ -234,7 +234,7 @@ def _strategies(
     """Strategies of a few users drawn at random: by file-safe name, and the name a person reads."""
     users = np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
     rows = np.searchsorted(parts.test.users, users)
-    widths = make_strategies(hyper.hypernetwork, parts.test.histories[rows])
+    widths = make_strategies(hyper.hypernetwork, parts.test.recent(hyper.options.pools[-1])[rows])
     for stale in (options.out / "strategies").glob("user*.chrd"):
         stale.unlink()
     strategies, names = {}, {}

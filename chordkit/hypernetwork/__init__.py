@@ -2,9 +2,16 @@
 
 from chordkit.hypernetwork.compare import Comparison, ComparisonRow, compare_strategies
 from chordkit.hypernetwork.diversity import Diversity, diversity
-from chordkit.hypernetwork.inference import make_importance, make_strategies, to_strategy
+from chordkit.hypernetwork.inference import (
+    make_importance,
+    make_strategies,
+    make_user_vectors,
+    personal_states,
+    to_strategy,
+    to_user_vector,
+)
 from chordkit.hypernetwork.model import Hypernetwork
-from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
+from chordkit.hypernetwork.options import HypernetworkOptions, default_hypernetwork_options, demo_options
 from chordkit.hypernetwork.profile import profile
 from chordkit.hypernetwork.store import load_hypernetwork, save_hypernetwork
 from chordkit.hypernetwork.trainer import TrainedHypernetwork, train_hypernetwork
@@ -17,13 +24,17 @@ __all__ = [
     "HypernetworkOptions",
     "TrainedHypernetwork",
     "compare_strategies",
+    "default_hypernetwork_options",
     "demo_options",
     "diversity",
     "load_hypernetwork",
     "make_importance",
     "make_strategies",
+    "make_user_vectors",
+    "personal_states",
     "profile",
     "save_hypernetwork",
     "to_strategy",
+    "to_user_vector",
     "train_hypernetwork",
 ]

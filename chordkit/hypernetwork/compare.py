@@ -10,7 +10,7 @@ from chordkit.backbones import Backbone, attach_widths, from_master
 from chordkit.data import SplitPart
 from chordkit.estimate import Estimate
 from chordkit.hypernetwork.diversity import Diversity, derangement, diversity
-from chordkit.hypernetwork.inference import make_importance, rank_with_widths
+from chordkit.hypernetwork.inference import make_importance, rank_personal
 from chordkit.hypernetwork.selection import Widths
 from chordkit.hypernetwork.trainer import TrainedHypernetwork
 from chordkit.progress import Progress
@@ -113,7 +113,8 @@ def compare_strategies(
     budget = budget or trained.options.budget
     first_rows = np.unique(part.users, return_index=True)[1]
     owner = np.unique(part.users, return_inverse=True)[1]
-    importance = make_importance(hypernetwork, part.histories)
+    histories = part.recent(trained.options.pools[-1])
+    importance = make_importance(hypernetwork, histories, budget.average_bits)
     own = allocate(importance, table, budget)
     other = own[first_rows[derangement(len(first_rows), seed)][owner]]
     mean = allocate(importance[first_rows].mean(axis=0), table, budget)
@@ -125,7 +126,7 @@ def compare_strategies(
         ("mean", "one strategy for all, from the mean importance", trained, mean),
     ]
     if static is not None:
-        fixed = allocate(make_importance(static.hypernetwork, part.histories[:1])[0], static.hypernetwork.table, budget)
+        fixed = allocate(make_importance(static.hypernetwork, histories[:1])[0], static.hypernetwork.table, budget)
         plan.append(("static", "one strategy for all, learned as such", static, fixed))
     plan += [
         ("weight_norm", "one strategy for all, by weight norm", trained, norms),
@@ -144,7 +145,7 @@ def compare_strategies(
     for key, label, source, widths in plan:
         bits = float(np.mean(average_bits_each(widths, source.hypernetwork.table)))
         if widths.ndim == 2:
-            ranks = rank_with_widths(choosing, table, part, widths)
+            ranks = rank_personal(choosing, table, part, widths)
             add(key, label, bits, True, summarise(ranks, part.users, "full", seed=seed))
         else:
             add(key, label, bits, False, evaluate(from_master(source.master, widths), part, seed=seed))
@@ -156,7 +157,7 @@ def compare_strategies(
         for row in rows[1:]
         for metric in ("ndcg10", "hr10")
     }
-    spread = diversity(hypernetwork, part.histories[first_rows], budget, seed=seed)
+    spread = diversity(hypernetwork, histories[first_rows], budget, seed=seed)
     return Comparison(tuple(rows), differences, spread, len(first_rows), len(part) / len(first_rows))
 
 

@@ -1,18 +1,21 @@
 """Strategies for many users, and what a backbone scores with them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from chordkit.backbones import Backbone
 from chordkit.data import SplitPart
+from chordkit.errors import InputError
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.selection import Widths, by_layer, one_hot
 from chordkit.quantization import ChannelTable
-from chordkit.strategy import Budget, Strategy, allocate
+from chordkit.strategy import Budget, Strategy, UserVector, allocate, quantize_user_vector, quantize_user_vectors
 from chordkit.training import rank_targets
 
 # Large enough for fast matmuls, small enough to stay in the caches.
@@ -21,33 +24,57 @@ _SCORED_AT_ONCE = 256
 
 
 @torch.no_grad()
-def make_importance(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> NDArray[np.float32]:
+def make_importance(hypernetwork: Hypernetwork, histories: NDArray[np.int32], bits: float | None = None) -> NDArray[np.float32]:
     """The importance float32 [users, channels] of every channel for users with ``histories`` [users, length].
 
-    The hypernetwork is put into eval mode. Histories are left-padded with 0, oldest item first; the last ``pools[-1]`` count.
+    The hypernetwork is put into eval mode. Histories are left-padded with 0, oldest item first; the last ``pools[-1]`` count. ``bits``
+    is the budget it is asked for, which only one that was trained for many looks at.
     """
-    hypernetwork.eval()
     importance = np.empty((len(histories), hypernetwork.table.channels), np.float32)
-    for start in range(0, len(histories), _BATCH):
-        chunk = torch.from_numpy(np.ascontiguousarray(histories[start : start + _BATCH])).to(hypernetwork.offset.device)
-        importance[start : start + _BATCH] = hypernetwork.importance(hypernetwork.profile(chunk)).cpu().numpy()
+    for rows, profile in _profiles(hypernetwork, histories):
+        importance[rows] = hypernetwork.importance(profile, bits).cpu().numpy()
     return importance
 
 
-def make_strategies(hypernetwork: Hypernetwork, histories: NDArray[np.int32], budget: Budget | None = None) -> Widths:
+def make_strategies(hypernetwork: Hypernetwork, histories: NDArray[np.int32], budget: Budget | float | None = None) -> Widths:
     """The widths uint8 [users, channels] of every user's strategy.
 
     Args:
         hypernetwork: trained; put into eval mode.
         histories: int32 [users, length], left-padded with 0, oldest first; the last ``pools[-1]`` items count.
-        budget: None = the one it was trained for.
+        budget: average bits, spent on the widths that it was trained for; or a budget of its own; None = the one it was trained for.
     """
-    budget = budget or hypernetwork.options.budget
+    if not isinstance(budget, Budget):
+        budget = hypernetwork.options.budget if budget is None else hypernetwork.options.budget_at(budget)
     widths = np.empty((len(histories), hypernetwork.table.channels), np.uint8)
     for start in range(0, len(histories), _BATCH):
-        importance = make_importance(hypernetwork, histories[start : start + _BATCH])
-        widths[start : start + _BATCH] = allocate(importance, hypernetwork.table, budget)
+        importance = make_importance(hypernetwork, histories[start : start + _BATCH], budget.average_bits)
+        widths[start : start + _BATCH] = allocate(importance, hypernetwork.table, budget, allow_off=budget.may_switch_off)
     return widths
+
+
+@torch.no_grad()
+def make_user_vectors(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The user vectors float32 [users, dim], already rounded to what their int8 codes say.
+
+    Raises:
+        InputError: the hypernetwork was trained without user vectors.
+    """
+    if not hypernetwork.options.user_vector:
+        raise InputError("user vectors: this hypernetwork makes none: train it with user_vector = True")
+    vectors = np.empty((len(histories), hypernetwork.item_embedding.shape[1]), np.float32)
+    for rows, profile in _profiles(hypernetwork, histories):
+        codes, scales = quantize_user_vectors(hypernetwork.user_vector(profile).cpu().numpy())
+        vectors[rows] = codes.astype(np.float32) * scales[:, None]
+    return vectors
+
+
+def _profiles(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> Iterator[tuple[slice, Tensor]]:
+    hypernetwork.eval()
+    for start in range(0, len(histories), _BATCH):
+        rows = slice(start, start + _BATCH)
+        chunk = torch.from_numpy(np.ascontiguousarray(histories[rows])).to(hypernetwork.offset.device)
+        yield rows, hypernetwork.profile(chunk)
 
 
 def to_strategy(hypernetwork: Hypernetwork, widths: Widths) -> Strategy:
@@ -55,29 +82,76 @@ def to_strategy(hypernetwork: Hypernetwork, widths: Widths) -> Strategy:
     return Strategy(widths, hypernetwork.fingerprint)
 
 
+def to_user_vector(hypernetwork: Hypernetwork, vector: NDArray[np.float32]) -> UserVector:
+    """One user's vector float32 [dim] as it is encoded for the wire."""
+    return quantize_user_vector(vector, hypernetwork.fingerprint)
+
+
 @torch.no_grad()
-def rank_with_widths(backbone: Backbone, table: ChannelTable, part: SplitPart, widths: Widths) -> NDArray[np.int64]:
-    """Rank of every row's target when every row has a strategy of its own; 1 = best, full catalogue, ties pessimistic.
+def personal_states(
+    backbone: Backbone, table: ChannelTable, histories: NDArray[np.int32], widths: Widths | None, users: NDArray[np.float32] | None
+) -> Tensor:
+    """Hidden states float32 [rows, dim], on the CPU, of histories [rows, max_length] when every row is another user's.
 
     Args:
-        backbone: with widths attached; put into eval mode.
+        backbone: put into eval mode; with its weights at the widths 2, 4 and 8 attached where ``widths`` are given.
         table: its channel table.
-        part: histories and held-out items.
-        widths: uint8 [rows, channels].
+        histories: left-padded with 0.
+        widths: uint8 [rows, channels]; None = plain layers.
+        users: user vectors float32 [rows, dim]; None = none.
     """
     backbone.eval()
     device = backbone.item_embedding.weight.device
-    each = torch.from_numpy(widths)
+    states = []
+    for start in range(0, len(histories), _SCORED_AT_ONCE):
+        rows = slice(start, start + _SCORED_AT_ONCE)
+        history = torch.from_numpy(histories[rows]).long().to(device)
+        choices = None if widths is None else by_layer(one_hot(torch.from_numpy(widths[rows]).to(device)), table)
+        if users is None:
+            states.append(backbone.encode(history, choices).cpu())
+        else:
+            states.append(backbone.encode_personal(history, torch.from_numpy(users[rows]).to(device), choices).cpu())
+    return torch.cat(states)
 
-    def score(batch: Tensor) -> Tensor:
-        # The first column carries the row, so that each history meets its own strategy however the rows are batched.
-        return torch.cat(
-            [
-                backbone.score_all(backbone.encode(rows[:, 1:].to(device), by_layer(one_hot(each[rows[:, 0]].to(device)), table)))
-                for rows in batch.split(_SCORED_AT_ONCE)
-            ]
-        )
 
-    rows = np.arange(len(part), dtype=np.int64)[:, None]
-    numbered = np.concatenate([rows, part.histories.astype(np.int64)], axis=1)
-    return rank_targets(score, replace(part, histories=numbered))
+def rank_personal(
+    backbone: Backbone,
+    table: ChannelTable,
+    part: SplitPart,
+    widths: Widths | None,
+    users: NDArray[np.float32] | None = None,
+    *,
+    masked: bool = False,
+) -> NDArray[np.int64]:
+    """Rank of every row's target when every row has a strategy, and a user vector, of its own; 1 = best, ties pessimistic.
+
+    Args:
+        backbone: see :func:`personal_states`.
+        table: its channel table.
+        part: histories and held-out items.
+        widths: uint8 [rows, channels], or None.
+        users: float32 [rows, dim], or None.
+        masked: items anywhere in the user's past do not compete.
+    """
+    return rank_states(backbone, personal_states(backbone, table, part.histories, widths, users), part, masked=masked)
+
+
+def rank_states(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: bool = False) -> NDArray[np.int64]:
+    """Rank of every row's target, given the hidden states [rows, dim] of its history; see :func:`rank_personal`."""
+    states = states.to(backbone.item_embedding.weight.device)
+    # Histories that are row numbers, so that each state meets its own target however the rows are batched.
+    rows = np.arange(len(part), dtype=np.int32)[:, None]
+    return rank_targets(lambda numbers: backbone.score_all(states[numbers[:, 0]]), replace(part, histories=rows), masked=masked)
+
+
+@torch.no_grad()
+def mean_likelihood(backbone: Backbone, states: Tensor, targets: NDArray[np.int32]) -> float:
+    """Mean log probability, in nats, of items int32 [rows] under hidden states [rows, dim], the whole catalogue competing."""
+    device = backbone.item_embedding.weight.device
+    total = 0.0
+    for start in range(0, len(states), _SCORED_AT_ONCE):
+        rows = slice(start, start + _SCORED_AT_ONCE)
+        scores = backbone.score_all(states[rows].to(device))[:, 1:]
+        goal = torch.from_numpy(targets[rows]).long().to(device) - 1
+        total -= float(functional.cross_entropy(scores, goal, reduction="sum"))
+    return total / len(states)

@@ -1,37 +1,72 @@
-"""What a hypernetwork is trained through: the frozen backbone at three widths, and the loss of both as one model."""
+"""What a hypernetwork is trained through: the backbone at several widths, and the loss of both as one model."""
+
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
 
-from chordkit.backbones import Backbone, attach_widths, build, from_master, initialise, make_master
+from chordkit.backbones import Backbone, BackboneConfig, attach_widths, build, from_master, initialise, make_master, shorten
+from chordkit.errors import InputError
+from chordkit.hypernetwork.grid import fake_quantize
 from chordkit.hypernetwork.model import Hypernetwork
-from chordkit.hypernetwork.options import HypernetworkOptions
+from chordkit.hypernetwork.options import WINDOW, HypernetworkOptions
 from chordkit.hypernetwork.profile import pooled_profile
 from chordkit.hypernetwork.selection import by_layer, choose_widths, straight_through
+from chordkit.hypernetwork.teacher import Taught
 from chordkit.quantization import MasterWeights
-from chordkit.training.loss import catalogue_loss
+from chordkit.training.loss import Rows, catalogue_loss
 
 # A backbone with one state per history pays for every target with a whole history: so many a window and step.
-_SINGLE_TARGETS = 4
+_SINGLE_TARGETS = 10
+# Budgets that share one step, where a hypernetwork serves many.
+_BUDGETS_PER_STEP = 4
 
 
-def frozen_backbone(backbone: Backbone, master: MasterWeights | None, options: HypernetworkOptions) -> tuple[Backbone, MasterWeights]:
-    """The model that training runs through, widths attached, and its (for ``random``: preliminary) master weights."""
+def phone_backbone(backbone: Backbone, options: HypernetworkOptions) -> Backbone:
+    """``backbone`` with the phone's window, as a copy.
+
+    Raises:
+        InputError: the options ask for a window that the backbone cannot have.
+    """
+    length = backbone.config.max_length
+    if options.window is not None:
+        return shorten(backbone, options.window or length)
+    try:
+        return shorten(backbone, min(WINDOW, length))
+    except InputError:
+        return shorten(backbone, length)
+
+
+def training_backbone(backbone: Backbone, master: MasterWeights | None, options: HypernetworkOptions) -> tuple[Backbone, MasterWeights]:
+    """The model that training runs through, from one with the phone's window, and its (unless ``trained``: preliminary) master weights."""
     if options.backbone_init == "trained":
         master = master or make_master(backbone, options.scale_policy, options.embedding_bits)
-        frozen = from_master(master)
-    else:
-        frozen = initialise(build(backbone.config), "random", distribution=options.distribution, seed=options.seed)
-        if options.warm_start:
-            channel_weights = {f"{name}.weight" for name in frozen.channel_layers()}
-            state = {name: tensor for name, tensor in backbone.state_dict().items() if name not in channel_weights}
-            frozen.load_state_dict(state, strict=False)
-        master = make_master(frozen, options.scale_policy, options.embedding_bits)
-    for layer in frozen.channel_layers().values():
+        frozen = from_master(master).requires_grad_(False)
+        return attach_widths(frozen, master, used_widths(options)), master
+    learning = build(_with_dropout(backbone.config, options.dropout))
+    if options.backbone_init == "joint":
+        learning.load_state_dict(backbone.state_dict())
+        return learning, make_master(learning, options.scale_policy, options.embedding_bits)
+    initialise(learning, "random", distribution=options.distribution, seed=options.seed)
+    if options.warm_start:
+        channel_weights = {f"{name}.weight" for name in learning.channel_layers()}
+        state = {name: tensor for name, tensor in backbone.state_dict().items() if name not in channel_weights}
+        learning.load_state_dict(state, strict=False)
+    master = make_master(learning, options.scale_policy, options.embedding_bits)
+    for layer in learning.channel_layers().values():
         layer.weight.requires_grad_(False)
-    if options.backbone_init == "trained":
-        frozen.requires_grad_(False)
-    return attach_widths(frozen, master), master
+    return attach_widths(learning, master, used_widths(options)), master
+
+
+def used_widths(options: HypernetworkOptions) -> tuple[int, ...]:
+    """The widths that channels are computed at, ascending; a channel that is off is not computed."""
+    return tuple(width for width in options.widths if width)
+
+
+def _with_dropout(config: BackboneConfig, dropout: float | None) -> BackboneConfig:
+    if dropout is None or "dropout" not in {each.name for each in fields(config)}:
+        return config
+    return replace(config, dropout=dropout)  # type: ignore[call-arg]
 
 
 class JointModel(nn.Module):
@@ -46,26 +81,96 @@ class JointModel(nn.Module):
         """What changes in training; everything else is fixed by the seed or the master."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
-    def loss(self, profiles: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Full-softmax cross-entropy of the targets, each window under the strategy of its own profile history."""
+    def attach(self, widths: tuple[int, ...]) -> None:
+        """Give every channel layer of a backbone that learns the weights that the master would have of it now, at ``widths``."""
+        if self.hypernetwork.options.backbone_init == "joint":
+            for layer in self.backbone.channel_layers().values():
+                layer.attach_widths(fake_quantize(layer.weight, widths))
+
+    def loss(self, profiles: Tensor, inputs: Tensor, targets: Tensor, seen: Tensor | None = None, taught: Taught | None = None) -> Tensor:
+        """Full-softmax cross-entropy of the targets, each window under the strategy and the user vector of its own profile history.
+
+        Args:
+            profiles: [batch, profile length], the history before the first target.
+            inputs: [batch, max_length]; column t predicts ``targets`` column t.
+            targets: [batch, max_length], 0 where there is no loss.
+            seen: (number among the targets, item) pairs that take no part in the softmax; None = all items do.
+            taught: a teacher's distribution for each target; None = the target alone counts.
+        """
         hypernetwork, backbone, options = self.hypernetwork, self.backbone, self.hypernetwork.options
         profile = pooled_profile(backbone.item_embedding.weight, profiles, options.pools, options.history_dropout)
-        importance = hypernetwork.importance(profile)
-        widths = choose_widths(importance, hypernetwork.table, options.budget)
-        choices = straight_through(importance, widths, options.temperature)
+        choices = self._choices(profile) if options.quantised else None
+        user = hypernetwork.user_vector(profile) if options.user_vector else None
+        kept = targets != 0
         if backbone.window_context:
-            rows, inputs, targets = _single_targets(inputs, targets)
-            hidden = backbone.encode(inputs, by_layer(choices.index_select(0, rows), hypernetwork.table))
+            number = torch.full_like(targets, -1).masked_scatter(kept, torch.arange(int(kept.sum()), device=targets.device))
+            rows, inputs, number = _single_targets(inputs, number)
+            hidden = self._states(inputs, choices, user, rows)
+            order = number.argsort()
+            hidden, chosen = hidden[order], number[order]
         else:
-            kept = targets != 0
-            hidden, targets = backbone(inputs, by_layer(choices, hypernetwork.table))[kept], targets[kept]
-        return catalogue_loss(backbone, hidden, targets)
+            hidden, chosen = self._states(inputs, choices, user)[kept], None
+        return catalogue_loss(backbone, hidden, _goals(targets[kept], seen, taught, options.teacher_weight, chosen))
+
+    def _choices(self, profile: Tensor) -> Tensor:
+        """Widths of every window's channels [batch, channels, widths], within the budget or, where there are many, within drawn ones."""
+        hypernetwork, options = self.hypernetwork, self.hypernetwork.options
+        used = used_widths(options)
+        self.attach(used)
+        if options.budgets is None:
+            importance = hypernetwork.importance(profile)
+            widths = choose_widths(importance, hypernetwork.table, options.budget)
+            return straight_through(importance, widths, options.temperature, used)
+        low, high = (torch.tensor(each).log2() for each in options.budgets)
+        drawn = torch.exp2(low + (high - low) * torch.rand(_BUDGETS_PER_STEP))
+        owner = torch.arange(len(profile)) % _BUDGETS_PER_STEP
+        importance = hypernetwork.importance(profile, drawn[owner].unsqueeze(1))
+        choices = importance.new_zeros(*importance.shape, len(used))
+        for index, bits in enumerate(drawn.tolist()):
+            own = importance[owner == index]
+            widths = choose_widths(own, hypernetwork.table, options.budget_at(bits))
+            choices[owner == index] = straight_through(own, widths, options.temperature, used)
+        return choices
+
+    def _states(self, inputs: Tensor, choices: Tensor | None, user: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """Hidden states: of all slots, or, given the window of each history in ``rows``, of the last slot."""
+        if rows is not None:
+            choices = None if choices is None else choices.index_select(0, rows)
+            user = None if user is None else user.index_select(0, rows)
+        layers = None if choices is None else by_layer(choices, self.hypernetwork.table)
+        if rows is None:
+            states: Tensor = self.backbone(inputs, layers) if user is None else self.backbone.forward_personal(inputs, user, layers)
+            return states
+        return self.backbone.encode(inputs, layers) if user is None else self.backbone.encode_personal(inputs, user, layers)
 
 
-def _single_targets(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For a backbone with one state per history: a few random targets a window as (window row, history, target)."""
+def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, weight: float, chosen: Tensor | None) -> Tensor | Rows:
+    """What the loss is to predict, for all targets or for those with the numbers ``chosen``, ascending."""
+    if chosen is not None:
+        targets = targets[chosen]
+        if seen is not None:
+            place = torch.full((int(chosen.max()) + 2,), -1, device=chosen.device)
+            place[chosen] = torch.arange(len(chosen), device=chosen.device)
+            rows = place[seen[0].clamp(max=int(chosen.max()) + 1)]
+            seen = torch.stack([rows[rows >= 0], seen[1][rows >= 0]])
+        if taught is not None:
+            taught = Taught(taught.items[chosen], taught.shares[chosen])
+    if seen is None and taught is None:
+        return targets
+    ids, shares = targets.unsqueeze(1), torch.ones(len(targets), 1, device=targets.device)
+    if taught is not None:
+        ids = torch.cat([ids, taught.items], dim=1)
+        shares = torch.cat([shares * (1.0 - weight), taught.shares * weight], dim=1)
+    return Rows(ids, shares, seen)
+
+
+def _single_targets(inputs: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For a backbone with one state per history: a few random targets a window as (window row, history, number of the target).
+
+    ``number`` [batch, length] has the number of each target, -1 where there is none.
+    """
     length = inputs.shape[1]
-    keys = torch.rand(targets.shape, device=targets.device).masked_fill(targets == 0, -1.0)
+    keys = torch.rand(number.shape, device=number.device).masked_fill(number < 0, -1.0)
     values, columns = keys.topk(min(_SINGLE_TARGETS, length), dim=1)
     kept = values >= 0
     rows = torch.arange(len(inputs), device=inputs.device).unsqueeze(1).expand_as(columns)[kept]
@@ -73,4 +178,4 @@ def _single_targets(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Te
     # Column t of a window knows the inputs up to t: shift them to the right end and pad the left with 0.
     source = torch.arange(length, device=inputs.device) - (length - 1 - columns).unsqueeze(1)
     histories = torch.where(source >= 0, inputs[rows].gather(1, source.clamp(min=0)), 0)
-    return rows, histories, targets[rows, columns]
+    return rows, histories, number[rows, columns]

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from chordkit.errors import StrategyError
 from chordkit.hypernetwork.options import HypernetworkOptions
-from chordkit.hypernetwork.profile import pooled_profile
+from chordkit.hypernetwork.profile import pooled_profile, profile_width
 from chordkit.quantization import ChannelTable, MasterWeights, dequantize_rows, dequantize_table
 
 
@@ -22,11 +22,13 @@ class Hypernetwork(nn.Module):
     * element level: E = sum_r u_r v_r^T over ``rank`` pairs u = U h [out], v = V h [in], never built: its effect on a filter is
       e = mean over ``in`` of |M| * E = sum_r u_r * (|M| v_r), which rebuilds the filter's importance as f + e;
     * f + e is standardised per channel over the users, so that only what differs between users is left of it, and what
-      all users share is one learned offset per channel;
+      all users share is one learned offset per channel; one that serves many budgets adds to the offset a slope along log2(bits);
     * layer level: the result is weighted by 2 * sigmoid(l h), one value per layer.
 
-    The paper (arXiv 2510.03038) names these levels; the low rank, the standardisation, the offset and the layer's scale
-    are this project's.
+    Beside the importance it can make a *user vector*, a second input of the model, from the same profile.
+
+    The paper (arXiv 2510.03038) names the three levels; the low rank, the standardisation, the offset, the layer's scale, the budget as an
+    input and the user vector are this project's.
     """
 
     mean: Tensor
@@ -42,21 +44,31 @@ class Hypernetwork(nn.Module):
         inputs = [layer.in_features for layer in self.table.layers]
         channels, rank = self.table.channels, options.rank
         self._inputs = inputs
-        dim = next(iter(_item_embedding(master).shape[1:]))
+        dim = int(_item_embedding(master).shape[1])
+        width = profile_width(dim, options.pools)
+        personal = options.personal and options.quantised
         self.offset = nn.Parameter(torch.zeros(channels))
-        if options.personal:
-            self.features = nn.Linear(len(options.pools) * dim, options.hidden)
-            self.filters = nn.Linear(options.hidden, channels)
-            self.rows = nn.Linear(options.hidden, rank * channels)
-            self.columns = nn.Linear(options.hidden, rank * sum(inputs))
-            self.layers = nn.Linear(options.hidden, len(inputs))
+        if options.budgets is not None:
+            self.slope = nn.Parameter(torch.zeros(channels))
+        if personal:
+            self.features = nn.Linear(width, options.hidden)
+            if "filter" not in options.without:
+                self.filters = nn.Linear(options.hidden, channels)
+            if "element" not in options.without:
+                self.rows = nn.Linear(options.hidden, rank * channels)
+                self.columns = nn.Linear(options.hidden, rank * sum(inputs))
+            if "layer" not in options.without:
+                self.layers = nn.Linear(options.hidden, len(inputs))
+        if options.user_vector:
+            self.vector_features = nn.Linear(width, options.hidden)
+            self.vector = nn.Linear(options.hidden, dim)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
         self.register_buffer("item_embedding", torch.zeros(0), persistent=False)
         owner = np.repeat(np.arange(len(inputs)), [layer.out_channels for layer in self.table.layers])
         self.register_buffer("layer_of", torch.from_numpy(owner), persistent=False)
         # Frozen and rebuilt from the master: a hypernetwork on disk carries nothing of the backbone but its fingerprint.
-        for index, layer in enumerate(self.table.layers):
+        for index, layer in enumerate(self.table.layers if personal and "element" not in options.without else ()):
             rows = master.layers[layer.name].rows
             weight = np.abs(dequantize_rows(rows, np.full(layer.out_channels, 8, np.uint8)))
             weight = weight / (max(float(weight.mean()), 1e-12) * math.sqrt(layer.in_features))
@@ -77,50 +89,85 @@ class Hypernetwork(nn.Module):
             if isinstance(module, nn.Linear):
                 module.weight.copy_(torch.randn(module.weight.shape, generator=generator) / math.sqrt(module.in_features))
                 module.bias.zero_()
+        if self.options.user_vector:
+            # Everybody starts without a vector, at the backbone as it was.
+            self.vector.weight.zero_()
         # Ties between channels would all break towards low channel numbers: a small noise instead.
         self.offset.copy_(0.1 * torch.randn(self.offset.shape, generator=generator))
         return self
 
     def profile(self, histories: Tensor) -> Tensor:
-        """The profile [batch, pools * dim] from the embeddings the device has: the master's, dequantised."""
+        """The profile [batch, pools * dim + 1] from the embeddings the device has: the master's, dequantised."""
         return pooled_profile(self.item_embedding, histories, self.options.pools)
 
-    def importance(self, profile: Tensor) -> Tensor:
-        """The importance [batch, channels] of every channel for users with ``profile`` [batch, pools * dim].
+    def importance(self, profile: Tensor, bits: float | Tensor | None = None) -> Tensor:
+        """The importance [batch, channels] of every channel for users with ``profile`` [batch, pools * dim + 1].
 
         In training mode f + e is standardised over the batch, otherwise over the users that :meth:`calibrate` saw.
+
+        Args:
+            profile: of the users.
+            bits: the budget's average bits, one or [batch, 1], for one that serves many; None = what it was trained around.
         """
-        if not self.options.personal:
-            return self.offset.expand(len(profile), -1)
+        shared = self.offset.expand(len(profile), -1)
+        if self.options.budgets is not None:
+            shared = shared + self.slope * self._doublings(self.options.average_bits if bits is None else bits)
+        if not (self.options.personal and self.options.quantised):
+            return shared
         hidden = self._hidden(profile)
         levels = self._rebuilt_filters(hidden)
         if self.training:
             mean, deviation = _moments(levels)
         else:
             mean, deviation = self.mean, self.deviation
+        importance = (levels - mean) / deviation + shared
+        if "layer" in self.options.without:
+            return importance
         scale = 2.0 * torch.sigmoid(self.layers(hidden))
-        return scale.index_select(1, self.layer_of) * ((levels - mean) / deviation + self.offset)
+        return scale.index_select(1, self.layer_of) * importance
+
+    def user_vector(self, profile: Tensor) -> Tensor:
+        """The user vector [batch, dim] of users with ``profile``, before it is rounded to int8."""
+        vector: Tensor = self.vector(self._drop(functional.gelu(self.vector_features(_directions(profile)))))
+        return vector
+
+    def _doublings(self, bits: float | Tensor) -> Tensor:
+        """How far a budget is from the one trained around, in doublings."""
+        given = torch.as_tensor(bits, dtype=self.offset.dtype, device=self.offset.device)
+        return torch.log2(given / self.options.average_bits)
 
     @torch.no_grad()
     def calibrate(self, profiles: Tensor) -> None:
-        """Fix the standardisation to the population of ``profiles`` [users, pools * dim], for use outside training."""
-        if self.options.personal:
+        """Fix the standardisation to the population of ``profiles`` [users, pools * dim + 1], for use outside training."""
+        if self.options.personal and self.options.quantised:
             mean, deviation = _moments(self._rebuilt_filters(self._hidden(profiles)))
             self.mean.copy_(mean)
             self.deviation.copy_(deviation)
 
     def _hidden(self, profile: Tensor) -> Tensor:
-        # Item embeddings start at 0.02 and grow in training; the direction is what tells users apart.
-        normed = functional.layer_norm(profile, profile.shape[1:])
-        return functional.gelu(self.features(normed))
+        return self._drop(functional.gelu(self.features(_directions(profile))))
+
+    def _drop(self, features: Tensor) -> Tensor:
+        return functional.dropout(features, self.options.feature_dropout, self.training)
 
     def _rebuilt_filters(self, hidden: Tensor) -> Tensor:
         """Filter-level plus element-level importance [batch, channels], before standardisation."""
+        without = self.options.without
+        if "element" in without:
+            filters: Tensor = self.filters(hidden)
+            return filters
         batch, rank = len(hidden), self.options.rank
         rows = self.rows(hidden).view(batch, rank, self.table.channels)
         columns = self.columns(hidden).view(batch, rank, -1).split(self._inputs, dim=2)
         products = [functional.linear(v, getattr(self, f"magnitude{index}")) for index, v in enumerate(columns)]
-        return self.filters(hidden) + (rows * torch.cat(products, dim=2)).sum(dim=1)
+        elements: Tensor = (rows * torch.cat(products, dim=2)).sum(dim=1)
+        return elements if "filter" in without else self.filters(hidden) + elements
+
+
+def _directions(profile: Tensor) -> Tensor:
+    """The profile with its pooled embeddings normalised: they start at 0.02 and grow in training; the direction tells users apart."""
+    pooled, count = profile[:, :-1], profile[:, -1:]
+    return torch.cat([functional.layer_norm(pooled, pooled.shape[1:]), count], dim=1)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,9 @@ from chordkit.errors import InputError
 from chordkit.quantization import ScalePolicy
 from chordkit.strategy import Budget
 
-BACKBONE_INITS = ("random", "trained")
-AVERAGE_BITS = 3.0
-# Shares of the channels at 2, 4 and 8 bits: 0.70 * 2 + 0.20 * 4 + 0.10 * 8 = 3.0 exactly.
-SHARES = (0.70, 0.20, 0.10)
+BACKBONE_INITS = ("joint", "random", "trained")
+LEVELS = ("filter", "element", "layer")
+WINDOW = 10
 
 
 @dataclass(frozen=True)
@@ -19,53 +18,81 @@ class HypernetworkOptions:
     """Options of one training run; ``docs/hypernetwork.md`` says where the defaults come from.
 
     Attributes:
-        backbone_init: ``random`` = CHORD's: channel layers frozen at random weights, embeddings, LayerNorms and biases
-            trained together with the hypernetwork; ``trained`` = all of a trained backbone is frozen.
+        backbone_init: ``joint`` = a trained backbone goes on learning, through the master's own grid, together with the hypernetwork;
+            ``random`` = CHORD's: channel layers frozen at random weights, embeddings, LayerNorms and biases trained together with the
+            hypernetwork; ``trained`` = all of a trained backbone is frozen.
         warm_start: with ``random``: embeddings, LayerNorms and biases start from the trained backbone that is passed in,
             which saves most of the epochs, instead of from small random values.
+        window: items of a history that the phone's backbone looks at, of what it was trained with the last ones; 0 = all of them, None =
+            10, or all where the backbone's length cannot be changed. What lies farther back reaches the model through the profile.
+        personal: False = the static rival: one learned importance per channel, the same for every user.
+        quantised: False = the fp32 rival: the backbone goes on learning at full precision and there is no strategy. With ``joint`` only.
+        user_vector: the model gets a user vector, made from the profile, as a second input.
         seed: of the random weights, the order of the data and dropout; the result depends on it alone (CPU).
         epochs: at most so many passes over the training windows.
-        patience: stop after so many epochs without a better validation NDCG@10.
+        patience: stop after so many epochs without a better likelihood of the validation items.
         batch: windows per step. The importance is standardised over the batch, so a handful is too few.
         lr: learning rate of the hypernetwork (AdamW).
+        vector_lr: of what makes the user vector.
         backbone_lr: learning rate of what trains of the backbone.
         weight_decay: decoupled, on the hypernetwork's matrices.
+        warmup: steps over which the learning rates rise from 0; after them they fall along a cosine.
+        floor: what is left of the learning rates at the end; 1 = they stay.
         stride: interactions per window that carry the loss; the strategy comes from what lies before them.
         averaging: decay per step of the moving average of the weights that is validated and kept; 0 = none.
         hidden: width of the profile's hidden features.
+        without: levels of importance that are left out, of ``filter``, ``element`` and ``layer``.
         rank: rank of the element-level importance of a layer.
-        pools: the profile is the mean embedding over the last so many items, one pool each, ascending.
+        pools: the profile is the mean embedding over the last so many items, one pool each, ascending; the last is how far back a
+            profile looks.
+        dropout: of the backbone while it learns here; None = its own.
         history_dropout: probability that training hides an item from the profile.
+        feature_dropout: probability that training hides one of the profile's hidden features.
+        seen_masked: the loss leaves items that the user has seen out of the softmax, for rerankers that never show them.
+        teacher_weight: share of the loss that follows a teacher's distribution, where one is given.
         temperature: of the straight-through gate, in standard deviations of a user's importances.
-        personal: False = the static baseline: one learned importance per channel, the same for every user.
         average_bits: bits per weight that training aims at.
-        shares: of the channels at 2, 4 and 8 bits; None = only the two widths next to ``average_bits``.
+        budgets: lowest and highest average bits of a hypernetwork that serves every budget in between, which it gets as an input; None =
+            it knows ``average_bits`` only, and any other is a cut through the same ranking.
+        widths: that a strategy may use, ascending; 0 = a channel may be off.
         distribution: of the random channel layers.
-        policy: of the master's scales; "" = ``absmax`` for random, ``mse`` for trained backbones.
+        policy: of the master's scales; "" = ``mse`` for trained backbones, else ``absmax``. With ``joint`` it must be ``absmax``.
         embedding_bits: of the master's embedding tables.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of torch; 0 = leave as it is.
     """
 
-    backbone_init: str = "random"
+    backbone_init: str = "joint"
     warm_start: bool = False
-    seed: int = 0
-    epochs: int = 40
-    patience: int = 8
-    batch: int = 128
-    lr: float = 3e-3
-    backbone_lr: float = 2e-3
-    weight_decay: float = 1e-2
-    stride: int = 25
-    averaging: float = 0.99
-    hidden: int = 32
-    rank: int = 2
-    pools: tuple[int, ...] = (5, 25, 50)
-    history_dropout: float = 0.2
-    temperature: float = 0.5
+    window: int | None = None
     personal: bool = True
-    average_bits: float = AVERAGE_BITS
-    shares: tuple[float, float, float] | None = SHARES
+    quantised: bool = True
+    user_vector: bool = False
+    seed: int = 0
+    epochs: int = 12
+    patience: int = 12
+    batch: int = 320
+    lr: float = 5e-3
+    vector_lr: float = 5e-3
+    backbone_lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: int = 20
+    floor: float = 0.05
+    stride: int = 10
+    averaging: float = 0.99
+    hidden: int = 64
+    without: tuple[str, ...] = ("element",)
+    rank: int = 2
+    pools: tuple[int, ...] = (5, 25, 200)
+    dropout: float | None = 0.3
+    history_dropout: float = 0.2
+    feature_dropout: float = 0.1
+    seen_masked: bool = False
+    teacher_weight: float = 0.7
+    temperature: float = 0.5
+    average_bits: float = 3.0
+    budgets: tuple[float, float] | None = None
+    widths: tuple[int, ...] = (2, 4, 8)
     distribution: str = "student_t"
     policy: str = ""
     embedding_bits: int = 8
@@ -74,35 +101,57 @@ class HypernetworkOptions:
 
     def __post_init__(self) -> None:
         # A checkpoint's JSON gives lists back.
-        object.__setattr__(self, "pools", tuple(self.pools))
-        object.__setattr__(self, "shares", None if self.shares is None else tuple(self.shares))
+        for name in ("pools", "without", "widths"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("epochs", "patience", "stride", "hidden", "rank"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "give at least 1")
         _require(self.batch >= 4, "batch", self.batch, "give at least 4, for importances are standardised over it")
-        for name in ("seed", "weight_decay", "threads"):
+        for name in ("seed", "weight_decay", "threads", "warmup"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
-        for name in ("lr", "backbone_lr", "temperature"):
+        for name in ("lr", "vector_lr", "backbone_lr", "temperature"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "give a positive number")
-        for name in ("averaging", "history_dropout"):
+        for name in ("averaging", "history_dropout", "feature_dropout"):
             _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "give a number in [0, 1)")
+        for name in ("floor", "teacher_weight"):
+            _require(0.0 <= getattr(self, name) <= 1.0, name, getattr(self, name), "give a number in [0, 1]")
+        _require(self.dropout is None or 0.0 <= self.dropout < 1.0, "dropout", self.dropout, "give a number in [0, 1)")
+        _require(self.window is None or self.window >= 0, "window", self.window, "give 0 or more")
         ascending = bool(self.pools) and self.pools[0] >= 1 and all(a < b for a, b in zip(self.pools, self.pools[1:], strict=False))
         _require(ascending, "pools", self.pools, "give ascending numbers of items, each at least 1")
-        _require(self.backbone_init in BACKBONE_INITS, "backbone_init", self.backbone_init, f"use {' or '.join(BACKBONE_INITS)}")
-        _require(not (self.warm_start and self.backbone_init == "trained"), "warm_start", True, "it belongs to backbone_init = random")
+        _require(set(self.without) <= set(LEVELS), "without", self.without, f"use {', '.join(LEVELS)}")
+        _require(not {"filter", "element"} <= set(self.without), "without", self.without, "keep filter or element, or set personal = False")
+        _require(self.backbone_init in BACKBONE_INITS, "backbone_init", self.backbone_init, f"use {', '.join(BACKBONE_INITS)}")
+        _require(not self.warm_start or self.backbone_init == "random", "warm_start", True, "it belongs to backbone_init = random")
+        _require(self.quantised or self.backbone_init == "joint", "quantised", False, "it belongs to backbone_init = joint")
         _require(self.distribution in DISTRIBUTIONS, "distribution", self.distribution, f"use one of {', '.join(DISTRIBUTIONS)}")
-        _require(self.policy in ("", *ScalePolicy), "policy", self.policy, f"use one of {', '.join(ScalePolicy)}")
+        policies = (ScalePolicy.ABSMAX,) if self.backbone_init == "joint" else tuple(ScalePolicy)
+        _require(self.policy in ("", *policies), "policy", self.policy, f"use {' or '.join(policies)}")
+        if self.budgets is not None:
+            object.__setattr__(self, "budgets", tuple(self.budgets))
+            low, high = self.budgets
+            _require(low < high, "budgets", self.budgets, "give the lowest and the highest average bits")
+            self.budget_at(low), self.budget_at(high)
+        self.budget_at(self.average_bits)
 
     @property
     def budget(self) -> Budget:
         """The budget that training allocates within."""
-        return Budget(self.average_bits, self.shares)
+        return self.budget_at(self.average_bits)
+
+    def budget_at(self, average_bits: float) -> Budget:
+        """Another budget with the widths that the hypernetwork was trained for.
+
+        Raises:
+            StrategyError: the widths cannot have this average.
+        """
+        return Budget(average_bits, widths=self.widths)
 
     @property
     def scale_policy(self) -> ScalePolicy:
         """How the master's int4 and int2 scales are chosen."""
         if self.policy:
             return ScalePolicy(self.policy)
-        return ScalePolicy.ABSMAX if self.backbone_init == "random" else ScalePolicy.MSE
+        return ScalePolicy.MSE if self.backbone_init == "trained" else ScalePolicy.ABSMAX
 
     def to_json(self) -> dict[str, Any]:
         """All that the result depends on, as JSON gives it back."""
@@ -114,7 +163,17 @@ def _require(condition: bool, name: str, value: object, mend: str) -> None:
         raise InputError(f"hypernetwork options: {name} = {value!r} is not possible: {mend}")
 
 
+def default_hypernetwork_options(backbone_init: str = "joint", **changes: Any) -> HypernetworkOptions:
+    """The options that reach the documented quality for a kind of backbone, with ``changes``.
+
+    Raises:
+        InputError: unknown kind, or an impossible value.
+    """
+    # A random backbone begins with nothing but its embeddings, which takes longer.
+    slower = {"epochs": 40, "patience": 8, "lr": 3e-3, "backbone_lr": 2e-3, "dropout": None} if backbone_init == "random" else {}
+    return replace(HypernetworkOptions(backbone_init=backbone_init), **(slower | changes))
+
+
 def demo_options(**changes: Any) -> HypernetworkOptions:
-    """Options for well under a minute on two cores (synthetic data): random frozen layers, warm start, few epochs."""
-    demo = HypernetworkOptions(backbone_init="random", warm_start=True, epochs=7, patience=7, lr=1e-2, averaging=0.97)
-    return replace(demo, **changes)
+    """Options for well under a minute on two cores (synthetic data)."""
+    return replace(HypernetworkOptions(epochs=6, patience=6), **changes)

@@ -1,7 +1,7 @@
 """Training windows that cannot leak: the strategy sees what comes before the items that carry the loss, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,18 +25,41 @@ class StrategyWindows:
         profiles: int32 [windows, profile length], the items before the first target, left-padded with 0.
         inputs: int32 [windows, max_length], the backbone's history; column t predicts ``targets`` column t.
         targets: int32 [windows, max_length], 0 where there is no loss; the others stand in the last columns.
+        flat: int32, all training sequences one after the other, oldest item first.
+        begins: int64 [windows], where in ``flat`` the window's user begins.
+        ends: int64 [windows], where in ``flat`` its last target ends.
     """
 
     profiles: Tensor
     inputs: Tensor
     targets: Tensor
+    flat: Tensor
+    begins: Tensor
+    ends: Tensor
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def to(self, device: torch.device) -> "StrategyWindows":
-        """The same windows on ``device``."""
-        return StrategyWindows(self.profiles.to(device), self.inputs.to(device), self.targets.to(device))
+        """The same windows on ``device``; where they lie in the sequences stays on the CPU."""
+        return replace(self, profiles=self.profiles.to(device), inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def seen(self, rows: Tensor) -> Tensor:
+        """What the user had seen before each target of the windows ``rows``.
+
+        Returns:
+            int64 [2, n]: the target's number among all targets of these windows, ascending, and an item; the target itself never.
+        """
+        targets = self.targets[rows].cpu()
+        window, column = (targets != 0).nonzero(as_tuple=True)
+        before = self.ends[rows][window] - (targets.shape[1] - column)
+        begins = self.begins[rows][window]
+        lengths = before - begins
+        number = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+        within = torch.arange(int(lengths.sum())) - torch.repeat_interleave(lengths.cumsum(0) - lengths, lengths)
+        items = self.flat[begins[number] + within].long()
+        other = items != targets[window, column][number]
+        return torch.stack([number[other], items[other]])
 
 
 def strategy_windows(sequences: Sequence[NDArray[np.int32]], max_length: int, stride: int, profile_length: int) -> StrategyWindows:
@@ -46,7 +69,8 @@ def strategy_windows(sequences: Sequence[NDArray[np.int32]], max_length: int, st
         DataError: no sequence has two items.
     """
     stride = min(stride, max_length)
-    profiles, inputs, targets = [], [], []
+    profiles, inputs, targets, begins, ends = [], [], [], [], []
+    begin = 0
     for sequence in sequences:
         end = len(sequence)
         while end >= 2:
@@ -54,11 +78,17 @@ def strategy_windows(sequences: Sequence[NDArray[np.int32]], max_length: int, st
             profiles.append(sequence[max(0, start - profile_length) : start])
             inputs.append(sequence[max(0, end - 1 - max_length) : end - 1])
             targets.append(sequence[start:end])
+            begins.append(begin)
+            ends.append(begin + end)
             end = start if start > _SHORTEST_WINDOW else 0
+        begin += len(sequence)
     if not inputs:
         raise DataError("no user has two interactions left to train on: use longer sequences")
     return StrategyWindows(
         profiles=torch.from_numpy(left_pad(profiles, profile_length)),
         inputs=torch.from_numpy(left_pad(inputs, max_length)),
         targets=torch.from_numpy(left_pad(targets, max_length)),
+        flat=torch.from_numpy(np.concatenate(sequences).astype(np.int32)),
+        begins=torch.tensor(begins),
+        ends=torch.tensor(ends),
     )

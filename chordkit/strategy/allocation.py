@@ -6,7 +6,9 @@ them, or are moved until the average bits over the *weights* meet the budget. Wh
 last the widths each layer size gets are computed exactly (``composition``).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from chordkit.errors import StrategyError
 from chordkit.quantization import WIDTHS, ChannelTable
 from chordkit.strategy.budget import TOLERANCE, Budget
 from chordkit.strategy.composition import compose
+from chordkit.strategy.mixture import ranked_widths
 
 # Users per block: 128 x 768 eight-byte keys fit a level-2 cache.
 _BLOCK_KEYS = 128 * 768
@@ -47,17 +50,20 @@ def allocate(importance: np.ndarray, table: ChannelTable, budget: Budget, *, all
     uniform. Between channels of equal size a more important one never gets fewer bits; ties go to the lower index, so
     that the result depends on the importances alone.
 
-    The average is within 0.5 % of the budget. If no assignment of widths is (tables of a few channels), it is the largest
+    With ``budget.widths`` no other width is used, and the average is never above the budget: see :func:`ranked_widths`.
+
+    Otherwise the average is within 0.5 % of the budget. If no assignment of widths is (tables of a few channels), it is the largest
     possible average below the budget.
 
     Args:
         importance: float ``[..., channels]``; importance of a *weight* of the channel, comparable across layers, any sign.
         table: the backbone's channels.
         budget: what a strategy may cost.
-        allow_off: channels may be off (0 bits), with shares that sum to less than 1 or an average below 2.
+        allow_off: channels may be off (0 bits), with shares that sum to less than 1 or an average below 2;
+            ``budget.widths`` say so themselves.
 
     Returns:
-        uint8 ``[..., channels]`` in {2, 4, 8}, or {0, 2, 4, 8} with ``allow_off``.
+        uint8 ``[..., channels]`` in ``budget.widths`` where they are given, else in {2, 4, 8}, or {0, 2, 4, 8} with ``allow_off``.
 
     Raises:
         StrategyError: the budget is impossible, or the importances do not fit the table or hold NaN.
@@ -66,7 +72,9 @@ def allocate(importance: np.ndarray, table: ChannelTable, budget: Budget, *, all
     channels = table.channels
     if importance.ndim < 1 or importance.shape[-1] != channels or channels == 0:
         raise StrategyError(f"importances of shape {importance.shape} do not fit a backbone of {channels} channels")
-    problem = _problem(table, budget, allow_off)
+    solve = (
+        _within_widths(table, budget) if budget.widths is not None else partial(_allocate_block, problem=_problem(table, budget, allow_off))
+    )
     flat = importance.reshape(-1, channels)
     widths = np.empty(flat.shape, np.uint8)
     block = max(1, _BLOCK_KEYS // channels)
@@ -75,8 +83,33 @@ def allocate(importance: np.ndarray, table: ChannelTable, budget: Budget, *, all
         if np.isnan(part).any():
             user = start + int(np.flatnonzero(np.isnan(part).any(1))[0])
             raise StrategyError(f"the importances of user {user} hold NaN; the hypernetwork diverged, train it again with a lower rate")
-        widths[start : start + block] = _allocate_block(part, problem)
+        widths[start : start + block] = solve(_ranking_keys(part))
     return widths.reshape(importance.shape)
+
+
+def _within_widths(table: ChannelTable, budget: Budget) -> Callable[[np.ndarray], np.ndarray]:
+    """The allocation of users, given as ranking keys, for a budget that names its widths."""
+    assert budget.widths is not None
+    chosen, average, features = budget.widths, budget.average_bits, table.in_features.astype(np.int64)
+    if features.min() == features.max():
+        ranked = ranked_widths(features[None], chosen, average)[0]
+        return partial(_cut, borders=[int((ranked >= width).sum()) for width in (8, 4, 2)])
+
+    def solve(keys: np.ndarray) -> np.ndarray:
+        order = np.sort(keys, axis=1) & ((1 << _INDEX_BITS) - 1)
+        widths = np.empty(keys.shape, np.uint8)
+        np.put_along_axis(widths, order, ranked_widths(features[order], chosen, average), axis=1)
+        return widths
+
+    return solve
+
+
+def _cut(keys: np.ndarray, borders: list[int]) -> np.ndarray:
+    """Widths where every user has the same borders, so that the order within a width need not be known."""
+    users, channels = keys.shape
+    inner = sorted({border - 1 for border in borders if 0 < border < channels})
+    parted = np.partition(keys, inner, axis=1) if inner else keys
+    return _widths(keys, [_limit(parted, np.full(users, border)) for border in borders])
 
 
 def _problem(table: ChannelTable, budget: Budget, allow_off: bool) -> _Problem:
@@ -96,16 +129,10 @@ def _problem(table: ChannelTable, budget: Budget, allow_off: bool) -> _Problem:
     return _Problem(table.in_features.astype(np.int64), target, TOLERANCE * target, at8, at4, at2, allow_off)
 
 
-def _allocate_block(importance: np.ndarray, problem: _Problem) -> np.ndarray:
-    keys = _ranking_keys(importance)
+def _allocate_block(keys: np.ndarray, problem: _Problem) -> np.ndarray:
     users, channels = keys.shape
     if problem.even:
-        # Every user has the same borders, so that the order within a width need not be known.
-        borders = _even_borders(problem)
-        inner = sorted({border - 1 for border in borders if 0 < border < channels})
-        parted = np.partition(keys, inner, axis=1) if inner else keys
-        limits = [_limit(parted, np.full(users, border)) for border in borders]
-        return _widths(keys, limits)
+        return _cut(keys, _even_borders(problem))
     ordered = np.sort(keys, axis=1)
     order = ordered & ((1 << _INDEX_BITS) - 1)
     sums = np.zeros((users, channels + 1))
@@ -217,5 +244,5 @@ def _recompose(widths: np.ndarray, order: np.ndarray, problem: _Problem, rows: n
     composition = compose(tuple(sizes.tolist()), tuple(counts.tolist()), problem.target, problem.tolerance, problem.allow_off)
     for row in rows:
         ranked_sizes = problem.features[order[row]]
-        for size, ranked_widths in zip(sizes, composition, strict=True):
-            widths[row, order[row][ranked_sizes == size]] = ranked_widths
+        for size, composed in zip(sizes, composition, strict=True):
+            widths[row, order[row][ranked_sizes == size]] = composed

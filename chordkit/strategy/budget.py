@@ -22,22 +22,46 @@ class Budget:
         shares: of the *channels* at 2, 4 and 8 bits; what is missing to 1 is off. None = the allocation mixes the two widths
             next to the average, which loses the least when importances differ by less than about 27 times: 2 -> 4 bits wins
             11.6 dB for 2 bits a weight, 4 -> 8 bits removes a 27th of that noise per bit spent.
+        widths: the only widths that may be used, ascending, 0 for channels that are off, instead of shares: how much of the *weights* each
+            gets is the evenest mixture with this average (:func:`chordkit.strategy.mixture.evenest_mixture`).
 
     Raises:
-        StrategyError: a number outside its range.
+        StrategyError: a number outside its range, or an average that the widths cannot have.
     """
 
     average_bits: float
     shares: tuple[float, float, float] | None = None
+    widths: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.average_bits) and 0.0 < self.average_bits <= WIDTHS[-1]):
             raise StrategyError(f"budget: average_bits = {self.average_bits} is impossible; give 2 to 8 (above 0 with off channels)")
+        if self.widths is not None:
+            self._check_widths(tuple(self.widths))
         if self.shares is None:
             return
         shares = tuple(float(share) for share in self.shares)
         if len(shares) != len(WIDTHS) or not all(0.0 <= share <= 1.0 for share in shares) or sum(shares) > 1.0 + 1e-6:
             raise StrategyError(f"budget: shares = {self.shares} are not three fractions (at 2, 4, 8 bits) that sum to at most 1")
+
+    @property
+    def may_switch_off(self) -> bool:
+        """Whether channels may be off under this budget."""
+        if self.widths is not None:
+            return 0 in self.widths
+        return self.average_bits < WIDTHS[0] or (self.shares is not None and sum(self.shares) < 1.0 - 1e-6)
+
+    def _check_widths(self, widths: tuple[int, ...]) -> None:
+        if self.shares is not None:
+            raise StrategyError("budget: give either shares or widths; with widths the shares follow from the average")
+        if not widths or sorted(set(widths)) != list(widths) or not set(widths) <= {0, *WIDTHS}:
+            raise StrategyError(f"budget: widths = {widths} are not an ascending choice of 0, 2, 4, 8")
+        if not widths[0] <= self.average_bits <= widths[-1]:
+            raise StrategyError(
+                f"budget: average_bits = {self.average_bits} is impossible with widths {', '.join(map(str, widths))}; "
+                f"give {widths[0]} to {widths[-1]}"
+            )
+        object.__setattr__(self, "widths", widths)
 
 
 def _bits_each(widths: np.ndarray, table: ChannelTable) -> np.ndarray:

@@ -79,10 +79,17 @@ def quantize_user_vector(values: np.ndarray, fingerprint: bytes) -> UserVector:
     values = np.asarray(values, np.float32)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise UserVectorError("user vector: the values are no vector of finite numbers; the hypernetwork diverged, train it again")
-    absmax = np.abs(values).max(initial=np.float32(0))
-    scale = absmax / np.float32(LARGEST_CODE) if absmax >= np.float32(2.0**-100) else np.float32(1)
-    codes = np.clip(np.rint(values / scale), -LARGEST_CODE, LARGEST_CODE).astype(np.int8) if absmax else np.zeros(len(values), np.int8)
-    return UserVector(codes, float(scale), fingerprint)
+    codes, scales = quantize_user_vectors(values[None])
+    return UserVector(codes[0], float(scales[0]), fingerprint)
+
+
+def quantize_user_vectors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int8 codes ``[users, dim]`` and float32 scales ``[users]`` (absmax / 127) of float32 ``[users, dim]``; zeros get scale 1."""
+    absmax = np.abs(values).max(axis=1)
+    alive = absmax >= np.float32(2.0**-100)
+    scales = np.where(alive, absmax / np.float32(LARGEST_CODE), np.float32(1))
+    codes = np.rint(np.where(alive[:, None], values, np.float32(0)) / scales[:, None])
+    return np.clip(codes, -LARGEST_CODE, LARGEST_CODE).astype(np.int8), scales
 
 
 def user_vector_bytes(dim: int) -> int:

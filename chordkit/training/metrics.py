@@ -113,6 +113,11 @@ def summarise(ranks: NDArray[np.int64], users: NDArray[Any], protocol: str, ks: 
     return Metrics(protocol, ranks, dict(zip(per_user, estimates, strict=True)), per_user)
 
 
+def mean_ndcg10(ranks: NDArray[np.int64]) -> float:
+    """NDCG@10 over all rows, without intervals: what decides between epochs."""
+    return float(np.mean((ranks <= 10) / np.log2(ranks + 1.0)))
+
+
 @torch.no_grad()
 def rank_targets(
     model: Backbone | ScoreFn, part: SplitPart, *, masked: bool = False, negatives: int = 0, seed: int = 0

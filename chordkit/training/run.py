@@ -3,14 +3,13 @@
 import contextlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from chordkit.errors import CheckpointError, InputError
@@ -38,8 +37,9 @@ class Task(Protocol):
     def loss(self, rows: Tensor) -> Tensor:
         """The loss of one step, on the rows with these numbers."""
 
-    def validate(self) -> NDArray[np.int64]:
-        """Rank of every held-out item with the weights as they now are, 1 = best; draws no random numbers."""
+    def validate(self) -> dict[str, float]:
+        """How good the weights are as they now are, by name, higher is better; the first decides which epoch is kept. Draws no random
+        numbers."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Schedule:
         warmup: steps over which the learning rates rise linearly from 0.
         clip: largest gradient norm; 0 = no clipping.
         checkpoint_steps: write a checkpoint every so many steps besides the one after each epoch; 0 = epochs only.
+        floor: share of the learning rates that a cosine over all epochs leaves at the end; 1 = they stay.
     """
 
     epochs: int
@@ -61,13 +62,14 @@ class Schedule:
     warmup: int = 0
     clip: float = 0.0
     checkpoint_steps: int = 0
+    floor: float = 1.0
 
 
 class Run:
     """The whole state of one training run, and how it goes to disk and comes back.
 
     Attributes:
-        history: one record per epoch: ``epoch``, ``loss``, ``valid_ndcg10``.
+        history: one record per epoch: ``epoch``, ``loss``, and what the task validates by, ``valid_<name>``.
         best_epoch: the epoch (from 0) of the best validation.
     """
 
@@ -100,7 +102,7 @@ class Run:
             group.setdefault("initial_lr", group["lr"])
         self._order, self._sizes = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
         self.epoch, self.step, self.steps_done, self.loss_sum = 0, 0, 0, 0.0
-        self.best_score, self.best_epoch, self.finished = -1.0, -1, False
+        self.best_score, self.best_epoch, self.finished = -sys.float_info.max, -1, False
         self.history: list[dict[str, float]] = []
         self._best = self._kept()
 
@@ -147,8 +149,9 @@ class Run:
         loss.backward()
         if self._schedule.clip:
             nn.utils.clip_grad_norm_(dict.fromkeys(self._parameters.values()), self._schedule.clip)
+        rate = self._rate()
         for group in self._optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * min(1.0, (self.steps_done + 1) / (self._schedule.warmup + 1))
+            group["lr"] = group["initial_lr"] * rate
         self._optimizer.step()
         self.loss_sum += float(loss.detach())
         if self._average:
@@ -156,15 +159,24 @@ class Run:
             decay = min(self._schedule.averaging, (1 + self.steps_done) / (10 + self.steps_done))
             torch._foreach_lerp_(list(self._average.values()), [self._weights[name].detach() for name in self._average], 1.0 - decay)
 
+    def _rate(self) -> float:
+        """What the step takes of the learning rates."""
+        warmup, floor = self._schedule.warmup, self._schedule.floor
+        rising = min(1.0, (self.steps_done + 1) / (warmup + 1))
+        if floor == 1.0:
+            return rising
+        done = (self.epoch + self.step / len(self._sizes)) / self._schedule.epochs
+        return rising * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * done)))
+
     def _close_epoch(self) -> None:
         loss = self.loss_sum / self.step
         if not math.isfinite(loss):
             lr = self._optimizer.param_groups[0]["initial_lr"]
             raise InputError(f"{self._task.name} options: the loss is no longer finite in epoch {self.epoch}: lower lr = {lr}")
         with self._averaged():
-            ranks = self._task.validate()
-        score = float(np.mean((ranks <= 10) / np.log2(ranks + 1.0)))
-        self.history.append({"epoch": self.epoch, "loss": loss, "valid_ndcg10": score})
+            found = self._task.validate()
+        score = next(iter(found.values()))
+        self.history.append({"epoch": self.epoch, "loss": loss} | {f"valid_{name}": value for name, value in found.items()})
         if score > self.best_score:
             self.best_score, self.best_epoch, self._best = score, self.epoch, self._kept()
         self.finished = self.epoch + 1 >= self._schedule.epochs or self.epoch - self.best_epoch >= self._schedule.patience

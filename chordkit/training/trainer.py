@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from chordkit.backbones import Backbone, BackboneConfig, build, config_to_dict, find_architecture, initialise
@@ -17,7 +15,7 @@ from chordkit.progress import Progress
 from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
 from chordkit.training.loss import catalogue_loss
-from chordkit.training.metrics import Metrics, evaluate, rank_targets
+from chordkit.training.metrics import Metrics, evaluate, mean_ndcg10, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.run import Run, Schedule, decay_groups
 from chordkit.training.windows import TrainingWindows
@@ -50,6 +48,9 @@ def train_backbone(
     options: TrainingOptions | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    *,
+    held_out: int = 1,
+    validation: int = 1,
 ) -> TrainedBackbone:
     """Train a backbone, or go on where an interrupted run with the same arguments stopped.
 
@@ -57,12 +58,14 @@ def train_backbone(
     adapted), from those.
 
     Args:
-        dataset: sequences of all users; the last item of each is the test target, the last but one validates.
+        dataset: sequences of all users.
         config: of the backbone; ``items`` must be the data set's.
         options: how to train; None = :func:`default_options` of the architecture.
         checkpoint_dir: where the run keeps ``training.safetensors``; None = no checkpoints. On the CPU a resumed run gives
             bit for bit what an uninterrupted one gives.
         progress: called as (``"training"``, steps done, steps at most) after every step, and once at the end of an epoch.
+        held_out: the last so many items of each user test, as in :func:`chordkit.data.split`.
+        validation: items before them that decide which epoch is kept.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than ``config``.
@@ -73,9 +76,14 @@ def train_backbone(
     if dataset.items != config.items:
         raise DataError(f"data set '{dataset.name}' has {dataset.items} items but the configuration {config.items}: set items to that")
     device = torch_device(options.device)
-    parts = split(dataset, config.max_length)
+    parts = split(dataset, config.max_length, held_out, validation)
     identity: dict[str, dict[str, Any]] = {
-        "dataset": {"fingerprint": dataset.fingerprint, "interactions": dataset.interactions},
+        "dataset": {
+            "fingerprint": dataset.fingerprint,
+            "interactions": dataset.interactions,
+            "held_out": held_out,
+            "validation": validation,
+        },
         "configuration": config_to_dict(config),
         "options": options.to_json(),
     }
@@ -135,7 +143,7 @@ class _Task:
         hidden = self.model.window_states(batch.inputs).flatten(0, 1).index_select(0, batch.indices)
         return catalogue_loss(self.model, hidden, batch.targets, self.options.smoothing)
 
-    def validate(self) -> NDArray[np.int64]:
+    def validate(self) -> dict[str, float]:
         ranks = rank_targets(self.model, self.valid)
         self.model.train()
-        return ranks
+        return {"ndcg10": mean_ndcg10(ranks)}

@@ -22,7 +22,7 @@ def test_choice_mode_equals_weights_built_per_sample(shape):
     generator = torch.Generator().manual_seed(0)
     layer = ChannelLinear(6, 5).double()
     each = torch.randn((3, 5, 6), generator=generator, dtype=torch.float64)
-    layer.attach_widths(*each)
+    layer.attach_widths(each)
     x = torch.randn(shape, generator=generator, dtype=torch.float64)
     choice = torch.rand((4, 5, 3), generator=generator, dtype=torch.float64, requires_grad=True)
     mixed = layer(x, choice)
@@ -44,7 +44,7 @@ def test_choice_mode_without_frozen_weights_says_what_to_do():
 
 def test_frozen_widths_do_not_change_the_state_dict():
     layer = ChannelLinear(2, 2)
-    layer.attach_widths(*torch.zeros(3, 2, 2))
+    layer.attach_widths(list(torch.zeros(3, 2, 2)))
     assert set(layer.state_dict()) == {"weight", "bias"}
 
 

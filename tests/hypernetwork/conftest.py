@@ -20,8 +20,9 @@ def make_backbone(items: int, architecture: str = "sasrec") -> Backbone:
 
 
 def make_options(**changes: object) -> HypernetworkOptions:
-    """Options for seconds of training."""
-    settings: dict[str, object] = {"epochs": 2, "batch": 32, "hidden": 8, "pools": (3, 6, 12), "stride": 6}
+    """Options for seconds of training; the random backbone unless said otherwise."""
+    settings: dict[str, object] = {"backbone_init": "random", "epochs": 2, "batch": 32, "hidden": 8, "pools": (3, 6, 12), "stride": 6}
+    settings |= {"without": (), "window": 0}
     return HypernetworkOptions(**(settings | changes))  # type: ignore[arg-type]
 
 

@@ -17,9 +17,11 @@ def fresh(backbone: Backbone, options: HypernetworkOptions) -> Hypernetwork:
 def test_a_pool_is_the_mean_embedding_of_the_last_items_and_padding_does_not_count(backbone: Backbone) -> None:
     history = torch.tensor([[0, 0, 7, 3, 5]])
     table = backbone.item_embedding.weight.detach()
-    pooled = profile(backbone, history, (2, 4)).view(2, -1)
+    found = profile(backbone, history, (2, 4))[0]
+    pooled = found[:-1].view(2, -1)
     torch.testing.assert_close(pooled[0], table[[3, 5]].mean(dim=0))
     torch.testing.assert_close(pooled[1], table[[7, 3, 5]].mean(dim=0))
+    torch.testing.assert_close(found[-1], torch.log(torch.tensor(4.0)) / 4)
 
 
 def test_a_longer_window_of_padding_changes_nothing(backbone: Backbone) -> None:
@@ -40,9 +42,9 @@ def test_item_embeddings_get_no_gradient_through_the_profile() -> None:
 def test_history_dropout_hides_items_in_training_only() -> None:
     torch.manual_seed(0)
     history, embedding = torch.arange(1, 41).unsqueeze(0), torch.eye(41)
-    kept = (pooled_profile(embedding, history, (40,), dropout=0.5) > 0).sum()
+    kept = (pooled_profile(embedding, history, (40,), dropout=0.5)[:, :-1] > 0).sum()
     assert 8 <= kept <= 32  # 40 fair coins: outside with probability 2e-4, and the seed is fixed
-    assert (pooled_profile(embedding, history, (40,)) > 0).sum() == 40
+    assert (pooled_profile(embedding, history, (40,))[:, :-1] > 0).sum() == 40
 
 
 def test_importance_depends_on_the_profile(backbone: Backbone, options: Callable[..., HypernetworkOptions]) -> None:

@@ -35,7 +35,22 @@ def two_peoples(seed: int, users: int = 200, length: int = 26) -> Dataset:
 def comparison() -> Comparison:
     dataset = two_peoples(0)
     backbone = build(SASRecConfig(items=dataset.items, max_length=LENGTH, dim=16, blocks=1, heads=2))
-    settings = {"pools": (6,), "stride": 6, "epochs": 14, "patience": 14, "lr": 1e-2, "backbone_lr": 1e-2, "hidden": 8, "batch": 64}
+    settings = {
+        "pools": (6,),
+        "stride": 6,
+        "backbone_init": "random",
+        "without": (),
+        "floor": 1.0,
+        "warmup": 0,
+        "dropout": None,
+        "feature_dropout": 0.0,
+        "epochs": 14,
+        "patience": 14,
+        "lr": 1e-2,
+        "backbone_lr": 1e-2,
+        "hidden": 8,
+        "batch": 64,
+    }
     own = train_hypernetwork(dataset, backbone, options=HypernetworkOptions(**settings))
     static = train_hypernetwork(dataset, backbone, options=HypernetworkOptions(**settings, personal=False))
     return compare_strategies(own, split(dataset, LENGTH, held_out=3).test, static=static)

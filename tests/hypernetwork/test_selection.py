@@ -6,22 +6,16 @@ import torch
 
 from chordkit.backbones import attach_widths, from_master
 from chordkit.hypernetwork import TrainedHypernetwork, make_importance, make_strategies, to_strategy
-from chordkit.hypernetwork.options import SHARES
 from chordkit.hypernetwork.selection import by_layer, choose_widths, one_hot, straight_through
 from chordkit.quantization import WIDTHS, ChannelTable
 from chordkit.strategy import Budget, allocate, average_bits_each, decode, encode
 
 TABLE = ChannelTable.from_sizes([("a", 20, 16), ("b", 20, 16)])
-BUDGET = Budget(3.0, SHARES)
+BUDGET = Budget(3.0, (0.7, 0.2, 0.1))
 
 
 def random_importance(users: int = 16, seed: int = 0) -> torch.Tensor:
     return torch.randn(users, TABLE.channels, generator=torch.Generator().manual_seed(seed))
-
-
-def test_default_shares_are_exactly_three_bits() -> None:
-    assert sum(SHARES) == pytest.approx(1.0, abs=1e-12)
-    assert sum(share * width for share, width in zip(SHARES, WIDTHS, strict=True)) == pytest.approx(3.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("architecture", ["trained", "trained_caser"])

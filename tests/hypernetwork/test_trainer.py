@@ -9,12 +9,24 @@ import pytest
 import torch
 
 from chordkit.backbones import Backbone, SASRecConfig, build, initialise, make_master
-from chordkit.data import Dataset
+from chordkit.data import Dataset, left_pad, synthesize
 from chordkit.errors import CheckpointError, DataError, InputError
-from chordkit.hypernetwork import Hypernetwork, HypernetworkOptions, TrainedHypernetwork, train_hypernetwork
-from chordkit.hypernetwork.joint import JointModel, frozen_backbone
+from chordkit.hypernetwork import (
+    Hypernetwork,
+    HypernetworkOptions,
+    TrainedHypernetwork,
+    make_strategies,
+    make_user_vectors,
+    to_user_vector,
+    train_hypernetwork,
+)
+from chordkit.hypernetwork.grid import fake_quantize
+from chordkit.hypernetwork.joint import JointModel, phone_backbone, training_backbone
 from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
 from chordkit.hypernetwork.windows import strategy_windows
+from chordkit.quantization import ScalePolicy, dequantize_rows
+from chordkit.strategy import average_bits_each
+from tests.hypernetwork.conftest import make_backbone
 
 Options = Callable[..., HypernetworkOptions]
 
@@ -25,14 +37,14 @@ def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
 
 
 def model_with_gradients(backbone: Backbone, options: HypernetworkOptions, dataset: Dataset) -> JointModel:
-    frozen, master = frozen_backbone(backbone, None, options)
+    frozen, master = training_backbone(phone_backbone(backbone, options), None, options)
     model = JointModel(Hypernetwork(master, options).initialise(torch.Generator().manual_seed(0)), frozen).train()
     windows = strategy_windows(dataset.sequences, backbone.config.max_length, options.stride, options.pools[-1])
     model.loss(windows.profiles[:48].long(), windows.inputs[:48].long(), windows.targets[:48].long()).backward()
     return model
 
 
-@pytest.mark.parametrize("init", ["random", "trained"])
+@pytest.mark.parametrize("init", ["joint", "random", "trained"])
 def test_gradients_reach_every_stage(init: str, backbone: Backbone, options: Options, dataset: Dataset) -> None:
     model = model_with_gradients(backbone, options(backbone_init=init), dataset)
     for name, parameter in model.hypernetwork.named_parameters():
@@ -67,7 +79,7 @@ def test_random_channel_layers_stay_as_drawn_and_the_rest_trains(trained: Traine
 
 
 def test_a_warm_start_takes_embeddings_but_not_channel_layers(backbone: Backbone, options: Options) -> None:
-    frozen, _ = frozen_backbone(backbone, None, options(warm_start=True))
+    frozen, _ = training_backbone(backbone, None, options(warm_start=True))
     layers = {f"{name}.weight" for name in backbone.channel_layers()}
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(frozen.state_dict()[name], tensor) == (name not in layers), name
@@ -130,7 +142,7 @@ class Killed(Exception):
     """Stands for kill -9: nothing of the run survives but its checkpoint folder."""
 
 
-@pytest.mark.parametrize("init", ["random", "trained"])
+@pytest.mark.parametrize("init", ["joint", "random", "trained"])
 def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
     init: str, dataset: Dataset, backbone: Backbone, options: Options, tmp_path: Path
 ) -> None:
@@ -190,13 +202,142 @@ def test_another_catalogue_is_refused(dataset: Dataset, options: Options) -> Non
     [
         *[("epochs", 0), ("lr", 0.0), ("batch", 2), ("pools", ()), ("pools", (5, 5)), ("temperature", 0.0), ("seed", -1)],
         *[("backbone_init", "xavier"), ("history_dropout", 1.0), ("policy", "minmax"), ("distribution", "cauchy")],
+        *[("policy", "mse"), ("widths", (0, 3)), ("without", ("rows",)), ("without", ("filter", "element")), ("window", -1)],
+        *[("budgets", (3.0, 2.5)), ("budgets", (1.0, 3.0)), ("average_bits", 1.5), ("floor", 2.0), ("dropout", 1.0), ("vector_lr", 0.0)],
     ],
 )
 def test_impossible_options_are_refused_by_name(field: str, value: object) -> None:
-    with pytest.raises(InputError, match=field):
+    with pytest.raises(InputError, match="budget|average_bits" if field in ("budgets", "average_bits", "widths") else field):
         HypernetworkOptions(**{field: value})  # type: ignore[arg-type]
 
 
-def test_a_warm_start_of_a_trained_backbone_is_refused() -> None:
+@pytest.mark.parametrize("init", ["joint", "trained"])
+def test_a_warm_start_of_a_trained_backbone_is_refused(init: str) -> None:
     with pytest.raises(InputError, match="warm_start"):
-        HypernetworkOptions(backbone_init="trained", warm_start=True)
+        HypernetworkOptions(backbone_init=init, warm_start=True)
+
+
+@pytest.mark.parametrize("policy_width", [2, 4, 8])
+def test_the_grid_of_training_is_the_masters_bit_for_bit(policy_width: int, backbone: Backbone) -> None:
+    layers = backbone.channel_layers()
+    next(iter(layers.values())).weight.data[0].zero_()  # a dead channel
+    next(iter(layers.values())).weight.data[1] *= 1e-31  # one that counts as dead
+    master = make_master(backbone, ScalePolicy.ABSMAX)
+    for name, layer in layers.items():
+        (fake,) = fake_quantize(layer.weight, (policy_width,))
+        rows = master.layers[name].rows
+        assert np.array_equal(fake.detach().numpy(), dequantize_rows(rows, np.full(layer.out_features, policy_width, np.uint8)))
+
+
+def test_the_grid_passes_the_gradient_straight_through() -> None:
+    weight = torch.randn(3, 5, requires_grad=True)
+    sum((each * (index + 1.0)).sum() for index, each in enumerate(fake_quantize(weight))).backward()  # type: ignore[union-attr]
+    assert torch.equal(weight.grad, torch.full((3, 5), 6.0))
+
+
+def test_what_a_joint_backbone_learned_is_what_its_master_computes(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    run = train_hypernetwork(dataset, backbone, options=options(backbone_init="joint", epochs=1))
+    rebuilt = make_master(run.backbone, ScalePolicy.ABSMAX)
+    assert rebuilt.fingerprint == run.master.fingerprint == run.hypernetwork.fingerprint
+    changed = [name for name, tensor in backbone.state_dict().items() if not torch.equal(tensor, run.backbone.state_dict()[name])]
+    assert set(changed) == set(backbone.state_dict())  # all of it goes on learning
+
+
+def test_the_phones_window_keeps_the_newest_slots(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    run = train_hypernetwork(dataset, backbone, options=options(backbone_init="joint", epochs=1, window=4, backbone_lr=1e-9, averaging=0.0))
+    assert run.backbone.config.max_length == run.master.config["max_length"] == 4
+    kept = backbone.position_embedding.weight[-4:]
+    torch.testing.assert_close(run.backbone.position_embedding.weight, kept, rtol=0, atol=1e-6)
+
+
+def test_a_window_longer_than_the_backbones_is_refused(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    with pytest.raises(InputError, match="window"):
+        train_hypernetwork(dataset, backbone, options=options(window=13))
+
+
+def test_the_fp32_rival_has_no_strategy_and_learns(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    run = train_hypernetwork(dataset, backbone, options=options(backbone_init="joint", quantised=False))
+    assert run.history[1]["loss"] < run.history[0]["loss"]
+    assert "filters.weight" not in run.hypernetwork.state_dict()
+
+
+@pytest.mark.parametrize("architecture", ["sasrec", "caser"])
+def test_channels_that_are_off_train(architecture: str, dataset: Dataset, options: Options) -> None:
+    source = make_backbone(dataset.items, architecture)
+    chosen = options(backbone_init="joint", widths=(0, 8), average_bits=2.0, epochs=3, backbone_lr=1e-2)
+    run = train_hypernetwork(dataset, source, options=chosen)
+    widths = make_strategies(run.hypernetwork, left_pad(dataset.sequences, 12))
+    assert set(np.unique(widths)) == {0, 8}
+    spent = average_bits_each(widths, run.hypernetwork.table)
+    assert (spent <= 2.0 + 1e-9).all() and (spent > 1.7).all()
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+
+
+def test_one_hypernetwork_serves_every_budget(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    chosen = options(backbone_init="joint", widths=(0, 2, 4, 8), budgets=(1.0, 6.0))
+    run = train_hypernetwork(dataset, backbone, options=chosen)
+    assert run.hypernetwork.slope.abs().max() > 0
+    histories = left_pad(dataset.sequences, 12)
+    for bits in (1.0, 2.5, 6.0):
+        spent = average_bits_each(make_strategies(run.hypernetwork, histories, bits), run.hypernetwork.table)
+        np.testing.assert_allclose(spent, bits, rtol=0.02)
+
+
+def test_a_user_vector_is_learned_and_is_its_own_for_every_user(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    run = train_hypernetwork(dataset, backbone, options=options(backbone_init="joint", user_vector=True))
+    vectors = make_user_vectors(run.hypernetwork, left_pad(dataset.sequences, 12))
+    assert vectors.shape == (dataset.users, 16) and (vectors[0] != vectors[1]).any()
+    sent = to_user_vector(run.hypernetwork, vectors[0])
+    # Rounding to int8 again changes nothing: what was evaluated is what is sent.
+    np.testing.assert_allclose(sent.values, vectors[0], rtol=1e-6)
+    with pytest.raises(InputError, match="user_vector"):
+        make_user_vectors(train_hypernetwork(dataset, backbone, options=options(epochs=1)).hypernetwork, vectors.astype(np.int32))
+
+
+@pytest.mark.parametrize("level", ["element", "filter", "layer"])
+def test_a_level_that_is_left_out_has_no_weights(level: str, dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    run = train_hypernetwork(dataset, backbone, options=options(backbone_init="joint", without=(level,), epochs=1))
+    names = {"element": "rows.weight", "filter": "filters.weight", "layer": "layers.weight"}
+    assert {each for each, name in names.items() if name in run.hypernetwork.state_dict()} == set(names) - {level}
+
+
+def test_a_window_knows_what_was_seen_before_each_target() -> None:
+    sequences = [np.array([7, 8], np.int32), np.array([1, 2, 3, 2, 4, 5], np.int32)]
+    windows = strategy_windows(sequences, max_length=3, stride=3, profile_length=5)
+    rows = torch.tensor([1])
+    assert windows.targets[1].tolist() == [2, 4, 5]
+    number, items = windows.seen(rows)
+    assert items[number == 0].tolist() == [1, 3]  # 2 has been seen, but it is what comes next
+    assert items[number == 1].tolist() == [1, 2, 3, 2]
+    assert items[number == 2].tolist() == [1, 2, 3, 2, 4]
+
+
+@pytest.mark.parametrize("architecture", ["sasrec", "caser"])
+def test_seen_items_that_do_not_compete_make_the_loss_smaller(architecture: str, dataset: Dataset, options: Options) -> None:
+    source = make_backbone(dataset.items, architecture)
+    losses = [
+        train_hypernetwork(dataset, source, options=options(backbone_init="joint", epochs=1, seen_masked=masked)).history[0]["loss"]
+        for masked in (False, True)
+    ]
+    assert losses[1] < losses[0]
+
+
+def test_a_teacher_pulls_the_student_towards_itself(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    wide = synthesize(3, users=60, items=120, mean_length=20.0, max_length=30)
+    histories = torch.from_numpy(left_pad(wide.sequences, 12)).long()
+    source, teacher = make_backbone(wide.items), make_backbone(wide.items)
+    with torch.no_grad():
+        teacher.item_embedding.weight[7] = teacher.encode(histories).mean(dim=0)  # it gives everybody item 7
+    chosen = options(backbone_init="joint", teacher_weight=1.0, epochs=4, backbone_lr=1e-2)
+
+    def share(teachers: list[Backbone]) -> float:
+        student = train_hypernetwork(wide, source, options=chosen, teachers=teachers).backbone
+        with torch.no_grad():
+            return float(torch.softmax(student.score_all(student.encode(histories))[:, 1:], dim=1)[:, 6].mean())
+
+    assert share([teacher]) > 1.3 * share([])
+
+
+def test_a_teacher_of_another_catalogue_is_refused(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    with pytest.raises(InputError, match="teacher"):
+        train_hypernetwork(dataset, backbone, options=options(backbone_init="joint"), teachers=[make_backbone(dataset.items + 5)])

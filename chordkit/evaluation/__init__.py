@@ -1,0 +1,32 @@
+"""What a personal model is worth: every rival on the same held-out items, with intervals, over several seeds."""
+
+from chordkit.evaluation.experiment import ExperimentOptions, RowResult, SeedResult, measure_models, run_experiment, train_models
+from chordkit.evaluation.measure import Measured, measure
+from chordkit.evaluation.retrieval import nearest_candidates, random_candidates
+from chordkit.evaluation.rivals import Models, Rival, aged, rivals
+from chordkit.evaluation.summary import HEADLINE, MEASURES, Difference, LengthGroup, Line, Summary, Verdict, summarise_seeds
+
+__all__ = [
+    "HEADLINE",
+    "MEASURES",
+    "Difference",
+    "ExperimentOptions",
+    "LengthGroup",
+    "Line",
+    "Measured",
+    "Models",
+    "Rival",
+    "RowResult",
+    "SeedResult",
+    "Summary",
+    "Verdict",
+    "aged",
+    "measure",
+    "measure_models",
+    "nearest_candidates",
+    "random_candidates",
+    "rivals",
+    "run_experiment",
+    "summarise_seeds",
+    "train_models",
+]

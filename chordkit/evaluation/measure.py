@@ -1,0 +1,122 @@
+"""What a model is worth on held-out items: ranks among several sets of candidates, and likelihoods, from hidden states alone."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chordkit.backbones import Backbone
+from chordkit.data import SplitPart
+
+# Scores of one batch of rows: 16 M floats = 64 MB, whatever the size of the catalogue.
+_BATCH_SCORES = 16_000_000
+_TOP = 10
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Values of one model, one a row of a split part, by name.
+
+    ==================  =========================================================================================
+    ndcg5, hr5, ...10   full ranking, items that the user has seen included
+    masked_ndcg5, ...   the same when no seen item competes: what an app shows that does not repeat itself
+    n100_ndcg5, ...     among 100 random items that the user has not seen
+    hard_ndcg5, ...     among the 100 unseen items that a first stage (item-kNN) would hand over
+    likelihood          log probability of the target, nats
+    masked_likelihood   the same over the items that the user has not seen
+    seen10              share of the full top 10 that the user has already seen
+    ==================  =========================================================================================
+
+    A rank counts ties against the model: everything that is not strictly below the target stands above it.
+
+    Attributes:
+        values: float64 [rows] by name.
+        top: int32 [rows, 10], the masked top 10, best first.
+    """
+
+    values: Mapping[str, FloatArray]
+    top: NDArray[np.int32]
+
+
+@torch.no_grad()
+def measure(backbone: Backbone, states: Tensor, part: SplitPart, candidates: Mapping[str, NDArray[np.int32]]) -> Measured:
+    """Measure hidden states [rows, dim] on the held-out items of ``part``.
+
+    Args:
+        backbone: whose item embeddings the states are scored against.
+        states: of the rows of ``part``, however they were made.
+        part: the held-out items.
+        candidates: int32 [rows, n] by the name of the set (``n100``, ``hard``): the items that compete with the target.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    top: list[np.ndarray] = []
+    for rows, scores in score_batches(backbone, states):
+        for name, each in _batch(scores, part, rows, {name: ids[rows] for name, ids in candidates.items()}).items():
+            found.setdefault(name, []).append(each)
+        top.append(masked_top(scores, part, rows))
+    measured = {name: np.concatenate(parts) for name, parts in found.items()}
+    values = {name: each for name, each in measured.items() if not name.endswith("rank")}
+    for name, ranks in measured.items():
+        if name.endswith("rank"):
+            prefix = name.removesuffix("rank")
+            for k in (5, 10):
+                values[f"{prefix}hr{k}"] = (ranks <= k).astype(np.float64)
+                values[f"{prefix}ndcg{k}"] = (ranks <= k) / np.log2(ranks + 1.0)
+    return Measured(values, np.concatenate(top))
+
+
+def score_batches(backbone: Backbone, states: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Rows and their scores [rows, items + 1] of the whole catalogue, as many at once as memory allows; column 0 is -inf."""
+    step = max(1, _BATCH_SCORES // (backbone.config.items + 1))
+    for start in range(0, len(states), step):
+        scores = backbone.score_all(states[start : start + step])
+        scores[:, 0] = -torch.inf
+        yield slice(start, start + step), scores
+
+
+def seen_items(part: SplitPart, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """(row in the slice, item) pairs of everything that stands before the rows' targets; a target that was seen before is left out."""
+    starts, stops = part.starts[rows], part.stops[rows]
+    lengths = stops - starts
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    items = part.flat[starts[row] + within]
+    other = items != part.targets[rows][row]
+    return row[other], items[other]
+
+
+def masked_top(scores: Tensor, part: SplitPart, rows: slice, count: int = _TOP) -> NDArray[np.int32]:
+    """The ``count`` best items that the user has not seen, int32 [rows, count], best first."""
+    row, items = seen_items(part, rows)
+    open_scores = scores.clone()
+    open_scores[torch.from_numpy(row), torch.from_numpy(items).long()] = -torch.inf
+    return open_scores.topk(min(count, scores.shape[1] - 1), dim=1).indices.numpy().astype(np.int32)
+
+
+def _batch(scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str, NDArray[np.int32]]) -> dict[str, np.ndarray]:
+    target = torch.from_numpy(part.targets[rows].astype(np.int64))[:, None]
+    own = scores.gather(1, target)
+    # Not "ahead": NaN is never below, so that a model that gives NaN gets the worst rank.
+    ahead = ~(scores < own)
+    ahead[:, 0] = False
+    ahead.scatter_(1, target, False)
+    row, items = (torch.from_numpy(each).long() for each in seen_items(part, rows))
+    top = scores.topk(min(_TOP, scores.shape[1] - 1), dim=1).indices
+    seen = torch.zeros_like(ahead)
+    seen[row, items] = True
+    unseen = scores.masked_fill(seen, -torch.inf)
+    found = {
+        "rank": 1 + ahead.sum(dim=1),
+        "masked_rank": 1 + (ahead & ~seen).sum(dim=1),
+        "likelihood": (own - scores.logsumexp(dim=1, keepdim=True)).squeeze(1),
+        "masked_likelihood": (own - unseen.logsumexp(dim=1, keepdim=True)).squeeze(1),
+        "seen10": seen.gather(1, top).float().mean(dim=1),
+    }
+    for name, ids in candidates.items():
+        found[f"{name}_rank"] = 1 + ahead.gather(1, torch.from_numpy(ids).long()).sum(dim=1)
+    return {name: values.double().numpy() for name, values in found.items()}

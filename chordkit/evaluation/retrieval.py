@@ -1,0 +1,73 @@
+"""Candidates to rerank: random ones, and those that a first stage would hand over, which are harder and what an app does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chordkit.data import SplitPart
+from chordkit.evaluation.measure import seen_items
+
+CANDIDATES = 100
+# The items of a history that a first stage looks at.
+_RECENT = 50
+_ROWS_AT_ONCE = 256
+
+
+def random_candidates(part: SplitPart, items: int, count: int = CANDIDATES, seed: int = 0) -> NDArray[np.int32]:
+    """``count`` items for every row, int32 [rows, count], evenly among those that the user has not seen, the target not among them.
+
+    With fewer unseen items than ``count`` some are drawn twice, which changes no comparison between models.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = np.empty((len(part), count), np.int32)
+    for start in range(0, len(part), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        open_items = _open(part, rows, items)
+        keys = np.where(open_items, generator.random(open_items.shape, dtype=np.float32), np.float32(2.0))
+        chosen = np.argpartition(keys, min(count, items), axis=1)[:, :count] if items > count else np.argsort(keys, axis=1)
+        usable = np.maximum(np.minimum(open_items.sum(axis=1), chosen.shape[1]), 1)
+        order = np.take_along_axis(keys, chosen, axis=1).argsort(axis=1)
+        chosen = np.take_along_axis(chosen, order, axis=1)
+        drawn[rows] = np.take_along_axis(chosen, np.arange(count)[None] % usable[:, None], axis=1)
+    return drawn
+
+
+def nearest_candidates(part: SplitPart, sequences: Sequence[NDArray[np.int32]], items: int, count: int = CANDIDATES) -> NDArray[np.int32]:
+    """The ``count`` unseen items nearest to every row's recent items, int32 [rows, count]; the target is not among them.
+
+    Item-kNN (Sarwar et al. 2001): the cosine of two items' users in ``sequences``, the training part, summed over the last 50 items of
+    the history, each divided by the square root of its age, so that what was just looked at counts most.
+    """
+    users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    pairs = np.unique(np.stack([users, np.concatenate(sequences)]), axis=1)
+    norms = 1.0 / np.sqrt(np.maximum(np.bincount(pairs[1], minlength=items + 1), 1))
+    values = torch.from_numpy(norms[pairs[1]].astype(np.float32))
+    matrix = torch.sparse_coo_tensor(torch.from_numpy(pairs), values, (len(sequences), items + 1)).coalesce()
+    transposed = matrix.t().coalesce()
+    recent = part.recent(_RECENT)
+    ages = np.arange(recent.shape[1], 0, -1, dtype=np.float32) ** -0.5
+    found = np.empty((len(part), count), np.int32)
+    for start in range(0, len(part), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        history = torch.from_numpy(recent[rows]).long()
+        weights = torch.zeros(len(history), items + 1).scatter_add_(1, history, torch.from_numpy(ages).expand(history.shape))
+        weights[:, 0] = 0.0
+        near = torch.sparse.mm(transposed, torch.sparse.mm(matrix, weights.t())).t()
+        # The smallest noise that decides ties, and fills up where nothing is near, by popularity and not by number.
+        near = near + 1e-9 * torch.from_numpy(1.0 / norms).float()
+        near[~torch.from_numpy(_open(part, rows, items))] = -torch.inf
+        found[rows] = near.topk(count, dim=1).indices.numpy()
+    return found
+
+
+def _open(part: SplitPart, rows: slice, items: int) -> NDArray[np.bool_]:
+    """Which items compete with the target: [rows, items + 1], not seen, not the target, not the padding."""
+    target = part.targets[rows]
+    competing = np.ones((len(target), items + 1), np.bool_)
+    competing[:, 0] = False
+    competing[np.arange(len(target)), target] = False
+    row, seen = seen_items(part, rows)
+    competing[row, seen] = False
+    return competing
