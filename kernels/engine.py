@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chordkit.errors import ChordkitError, InputError, MasterError, MissingRuntimeError, StrategyError
+from chordkit.errors import ChordkitError, InputError, MasterError, MissingRuntimeError, StrategyError, UserVectorError
+from chordkit.strategy import UserVector, encode_user_vector
 
 try:
     from chordkit.kernels._native import ffi as _ffi
@@ -79,7 +80,7 @@ class Engine:
         max_length: slots of a history.
         dim: width of the hidden state.
         channels: length of a strategy.
-        fingerprint: first 8 bytes of the master's SHA-256; a strategy must carry it.
+        fingerprint: first 8 bytes of the master's SHA-256; strategies and user vectors must carry it.
         variant: name of the kernel variant in use.
         model_bytes: memory for two sets of weights.
         session_bytes: memory of one concurrent inference.
@@ -144,12 +145,15 @@ class Engine:
         self._check(status, diagnosis)
         return widths
 
-    def scores(self, history: np.ndarray, candidates: np.ndarray, *, threads: int = 1) -> np.ndarray:
+    def scores(
+        self, history: np.ndarray, candidates: np.ndarray, *, user: UserVector | bytes | None = None, threads: int = 1
+    ) -> np.ndarray:
         """Scores of candidates.
 
         Args:
             history: item ids ``[length]``, oldest first, zeros = empty slots; or ``[users, length]``.
             candidates: item ids ``[count]``; or ``[users, count]``.
+            user: a user vector (or its wire form) for all histories of this call; None = none.
             threads: among how many the users of a batch are shared out.
 
         Returns:
@@ -157,20 +161,21 @@ class Engine:
 
         Raises:
             InputError: an id outside the catalogue, or a history without an item in its last slot.
+            UserVectorError: the user vector is damaged or belongs to another backbone.
         """
         history, candidates = _ids(history), _ids(candidates)
         users = _users(history, candidates)
         if threads > 1 and users > 1:
             parts = [part for part in np.array_split(np.arange(users), threads) if part.size]
             with ThreadPoolExecutor(len(parts)) as pool:
-                return np.concatenate(list(pool.map(lambda part: self.scores(history[part], candidates[part]), parts)))
+                return np.concatenate(list(pool.map(lambda part: self.scores(history[part], candidates[part], user=user), parts)))
         scores = np.empty(candidates.shape, _FLOAT)
-        buffer, ids, session = self._ffi.from_buffer, self._ids_type, self._take()
+        buffer, ids, session = self._ffi.from_buffer, self._ids_type, self._take(user)
         status = self._lib.chord_rerank_batch(
             session[0], users, buffer(ids, history), history.shape[-1],
             buffer(ids, candidates), candidates.shape[-1], buffer(self._floats_type, scores),
         )  # fmt: skip
-        self._idle.append(session)
+        self._give_back(session, user)
         if status:
             self._check(status)
         return scores
@@ -189,26 +194,30 @@ class Engine:
             raise InputError(f"prepare: {history_length} slots and {candidates} candidates; both must be 1 or more")
         return PreparedRerank(self, history_length, candidates)
 
-    def hidden(self, history: np.ndarray) -> np.ndarray:
+    def hidden(self, history: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
         """Hidden state float32 ``[dim]`` (or ``[users, dim]``) after a history; arguments and errors as in :meth:`scores`."""
         history = _ids(history)
         users = 1 if history.ndim == 1 else len(history)
         hidden = np.empty((*history.shape[:-1], self.dim), np.float32)
-        session = self._take()
+        session = self._take(user)
         status = self._lib.chord_hidden_batch(
             session[0], users, self._ffi.from_buffer("int32_t[]", history), history.shape[-1], self._ffi.from_buffer("float[]", hidden)
         )
-        self._idle.append(session)
+        self._give_back(session, user)
         self._check(status)
         return hidden
 
-    def top_k(self, history: np.ndarray, k: int, *, exclude_history: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def top_k(
+        self, history: np.ndarray, k: int, *, exclude_history: bool = False, user: UserVector | bytes | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The ``k`` best items of the whole catalogue, best first, ties by lower id: ids int32 and scores float32.
 
-        Fewer than ``k`` come back only when the catalogue (without the history, when it is excluded) is smaller.
+        Fewer than ``k`` come back only when the catalogue (without the history, when it is excluded) is smaller. ``user`` as in
+        :meth:`scores`.
 
         Raises:
             InputError: as in :meth:`scores`, or ``k`` is below 1.
+            UserVectorError: as in :meth:`scores`.
         """
         if k < 1:
             raise InputError(f"top_k: k = {k} is not possible, ask for at least one item")
@@ -216,21 +225,37 @@ class Engine:
         k = min(k, self.items)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         found = self._ffi.new("size_t *")
-        session = self._take()
+        session = self._take(user)
         status = self._lib.chord_top_k(
             session[0], self._ffi.from_buffer("int32_t[]", history), history.size, k, exclude_history,
             self._ffi.from_buffer("int32_t[]", items), self._ffi.from_buffer("float[]", scores), found,
         )  # fmt: skip
-        self._idle.append(session)
+        self._give_back(session, user)
         self._check(status)
         return items[: found[0]], scores[: found[0]]
 
-    def _take(self) -> tuple[Any, Any]:
-        """A session and the memory it lives in; appending and popping a deque is atomic."""
+    def _take(self, user: UserVector | bytes | None) -> tuple[Any, Any]:
+        """A session with this user vector, and the memory it lives in; appending and popping a deque is atomic."""
         try:
-            return self._idle.pop()
+            session = self._idle.pop()
         except IndexError:
-            return self._open_session()
+            session = self._open_session()
+        if user is not None:
+            self._adopt_user(session, user)
+        return session
+
+    def _give_back(self, session: tuple[Any, Any], user: UserVector | bytes | None) -> None:
+        """Idle sessions have no user vector: one whose call ended in an exception is dropped, with what it had."""
+        if user is not None:
+            self._adopt_user(session, None)
+        self._idle.append(session)
+
+    def _adopt_user(self, session: tuple[Any, Any], user: UserVector | bytes | None) -> None:
+        diagnosis = self._diagnosis()
+        data = encode_user_vector(user) if isinstance(user, UserVector) else user
+        view = self._ffi.NULL if data is None else self._ffi.from_buffer(data)
+        status = self._lib.chord_adopt_user(session[0], view, 0 if data is None else len(view), diagnosis)
+        self._check(status, diagnosis)
 
     def _open_session(self) -> tuple[Any, Any]:
         memory = self._ffi.new("char[]", self.session_bytes)
@@ -248,6 +273,7 @@ class Engine:
         kinds: dict[int, type[ChordkitError]] = {
             self._lib.CHORD_BAD_MASTER: MasterError,
             self._lib.CHORD_BAD_STRATEGY: StrategyError,
+            self._lib.CHORD_BAD_USER_VECTOR: UserVectorError,
             self._lib.CHORD_NO_MEMORY: ChordkitError,
             self._lib.CHORD_BUSY: ChordkitError,
         }
@@ -257,7 +283,8 @@ class Engine:
 class PreparedRerank:
     """One rerank bound to its arrays: fill ``history`` and ``candidates`` in place, :meth:`run`, read ``scores``.
 
-    It follows the strategies that its engine adopts, and belongs to one thread at a time. Made by :meth:`Engine.prepare`.
+    It follows the strategies that its engine adopts, has a user vector of its own (none at first), and belongs to one thread at a time.
+    Made by :meth:`Engine.prepare`.
 
     Attributes:
         history: int32 ``[history_length]``, oldest first, zeros = empty slots.
@@ -274,6 +301,14 @@ class PreparedRerank:
         arrays = ffi.from_buffer("int32_t[]", self.history), ffi.from_buffer("int32_t[]", self.candidates)
         scores = ffi.from_buffer("float[]", self.scores)
         self._rerank = partial(lib.chord_rerank, self._session[0], arrays[0], history_length, arrays[1], candidates, scores)
+
+    def adopt_user(self, user: UserVector | bytes | None) -> None:
+        """Make a user vector (or its wire form) the one of all further runs; None takes it off.
+
+        Raises:
+            UserVectorError: it is damaged or belongs to another backbone; the one in use stays.
+        """
+        self._engine._adopt_user(self._session, user)
 
     def run(self) -> np.ndarray:
         """Score ``candidates`` after ``history``; returns ``scores``, which the next run overwrites.

@@ -12,6 +12,7 @@ import numpy as np
 
 from chordkit.errors import InputError, MasterError
 from chordkit.quantization import MasterWeights, select_codes
+from chordkit.strategy import UserVector, decode_user_vector, encode_user_vector
 
 F32 = np.float32
 LANES = 16
@@ -145,7 +146,7 @@ class ReferenceEngine:
         self.config: dict[str, Any] = dict(master.config)
         if self.config["architecture"] not in _HIDDEN:
             raise MasterError(f"architecture {self.config['architecture']!r} is none that this engine runs ({', '.join(_HIDDEN)})")
-        self.tensors, self.tables = master.tensors, master.embeddings
+        self.tensors, self.tables, self.fingerprint = master.tensors, master.embeddings, master.fingerprint
         self.layers: dict[str, Linear] = {}
         for name, layer in master.layers.items():
             codes, scales = select_codes(layer.rows, chosen[table.layer_slice(name)])
@@ -155,8 +156,12 @@ class ReferenceEngine:
             bias = np.zeros(len(codes), F32) if layer.bias is None else layer.bias
             self.layers[name] = Linear(codes, scales * factor, bias * factor)
 
-    def hidden(self, history: np.ndarray) -> np.ndarray:
+    def hidden(self, history: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
         """Hidden state float32 ``[dim]``."""
+        added = None
+        if user is not None:
+            data = encode_user_vector(user) if isinstance(user, UserVector) else user
+            added = decode_user_vector(data, fingerprint=self.fingerprint, dim=int(self.config["dim"])).values
         length = int(self.config["max_length"])
         window = np.zeros(length, np.int32)
         recent = np.asarray(history, np.int32)[-length:]
@@ -164,11 +169,11 @@ class ReferenceEngine:
         if window.min(initial=0) < 0 or window.max(initial=0) > int(self.config["items"]):
             raise InputError("the history holds an id outside 0..items")
         slots = np.flatnonzero(window)
-        return _HIDDEN[self.config["architecture"]](self, window[slots], slots)
+        return _HIDDEN[self.config["architecture"]](self, window[slots], slots, added)
 
-    def scores(self, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def scores(self, history: np.ndarray, candidates: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
         """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table."""
-        h = self.hidden(history)
+        h = self.hidden(history, user=user)
         most = np.abs(h).max()
         query = np.rint(h * (F32(32767) / most if most >= SMALLEST_MAX else F32(0))).astype(np.int64)
         rows = self.tables["item_embedding"]
@@ -176,13 +181,14 @@ class ReferenceEngine:
         scores = (sums * rows.scales[candidates]) * (most * F32(1 / 32767))
         return scores + self.tensors["item_bias"][candidates] if "item_bias" in self.tensors else scores
 
-    def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
+    def _norm(self, x: np.ndarray, name: str, added: np.ndarray | None = None) -> np.ndarray:
         inverse_dim = F32(1) / F32(x.shape[-1])
         mean = lane_sum(x) * inverse_dim
         centred = x - mean[:, None]
         factor = F32(1) / np.sqrt(fma(lane_dot(centred, centred), inverse_dim, F32(float(self.config["norm_eps"]))))
         normal = fma(x, factor[:, None], -(mean * factor)[:, None])
-        return fma(normal, self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])
+        beta = self.tensors[f"{name}.bias"]
+        return fma(normal, self.tensors[f"{name}.weight"], beta if added is None else beta + added)
 
     def _embed(self, ids: np.ndarray) -> np.ndarray:
         rows = self.tables["item_embedding"]
@@ -226,14 +232,16 @@ class ReferenceEngine:
             mixed[:, head] = value(quantize((chains(p, x) * inverse)[None]))[:, head]
         return self.layers[f"{block}.output"](quantize(mixed))
 
-    def _sasrec(self, ids: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    def _sasrec(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         if not slots.size or slots[-1] + 1 != int(self.config["max_length"]):
             raise InputError("the history holds no item in its last slot")
         positions = self.tables["position_embedding"]
         x = fma(positions.codes[slots].astype(F32), positions.scales[slots, None], self._embed(ids))
         first = bool(self.config["norm_first"])
         if not first:
-            x = self._norm(x, "embedding_norm")
+            x = self._norm(x, "embedding_norm", added)
+        elif added is not None:
+            x = x + added
         blocks = int(self.config["blocks"])
         for index in range(blocks):
             block = f"blocks.{index}"
@@ -245,7 +253,7 @@ class ReferenceEngine:
             x = x if first else self._norm(x, f"{block}.ffn_norm")
         return self._norm(x, "final_norm")[0] if first else x[0]
 
-    def _caser(self, ids: np.ndarray, slots: np.ndarray) -> np.ndarray:
+    def _caser(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         config, rows = self.config, self.tables["item_embedding"]
         length, dim, filters = int(config["max_length"]), int(config["dim"]), int(config["filters"])
         row_of = {int(slot): row for row, slot in enumerate(slots)}
@@ -266,7 +274,8 @@ class ReferenceEngine:
         vertical, x = self.layers["vertical"], self._embed(ids)
         weights = vertical.codes[:, slots].astype(F32) * vertical.scales[:, None]
         features += [chains(weights[v], x) + vertical.bias[v] for v in range(len(weights))]
-        return self.layers["fc"](quantize(np.concatenate(features)[None]), relu=True)[0]
+        hidden = self.layers["fc"](quantize(np.concatenate(features)[None]), relu=True)[0]
+        return hidden if added is None else hidden + added
 
 
 _HIDDEN = {"sasrec": ReferenceEngine._sasrec, "caser": ReferenceEngine._caser}

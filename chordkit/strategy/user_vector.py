@@ -43,11 +43,12 @@ class UserVector:
         given = np.asarray(self.codes)
         if given.ndim != 1 or given.size == 0 or given.dtype != np.int8:
             raise UserVectorError(f"user vector: codes are {given.dtype} of shape {given.shape}; int8 [dim] is needed")
-        if (given == -128).any():
-            raise UserVectorError(f"user vector: code {int((given == -128).argmax())} is -128, which is outside the grid")
-        scale = float(np.float32(self.scale))
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused
+            scale = float(np.float32(self.scale))
         if not (math.isfinite(scale) and 0.0 < scale <= LARGEST_SCALE):
-            raise UserVectorError(f"user vector: scale = {self.scale} is not a positive number up to {LARGEST_SCALE:g}")
+            raise UserVectorError(f"user vector: scale: {self.scale} is not a positive number up to {LARGEST_SCALE:g}; make it again")
+        if (given == -128).any():
+            raise UserVectorError(f"user vector: code: number {int((given == -128).argmax())} is -128, which is outside the grid")
         if len(self.fingerprint) != FINGERPRINT_BYTES:
             raise UserVectorError(f"user vector: the fingerprint has {len(self.fingerprint)} bytes instead of {FINGERPRINT_BYTES}")
         codes = given.copy()

@@ -1,5 +1,5 @@
 /*
- * libchord_executorch: the ExecuTorch operators chord::rerank and chord::linear, libchord included.
+ * libchord_executorch: the ExecuTorch operators chord::rerank, chord::rerank_for and chord::linear, libchord included.
  *
  * Load the library before the program: the operators register themselves when it is loaded, once a process. The functions
  * here are all that it exports; a program needs none of them. All may be called from any thread.

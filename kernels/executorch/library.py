@@ -1,4 +1,4 @@
-"""libchord_executorch, the library of the ExecuTorch operators ``chord::rerank`` and ``chord::linear``: built, found, loaded.
+"""libchord_executorch, the library of the ExecuTorch operators (``chord::rerank`` and others): built, found, loaded.
 
 It is compiled from ``kernels/executorch`` and libchord's own sources against the headers of the installed ``executorch`` wheel, since
 that package has no stable binary interface: once for a set of sources, a compiler and a version of ExecuTorch, into the user's cache.
@@ -31,7 +31,7 @@ from chordkit.kernels import build as libchord
 HERE = Path(__file__).resolve().parent
 EXPORTS = HERE / "exports.map"
 NAME = "libchord_executorch.so"
-OPERATORS = ("chord::linear.out", "chord::rerank.out")
+OPERATORS = ("chord::linear.out", "chord::rerank.out", "chord::rerank_for.out")
 VERSION = 1
 """CHORD_EXECUTORCH_VERSION of ``chord_executorch.h``: which operator schemas a library has."""
 

@@ -109,6 +109,8 @@ chord_status ModelCache::acquire(Bytes master, Bytes strategy, Lease *lease, cho
 
 ModelCache::Lease::~Lease() {
   if (!cache_) return;
+  // The next inference with this session may be another user's.
+  chord_adopt_user(session_.handle, nullptr, 0, nullptr);
   const std::lock_guard<std::mutex> lock(cache_->mutex_);
   model_->idle.push_back(std::move(session_));
   model_->users--;

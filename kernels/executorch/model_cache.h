@@ -54,7 +54,8 @@ struct Model {
 
 class ModelCache {
 public:
-  // A model with its strategy and a session, for one inference. While it lives the model is neither freed nor given another strategy.
+  // A model with its strategy and a session without a user vector, for one inference. While it lives the model is neither freed nor given
+  // another strategy; a user vector that the session is given goes with it.
   class Lease {
   public:
     Lease() = default;

@@ -1,4 +1,4 @@
-"""The PyTorch side of the ExecuTorch operators: ``torch.ops.chord.rerank`` and ``torch.ops.chord.linear``.
+"""The PyTorch side of the ExecuTorch operators: ``torch.ops.chord.rerank``, ``rerank_for`` and ``linear``.
 
 Importing this module registers them, so that a model that calls them can be run eagerly, exported (their fake kernels know the shapes)
 and lowered (ExecuTorch looks for the ``out`` variants). The CPU kernels are libchord's, through its Python binding, so eager results
@@ -7,6 +7,8 @@ are those of the program on the phone, bit for bit.
 ``chord::rerank(history, candidates, master, strategy) -> scores``
     ``history`` int32 ``[length]`` or ``[users, length]``, ``candidates`` int32 ``[count]`` or ``[users, count]``, ``master`` and
     ``strategy`` uint8: the files themselves. ``scores`` float32 of the shape of ``candidates``.
+``chord::rerank_for(history, candidates, master, strategy, user) -> scores``
+    The same with a user vector, uint8, for all histories.
 ``chord::linear(x, codes, scales, widths, bias, relu, digest) -> y``
     ``x`` float32 ``[..., in]``, quantised per row to 8 bits on the way; ``codes`` int8 ``[out, in]`` at the channels' ``widths`` uint8
     ``[out]`` in {0, 2, 4, 8}; ``scales`` float32 ``[out]``; ``bias`` float32 ``[out]`` or None. ``digest`` is :func:`layer_digest` of
@@ -26,10 +28,11 @@ from chordkit.kernels.linear import NativeLinear
 
 _KEPT = 8
 _RERANK = "Tensor history, Tensor candidates, Tensor master, Tensor strategy"
+_RERANK_FOR = f"{_RERANK}, Tensor user"
 _LINEAR = "Tensor x, Tensor codes, Tensor scales, Tensor widths, Tensor? bias, bool relu, int digest"
 
 _library = torch.library.Library("chord", "FRAGMENT")
-for _name, _arguments in (("rerank", _RERANK), ("linear", _LINEAR)):
+for _name, _arguments in (("rerank", _RERANK), ("rerank_for", _RERANK_FOR), ("linear", _LINEAR)):
     _library.define(f"{_name}({_arguments}) -> Tensor")
     _library.define(f"{_name}.out({_arguments}, *, Tensor(a!) out) -> Tensor(a!)")
 
@@ -57,12 +60,26 @@ def rerank(history: Tensor, candidates: Tensor, master: Tensor, strategy: Tensor
         MasterError, StrategyError: the engine refuses the master or the strategy.
         MissingRuntimeError: the engine was not compiled.
     """
+    return _rerank(history, candidates, master, strategy, None)
+
+
+def rerank_for(history: Tensor, candidates: Tensor, master: Tensor, strategy: Tensor, user: Tensor) -> Tensor:
+    """CPU kernel of ``chord::rerank_for``.
+
+    Raises (beside what :func:`rerank` raises):
+        UserVectorError: the engine refuses the user vector.
+    """
+    _require(user, torch.uint8, (1,), "user")
+    return _rerank(history, candidates, master, strategy, user.numpy().tobytes())
+
+
+def _rerank(history: Tensor, candidates: Tensor, master: Tensor, strategy: Tensor, user: bytes | None) -> Tensor:
     for ids, what in ((history, "history"), (candidates, "candidates")):
         _require(ids, torch.int32, (1, 2), what)
     for data, what in ((master, "master"), (strategy, "strategy")):
         _require(data, torch.uint8, (1,), what)
     engine = _engine(master.numpy().tobytes(), strategy.numpy().tobytes())
-    return torch.from_numpy(engine.scores(history.numpy(), candidates.numpy()))
+    return torch.from_numpy(engine.scores(history.numpy(), candidates.numpy(), user=user))
 
 
 def linear(x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None, relu: bool, digest: int) -> Tensor:
@@ -99,6 +116,10 @@ def _rerank_out(history: Tensor, candidates: Tensor, master: Tensor, strategy: T
     return out.copy_(rerank(history, candidates, master, strategy))
 
 
+def _rerank_for_out(history: Tensor, candidates: Tensor, master: Tensor, strategy: Tensor, user: Tensor, *, out: Tensor) -> Tensor:
+    return out.copy_(rerank_for(history, candidates, master, strategy, user))
+
+
 def _linear_out(
     x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None, relu: bool, digest: int, *, out: Tensor
 ) -> Tensor:
@@ -107,12 +128,19 @@ def _linear_out(
 
 _library.impl("rerank", rerank, "CPU")
 _library.impl("rerank.out", _rerank_out, "CPU")
+_library.impl("rerank_for", rerank_for, "CPU")
+_library.impl("rerank_for.out", _rerank_for_out, "CPU")
 _library.impl("linear", linear, "CPU")
 _library.impl("linear.out", _linear_out, "CPU")
 
 
 @torch.library.register_fake("chord::rerank", lib=_library)
 def _(history: Tensor, candidates: Tensor, master: Tensor, strategy: Tensor) -> Tensor:
+    return candidates.new_empty(candidates.shape, dtype=torch.float32)
+
+
+@torch.library.register_fake("chord::rerank_for", lib=_library)
+def _(history: Tensor, candidates: Tensor, master: Tensor, strategy: Tensor, user: Tensor) -> Tensor:
     return candidates.new_empty(candidates.shape, dtype=torch.float32)
 
 

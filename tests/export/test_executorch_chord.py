@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, initialise, make_master
-from chordkit.errors import CapabilityError, InputError, MasterError, StrategyError
+from chordkit.errors import CapabilityError, InputError, MasterError, StrategyError, UserVectorError
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.targets import load_runner, lower
 from chordkit.export.targets.executorch.lower import quiet
@@ -19,7 +19,7 @@ from chordkit.export.targets.native.runner import NativeRunner
 from chordkit.kernels.executorch import library as executorch_ops
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, to_wire
+from chordkit.strategy import Strategy, encode_user_vector, quantize_user_vector, to_wire
 
 pytest.importorskip("executorch")
 ITEMS, LENGTH, CANDIDATES = 30, 8, 6
@@ -48,6 +48,10 @@ def mixed(master: MasterWeights, seed: int = 0) -> np.ndarray:
 
 def wire(master: MasterWeights, widths: np.ndarray) -> bytes:
     return to_wire(Strategy(widths, master.fingerprint))
+
+
+def user_wire(master: MasterWeights, seed: int = 0) -> bytes:
+    return encode_user_vector(quantize_user_vector(np.random.default_rng([seed, 9]).normal(size=16), master.fingerprint))
 
 
 class Program:
@@ -127,18 +131,19 @@ def test_int8_everywhere_is_the_engine_without_a_strategy(programs: Callable[...
 def test_the_file_is_the_master_once_and_little_else_and_the_same_each_time(programs: Callable[..., Program]) -> None:
     made = programs("caser")
     assert made.master.to_bytes() in made.data
-    # Two methods share the master; both programs, their names and the segment's alignment take less than 4 KB.
+    # Three methods share the master; all programs, their names and the segment's alignment take less than 4 KB.
     assert len(made.data) < len(made.master.to_bytes()) + 4096
     assert executorch_chord.lower(made.master, made.widths, CANDIDATES) == made.data
 
 
-def test_the_program_needs_no_operator_but_rerank_and_no_backend(programs: Callable[..., Program]) -> None:
+def test_a_method_needs_one_operator_and_no_backend(programs: Callable[..., Program]) -> None:
     from executorch.exir._serialize._program import deserialize_pte_binary
 
     plans = {plan.name: plan for plan in deserialize_pte_binary(programs("sasrec").data).program.execution_plan}
-    assert set(plans) == {"forward", "rerank_with", "items"}
-    for name in ("forward", "rerank_with"):
-        assert [f"{operator.name}.{operator.overload}" for operator in plans[name].operators] == ["chord::rerank.out"]
+    operators = {"forward": "chord::rerank.out", "rerank_with": "chord::rerank.out", "rerank_for": "chord::rerank_for.out"}
+    assert set(plans) == {*operators, "items"}
+    for name, operator in operators.items():
+        assert [f"{needed.name}.{needed.overload}" for needed in plans[name].operators] == [operator]
         assert plans[name].delegates == []
 
 
@@ -176,6 +181,48 @@ def test_a_damaged_or_foreign_strategy_is_refused_and_changes_nothing(programs: 
         made.runner.scores_with(HISTORY, IDS, b"bad")
     np.testing.assert_array_equal(made.runner.scores_with(HISTORY, IDS, good), expected)
     assert roomy.counts().models <= 2
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_user_vector_is_an_input_of_one_call(programs: Callable[..., Program], roomy: executorch_ops.Library, name: str) -> None:
+    made = programs(name)
+    strategies = [wire(made.master, widths) for widths in (made.widths, mixed(made.master, 11))]
+    users = [None, user_wire(made.master), user_wire(made.master, 1)]
+    engines = [ReferenceEngine(made.master, widths) for widths in (made.widths, mixed(made.master, 11))]
+    expected = [[engine.scores(HISTORY, IDS, user=user) for user in users] for engine in engines]
+    assert len({scores.tobytes() for row in expected for scores in row}) == 6
+    files = [torch.from_numpy(np.frombuffer(data, np.uint8).copy()) for data in (made.master.to_bytes(), strategies[0], users[1] or b"")]
+    eager = torch.ops.chord.rerank_for(torch.from_numpy(HISTORY[None]), torch.from_numpy(IDS[None]), *files)
+    np.testing.assert_array_equal(eager.numpy()[0], expected[0][1])
+    np.testing.assert_array_equal(made.runner.scores(HISTORY, IDS), expected[0][0])
+    before = roomy.counts()
+    for turn in np.random.default_rng(0).integers(0, 6, 40):
+        strategy, user = turn % 2, turn // 2
+        scores = made.runner.scores_with(HISTORY, IDS, strategies[strategy], users[user])
+        np.testing.assert_array_equal(scores, expected[strategy][user])
+        np.testing.assert_array_equal(made.runner.scores(HISTORY, IDS), expected[0][0])
+    after = roomy.counts()
+    # A vector is no reason for another model, nor to adopt a strategy again.
+    assert (after.models, after.opened - before.opened, after.adopted - before.adopted) == (2, 1, 1)
+
+
+def test_a_damaged_or_foreign_user_vector_is_refused_and_leaves_nothing(programs: Callable[..., Program]) -> None:
+    made, other = programs("sasrec"), programs("sasrec", seed=1)
+    strategy, good = wire(made.master, made.widths), user_wire(made.master)
+    expected, without = made.runner.scores_with(HISTORY, IDS, strategy, good), made.runner.scores_with(HISTORY, IDS, strategy)
+    for bit in np.random.default_rng(0).choice(8 * len(good), 60, replace=False):
+        spoilt = bytearray(good)
+        spoilt[bit // 8] ^= 1 << (bit % 8)
+        with pytest.raises(InputError, match="executorch-chord: chord::rerank_for: user vector"):
+            made.runner.scores_with(HISTORY, IDS, strategy, bytes(spoilt))
+        np.testing.assert_array_equal(made.runner.scores_with(HISTORY, IDS, strategy), without)
+    with pytest.raises(InputError, match="backbone"):
+        made.runner.scores_with(HISTORY, IDS, strategy, user_wire(other.master))
+    with pytest.raises(InputError, match="chord::rerank_for: strategy"):
+        made.runner.scores_with(HISTORY, IDS, strategy[:-1] + b"x", good)
+    with pytest.raises(UserVectorError, match="3 bytes"):
+        made.runner.scores_with(HISTORY, IDS, strategy, b"bad")
+    np.testing.assert_array_equal(made.runner.scores_with(HISTORY, IDS, strategy, good), expected)
 
 
 def test_wrong_ids_that_reach_the_operator_are_refused_and_the_next_call_is_right(programs: Callable[..., Program]) -> None:
@@ -263,6 +310,44 @@ def test_programs_with_wrong_shapes_types_or_files_are_refused(
     np.testing.assert_array_equal(made.runner.scores(HISTORY, IDS), made.native().scores(HISTORY, IDS))
 
 
+class CallFor(Call):
+    """``chord::rerank_for`` likewise."""
+
+    def __init__(self, master: torch.Tensor, strategy: torch.Tensor, user: torch.Tensor) -> None:
+        super().__init__(master, strategy)
+        self.register_buffer("user", user)
+
+    def forward(self, history: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        return torch.ops.chord.rerank_for(history, candidates, self.master, self.strategy, self.user)
+
+
+def test_a_user_vector_is_for_all_histories_of_a_call_and_checked_by_the_operator(
+    programs: Callable[..., Program], library: executorch_ops.Library
+) -> None:
+    made = programs("caser")
+    master, strategy, user = (
+        torch.from_numpy(np.frombuffer(data, np.uint8).copy())
+        for data in (made.master.to_bytes(), wire(made.master, made.widths), user_wire(made.master))
+    )
+    batch = torch.from_numpy(np.stack(histories()))
+    ids = torch.from_numpy(np.stack([np.roll(IDS, shift) for shift in range(len(batch))]))
+    scores = run(CallFor(master, strategy, user), batch, ids)
+    reference = ReferenceEngine(made.master, made.widths)
+    for row in range(len(batch)):
+        expected = reference.scores(batch[row].numpy(), ids[row].numpy(), user=user_wire(made.master))
+        np.testing.assert_array_equal(scores[row].numpy(), expected)
+    for wrong, reason in (
+        (user.int(), "uint8"),
+        (user[None], "uint8"),
+        (user[:-1].clone(), "user vector"),
+        (damaged(user, 30), "user vector"),
+    ):
+        with pytest.raises(RuntimeError, match="0x"):
+            run(CallFor(master, strategy, wrong), batch, ids)
+        assert library.last_error().startswith("chord::rerank_for: ") and reason in library.last_error()
+        np.testing.assert_array_equal(made.runner.scores(HISTORY, IDS), made.native().scores(HISTORY, IDS))
+
+
 def test_a_batch_and_ids_without_a_batch_axis_give_the_same_scores(programs: Callable[..., Program]) -> None:
     made = programs("caser")
     files = [torch.from_numpy(np.frombuffer(data, np.uint8).copy()) for data in (made.master.to_bytes(), wire(made.master, made.widths))]
@@ -344,3 +429,5 @@ def test_a_program_without_the_personal_method_says_so(programs: Callable[..., P
     data = lower_graph(export_program((made.master, made.widths), CANDIDATES), ITEMS)
     with pytest.raises(CapabilityError, match="rerank_with"):
         ExecutorchChordRunner("executorch-chord", data, threads=1).scores_with(HISTORY, IDS, b"")
+    with pytest.raises(CapabilityError, match="rerank_for"):
+        ExecutorchChordRunner("executorch-chord", data, threads=1).scores_with(HISTORY, IDS, b"", b"")

@@ -42,7 +42,7 @@ def test_an_export_folder_holds_the_master_and_each_strategy_once(made: Path) ->
 def test_the_manifest_names_the_operators_and_the_library_that_a_phone_needs(made: Path) -> None:
     with bundle.open(made) as opened:
         needed = {entry.target: dict(entry.requires) for entry in opened.manifest.artifacts}
-    assert set(needed["executorch-chord"]) == {"executorch", "libchord_executorch", "chord::rerank.out"}
+    assert set(needed["executorch-chord"]) == {"executorch", "libchord_executorch", "chord::rerank.out", "chord::rerank_for.out"}
     assert set(needed["executorch-chord-linear"]) == {"executorch", "libchord_executorch", "chord::linear.out"}
     assert needed["executorch-chord"]["chord::rerank.out"] == "1"
     assert set(needed["native"]) == {"chordkit"}

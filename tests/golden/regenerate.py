@@ -21,7 +21,7 @@ from chordkit.quantization import (
     derive_codes,
     pack_codes,
 )
-from chordkit.strategy import Budget, Strategy, allocate, encode
+from chordkit.strategy import Budget, Strategy, UserVector, allocate, encode, encode_user_vector
 
 FOLDER = Path(__file__).parent
 FINGERPRINT = bytes(range(0xA0, 0xA8))
@@ -91,6 +91,47 @@ def strategies() -> dict[str, Any]:
     }
 
 
+def user_vectors() -> dict[str, Any]:
+    """Accepted user vectors with their numbers, and refused ones with the check that refuses them."""
+    accepted = []
+    for codes, scale in [
+        (np.arange(64) * 37 % 255 - 127, 2.0**-7),
+        (np.array([127, -127, 0, 1, -1]), 100.0),
+        (np.zeros(5), 1.0),
+        (np.array([-3]), 2.0**-149),
+    ]:
+        vector = UserVector(codes.astype(np.int8), scale, FINGERPRINT)
+        accepted.append({"codes": vector.codes.tolist(), "scale": scale, "bytes": encode_user_vector(vector).hex()})
+    good = bytes.fromhex(accepted[1]["bytes"])
+
+    def changed(offset: int, value: bytes) -> bytes:
+        return _sealed(good[:offset] + value + good[offset + len(value) : -4])
+
+    refused = {
+        "header": ("length", good[:27]),
+        "magic": ("magic", changed(0, b"CHRD")),
+        "version": ("version", changed(4, b"\2")),
+        "byte 5": ("reserved", changed(5, b"\1")),
+        "byte 7": ("reserved", changed(7, b"\1")),
+        "fingerprint": ("fingerprint", changed(15, b"\0")),
+        "dim": ("dim", changed(16, b"\6")),
+        "length": ("length", _sealed(good[:-4] + b"\0")),
+        "CRC": ("CRC", good[:-1] + bytes([good[-1] ^ 1])),
+        "scale 0": ("scale", changed(20, bytes(4))),
+        "scale below 0": ("scale", changed(20, np.float32(-1).tobytes())),
+        "scale above 100": ("scale", changed(20, np.nextafter(np.float32(100), np.float32(101)).tobytes())),
+        "scale infinite": ("scale", changed(20, np.float32(np.inf).tobytes())),
+        "scale no number": ("scale", changed(20, np.float32(np.nan).tobytes())),
+        "scale before code": ("scale", changed(20, bytes(4) + b"\x80")),
+        "code": ("code", changed(28, b"\x80")),
+    }
+    return {
+        "fingerprint": FINGERPRINT.hex(),
+        "accepted": accepted,
+        "refused": {"dim": 5, "cases": [{"case": case, "check": check, "bytes": data.hex()} for case, (check, data) in refused.items()]},
+    }
+
+
 def small_master() -> MasterWeights:
     """Two layers, an int8 and an int4 table, all kinds of configuration; made of exact numbers only."""
 
@@ -138,7 +179,14 @@ def allocations() -> dict[str, Any]:
     return {"channel_table": table.to_json(), "importance": [[float(str(x)) for x in user] for user in importance], "cases": cases}
 
 
-VECTORS = {"derivation": derivation, "packing": packing, "strategy": strategies, "master": master, "allocation": allocations}
+VECTORS = {
+    "derivation": derivation,
+    "packing": packing,
+    "strategy": strategies,
+    "user_vector": user_vectors,
+    "master": master,
+    "allocation": allocations,
+}
 
 
 def as_json(value: Any) -> Any:

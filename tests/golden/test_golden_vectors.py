@@ -8,9 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from chordkit.errors import StrategyError
+from chordkit.errors import StrategyError, UserVectorError
 from chordkit.quantization import MasterWeights, derive_codes, pack_codes, unpack_codes
-from chordkit.strategy import decode, encode
+from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector
 
 FOLDER = Path(__file__).parent
 
@@ -74,6 +74,22 @@ def test_refused_strategies_are_refused_by_the_check_named(case: dict) -> None:
     golden = _golden("strategy")
     with pytest.raises(StrategyError, match=f"^strategy: {case['check']}: "):
         decode(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), channels=golden["refused"]["channels"])
+
+
+def test_user_vectors_read_back_from_the_file_alone() -> None:
+    golden = _golden("user_vector")
+    fingerprint = bytes.fromhex(golden["fingerprint"])
+    for case in golden["accepted"]:
+        vector = decode_user_vector(bytes.fromhex(case["bytes"]), fingerprint=fingerprint, dim=len(case["codes"]))
+        assert (vector.codes.tolist(), vector.scale) == (case["codes"], case["scale"])
+        assert encode_user_vector(vector).hex() == case["bytes"]
+
+
+@pytest.mark.parametrize("case", _golden("user_vector")["refused"]["cases"], ids=lambda case: case["case"])
+def test_refused_user_vectors_are_refused_by_the_check_named(case: dict) -> None:
+    golden = _golden("user_vector")
+    with pytest.raises(UserVectorError, match=f"^user vector: {case['check']}: "):
+        decode_user_vector(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), dim=golden["refused"]["dim"])
 
 
 def test_master_reads_back_from_the_file_alone() -> None:

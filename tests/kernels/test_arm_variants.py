@@ -18,7 +18,7 @@ from chordkit.backbones import BackboneConfig, CaserConfig, build, make_master
 from chordkit.kernels import Engine, available
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, encode
+from chordkit.strategy import Strategy, encode, encode_user_vector, quantize_user_vector
 
 pytestmark = pytest.mark.checkout
 
@@ -129,14 +129,17 @@ def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_pa
     master, strategy, histories, candidates, arguments = case_of(configuration, tmp_path)
     engine = Engine(master.to_bytes())
     engine.adopt(strategy)
-    expected = engine.scores(histories, candidates)
-    for cpu in CPUS:
-        result = emulate(cpu, programs / "chord_runner", *arguments, "--scores")
-        assert result.returncode == 0, result.stderr
-        answer = json.loads(result.stdout)
-        assert answer["variant"] == next(name for name, supported in listed(programs, cpu).items() if supported)
-        assert answer["rerank_us"]["n"] == len(histories)
-        np.testing.assert_array_equal(np.asarray(answer["scores"], np.float32), expected)
+    user = quantize_user_vector(np.random.default_rng(4).normal(size=engine.dim), master.fingerprint)
+    (tmp_path / "user").write_bytes(encode_user_vector(user))
+    for more, vector in ((), None), (("--user", str(tmp_path / "user")), user):
+        expected = engine.scores(histories, candidates, user=vector)
+        for cpu in CPUS:
+            result = emulate(cpu, programs / "chord_runner", *arguments, "--scores", *more)
+            assert result.returncode == 0, result.stderr
+            answer = json.loads(result.stdout)
+            assert answer["variant"] == next(name for name, supported in listed(programs, cpu).items() if supported)
+            assert answer["rerank_us"]["n"] == len(histories)
+            np.testing.assert_array_equal(np.asarray(answer["scores"], np.float32), expected)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +147,7 @@ def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_pa
     [
         ("master", b"CHRM", "master"),
         ("strategy", b"CHRD" + bytes(40), "strategy"),
+        ("user", b"CHRU" + bytes(40), "user vector"),
         ("histories", bytes(6), "not int32 rows"),
         ("candidates", bytes(6), "not int32"),
         ("candidates", b"", "is empty"),
@@ -154,7 +158,8 @@ def test_the_runner_refuses_wrong_files_with_one_sentence(
 ) -> None:
     arguments = case_of(CASER, tmp_path)[-1]
     (tmp_path / option).write_bytes(content)
-    result = emulate("max", programs / "chord_runner", *arguments)
+    more = ["--user", str(tmp_path / "user")] if option == "user" else []
+    result = emulate("max", programs / "chord_runner", *arguments, *more)
     assert result.returncode == 2
     assert str(tmp_path / option) in result.stderr
     assert sentence in result.stderr

@@ -17,7 +17,7 @@ from chordkit.kernels import build as libchord
 from chordkit.kernels.executorch import library as executorch_ops
 from chordkit.kernels.executorch.__main__ import main
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, to_wire
+from chordkit.strategy import Strategy, encode_user_vector, quantize_user_vector, to_wire
 
 pytest.importorskip("executorch")
 ITEMS, LENGTH, CANDIDATES = 40, 10, 5
@@ -32,6 +32,10 @@ CLANG = shutil.which("clang++-19") or shutil.which("clang++")
 def strategy_of(master: MasterWeights, seed: int) -> bytes:
     widths = np.random.default_rng(seed).choice(np.array([0, 2, 4, 8], np.uint8), master.channel_table.channels)
     return to_wire(Strategy(widths, master.fingerprint))
+
+
+def user_of(master: MasterWeights) -> bytes:
+    return encode_user_vector(quantize_user_vector(np.random.default_rng(9).normal(size=16), master.fingerprint))
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +184,7 @@ def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_wh
 
 @pytest.fixture(scope="module")
 def programs(masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For each master a program with one strategy inside, and another strategy beside it."""
+    """For each master a program with one strategy inside, and another strategy and a user vector beside it."""
     from chordkit.export.targets.executorch_chord.lower import lower
 
     folder = tmp_path_factory.mktemp("programs")
@@ -188,6 +192,7 @@ def programs(masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPat
         widths = np.random.default_rng(0).choice(np.array([0, 2, 4, 8], np.uint8), master.channel_table.channels)
         (folder / f"{name}.pte").write_bytes(lower(master, widths, CANDIDATES))
         (folder / f"{name}.chrd").write_bytes(strategy_of(master, 1))
+        (folder / f"{name}.chru").write_bytes(user_of(master))
     return folder
 
 
@@ -195,12 +200,13 @@ def check_runner(command: list[str], masters: dict[str, MasterWeights], programs
     """The runner's nine digits tell every float from its neighbours: the engine's bits are expected."""
     ids = [",".join(map(str, values)) for values in (HISTORY, IDS)]
     for name, master in masters.items():
-        for seed, more in ((0, []), (1, [str(programs / f"{name}.chrd")])):
+        strategy, vector = str(programs / f"{name}.chrd"), str(programs / f"{name}.chru")
+        for seed, user, more in ((0, None, []), (1, None, [strategy]), (1, user_of(master), [strategy, vector])):
             done = subprocess.run([*command, str(programs / f"{name}.pte"), *ids, *more], capture_output=True, text=True, env=environment)
             assert done.returncode == 0, done.stderr
             engine = Engine(master.to_bytes())
             engine.adopt(strategy_of(master, seed))
-            np.testing.assert_array_equal(np.array(done.stdout.split(), np.float32), engine.scores(HISTORY, IDS))
+            np.testing.assert_array_equal(np.array(done.stdout.split(), np.float32), engine.scores(HISTORY, IDS, user=user))
     refused = subprocess.run([*command, str(programs / "sasrec.pte"), "41", ids[1]], capture_output=True, text=True, env=environment)
     assert refused.returncode == 1 and "outside 0..items" in refused.stderr
     wrong = subprocess.run([*command, str(programs / "sasrec.pte"), "1,x", ids[1]], capture_output=True, text=True, env=environment)
@@ -276,7 +282,8 @@ def test_the_model_cache_is_clean_under_eight_threads(masters: dict[str, MasterW
     assert built.returncode == 0, built.stderr
     arguments = []
     for name, master in masters.items():
-        files = {f"{name}.chrm": master.to_bytes(), f"{name}-0.chrd": strategy_of(master, 0), f"{name}-1.chrd": strategy_of(master, 1)}
+        strategies = {f"{name}-{seed}.chrd": strategy_of(master, seed) for seed in (0, 1)}
+        files = {f"{name}.chrm": master.to_bytes(), **strategies, f"{name}.chru": user_of(master)}
         for file, data in files.items():
             (tmp_path / file).write_bytes(data)
             arguments.append(str(tmp_path / file))

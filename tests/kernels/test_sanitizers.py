@@ -14,7 +14,7 @@ import torch
 from chordkit.backbones import SASRecConfig, build, make_master
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, encode
+from chordkit.strategy import Strategy, UserVector, encode, encode_user_vector
 
 NATIVE = Path(__file__).parent / "native"
 CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(name))), None)
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.checkout, pytest.mark.skipif(CLANG is None, reason="cl
 
 @pytest.fixture(scope="module")
 def masters(small_masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a master and a strategy of every backbone, and of a SASRec with the other norms and activation."""
+    """A folder with a master, a strategy and a user vector of every backbone, and of a SASRec with the other norms and activation."""
     folder = tmp_path_factory.mktemp("masters")
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -38,6 +38,8 @@ def masters(small_masters: dict[str, MasterWeights], tmp_path_factory: pytest.Te
         (folder / f"{name}.chrm").write_bytes(master.to_bytes())
         widths = np.full(master.channel_table.channels, 4, np.uint8)
         (folder / f"{name}.chrd").write_bytes(encode(Strategy(widths, master.fingerprint)))
+        codes = np.arange(int(master.config["dim"]), dtype=np.int8)  # type: ignore[call-overload]
+        (folder / f"{name}.chru").write_bytes(encode_user_vector(UserVector(codes, 0.01, master.fingerprint)))
     return folder
 
 
@@ -84,9 +86,9 @@ def test_adopting_and_reranking_at_once_is_clean(
         _run([str(program), str(master), threads, rounds])
 
 
-def test_a_fuzzed_strategy_never_breaks_or_changes_the_model(masters: Path, compile_native: Compile, tmp_path: Path) -> None:
-    program = compile_native("fuzz_strategy", "address,undefined")
-    for seed in masters.glob("*.chrd"):
+def test_a_fuzzed_strategy_or_user_vector_never_breaks_or_changes_the_model(masters: Path, compile_native: Compile, tmp_path: Path) -> None:
+    program = compile_native("fuzz_wire", "address,undefined")
+    for seed in (*masters.glob("*.chrd"), *masters.glob("*.chru")):
         shutil.copy(seed, tmp_path)
     _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=512"], CHORD_MASTER=str(masters / "caser.chrm"))
 

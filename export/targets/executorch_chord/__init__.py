@@ -32,20 +32,21 @@ class ChordOperatorsTarget(ExecutorchTarget):
 
 
 class ExecutorchChordTarget(ChordOperatorsTarget):
-    """The int8 master inside the program; a new strategy is an input of the call."""
+    """The int8 master inside the program; a new strategy, and a user vector, are inputs of the call."""
 
     name = "executorch-chord"
     capability = Capability(
         runtime=RUNTIME,
         extra="executorch",
         suffix=".pte",
-        operators=("chord::rerank.out",),
+        operators=("chord::rerank.out", "chord::rerank_for.out"),
         backbones=ENGINE_BACKBONES,
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
         refusals=ENGINE_REFUSALS,
-        note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input",
+        note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input, "
+        "`rerank_for` a user vector as well",
     )
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:

@@ -1,4 +1,4 @@
-"""ExecuTorch programs whose work is done by libchord: one ``chord::rerank`` node, the master and the strategy baked in.
+"""ExecuTorch programs whose work is done by libchord: one ``chord::rerank`` node a method, the master and the strategy baked in.
 
 Such a program is whole: the operator library (``libchord_executorch``, ``chordkit.kernels.executorch``) is all that it needs besides
 ExecuTorch's core, no other kernel and no backend. Methods:
@@ -8,6 +8,8 @@ ExecuTorch's core, no other kernel and no backend. Methods:
 ``rerank_with(history, candidates, strategy uint8 [m]) -> scores``
     with a strategy that the caller hands over, in its wire form: a new one needs no new program. It is adopted (microseconds) when it is
     not the one of the call before; a damaged one, or one of another backbone, is an error and changes nothing.
+``rerank_for(history, candidates, strategy uint8 [m], user uint8 [k]) -> scores``
+    for a user vector too, in its wire form, of this call alone; refused as a strategy is.
 ``items() -> int``
     the largest id.
 """
@@ -20,9 +22,10 @@ from chordkit.errors import InputError, StrategyError
 from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
 from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, to_wire
+from chordkit.strategy import Strategy, to_wire, user_vector_bytes
 
 PERSONAL_METHOD = "rerank_with"
+USER_METHOD = "rerank_for"
 
 
 def _bytes(data: bytes) -> Tensor:
@@ -42,8 +45,15 @@ class _PersonalReranker(nn.Module):
         return torch.ops.chord.rerank(history, candidates, self.master, strategy)
 
 
+class _UserReranker(_PersonalReranker):
+    """The same with a user vector as one more input."""
+
+    def forward(self, history: Tensor, candidates: Tensor, strategy: Tensor, user: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.ops.chord.rerank_for(history, candidates, self.master, strategy, user)
+
+
 class _FixedReranker(_PersonalReranker):
-    """The same with the strategy baked in too."""
+    """``chord::rerank`` with the strategy baked in too."""
 
     strategy: Tensor
 
@@ -82,15 +92,17 @@ def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> b
         Engine(data).check(strategy)
     history = torch.ones((1, int(master.config["max_length"])), dtype=torch.int32)  # type: ignore[arg-type]
     ids = torch.ones((1, candidates), dtype=torch.int32)
+    user = torch.zeros(user_vector_bytes(int(master.config["dim"])), dtype=torch.uint8)  # type: ignore[arg-type]
     with quiet():
         from executorch.exir import EdgeCompileConfig, to_edge
 
-        import chordkit.kernels.executorch.torch_ops  # noqa: F401  (registers chord::rerank)
+        import chordkit.kernels.executorch.torch_ops  # noqa: F401  (registers the operators)
 
         with torch.no_grad():
             methods = {
                 "forward": torch.export.export(_FixedReranker(data, strategy), (history, ids), strict=False),
                 PERSONAL_METHOD: torch.export.export(_PersonalReranker(data), (history, ids, _bytes(strategy)), strict=False),
+                USER_METHOD: torch.export.export(_UserReranker(data), (history, ids, _bytes(strategy), user), strict=False),
             }
         edge = to_edge(methods, constant_methods={ITEMS_METHOD: master.items}, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         return bytes(edge.to_executorch().buffer)

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from chordkit.errors import CapabilityError, InputError, StrategyError
+from chordkit.errors import CapabilityError, InputError, StrategyError, UserVectorError
 from chordkit.export.targets.executorch.runner import ExecutorchRunner
-from chordkit.export.targets.executorch_chord.lower import PERSONAL_METHOD
+from chordkit.export.targets.executorch_chord.lower import PERSONAL_METHOD, USER_METHOD
 from chordkit.export.targets.runner import Scores, checked_ids, first_line
 from chordkit.kernels.executorch import library
 
@@ -44,24 +44,35 @@ class ChordOperatorsRunner(ExecutorchRunner):
 
 
 class ExecutorchChordRunner(ChordOperatorsRunner):
-    """A ``.pte`` with ``chord::rerank``, which can also be asked with another strategy."""
+    """A ``.pte`` with ``chord::rerank``, which can also be asked with another strategy and with a user vector."""
 
-    def scores_with(self, history: ArrayLike, candidates: ArrayLike, strategy: bytes) -> Scores:
-        """:meth:`Runner.scores` with another strategy, in its wire form: the program's method ``rerank_with``.
+    def scores_with(self, history: ArrayLike, candidates: ArrayLike, strategy: bytes, user: bytes | None = None) -> Scores:
+        """:meth:`Runner.scores` with another strategy, and a user vector if one is given, in their wire forms.
+
+        The program's methods are ``rerank_with`` and ``rerank_for``.
 
         Raises:
-            InputError: a wrong shape, type or id, or a strategy that is damaged or of another backbone.
+            InputError: a wrong shape, type or id, or a strategy or user vector that is damaged or of another backbone.
             CapabilityError: the program has no such method.
         """
-        if PERSONAL_METHOD not in self._program.method_names:
-            raise CapabilityError(f"{self.name}: the program has no method {PERSONAL_METHOD}; export it again")
-        method = self._program.load_method(PERSONAL_METHOD)
-        size = method.metadata.input_tensor_meta(2).sizes()[0]
-        if len(strategy) != size:
-            raise StrategyError(f"the strategy has {len(strategy)} bytes, the program takes {size}; use one made for this backbone")
+        name = PERSONAL_METHOD if user is None else USER_METHOD
+        if name not in self._program.method_names:
+            raise CapabilityError(f"{self.name}: the program has no method {name}; export it again")
+        method = self._program.load_method(name)
+        files = [_fitting(method, 2, strategy, "strategy", StrategyError)]
+        if user is not None:
+            files.append(_fitting(method, 3, user, "user vector", UserVectorError))
         return self._execute(
             method,
             checked_ids(history, self.length, "history", 0, self.items)[None],
             checked_ids(candidates, self.candidates, "candidates", 1, self.items)[None],
-            np.frombuffer(strategy, np.uint8).copy(),
+            *files,
         )
+
+
+def _fitting(method: Any, index: int, data: bytes, what: str, error: type[InputError]) -> NDArray[np.uint8]:
+    """``data`` as input ``index`` of ``method``, whose length a program fixes."""
+    size = method.metadata.input_tensor_meta(index).sizes()[0]
+    if len(data) != size:
+        raise error(f"the {what} has {len(data)} bytes, the program takes {size}; use one made for this backbone")
+    return np.frombuffer(data, np.uint8).copy()

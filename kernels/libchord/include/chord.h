@@ -5,7 +5,7 @@
  * for. A model is shared by any number of threads; a session (the scratch of one inference) belongs to one thread at a
  * time. Adopting a strategy never disturbs a running inference, and a refused strategy changes nothing.
  *
- * Everything that comes from outside is checked: the master file, the strategy, every item id, every size.
+ * Everything that comes from outside is checked: the master file, the strategy, the user vector, every item id, every size.
  */
 #ifndef CHORD_H
 #define CHORD_H
@@ -35,7 +35,8 @@ typedef enum chord_status {
   CHORD_BAD_HISTORY = 4,  /* an id outside 0..items, no item at all, or a last slot without an item */
   CHORD_BAD_CANDIDATE = 5, /* a candidate outside 1..items */
   CHORD_NO_MEMORY = 6,    /* the memory given is smaller than the size asked for */
-  CHORD_BUSY = 7          /* the spare weights are still being read, or another thread is adopting: try again */
+  CHORD_BUSY = 7,         /* the spare weights are still being read, or another thread is adopting: try again */
+  CHORD_BAD_USER_VECTOR = 8 /* the user vector is damaged, or belongs to another backbone */
 } chord_status;
 
 /* What went wrong, as one sentence. */
@@ -102,6 +103,10 @@ CHORD_API chord_status chord_check_strategy(const chord_model *model, const void
 /* Checks a strategy and makes it the one in use. Inferences that run meanwhile finish with the weights they began with.
  * CHORD_BUSY when an inference still reads the weights before the current ones, or another thread is adopting. */
 CHORD_API chord_status chord_adopt(chord_model *model, const void *strategy, size_t strategy_bytes, chord_diagnosis *diagnosis);
+
+/* Checks a user vector (docs/formats.md) and makes it the one of this session: a second input of all its inferences, until the next one
+ * or, with a null of 0 bytes, none takes its place. A new session has none; a refused vector changes nothing. */
+CHORD_API chord_status chord_adopt_user(chord_session *session, const void *vector, size_t vector_bytes, chord_diagnosis *diagnosis);
 
 /* A history holds item ids, oldest first; zeros are empty slots. Longer ones than max_length keep their end. SASRec needs an
  * item in the last slot. */

@@ -110,6 +110,8 @@ typedef struct chord_backbone {
   chord_room (*room)(const chord_model *model);
   /* session->hidden, after `count` items in session->ids at session->slots. */
   void (*hidden)(chord_session *session, const chord_slot *slot, size_t count);
+  /* Makes of a user vector [dim] what hidden() reads in session->user. Null: the vector is added to what hidden() gives. */
+  void (*user)(const chord_model *model, float *values);
 } chord_backbone;
 
 /* Where a backbone keeps what it reads from the configuration: a struct of its own file, all zero at first. */
@@ -147,6 +149,8 @@ struct chord_session {
   int32_t *ids;      /* [max_length] items of the history without empty slots */
   int32_t *slots;    /* [max_length] */
   float *hidden;     /* [dim] */
+  float *user_values; /* [dim], as the backbone wants them */
+  const float *user; /* user_values; null = no user vector */
   int16_t *query;    /* [dim] hidden state in 16 bits */
   float *x;          /* [rows][dim] residual stream, or embeddings */
   float *y;          /* [rows][dim] */

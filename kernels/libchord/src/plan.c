@@ -179,6 +179,7 @@ size_t chord_session_layout(const chord_model *model, chord_session *session, ui
   session->ids = chord_carve(&c, length * sizeof(int32_t));
   session->slots = chord_carve(&c, length * sizeof(int32_t));
   session->hidden = chord_carve(&c, dim * sizeof(float));
+  session->user_values = chord_carve(&c, dim * sizeof(float));
   session->query = chord_carve(&c, dim * sizeof(int16_t));
   session->x = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));
   session->y = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));

@@ -163,6 +163,12 @@ static void attend_all(const run *r, uint32_t first, float *y) {
   linear(r, r->rows, first + 3, 0, y, dim);
 }
 
+/* What is added after the embedding's norm is a change of its beta; where there is no such norm, hidden() adds it. */
+static void user(const chord_model *model, float *values) {
+  const sasrec *s = CHORD_OWN(const sasrec, model);
+  for (size_t i = 0; !s->norm_first && i < model->dim; i++) values[i] += s->edge.beta[i];
+}
+
 static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
   const sasrec *config = CHORD_OWN(const sasrec, model);
@@ -170,13 +176,18 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const run r = {.session = s, .model = model, .config = config, .slot = slot, .rows = count};
   float *x = s->x, *y = s->y;
   model->kernels->embed_e_f32(count, dim, &model->table, s->ids, &config->positions, s->slots, x);
+  const float *added = s->user;
+  chord_norm_weights embedding = config->edge;
+  if (added && !config->norm_first) embedding.beta = added;
+  for (float *row = x; added && config->norm_first && row < x + count * dim; row += dim)
+    for (size_t i = 0; i < dim; i++) row[i] += added[i];
   const float *delta = NULL;
   for (uint32_t block = 0; block < config->blocks; block++) {
     const uint32_t first = 6 * block;
     const bool final = block + 1 == config->blocks;
     /* Input of the block: LN(x) when norms come first, else x, which is the output of the norm before. */
     const chord_norm_weights before =
-        config->norm_first ? config->attention[block] : block == 0 ? config->edge : config->feed[block - 1];
+        config->norm_first ? config->attention[block] : block == 0 ? embedding : config->feed[block - 1];
     float *sum_out = config->norm_first ? x : NULL, *norm_out = config->norm_first ? NULL : x;
     if (!final) {
       norm(&r, count, x, delta, before, sum_out, norm_out, s->a, s->a_scale);
@@ -207,4 +218,5 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   }
 }
 
-const chord_backbone chord_backbone_sasrec = {.name = "sasrec", .needs_last = true, .plan = plan, .room = room, .hidden = hidden};
+const chord_backbone chord_backbone_sasrec = {
+    .name = "sasrec", .needs_last = true, .plan = plan, .room = room, .hidden = hidden, .user = user};

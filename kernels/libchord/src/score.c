@@ -31,6 +31,8 @@ chord_status chord_encode(chord_session *s, const int32_t *history, size_t lengt
   chord_slot *slot = chord_acquire(s->model);
   s->model->backbone->hidden(s, slot, *count);
   chord_release(slot);
+  if (s->user && !s->model->backbone->user)
+    for (size_t i = 0; i < s->model->dim; i++) s->hidden[i] += s->user[i];
   return CHORD_OK;
 }
 

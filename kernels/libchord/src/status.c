@@ -15,6 +15,7 @@ const char *chord_status_text(chord_status status) {
     case CHORD_BAD_CANDIDATE: return "a candidate is outside 1..items";
     case CHORD_NO_MEMORY: return "the memory given is smaller than the size asked for";
     case CHORD_BUSY: return "the spare weights are in use: try again";
+    case CHORD_BAD_USER_VECTOR: return "the user vector is damaged or belongs to another backbone";
   }
   return "unknown status";
 }

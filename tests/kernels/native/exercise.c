@@ -1,15 +1,16 @@
 /*
- * exercise MASTER THREADS ROUNDS: every variant opens the file; then threads adopt and rerank at once. Each result must be that of one
- * of the strategies. Run under ASan, UBSan and TSan; all buffers have exactly the size that the API asks for.
+ * exercise MASTER THREADS ROUNDS: every variant opens the file; then threads adopt and rerank at once, each with a user vector of its own
+ * that comes and goes. Each result must be that of one of the strategies and of that vector. Run under ASan, UBSan and TSan; all buffers have exactly the size that the API asks for.
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "../../../kernels/libchord/include/chord.h"
 #include "wire.h"
 
-enum { STRATEGIES = 4, CANDIDATES = 33, HISTORY = 9, K = 7 };
+enum { STRATEGIES = 4, USERS = 3, CANDIDATES = 33, HISTORY = 9, K = 7 };
 
 typedef struct shared {
   chord_model *model;
@@ -17,7 +18,9 @@ typedef struct shared {
   uint64_t session_bytes;
   uint8_t *strategies[STRATEGIES];
   int32_t history[HISTORY], candidates[CANDIDATES];
-  float expected[STRATEGIES][CANDIDATES];
+  uint8_t *users[USERS]; /* the first is null: no user vector */
+  float expected[USERS][STRATEGIES][CANDIDATES];
+  _Atomic int threads; /* begun so far */
   int rounds;
 } shared;
 
@@ -35,8 +38,15 @@ static void adopt(const shared *s, int which) {
   CHECK(status == CHORD_OK);
 }
 
+static void adopt_user(const shared *s, chord_session *session, int which) {
+  const size_t size = s->users[which] ? user_vector_bytes(s->info.dim) : 0;
+  CHECK(chord_adopt_user(session, s->users[which], size, NULL) == CHORD_OK);
+  if (size) CHECK(chord_adopt_user(session, s->users[which], size - 1, NULL) == CHORD_BAD_USER_VECTOR);
+}
+
 static void *work(void *argument) {
-  const shared *s = argument;
+  shared *s = argument;
+  const int own = s->threads++ % USERS;
   void *memory = malloc(s->session_bytes);
   chord_session *session;
   CHECK(memory && chord_session_open(s->model, memory, s->session_bytes, &session) == CHORD_OK);
@@ -45,9 +55,11 @@ static void *work(void *argument) {
   CHECK(scores && best && items);
   for (int round = 0; round < s->rounds; round++) {
     if (round % 3 == 0) adopt(s, round / 3 % STRATEGIES);
+    const int user = round / 2 % 2 ? own : 0;
+    adopt_user(s, session, user);
     CHECK(chord_rerank(session, s->history, HISTORY, s->candidates, CANDIDATES, scores) == CHORD_OK);
     int matches = 0;
-    for (int i = 0; i < STRATEGIES; i++) matches += memcmp(scores, s->expected[i], sizeof s->expected[i]) == 0;
+    for (int i = 0; i < STRATEGIES; i++) matches += memcmp(scores, s->expected[user][i], sizeof s->expected[user][i]) == 0;
     CHECK(matches >= 1);
     size_t found = 0;
     CHECK(chord_top_k(session, s->history, HISTORY, K, round % 2, items, best, &found) == CHORD_OK && found <= K);
@@ -87,16 +99,29 @@ int main(int argc, char **argv) {
     void *scratch = malloc(s.session_bytes);
     chord_session *session;
     CHECK(chord_session_open(s.model, scratch, s.session_bytes, &session) == CHORD_OK);
+    for (int u = 1; u < USERS; u++) s.users[u] = make_user_vector(s.info.fingerprint, s.info.dim, (unsigned)u);
     for (int i = 0; i < STRATEGIES; i++) {
       s.strategies[i] = make_strategy(s.info.fingerprint, s.info.channels, (unsigned)i);
       adopt(&s, i);
-      for (size_t length = 1; length < HISTORY; length++)
-        CHECK(chord_rerank(session, s.history, length, s.candidates, length, s.expected[i]) == CHORD_OK);
-      CHECK(chord_rerank(session, s.history, HISTORY, s.candidates, CANDIDATES, s.expected[i]) == CHORD_OK);
+      for (int u = 0; u < USERS; u++) {
+        adopt_user(&s, session, u);
+        for (size_t length = 1; length < HISTORY; length++)
+          CHECK(chord_rerank(session, s.history, length, s.candidates, length, s.expected[u][i]) == CHORD_OK);
+        CHECK(chord_rerank(session, s.history, HISTORY, s.candidates, CANDIDATES, s.expected[u][i]) == CHORD_OK);
+        CHECK(u == 0 || memcmp(s.expected[u][i], s.expected[u - 1][i], sizeof s.expected[u][i]) != 0);
+      }
     }
+    /* A session that is opened again in the same memory has no vector. */
+    CHECK(chord_session_open(s.model, scratch, s.session_bytes, &session) == CHORD_OK);
+    CHECK(chord_rerank(session, s.history, HISTORY, s.candidates, CANDIDATES, s.expected[1][0]) == CHORD_OK);
+    CHECK(memcmp(s.expected[1][0], s.expected[0][STRATEGIES - 1], sizeof s.expected[1][0]) == 0);
+    adopt(&s, 0);
+    adopt_user(&s, session, 1);
+    CHECK(chord_rerank(session, s.history, HISTORY, s.candidates, CANDIDATES, s.expected[1][0]) == CHORD_OK);
     for (int i = 0; i < threads; i++) CHECK(pthread_create(&handles[i], NULL, work, &s) == 0);
     for (int i = 0; i < threads; i++) CHECK(pthread_join(handles[i], NULL) == 0);
     for (int i = 0; i < STRATEGIES; i++) free(s.strategies[i]);
+    for (int i = 0; i < USERS; i++) free(s.users[i]);
     free(scratch);
     free(memory);
     printf("%s\n", options.variant);

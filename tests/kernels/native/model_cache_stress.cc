@@ -1,7 +1,7 @@
-// Eight threads take leases of a few models with changing strategies from a cache that is too small, while another trims it: every score
-// must be that of the strategy that was asked for.
+// Eight threads take leases of a few models with changing strategies and user vectors from a cache that is too small, while another trims it:
+// every score must be that of the strategy that was asked for, and of the user vector or none.
 //
-//   model_cache_stress ROUNDS MASTER STRATEGY STRATEGY [MASTER STRATEGY STRATEGY ...]
+//   model_cache_stress ROUNDS MASTER STRATEGY STRATEGY USER_VECTOR [MASTER STRATEGY STRATEGY USER_VECTOR ...]
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -26,7 +26,7 @@ const int32_t kCandidates[] = {2, 7, 1, 8};
 using File = std::vector<uint8_t>;
 
 struct Case {
-  const File *master, *strategy;
+  const File *master, *strategy, *user;
   float scores[4];
 };
 
@@ -40,31 +40,34 @@ File read(const char *path) {
   return data;
 }
 
-bool score(ModelCache &cache, const File &master, const File &strategy, float *scores) {
+// `user` may be null.
+bool score(ModelCache &cache, const File &master, const File &strategy, const File *user, float *scores) {
   chord_diagnosis diagnosis{};
   diagnosis.struct_size = sizeof diagnosis;
   ModelCache::Lease lease;
   if (cache.acquire({master.data(), master.size()}, {strategy.data(), strategy.size()}, &lease, &diagnosis) != CHORD_OK) return false;
+  if (user && chord_adopt_user(lease.session(), user->data(), user->size(), &diagnosis) != CHORD_OK) return false;
   return chord_rerank(lease.session(), kHistory, 10, kCandidates, 4, scores) == CHORD_OK;
 }
 
 } // namespace
 
 int main(int count, char **arguments) {
-  if (count < 5 || (count - 2) % 3) return 2;
+  if (count < 6 || (count - 2) % 4) return 2;
   const int rounds = std::atoi(arguments[1]);
   std::vector<File> files;
   for (int i = 2; i < count; i++) files.push_back(read(arguments[i]));
   std::vector<Case> cases;
-  for (size_t i = 0; i < files.size(); i += 3)
-    for (size_t s = 1; s < 3; s++) {
-      Case one{&files[i], &files[i + s], {}};
+  for (size_t i = 0; i < files.size(); i += 4)
+    for (size_t s = 0; s < 4; s++) {
+      Case one{&files[i], &files[i + 1 + s % 2], s < 2 ? nullptr : &files[i + 3], {}};
       ModelCache alone;
-      if (!score(alone, *one.master, *one.strategy, one.scores)) return 2;
+      if (!score(alone, *one.master, *one.strategy, one.user, one.scores)) return 2;
       cases.push_back(one);
     }
-  for (size_t i = 0; i < cases.size(); i += 2)
-    if (!std::memcmp(cases[i].scores, cases[i + 1].scores, sizeof cases[i].scores)) return 2; // nothing would be tested
+  for (size_t i = 0; i < cases.size(); i++)
+    for (size_t other = i / 4 * 4; other < i; other++)
+      if (!std::memcmp(cases[i].scores, cases[other].scores, sizeof cases[i].scores)) return 2; // nothing would be tested
 
   ModelCache cache;
   cache.limit(2);
@@ -81,8 +84,8 @@ int main(int count, char **arguments) {
         if ((random >> 8) % 16 == 0) { // a damaged strategy is refused, whatever else goes on
           File damaged = *one.strategy;
           damaged[damaged.size() / 2] ^= 1;
-          if (score(cache, *one.master, damaged, scores)) wrong++;
-        } else if (!score(cache, *one.master, *one.strategy, scores) || std::memcmp(scores, one.scores, sizeof scores)) {
+          if (score(cache, *one.master, damaged, one.user, scores)) wrong++;
+        } else if (!score(cache, *one.master, *one.strategy, one.user, scores) || std::memcmp(scores, one.scores, sizeof scores)) {
           wrong++;
         }
       }

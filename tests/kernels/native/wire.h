@@ -1,4 +1,4 @@
-/* What a sender does: strategies and checksums, written apart from the library that checks them. */
+/* What a sender does: strategies, user vectors and checksums, written apart from the library that checks them. */
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -33,6 +33,26 @@ static inline uint8_t *make_strategy(const uint8_t fingerprint[8], uint32_t chan
   for (uint32_t i = 0; i < channels; i++) {
     seed = seed * 1664525u + 1013904223u;
     data[20 + i / 4] |= (uint8_t)((1 + (seed >> 16) % 3) << 2 * (i % 4));
+  }
+  seal(data, size);
+  return data;
+}
+
+static size_t user_vector_bytes(uint32_t dim) { return 24 + dim + 4; }
+
+/* A user vector whose codes depend on `seed`; exactly user_vector_bytes(dim) bytes, to be freed. */
+static inline uint8_t *make_user_vector(const uint8_t fingerprint[8], uint32_t dim, unsigned seed) {
+  const size_t size = user_vector_bytes(dim);
+  const float scale = 0.01f;
+  uint8_t *data = calloc(1, size);
+  if (!data) abort();
+  memcpy(data, "CHRU\1\0\0\0", 8);
+  memcpy(data + 8, fingerprint, 8);
+  memcpy(data + 16, &dim, 4);
+  memcpy(data + 20, &scale, 4);
+  for (uint32_t i = 0; i < dim; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    data[24 + i] = (uint8_t)((seed >> 16) % 255 - 127);
   }
   seal(data, size);
   return data;

@@ -1,10 +1,11 @@
 /*
  * Runs a master file on a device, without Python: scores, latencies and executed instructions as one JSON object.
  *
- *   chord_runner --master FILE --histories FILE --candidates FILE [--strategy FILE] [--variant NAME]
+ *   chord_runner --master FILE --histories FILE --candidates FILE [--strategy FILE] [--user FILE] [--variant NAME]
  *                [--repeat N] [--adoptions N] [--scores]
  *
  * histories: int32 [users, max_length]; candidates: int32 [users, n], n from the file's size; both little-endian.
+ * --user: a user vector, for all histories.
  * --repeat: timed rounds over all users (default 1). --adoptions: timed adoptions of the strategy (default 1).
  * --scores: print all scores, with nine digits, which a float survives.
  * Instructions are counted by the CPU through perf_event_open, user space only; null where the system does not allow it.
@@ -132,7 +133,7 @@ static void print_count(const char *name, double total, size_t count) {
 }
 
 typedef struct request {
-  const char *master, *strategy, *histories, *candidates, *variant;
+  const char *master, *strategy, *user, *histories, *candidates, *variant;
   size_t repeat, adoptions;
   bool scores;
 } request;
@@ -149,6 +150,7 @@ static request read_arguments(int count, char **arguments) {
     const char *value = arguments[++i];
     if (strcmp(option, "--master") == 0) r.master = value;
     else if (strcmp(option, "--strategy") == 0) r.strategy = value;
+    else if (strcmp(option, "--user") == 0) r.user = value;
     else if (strcmp(option, "--histories") == 0) r.histories = value;
     else if (strcmp(option, "--candidates") == 0) r.candidates = value;
     else if (strcmp(option, "--variant") == 0) r.variant = value;
@@ -196,6 +198,11 @@ int main(int count, char **arguments) {
       adoption_us[adoptions] = now_us() - start;
     }
     adoption_instructions = stop_counter(counter);
+  }
+
+  if (r.user) {
+    const file vector = map(r.user);
+    if (chord_adopt_user(session, vector.data, vector.bytes, &diagnosis) != CHORD_OK) die("%s: %s", r.user, diagnosis.text);
   }
 
   float *scores = allocate(users * per_user * sizeof(float));

@@ -1,4 +1,5 @@
-/* libFuzzer: adopt anything, as it comes and with fingerprint and checksum mended. A refused strategy must change nothing. */
+/* libFuzzer: adopt anything as a strategy and as a user vector, as it comes and with fingerprint and checksum mended, which lie in the same
+ * places in both. What is refused must change nothing; a user vector that is taken off must leave nothing. */
 #include <stdio.h>
 
 #include "../../../kernels/libchord/include/chord.h"
@@ -16,6 +17,12 @@ static void score(float scores[3]) {
 static void attempt(const uint8_t *data, size_t size) {
   float before[3], after[3];
   score(before);
+  const chord_status user = chord_adopt_user(session, data, size, NULL);
+  score(after);
+  if (user != CHORD_OK && memcmp(before, after, sizeof before) != 0) abort();
+  for (int i = 0; i < 3; i++)
+    if (after[i] - after[i] != 0.0f) abort(); /* no number */
+  if (chord_adopt_user(session, NULL, 0, NULL) != CHORD_OK) abort();
   if (chord_adopt(model, data, size, NULL) == CHORD_OK) return;
   score(after);
   if (memcmp(before, after, sizeof before) != 0) abort();
