@@ -1,19 +1,49 @@
 """``chordkit strategy``: make, show and compare strategies."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from chordkit.cli.options import MasterOption, OptionalDataOption, parse_ids, read_strategy
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from chordkit.data import Dataset
+    from chordkit.hypernetwork.explain import Explanation
+    from chordkit.quantization import MasterWeights
+    from chordkit.strategy import StrategyDifference
+
 app = typer.Typer(no_args_is_help=True, help="Make, show and compare strategies.")
 
+UserOption = Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")]
+HistoryOption = Annotated[str | None, typer.Option(help="Or item indices of a history, oldest first: 17,4,211.")]
+BudgetOption = Annotated[float | None, typer.Option(help="Average bits per weight; the default is what the hypernetwork was trained for.")]
+
 _COLOURS = {0: "grey37", 2: "light_sky_blue1", 4: "dodger_blue1", 8: "blue3"}
+
+
+def _read_data(data: str, weights: "MasterWeights", seed: int) -> "Dataset":
+    from chordkit.data import load_named
+
+    with progress_bar() as progress:
+        dataset = load_named(data, seed=seed, progress=progress)
+    if dataset.items != weights.items:
+        raise InputError(
+            f"--data {data}: {dataset.items} items do not fit master weights of {weights.items}; give the data set they were trained on"
+        )
+    return dataset
+
+
+def _user_index(dataset: "Dataset", user: str) -> int:
+    if user not in dataset.user_ids:
+        raise InputError(f"--user {user}: data set '{dataset.name}' has no such user; its first is '{dataset.user_ids[0]}'")
+    return list(dataset.user_ids).index(user)
 
 
 @app.command(
@@ -25,16 +55,14 @@ def make(
     master: MasterOption,
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd).")],
     data: OptionalDataOption = None,
-    user: Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")] = None,
-    history: Annotated[str | None, typer.Option(help="Or item indices of a history, oldest first: 17,4,211.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Average bits per weight; the default is what the hypernetwork was trained for.")
-    ] = None,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    budget: BudgetOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Make a user's strategy from recent interactions."""
-    from chordkit.data import left_pad, load_named
+    from chordkit.data import left_pad
     from chordkit.files import write_bytes
     from chordkit.hypernetwork import load_hypernetwork, make_strategies, to_strategy
     from chordkit.quantization import MasterWeights
@@ -43,19 +71,11 @@ def make(
     weights = MasterWeights.load(master)
     network, _ = load_hypernetwork(hypernetwork, weights)
     length = max(network.options.pools[-1], int(weights.config["max_length"]))  # type: ignore[arg-type]
-    items = weights.items
     if history is not None and user is None:
-        sequence = parse_ids(history, items, "--history")
+        sequence = parse_ids(history, weights.items, "--history")
     elif user is not None and history is None and data is not None:
-        with progress_bar() as progress:
-            dataset = load_named(data, seed=seed, progress=progress)
-        if user not in dataset.user_ids:
-            raise InputError(f"--user {user}: data set '{dataset.name}' has no such user; its first is '{dataset.user_ids[0]}'")
-        if dataset.items != items:
-            raise InputError(
-                f"--data {data}: {dataset.items} items do not fit master weights of {items}; give the data set they were trained on"
-            )
-        sequence = dataset.sequences[list(dataset.user_ids).index(user)].tolist()
+        dataset = _read_data(data, weights, seed)
+        sequence = dataset.sequences[_user_index(dataset, user)].tolist()
     else:
         raise InputError("give either --history, or --user with --data")
     import numpy as np
@@ -74,17 +94,39 @@ def make(
     emit(as_json, payload, lambda: key_values("strategy", payload))
 
 
-@app.command(epilog="Example: `chordkit strategy show 42.chrd --master master.chrm`")
+@app.command(
+    epilog="Example: `chordkit strategy show 42.chrd --master master.chrm --hypernetwork hypernetwork.safetensors --data shop.safetensors "
+    "--user 42 --since 42-last-week.chrd --picture 42.svg`"
+)
 def show(
     strategy: Annotated[Path, typer.Argument(help="A strategy (.chrd).")],
     master: MasterOption,
+    hypernetwork: Annotated[
+        Path | None, typer.Option("--hypernetwork", help="Explain the strategy: the hypernetwork that made it; needs --data.")
+    ] = None,
+    data: OptionalDataOption = None,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    budget: BudgetOption = None,
+    since: Annotated[Path | None, typer.Option("--since", help="An older strategy of this user (.chrd): tell what has changed.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", callback=writable_file, help="Draw the strategy, as .svg or (with Pillow) .png.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Rows of every ranking.")] = 10,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a strategy against its backbone and show the width of every channel."""
-    from chordkit.quantization import MasterWeights
-    from chordkit.strategy import average_bits, payload_bytes
+    """Check a strategy against its backbone and show the width of every channel.
 
+    With a hypernetwork and a data set, say why: what stands out against the users of the data set, which of the user's own items
+    drive it, and who has nearly the same.
+    """
+    from chordkit.quantization import MasterWeights
+    from chordkit.report.strategy_picture import Panel, require_format, save_picture
+    from chordkit.strategy import average_bits, difference, payload_bytes
+
+    if picture is not None:
+        require_format(picture)
     weights = MasterWeights.load(master)
     table = weights.channel_table
     decoded = read_strategy(strategy, weights)
@@ -96,19 +138,137 @@ def show(
         "average_bits": round(float(average_bits(decoded.widths, table)), 4),
         "packed_weight_bytes": payload_bytes(decoded.widths, table),
     }
+    payload: dict[str, Any] = {**summary, "widths": layers}
+    views: list[RenderableType] = [key_values(strategy.name, summary), *_width_lines(layers)]
+    panels = [Panel("bits of each channel", decoded.widths)]
+    if hypernetwork is not None and data is not None and (user is None) != (history is None):
+        dataset = _read_data(data, weights, seed)
+        explanation = _explain(strategy, decoded.widths, hypernetwork, weights, dataset, user, history, budget, seed)
+        payload["explanation"] = explanation.to_json(dataset.item_ids, dataset.user_ids, top)
+        views += _explanation_tables(payload["explanation"], table.channels)
+        panels.append(Panel(f"mean of {explanation.others} other users", explanation.others_width))
+        panels.append(Panel("this user minus that mean", decoded.widths - explanation.others_width, difference=True))
+    elif (hypernetwork, data, user, history, budget) != (None,) * 5:
+        raise InputError("strategy show: an explanation needs --hypernetwork, --data and either --user or --history; give these, or none")
+    if since is not None:
+        old = read_strategy(since, weights)
+        found = difference(old, decoded, table)
+        payload["since"] = _since(since, found)
+        views.append(_since_table(since, found))
+        panels.append(Panel(f"change since {since.name}", decoded.widths.astype(float) - old.widths, difference=True))
+    if picture is not None:
+        save_picture(picture, f"{strategy.name}: {summary['average_bits']:.2f} bits a weight", table, panels)
+        payload["picture"] = str(picture)
+        views.append(Text(f"picture: {picture}"))
+    emit(as_json, payload, lambda: Group(*views))
 
-    def view() -> Group:
-        name_width = max(map(len, layers))
-        lines = [
-            Text.assemble((f"{name:>{name_width}}  ", "cyan"), *[("█", _COLOURS[int(digit)]) for digit in digits])
-            for name, digits in layers.items()
+
+def _width_lines(layers: dict[str, str]) -> list[Text]:
+    name_width = max(map(len, layers))
+    lines = [
+        Text.assemble((f"{name:>{name_width}}  ", "cyan"), *[("█", _COLOURS[int(digit)]) for digit in digits])
+        for name, digits in layers.items()
+    ]
+    key = Text.assemble(
+        *[part for width, colour in _COLOURS.items() for part in (("█", colour), f" {f'int{width}' if width else 'off'}  ")]
+    )
+    return [*lines, key]
+
+
+def _explain(
+    strategy: Path,
+    widths: "np.ndarray",
+    hypernetwork: Path,
+    weights: "MasterWeights",
+    dataset: "Dataset",
+    user: str | None,
+    history: str | None,
+    budget: float | None,
+    seed: int,
+) -> "Explanation":
+    """The explanation of ``widths`` for the user of the data set, or for the history of somebody who is not in it."""
+    import numpy as np
+
+    from chordkit.data import left_pad
+    from chordkit.hypernetwork import load_hypernetwork
+    from chordkit.hypernetwork.explain import explain_strategy, make_population, sample_users
+    from chordkit.strategy import Budget
+
+    network, _ = load_hypernetwork(hypernetwork, weights)
+    limit = None if budget is None else Budget(budget)
+    own = None if user is None else _user_index(dataset, user)
+    others = sample_users(dataset.users, own, seed=seed)
+    sequences = dataset.sequences
+    sequence = sequences[own] if own is not None else np.asarray(parse_ids(history or "", weights.items, "--history"), np.int32)
+    population = make_population(network, others, left_pad([sequences[other] for other in others], network.options.pools[-1]), limit)
+    try:
+        return explain_strategy(network, widths, sequence, population, limit)
+    except InputError as error:
+        raise InputError(f"{strategy}: {error}") from None
+
+
+def _explanation_tables(found: dict[str, Any], channels: int) -> list[RenderableType]:
+    """The explanation's JSON as tables."""
+    layers = [
+        [each["name"], each["channels"], f"{each['bits']:.2f}", f"{each['others_bits']:.2f}", f"{each['deviation']:+.1f}", each["lit"]]
+        for each in found["layers"]
+    ]
+    lit = [
+        [
+            *(each["layer"], each["channel"], each["width"], f"{each['others_width']:.2f}", f"{each['share']:.1%}"),
+            *(f"{each['deviation']:+.1f}", each["driver"] or "-"),
         ]
-        key = Text.assemble(
-            *[part for width, colour in _COLOURS.items() for part in (("█", colour), f" {f'int{width}' if width else 'off'}  ")]
-        )
-        return Group(key_values(strategy.name, summary), *lines, key)
+        for each in found["channels"]
+    ]
+    items = [
+        [each["item"], each["place"], each["occurrences"], each["changed"], each["dimmed"], f"{each['shift']:.2f}"]
+        for each in found["items"]
+    ]
+    ranked = [(each["user"], each["distance"]) for each in found["neighbours"]] + [("median of all", found["median_distance"])]
+    near = [[user, f"{distance:.3f}", round(distance * channels)] for user, distance in ranked]
+    age = (
+        f"The history gives another strategy by now: {found['outdated']} of {channels} channels differ; make it again."
+        if found["outdated"]
+        else "The history gives exactly this strategy."
+    )
+    return [
+        Text(age),
+        rows(f"layers, beside {found['others']} other users", ["layer", "channels", "bits", "theirs", "deviation", "lit"], layers),
+        rows(
+            f"channels that this user's interests light up: the rarest of {found['lit']}",
+            ["layer", "channel", "bits", "theirs", "share", "importance", "driver"],
+            lit,
+        ),
+        rows("items that drive the strategy", ["item", "place", "times", "channels", "lit", "shift"], items),
+        rows("nearest users", ["user", "distance", "channels"], near),
+        Text(
+            "theirs: mean of the other users; share: of them with at least these bits; deviation, importance, shift: in standard "
+            "deviations over them; driver: the item without which the channel loses most importance; place: 1 = the newest item; "
+            "channels and lit of an item: what changes, and what dims, without it; distance: share of channels that differ",
+            style="dim",
+        ),
+    ]
 
-    emit(as_json, {**summary, "widths": layers}, view)
+
+def _since(path: Path, found: "StrategyDifference") -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "changed": found.changed,
+        "average_bits": list(found.average_bits),
+        "moves": {f"{old}->{new}": count for (old, new), count in found.moves.items()},
+        "layers": {
+            layer.name: {"up": layer.raised, "down": layer.lowered, "channels": layer.channels, "average_bits": list(layer.average_bits)}
+            for layer in found.layers
+        },
+    }
+
+
+def _since_table(path: Path, found: "StrategyDifference") -> RenderableType:
+    title = f"since {path.name}: {found.changed} of {found.channels} channels have changed"
+    body = [
+        [layer.name, layer.raised, layer.lowered, layer.channels, *(f"{bits:.2f}" for bits in layer.average_bits)] for layer in found.layers
+    ]
+    return rows(title, ["layer", "up", "down", "channels", "bits then", "bits now"], body)
 
 
 @app.command(epilog="Example: `chordkit strategy diff 42.chrd 43.chrd --master master.chrm`")

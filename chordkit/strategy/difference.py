@@ -14,12 +14,18 @@ _WIDTHS = (0, 2, 4, 8)
 
 @dataclass(frozen=True)
 class LayerDifference:
-    """One layer: channels whose width differs, of how many, and the average bits on both sides."""
+    """One layer: channels whose width differs, of how many, how many of them are wider in b, and the average bits on both sides."""
 
     name: str
     channels: int
     changed: int
+    raised: int
     average_bits: tuple[float, float]
+
+    @property
+    def lowered(self) -> int:
+        """Channels that are narrower in b than in a."""
+        return self.changed - self.raised
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,12 @@ def difference(a: Strategy, b: Strategy, table: ChannelTable) -> StrategyDiffere
     if a.fingerprint != b.fingerprint:
         raise StrategyError(f"strategies of different backbones ({a.fingerprint.hex()} and {b.fingerprint.hex()}) cannot be compared")
     bits = (average_bits(a.widths, table), average_bits(b.widths, table))
-    differs = a.widths != b.widths
+    differs, wider = a.widths != b.widths, b.widths > a.widths
     layers = []
     for layer in table.layers:
         part = slice(layer.offset, layer.offset + layer.out_channels)
         means = (float(a.widths[part].mean()), float(b.widths[part].mean()))
-        layers.append(LayerDifference(layer.name, layer.out_channels, int(differs[part].sum()), means))
+        layers.append(LayerDifference(layer.name, layer.out_channels, int(differs[part].sum()), int(wider[part].sum()), means))
     moves = {(old, new): int(((a.widths == old) & (b.widths == new)).sum()) for old in _WIDTHS for new in _WIDTHS if old != new}
     return StrategyDifference(
         channels=table.channels,

@@ -65,6 +65,24 @@ CASES = [
     ("a damaged master", "strategy show {p}/u5.chrd --master {t}/flipped.chrm", ["flipped.chrm", "checksum"]),
     ("half a master", "strategy show {p}/u5.chrd --master {t}/half.chrm", ["half.chrm", "truncated"]),
     ("a damaged strategy", "strategy show {t}/flipped.chrd --master {p}/m.chrm", ["flipped.chrd", "CRC", "fetch it again"]),
+    ("an explanation of nobody", "strategy show {p}/u5.chrd --master {p}/m.chrm --hypernetwork {p}/h.safetensors "
+     "--data {p}/shop.safetensors", ["either --user or --history"]),
+    ("an explanation without a hypernetwork", "strategy show {p}/u5.chrd --master {p}/m.chrm --data {p}/shop.safetensors --user 5",
+     ["needs --hypernetwork"]),
+    ("an explanation of a user and a history", "strategy show {p}/u5.chrd --master {p}/m.chrm --hypernetwork {p}/h.safetensors "
+     "--data {p}/shop.safetensors --user 5 --history 1,2", ["either --user or --history"]),
+    ("an explanation of a user who is not there", "strategy show {p}/u5.chrd --master {p}/m.chrm --hypernetwork {p}/h.safetensors "
+     "--data {p}/shop.safetensors --user nobody", ["--user nobody", "no such user", "'1'"]),
+    ("an explanation against other data", "strategy show {p}/u5.chrd --master {p}/m.chrm --hypernetwork {p}/h.safetensors "
+     "--data {t}/other.safetensors --user 5", ["--data", "items do not fit", "trained on"]),
+    ("an explanation within another budget", "strategy show {p}/u5.chrd --master {p}/m.chrm --hypernetwork {p}/h.safetensors "
+     "--data {p}/shop.safetensors --user 5 --budget 4", ["u5.chrd", "budget", "3.00 bits", "4.00", "give the budget"]),
+    ("a change since another backbone", "strategy show {p}/u5.chrd --master {p}/m.chrm --since {t}/foreign.chrd",
+     ["foreign.chrd", "fingerprint", "make it again"]),
+    ("a change since nothing", "strategy show {p}/u5.chrd --master {p}/m.chrm --since {t}/none.chrd", ["none.chrd", "no such strategy"]),
+    ("a picture of another kind", "strategy show {p}/u5.chrd --master {p}/m.chrm --picture {t}/p.jpg", ["p.jpg", ".png or .svg"]),
+    ("a picture in a file", "strategy show {p}/u5.chrd --master {p}/m.chrm --picture {p}/clicks.csv/p.svg",
+     ["--picture", "clicks.csv is a file"]),
     ("a strategy of another backbone", "export --master {p}/m.chrm --strategy {t}/foreign.chrd --target onnx --out {t}/a",
      ["foreign.chrd", "fingerprint", "make it again"]),
     ("an unknown target", "export --master {p}/m.chrm --target tensorrt --out {t}/a", ["--target: tensorrt", "litert, onnx, native"]),

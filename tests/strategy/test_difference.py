@@ -22,6 +22,12 @@ def test_a_difference_counts_channels_weights_and_moves() -> None:
     assert difference(a, a, TABLE).moves == {}
 
 
+def test_a_layer_tells_wider_from_narrower_channels() -> None:
+    a = Strategy(np.array([2, 4, 8, 2], np.uint8), b"backbone")
+    b = Strategy(np.array([0, 8, 4, 2], np.uint8), b"backbone")
+    assert [(layer.name, layer.raised, layer.lowered) for layer in difference(a, b, TABLE).layers] == [("a", 1, 1), ("b", 0, 1)]
+
+
 def test_strategies_of_different_backbones_are_not_compared() -> None:
     widths = np.array([2, 4, 8, 2], np.uint8)
     with pytest.raises(StrategyError, match="different backbones"):
