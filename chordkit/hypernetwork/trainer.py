@@ -136,7 +136,7 @@ class _Task:
         self.options, self.valid = options, valid
         self.model = model.to(device)
         windows = strategy_windows(train, model.backbone.config.max_length, options.stride, options.pools[-1])
-        self.lessons = Lessons(teachers, windows, progress) if teachers else None
+        self.lessons = Lessons(teachers, windows, seen_masked=options.seen_masked, progress=progress) if teachers else None
         self.windows: StrategyWindows = windows.to(device)
         self._to_training()
 
