@@ -169,7 +169,7 @@ class _Task:
             users = make_user_vectors(hypernetwork, histories)
         states = personal_states(backbone, hypernetwork.table, self.valid.histories, widths, users)
         ranks = rank_states(backbone, states, self.valid, masked=options.seen_masked)
-        likelihood = mean_likelihood(backbone, states, self.valid.targets)
+        likelihood = mean_likelihood(backbone, states, self.valid, masked=options.seen_masked)
         self._to_training()
         # A few thousand held-out items tell two epochs apart by their likelihood long before they do by NDCG.
         return {"likelihood": likelihood, "ndcg10": mean_ndcg10(ranks)}

@@ -61,6 +61,8 @@ def test_a_part_knows_longer_histories_and_single_users() -> None:
     part = split(Dataset.from_sequences("d", [[1, 2, 3, 4, 5, 6], [5, 4, 3]]), max_length=2, held_out=2).test
     assert part.histories.tolist() == [[3, 4], [4, 5], [5, 4]]
     assert part.recent(5).tolist() == [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [0, 0, 0, 5, 4]]
+    row, items = split(Dataset.from_sequences("d", [[1, 2, 1, 2], [5, 4, 3]]), max_length=2).test.seen(slice(0, 2))
+    assert (row.tolist(), items.tolist()) == ([0, 0, 1, 1], [1, 1, 5, 4])  # 2 was seen, but it is what came next
     one = part.of_users(np.array([1]))
     assert one.targets.tolist() == [3] and one.recent(3).tolist() == [[0, 5, 4]]
 
