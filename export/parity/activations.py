@@ -63,4 +63,4 @@ def engine_scores(master: "MasterWeights", widths: np.ndarray | None, vectors: V
 
     engine = ReferenceEngine(master, widths)
     few = vectors.head(_EMULATED_EXACTLY)
-    return np.stack([engine.scores(history, candidates) for history, candidates in zip(few.histories, few.candidates, strict=True)])
+    return np.stack([engine.scores(*row) for row in zip(*few.inputs, strict=True)])

@@ -17,6 +17,7 @@ ENGINE_REFUSALS = {
     "fp32": "it computes with 8-bit activations",
     "precision fp32": "it runs from the int8 master weights",
     "backbone": "the native engine does not know it",
+    "user vector": "the native engine has no input for it",
 }
 
 

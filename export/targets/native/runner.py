@@ -1,6 +1,6 @@
 """The native engine as a target: no file of its own, but the master weights and a strategy, used where they lie."""
 
-from chordkit.export.targets.runner import Ids, Runner, Scores
+from chordkit.export.targets.runner import Ids, Runner, Scores, Vector
 from chordkit.kernels import Engine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import encode, uniform
@@ -28,6 +28,6 @@ class NativeRunner(Runner):
         self.length, self.candidates, self.items = engine.max_length, candidates, engine.items
         self._rerank = engine.prepare(self.length, candidates)
 
-    def _run(self, history: Ids, candidates: Ids) -> Scores:
+    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         self._rerank.history[:], self._rerank.candidates[:] = history, candidates
         return self._rerank.run().copy()
