@@ -46,9 +46,28 @@ class Runner(abc.ABC):
             None if user is None and self.dim is None else checked_vector(user, self.dim),
         )
 
+    def for_user(self, user: ArrayLike) -> "Runner":
+        """This artifact for one user, whose vector float32 ``[dim]`` every call then has.
+
+        Raises:
+            InputError: it is no such vector, or the artifact takes none.
+        """
+        return _UserRunner(self, checked_vector(user, self.dim))
+
     @abc.abstractmethod
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         """Scores of checked, contiguous arrays; ``user`` is None where the artifact takes none."""
+
+
+class _UserRunner(Runner):
+    """A runner with a user vector as one without: see :meth:`Runner.for_user`."""
+
+    def __init__(self, runner: Runner, user: Vector) -> None:
+        self._runner, self._user = runner, user
+        self.length, self.candidates, self.items = runner.length, runner.candidates, runner.items
+
+    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
+        return self._runner._run(history, candidates, self._user)
 
 
 def checked_ids(values: ArrayLike, size: int, what: str, lowest: int, highest: int | None) -> Ids:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
-from chordkit.export.parity import VectorSet, quantize_asymmetric
-from chordkit.export.parity.reference import reranker_scores
+from chordkit.export.parity import VectorSet, quantize_asymmetric, reranker_scores
 from chordkit.export.program import export_program
 from chordkit.quantization import MasterWeights
 
