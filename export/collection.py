@@ -65,12 +65,12 @@ class IndexEntry(Artifact):
 
 
 class Index(BaseModel):
-    """``export.json``."""
+    """``export.json``; version 2 where artifacts take a user vector."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["chordkit-export"] = "chordkit-export"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
     fingerprint: str
     artifacts: tuple[IndexEntry, ...]
 
@@ -211,7 +211,8 @@ def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactCon
             file, data = f"{artifact.name}{find_target(artifact.target).capability.suffix}", artifact.data
             write_bytes(folder / file, data)
         entries.append(IndexEntry.of(artifact, file=file, sha256=hashlib.sha256(data).hexdigest()))
-    index = Index(fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
+    version: Literal[1, 2] = 2 if any(artifact.user_vector for artifact in artifacts) else 1
+    index = Index(version=version, fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
     write_json(folder / INDEX, index.to_json())
     return index
 

@@ -1,16 +1,20 @@
 """User vectors from the shell, with real files: export, bundle, inspect, verify, validate and bench; and what is refused."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from chordkit.backbones import from_master
 from chordkit.data import Dataset
 from chordkit.export import bundle
 from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, read_folder
+from chordkit.export.targets import EagerRunner
 from chordkit.quantization import MasterWeights
+from chordkit.runtime_bench.bundles import eager_runner
 from chordkit.strategy import decode, encode_user_vector, quantize_user_vector
 
 CANDIDATES = 20
@@ -28,6 +32,9 @@ def personal(project, command, tmp_path_factory: pytest.TempPathFactory) -> Path
     export = ("export", *made_from(project), *vectors_in(folder), "--target", "litert,onnx", "--candidates", CANDIDATES)
     made = command(*export, "--out", folder / "artifacts", "--json").json["artifacts"]
     assert [entry["name"] for entry in made] == ARTIFACTS and all(entry["user_vector"] for entry in made)
+    # What has none is written as it was before there were any.
+    indices = [json.loads((each / "artifacts" / "export.json").read_text()) for each in (folder, project.folder)]
+    assert [index["version"] for index in indices] == [2, 1] and "user_vector" not in json.dumps(indices[1])
     make = ("bundle", "make", *made_from(project), *vectors_in(folder), "--artifacts", folder / "artifacts", *data_of(project))
     assert command(*make, "--key", project / "key.pem", "--out", folder / "shop.chord", "--json").status == 0
     return folder
@@ -75,6 +82,16 @@ def test_validate_and_bench_run_with_them(project, command, personal: Path) -> N
     results = command("bench", personal / "shop.chord", *quick, "--json").json["results"]
     assert [result["name"] for result in results] == ["pytorch-eager", "litert-u5", "onnx-int8"]
     assert all(result["latency"]["p50_us"] > 0 and result["isolated"]["first_call_us"] > 0 for result in results)
+
+
+def test_bench_times_eager_pytorch_with_a_vector_too(personal: Path) -> None:
+    path = personal / "shop.chord"
+    with bundle.open(path) as opened:
+        vectors, user = opened.vectors(), opened.user_vector("u5").values
+        reference = EagerRunner(from_master(opened.master()), candidates=CANDIDATES, user_vector=True)
+    inputs = vectors.histories[0], vectors.candidates[0]
+    timed = eager_runner(str(path)).scores(*inputs)
+    assert np.array_equal(timed, reference.scores(*inputs, user)) and not np.array_equal(timed, reference.scores(*inputs))
 
 
 def test_a_vector_with_exchanged_entries_turns_the_gate_red(project, command, personal: Path, tmp_path: Path) -> None:
