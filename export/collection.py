@@ -161,34 +161,37 @@ def export_artifacts(
         require_origin(sources.master, sources.backbone)
     found = [find_target(target) if isinstance(target, str) else target for target in targets]
     wanted = plan(found, None if precisions is None else [find_precision(precision) for precision in precisions], sources)
+    # All of them before the first is made, which takes seconds each.
+    architecture, user_vector = str(sources.master.config["architecture"]), bool(sources.user_vectors)
+    activations = [target.check(architecture, precision, user_vector=user_vector) for target, precision, _ in wanted]
     artifacts = []
     for done, (target, precision, strategy) in enumerate(wanted):
         if progress is not None:
             progress("export", done, len(wanted))
-        artifacts.append(_export(target, precision, strategy, sources, candidates))
+        spec = ArtifactSpec(target.name, precision, candidates, activations[done], user_vector)
+        artifacts.append(_export(target, spec, strategy, sources))
     if progress is not None:
         progress("export", len(wanted), len(wanted))
     return artifacts
 
 
-def _export(target: Target, precision: Precision, strategy: str | None, sources: Sources, candidates: int) -> ArtifactContents:
+def _export(target: Target, spec: ArtifactSpec, strategy: str | None, sources: Sources) -> ArtifactContents:
     master = sources.master
-    user_vector = bool(sources.user_vectors)
-    activations = target.check(str(master.config["architecture"]), precision, user_vector=user_vector)
+    assert spec.activations is not None  # export_artifacts() has asked the target
     data = None
     if target.capability.suffix is not None:
         widths = np.full(master.channel_table.channels, 8, np.uint8) if strategy is None else sources.strategies[strategy].widths
-        source = sources.backbone if precision is Precision.FP32 else (master, widths)
+        source = sources.backbone if spec.precision is Precision.FP32 else (master, widths)
         assert source is not None  # plan() has seen to it
-        data = lower(ArtifactSpec(target.name, precision, candidates, activations, user_vector), source)
+        data = lower(spec, source)
     return ArtifactContents(
-        name=f"{target}-{strategy or precision}",
+        name=f"{target}-{strategy or spec.precision}",
         target=target.name,
-        precision=precision,
-        activations=activations,
-        candidates=candidates,
+        precision=spec.precision,
+        activations=spec.activations,
+        candidates=spec.candidates,
         strategy=strategy,
-        user_vector=user_vector,
+        user_vector=spec.user_vector,
         data=data,
     )
 
