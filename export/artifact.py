@@ -1,5 +1,6 @@
 """The words of this floor: what an artifact is, and what one is asked to be."""
 
+import operator
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,6 +67,8 @@ class Artifact(Identity):
         activations: what its quantised layers compute with, which sets the tolerance.
         candidates: how many it scores per call.
         strategy: name of the strategy it was made with, if any.
+        user_vector: whether a user vector is an input of it, beside history and candidates. Written only where it is one, so that what
+            has none stays as it was before there were any.
         reference: the key of the scores that it must reproduce: the strategy's name, else the precision.
     """
 
@@ -76,6 +79,7 @@ class Artifact(Identity):
     activations: Activations
     candidates: Annotated[int, Field(ge=1)]
     strategy: Label | None = None
+    user_vector: bool = Field(default=False, exclude_if=operator.not_)
     reference: Label = Field(default_factory=lambda given: given["strategy"] or given["precision"])
 
     @classmethod
@@ -93,6 +97,7 @@ class ArtifactSpec:
         precision: of the weights; a plain string is as good.
         candidates: scored per call; fixed in the artifact.
         activations: what quantised layers compute with; None = the target's default.
+        user_vector: whether it takes a user vector, as (history, user, candidates).
 
     Raises:
         CapabilityError: there is no such precision.
@@ -102,6 +107,7 @@ class ArtifactSpec:
     precision: Precision
     candidates: int = 100
     activations: Activations | None = None
+    user_vector: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", find_precision(self.precision))

@@ -68,15 +68,19 @@ def assemble(
         progress: called with (phase, done, total).
 
     Raises:
-        InputError: an fp32 artifact comes without the float backbone, or the data set is not the backbone's.
+        InputError: an fp32 artifact comes without the float backbone, artifacts take a user vector and none is given or the other way
+            round, or the data set is not the backbone's.
     """
     counts = {artifact.candidates for artifact in artifacts}
     if len(counts) != 1:
         raise InputError(f"artifacts with {sorted(counts)} candidates cannot share a bundle; export them with one number")
+    _require_user_vectors(artifacts, sources)
     _require_items(dataset, sources.master)
     if sources.backbone is not None:
         require_origin(sources.master, sources.backbone)
     drawn = vectors_from(dataset, _max_length(sources.master), histories=histories, candidates=counts.pop(), seed=seed)
+    if sources.user_vectors:
+        drawn = drawn.with_users([vector.values for vector in sources.user_vectors.values()])
     known = references(sources.master, sources.backbone, sources.strategies)
     used = {artifact.reference for artifact in artifacts}
     if missing := used - known.keys():
@@ -98,6 +102,7 @@ def assemble(
         item_ids=list(dataset.item_ids),
         artifacts=checked,
         strategies=sources.strategies,
+        user_vectors=sources.user_vectors,
         vectors=drawn.head(vectors),
         provenance=provenance(seed, options, metrics),
     )
@@ -139,6 +144,8 @@ def validate_bundle(
             drawn = vectors_from(
                 dataset, vectors.histories.shape[1], histories=histories, candidates=vectors.candidates.shape[1], seed=seed
             )
+            if bundle.manifest.user_vectors:
+                drawn = drawn.with_users([bundle.user_vector(entry.name).values for entry in bundle.manifest.user_vectors])
             known = references(master, backbone, {entry.name: bundle.strategy(entry.name) for entry in bundle.manifest.strategies})
             for entry in entries:
                 if entry.reference not in known:
@@ -171,6 +178,16 @@ def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[s
 
 def _max_length(master: MasterWeights) -> int:
     return int(master.config["max_length"])  # type: ignore[arg-type]
+
+
+def _require_user_vectors(artifacts: Sequence[ArtifactContents], sources: Sources) -> None:
+    takes = {artifact.user_vector for artifact in artifacts}
+    if len(takes) > 1:
+        raise InputError("artifacts that take a user vector cannot share a bundle with artifacts that take none; export them together")
+    if True in takes and not sources.user_vectors:
+        raise InputError("the artifacts take a user vector and none is given to check them with; give one (--user-vector NAME.chru)")
+    if False in takes and sources.user_vectors:
+        raise InputError("the artifacts take no user vector and one is given; export them with it (--user-vector), or leave it out")
 
 
 def _require_items(dataset: Dataset, master: MasterWeights) -> None:

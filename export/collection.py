@@ -6,7 +6,7 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.documents import read_document
-from chordkit.errors import InputError
+from chordkit.errors import InputError, UserVectorError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
 from chordkit.export.targets import Target, find_target, lower
 from chordkit.files import read_bytes, write_bytes, write_json
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, quantize_table
-from chordkit.strategy import Strategy, to_wire
+from chordkit.strategy import Strategy, UserVector, encode_user_vector, to_wire
 
 INDEX = "export.json"
 MASTER_FILE = "master.chrm"
@@ -37,11 +37,24 @@ class Sources:
         master: the master weights, of int8 and strategy artifacts.
         backbone: the float model behind it, of fp32 artifacts; None = none are made.
         strategies: by name.
+        user_vectors: by name, the same as a strategy's for the same user. With any, all artifacts take a user vector.
+
+    Raises:
+        UserVectorError: a user vector is not for this master.
     """
 
     master: MasterWeights
     backbone: Backbone | None
     strategies: Mapping[str, Strategy]
+    user_vectors: Mapping[str, UserVector] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, vector in self.user_vectors.items():
+            if (vector.fingerprint, len(vector.codes)) != (self.master.fingerprint, self.master.dim):
+                raise UserVectorError(
+                    f"user vector {name}: it is {len(vector.codes)} numbers for backbone {vector.fingerprint.hex()}, not {self.master.dim} "
+                    f"for {self.master.fingerprint.hex()}; make it again for this backbone"
+                )
 
 
 class IndexEntry(Artifact):
@@ -52,12 +65,12 @@ class IndexEntry(Artifact):
 
 
 class Index(BaseModel):
-    """``export.json``."""
+    """``export.json``; version 2 where artifacts take a user vector."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["chordkit-export"] = "chordkit-export"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
     fingerprint: str
     artifacts: tuple[IndexEntry, ...]
 
@@ -72,7 +85,7 @@ def plan(targets: Sequence[Target], precisions: Sequence[Precision] | None, sour
     ``precisions`` None means all that the sources allow and the target can run.
 
     Raises:
-        InputError: a precision needs something that the sources lack, or a strategy's name cannot be a file's.
+        InputError: a precision needs something that the sources lack, or a name of a strategy or user vector cannot be a file's.
         CapabilityError: a precision was asked for that a target cannot run.
     """
     chosen = precisions is not None
@@ -83,9 +96,10 @@ def plan(targets: Sequence[Target], precisions: Sequence[Precision] | None, sour
         raise InputError("precision fp32 needs the float backbone; give it, or leave fp32 out")
     if Precision.STRATEGY in precisions and not sources.strategies:
         raise InputError("precision strategy needs at least one strategy; give one, or leave strategy out")
-    for name in sources.strategies:
+    for name in (*sources.strategies, *sources.user_vectors):
         if not is_label(name) or name in list(Precision):
-            raise InputError(f"strategy name {name!r}: use ASCII letters, digits and _ + . - and none of {', '.join(Precision)}")
+            kind = "strategy" if name in sources.strategies else "user vector"
+            raise InputError(f"{kind} name {name!r}: use ASCII letters, digits and _ + . - and none of {', '.join(Precision)}")
     wanted: list[tuple[Target, Precision, str | None]] = []
     for target in targets:
         for precision in precisions:
@@ -147,38 +161,43 @@ def export_artifacts(
         require_origin(sources.master, sources.backbone)
     found = [find_target(target) if isinstance(target, str) else target for target in targets]
     wanted = plan(found, None if precisions is None else [find_precision(precision) for precision in precisions], sources)
+    # All of them before the first is made, which takes seconds each.
+    architecture, user_vector = str(sources.master.config["architecture"]), bool(sources.user_vectors)
+    activations = [target.check(architecture, precision, user_vector=user_vector) for target, precision, _ in wanted]
     artifacts = []
     for done, (target, precision, strategy) in enumerate(wanted):
         if progress is not None:
             progress("export", done, len(wanted))
-        artifacts.append(_export(target, precision, strategy, sources, candidates))
+        spec = ArtifactSpec(target.name, precision, candidates, activations[done], user_vector)
+        artifacts.append(_export(target, spec, strategy, sources))
     if progress is not None:
         progress("export", len(wanted), len(wanted))
     return artifacts
 
 
-def _export(target: Target, precision: Precision, strategy: str | None, sources: Sources, candidates: int) -> ArtifactContents:
+def _export(target: Target, spec: ArtifactSpec, strategy: str | None, sources: Sources) -> ArtifactContents:
     master = sources.master
-    activations = target.check(str(master.config["architecture"]), precision)
+    assert spec.activations is not None  # export_artifacts() has asked the target
     data = None
     if target.capability.suffix is not None:
         widths = np.full(master.channel_table.channels, 8, np.uint8) if strategy is None else sources.strategies[strategy].widths
-        source = sources.backbone if precision is Precision.FP32 else (master, widths)
+        source = sources.backbone if spec.precision is Precision.FP32 else (master, widths)
         assert source is not None  # plan() has seen to it
-        data = lower(ArtifactSpec(target.name, precision, candidates, activations), source)
+        data = lower(spec, source)
     return ArtifactContents(
-        name=f"{target}-{strategy or precision}",
+        name=f"{target}-{strategy or spec.precision}",
         target=target.name,
-        precision=precision,
-        activations=activations,
-        candidates=candidates,
+        precision=spec.precision,
+        activations=spec.activations,
+        candidates=spec.candidates,
         strategy=strategy,
+        user_vector=spec.user_vector,
         data=data,
     )
 
 
 def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
-    """Write artifacts, and last their index. For targets without files, the master and the strategies themselves."""
+    """Write artifacts, the user vectors that they take, and last their index. For targets without files, the master and the strategies."""
     folder = Path(folder)
     without_file = [artifact for artifact in artifacts if artifact.data is None]
     master = sources.master.to_bytes()
@@ -186,6 +205,8 @@ def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactCon
         write_bytes(folder / MASTER_FILE, master)
     for strategy in sorted({artifact.strategy for artifact in without_file if artifact.strategy is not None}):
         write_bytes(folder / f"{strategy}.chrd", to_wire(sources.strategies[strategy]))
+    for name, vector in sources.user_vectors.items():
+        write_bytes(folder / f"{name}.chru", encode_user_vector(vector))
     entries = []
     for artifact in artifacts:
         file, data = MASTER_FILE, master
@@ -193,7 +214,8 @@ def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactCon
             file, data = f"{artifact.name}{find_target(artifact.target).capability.suffix}", artifact.data
             write_bytes(folder / file, data)
         entries.append(IndexEntry.of(artifact, file=file, sha256=hashlib.sha256(data).hexdigest()))
-    index = Index(fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
+    version: Literal[1, 2] = 2 if any(artifact.user_vector for artifact in artifacts) else 1
+    index = Index(version=version, fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
     write_json(folder / INDEX, index.to_json())
     return index
 

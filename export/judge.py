@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from chordkit.errors import InputError
 from chordkit.export.artifact import Artifact
 from chordkit.export.parity import ParityReport, Runner, VectorSet, compare, run_all
 from chordkit.export.targets import find_target
@@ -26,16 +27,20 @@ def judge(
         runner: the artifact on its runtime.
         master: the master weights that it was made from.
         widths: of its strategy; None = int8 everywhere.
-        vectors: inputs, with the scores of ``artifact.reference``.
+        vectors: inputs, with the scores of ``artifact.reference``; with user vectors for an artifact that takes one, and only then.
         progress: called with (phase, done, total).
 
     Raises:
         CapabilityError: the target is unknown.
         CheckFailed: the artifact answers with a wrong shape, or the reference is not finite.
+        InputError: the vectors are for artifacts of the other kind.
     """
     target = find_target(artifact.target)
+    if artifact.user_vector is not (vectors.users is not None):
+        takes, have = ("a", "none") if artifact.user_vector else ("no", "some")
+        raise InputError(f"artifact {artifact.name} takes {takes} user vector and the test vectors have {have}; give it inputs of its kind")
     emulated = target.emulate(artifact.activations, master, widths, vectors)
-    scores = run_all(runner, vectors.histories, vectors.candidates, progress)
+    scores = run_all(runner, *vectors.inputs, progress=progress)
     tolerance = target.tolerance(artifact.activations).for_few(len(scores))
     reference = np.asarray(vectors.scores[artifact.reference])
     inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())

@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from chordkit.backbones import from_master
 from chordkit.export import bundle as bundles
 from chordkit.export.bundle import ArtifactEntry, Bundle
@@ -18,16 +20,21 @@ from chordkit.runtime_bench.results import BenchReport, Settings
 EAGER = "pytorch-eager"
 
 
-def artifact_runner(target: str, path: str, strategy: str | None, candidates: int) -> Runner:
-    """Load an artifact on its runtime, one thread, from its file and the file of its strategy."""
+def artifact_runner(target: str, path: str, strategy: str | None, candidates: int, user: str | None = None) -> Runner:
+    """Load an artifact on its runtime, one thread, from its file, the file of its strategy, and one of its user's numbers, float32."""
     wire = None if strategy is None else Path(strategy).read_bytes()
-    return load_runner(target, Path(path).read_bytes(), strategy=wire, candidates=candidates, threads=1)
+    runner = load_runner(target, Path(path).read_bytes(), strategy=wire, candidates=candidates, threads=1)
+    return runner if user is None else runner.for_user(np.fromfile(user, np.float32))
 
 
 def eager_runner(bundle: str) -> Runner:
-    """The PyTorch reference of a bundle, int8 weights dequantised to FP32."""
+    """The PyTorch reference of a bundle, int8 weights dequantised to FP32; with the first of its user vectors, if it has any."""
     with bundles.open(bundle, verify=False) as opened:
-        return EagerRunner(from_master(opened.master()), threads=1)
+        backbone = from_master(opened.master())
+        if not opened.manifest.user_vectors:
+            return EagerRunner(backbone, threads=1)
+        runner = EagerRunner(backbone, threads=1, candidates=opened.manifest.vectors.candidates, user_vector=True)
+        return runner.for_user(opened.user_vector(opened.manifest.user_vectors[0].name).values)
 
 
 def bench_bundle(
@@ -38,6 +45,8 @@ def bench_bundle(
     device: Device | None = None,
 ) -> BenchReport:
     """Time artifacts of a bundle and eager PyTorch, interleaved, over the histories of its test vectors.
+
+    Artifacts that take a user vector have one: that of their strategy's user, else the bundle's first.
 
     Args:
         path: the bundle; it is verified first.
@@ -69,11 +78,16 @@ def _contender(bundle: Bundle, entry: ArtifactEntry, folder: Path) -> Contender:
     file.write_bytes(bundle.artifact(entry.name))
     if entry.strategy is not None:
         strategy.write_bytes(bundle.strategy_bytes(entry.strategy))
+    names = [each.name for each in bundle.manifest.user_vectors]
+    user = folder / f"{entry.name}.user" if names else None
+    if user is not None:
+        bundle.user_vector(entry.strategy if entry.strategy in names else names[0]).values.tofile(user)
     arguments = {
         "target": entry.target,
         "path": str(file),
         "strategy": None if entry.strategy is None else str(strategy),
         "candidates": entry.candidates,
+        "user": None if user is None else str(user),
     }
     spec = RunnerSpec("chordkit.runtime_bench.bundles:artifact_runner", arguments, target.imports)
     return Contender(entry.name, entry.target, entry.precision, spec, file)

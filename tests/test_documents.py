@@ -12,13 +12,16 @@ from chordkit.report import Report
 from chordkit.runtime_bench.results import BenchReport
 
 
-@pytest.mark.parametrize(("model", "name"), [(Report, "chordkit-report"), (Index, "chordkit-export")])
-def test_a_newer_document_is_refused_by_its_version_and_not_by_what_it_added(model: type[BaseModel], name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("model", "name", "known"), [(Report, "chordkit-report", "1"), (Index, "chordkit-export", "1 or 2")])
+def test_a_newer_document_is_refused_by_its_version_and_not_by_what_it_added(
+    model: type[BaseModel], name: str, known: str, tmp_path: Path
+) -> None:
     path = tmp_path / "document.json"
-    path.write_text(f'{{"format": "{name}", "version": 2, "something_new": []}}')
+    path.write_text(f'{{"format": "{name}", "version": 3, "something_new": []}}')
     with pytest.raises(InputError) as caught:
         read_document(path, model, "document", "make it again")
-    assert str(caught.value) == f"{path}: document version 2 is unknown, this chordkit reads version 1; update chordkit, or make it again"
+    what = f"document version 3 is unknown, this chordkit reads version {known}"
+    assert str(caught.value) == f"{path}: {what}; update chordkit, or make it again"
 
 
 def test_a_document_of_another_format_is_refused_by_the_field(tmp_path: Path) -> None:

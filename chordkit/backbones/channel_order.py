@@ -31,6 +31,7 @@ class ChannelOrder:
         embeddings: the embedding tables, likewise.
         tensors: all other tensors, likewise.
         widths: uint8 ``[channels of the layer]`` by layer, moved along with its rows.
+        hidden: order ``[dim]`` of the hidden state, which is that of the item table's columns: a score is their inner product.
     """
 
     def __init__(self, master: MasterWeights, widths: np.ndarray, group_of: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -47,6 +48,7 @@ class ChannelOrder:
         self.embeddings = dict(master.embeddings)
         self.tensors = dict(master.tensors)
         self.widths = {layer.name: widths[table.layer_slice(layer.name)] for layer in table.layers}
+        self.hidden = np.arange(master.dim)
         self._master, self._group_of = master, group_of
 
     def number(self, field: str) -> int:
@@ -74,6 +76,8 @@ class ChannelOrder:
     def table(self, name: str, order: np.ndarray) -> None:
         """Permute the columns of the embedding table ``name``."""
         self.embeddings[name] = replace(self.embeddings[name], codes=self.embeddings[name].codes[:, order])
+        if name == "item_embedding":
+            self.hidden = self.hidden[order]
 
     def norm(self, name: str, order: np.ndarray) -> None:
         """Permute weight and bias of the LayerNorm ``name``."""

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.options import BundleArgument, DataOption, MasterOption, PublicKeyOption, StrategiesOption, read_strategies
+from chordkit.cli.options import (
+    BundleArgument,
+    DataOption,
+    MasterOption,
+    PublicKeyOption,
+    StrategiesOption,
+    UserVectorsOption,
+    read_strategies,
+    read_user_vectors,
+)
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
@@ -22,6 +31,7 @@ def make(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the bundle goes (.chord).")],
     strategy: StrategiesOption = None,
+    user_vector: UserVectorsOption = None,
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone, when fp32 artifacts are among them.")
     ] = None,
@@ -43,7 +53,7 @@ def make(
     signing_key = None if key is None else load_private_key(key)
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
-    strategies = read_strategies(strategy, weights)
+    sources = Sources(weights, floats, read_strategies(strategy, weights), read_user_vectors(user_vector, weights))
     fingerprint, made = read_folder(artifacts)
     if fingerprint != weights.fingerprint.hex():
         raise InputError(
@@ -53,7 +63,7 @@ def make(
         dataset = load_named(data, seed=seed, progress=progress)
         contents = assemble(
             out.stem,
-            Sources(weights, floats, strategies),
+            sources,
             dataset,
             made,
             histories=histories,
@@ -88,7 +98,8 @@ def verify(
         report = verify_bundle(bundle, public_key, runner_factory=Bundle.runner if run else None, progress=progress)
     payload = report.model_dump(mode="json")
     shown = {
-        name: payload[name] for name in ("bytes", "fingerprint", "signed", "key", "signature_checked", "members", "strategies", "passed")
+        name: payload[name]
+        for name in ("bytes", "fingerprint", "signed", "key", "signature_checked", "members", "strategies", "user_vectors", "passed")
     }
     shown["checks"] = ", ".join(report.checks)
     emit(as_json, payload, lambda: key_values(f"{bundle}: verified", shown))
@@ -109,6 +120,7 @@ def inspect(bundle: BundleArgument, seed: SeedOption = 0, as_json: JsonOption = 
         "signed by": summary.key or "nobody",
         "backbone": f"{summary.backbone.architecture} {summary.backbone.fingerprint}",
         "data set": f"{summary.dataset.name}, {summary.dataset.items:,} items",
+        "user vectors": ", ".join(entry.name for entry in summary.user_vectors) or "none",
         "test vectors": f"{summary.vectors.count} histories x {summary.vectors.candidates} candidates",
         "commit": summary.provenance.commit or "unknown",
         "seed": summary.provenance.seed,

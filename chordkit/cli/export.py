@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.options import MasterOption, StrategiesOption, TargetsOption, parse_precisions, parse_targets, read_strategies
+from chordkit.cli.options import (
+    MasterOption,
+    StrategiesOption,
+    TargetsOption,
+    UserVectorsOption,
+    parse_precisions,
+    parse_targets,
+    read_strategies,
+    read_user_vectors,
+)
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
 
 
@@ -19,6 +28,7 @@ def export(
         str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")
     ] = "",
     strategy: StrategiesOption = None,
+    user_vector: UserVectorsOption = None,
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone behind the master, for fp32 artifacts.")
     ] = None,
@@ -27,6 +37,8 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Lower a backbone to every target: FP32, uniform int8, and users' strategies with real int2/int4/int8 weights.
+
+    With a user vector, artifacts take one as an input; with none they have no such input.
 
     Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`
     """
@@ -38,7 +50,7 @@ def export(
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
     strategies = read_strategies(strategy, weights)
-    sources = Sources(weights, floats, strategies)
+    sources = Sources(weights, floats, strategies, read_user_vectors(user_vector, weights))
     precisions = parse_precisions(precision) if precision else None
     with progress_bar() as progress:
         artifacts = export_artifacts(targets, sources, precisions, candidates, progress)

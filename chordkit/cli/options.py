@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chordkit.export.artifact import Precision
     from chordkit.export.targets import Target
     from chordkit.quantization import MasterWeights
-    from chordkit.strategy import Strategy
+    from chordkit.strategy import Strategy, UserVector
 
 Choice = TypeVar("Choice")
 
@@ -45,6 +45,10 @@ CheckpointsOption = Annotated[
 ]
 MasterOption = Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that the strategy belongs to.")]
 StrategiesOption = Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd); may be repeated.")]
+UserVectorsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--user-vector", "-u", help="A user vector (.chru), called as its user's strategy is; may be repeated."),
+]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
 PublicKeyOption = Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")]
@@ -118,3 +122,20 @@ def read_strategy(path: Path, weights: "MasterWeights") -> "Strategy":
 def read_strategies(paths: Sequence[Path] | None, weights: "MasterWeights") -> "dict[str, Strategy]":
     """The strategies of ``--strategy`` by the names of their files."""
     return {path.stem: read_strategy(path, weights) for path in paths or []}
+
+
+def read_user_vector(path: Path, weights: "MasterWeights") -> "UserVector":
+    """Read a user vector file and check it against its backbone; the error names the file."""
+    from chordkit.errors import UserVectorError
+    from chordkit.files import read_bytes
+    from chordkit.strategy import decode_user_vector
+
+    try:
+        return decode_user_vector(read_bytes(path, "user vector"), fingerprint=weights.fingerprint, dim=weights.dim)
+    except UserVectorError as error:
+        raise UserVectorError(f"{path}: {error}") from None
+
+
+def read_user_vectors(paths: Sequence[Path] | None, weights: "MasterWeights") -> "dict[str, UserVector]":
+    """The user vectors of ``--user-vector`` by the names of their files."""
+    return {path.stem: read_user_vector(path, weights) for path in paths or []}

@@ -52,6 +52,11 @@ class MasterWeights:
         """Number of items, without the padding's row 0: ids are 1..items."""
         return len(self.embeddings["item_embedding"].codes) - 1
 
+    @property
+    def dim(self) -> int:
+        """Numbers in an item's embedding, in the hidden state that it is scored with, and in a user vector."""
+        return int(self.embeddings["item_embedding"].codes.shape[1])
+
     @cached_property
     def fingerprint(self) -> bytes:
         """First 8 bytes of SHA-256 over the file; a strategy carries it."""

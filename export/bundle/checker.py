@@ -14,6 +14,7 @@ from chordkit.export.bundle.manifest import (
     MemberEntry,
     Provenance,
     StrategyEntry,
+    UserVectorEntry,
     VectorsSection,
 )
 from chordkit.export.bundle.reader import Bundle
@@ -41,6 +42,7 @@ class BundleSummary(BaseModel):
     dataset: DatasetSection
     artifacts: tuple[ArtifactEntry, ...]
     strategies: tuple[StrategyEntry, ...]
+    user_vectors: tuple[UserVectorEntry, ...]
     vectors: VectorsSection
     provenance: Provenance
     members: tuple[MemberEntry, ...]
@@ -69,6 +71,7 @@ class VerificationReport(BaseModel):
     signature_checked: bool
     members: int
     strategies: int
+    user_vectors: int
     checks: tuple[str, ...]
     unproven: tuple[str, ...]
     vectors: tuple[VectorResult, ...]
@@ -108,6 +111,7 @@ def inspect(path: str | os.PathLike[str]) -> BundleSummary:
             dataset=manifest.dataset,
             artifacts=manifest.artifacts,
             strategies=manifest.strategies,
+            user_vectors=manifest.user_vectors,
             vectors=manifest.vectors,
             provenance=manifest.provenance,
             members=manifest.members,
@@ -154,6 +158,7 @@ def verify(
             signature_checked=bundle.signature_checked,
             members=len(manifest.members),
             strategies=len(manifest.strategies),
+            user_vectors=len(manifest.user_vectors),
             checks=tuple(checks + ([f"vectors:{result.artifact}" for result in results])),
             unproven=unproven,
             vectors=results,
@@ -175,9 +180,11 @@ def _check_members(bundle: Bundle) -> list[str]:
         )
     for entry in bundle.manifest.strategies:
         bundle.strategy(entry.name)
+    for vector in bundle.manifest.user_vectors:
+        bundle.user_vector(vector.name)
     bundle.item_ids()
     bundle.vectors()
-    return ["master", "strategies", "items", "vectors"]
+    return ["master", "strategies", *(["user_vectors"] if bundle.manifest.user_vectors else []), "items", "vectors"]
 
 
 def _run(bundle: Bundle, entry: ArtifactEntry, runner_factory: RunnerFactory, progress: Progress | None) -> VectorResult:

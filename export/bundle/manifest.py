@@ -6,6 +6,8 @@ this module from the classes here.
 """
 
 import json
+import operator
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,7 +17,8 @@ from chordkit.export.artifact import Artifact, Label
 from chordkit.export.bundle.container import MAX_BYTES, name_problem
 from chordkit.export.parity import ParityReport
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The highest that is read; 2 has user vectors, and a bundle without any is written as 1."""
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MASTER = "master.chrm"
@@ -86,8 +89,18 @@ class StrategyEntry(_Model):
     average_bits: Annotated[float, Field(ge=0, le=8)]
 
 
+class UserVectorEntry(_Model):
+    """One user vector file; a strategy of the same name is the same user's."""
+
+    name: Label
+    member: str
+
+
 class VectorsSection(_Model):
-    """Test vectors: ``count`` histories of ``length`` items, ``candidates`` each, scores for each of ``references``."""
+    """Test vectors: ``count`` histories of ``length`` items, ``candidates`` each, scores for each of ``references``.
+
+    They have a user vector for each history where the bundle has user vectors.
+    """
 
     member: str
     count: Count
@@ -136,6 +149,7 @@ class Manifest(_Model):
     dataset: DatasetSection
     artifacts: tuple[ArtifactEntry, ...]
     strategies: tuple[StrategyEntry, ...]
+    user_vectors: tuple[UserVectorEntry, ...] = Field(default=(), exclude_if=operator.not_)
     vectors: VectorsSection
     provenance: Provenance
     members: tuple[MemberEntry, ...]
@@ -143,15 +157,20 @@ class Manifest(_Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
+        if self.format_version != (needed := format_version(self.user_vectors)):
+            raise ValueError(f"format_version: {self.format_version}, and with {len(self.user_vectors)} user vectors it is {needed}")
         listed = {member.name for member in self.members}
         if listed & {MANIFEST, SIGNATURE}:
             raise ValueError("members: the manifest and its signature cannot list themselves")
         if len(listed) != len(self.members):
             raise ValueError("members: a name comes twice")
-        used = {MASTER, ITEMS, self.vectors.member, *(x.member for x in self.artifacts), *(x.member for x in self.strategies)}
+        used = {MASTER, ITEMS, self.vectors.member}
+        used |= {x.member for entries in (self.artifacts, self.strategies, self.user_vectors) for x in entries}
         if used != listed:
-            raise ValueError(f"members: {sorted(used ^ listed)[0]!r} is {'not listed' if used - listed else 'listed but used by nothing'}")
-        for kind, names in (("artifacts", [x.name for x in self.artifacts]), ("strategies", [x.name for x in self.strategies])):
+            name = min(used ^ listed)
+            raise ValueError(f"members: {name!r} is {'not listed' if name in used else 'listed but used by nothing'}")
+        for kind in ("artifacts", "strategies", "user_vectors"):
+            names = [entry.name for entry in getattr(self, kind)]
             if len(set(names)) != len(names):
                 raise ValueError(f"{kind}: a name comes twice")
         strategies = {entry.name for entry in self.strategies}
@@ -160,6 +179,9 @@ class Manifest(_Model):
                 raise ValueError(f"artifacts: {artifact.name} was made with strategy {artifact.strategy!r}, which is not in the bundle")
             if artifact.reference not in self.vectors.references:
                 raise ValueError(f"artifacts: {artifact.name} refers to test vectors {artifact.reference!r}, which are not in the bundle")
+            if artifact.user_vector is not bool(self.user_vectors):
+                takes, has = ("a", "none") if artifact.user_vector else ("no", "some")
+                raise ValueError(f"artifacts: {artifact.name} takes {takes} user vector, and the bundle has {has}")
             if artifact.candidates != self.vectors.candidates:
                 raise ValueError(
                     f"artifacts: {artifact.name} scores {artifact.candidates} candidates, the test vectors have {self.vectors.candidates}"
@@ -173,6 +195,11 @@ class Manifest(_Model):
     def artifact(self, name: str) -> ArtifactEntry | None:
         """The artifact called ``name``, or None."""
         return next((entry for entry in self.artifacts if entry.name == name), None)
+
+
+def format_version(user_vectors: Collection[object]) -> int:
+    """The version of a bundle with these user vectors: the lowest that can say what is in it."""
+    return 2 if user_vectors else 1
 
 
 def parse(data: bytes, label: str) -> Manifest:

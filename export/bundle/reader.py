@@ -5,20 +5,21 @@ import hashlib
 import json
 import mmap
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from chordkit.errors import BundleError, MasterError, StrategyError
+from chordkit.errors import BundleError, MasterError, StrategyError, UserVectorError
 from chordkit.export.bundle import container, manifest, signature
 from chordkit.export.bundle.container import Located
-from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest
+from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest, StrategyEntry, UserVectorEntry
 from chordkit.export.bundle.signature import VerifyingKey
 from chordkit.export.parity import VectorSet, problem_with, read_vectors
 from chordkit.export.targets import Runner, load_runner
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, decode
+from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
 
 
 class Bundle:
@@ -115,11 +116,7 @@ class Bundle:
         Raises:
             BundleError: there is none of this name.
         """
-        entry = next((x for x in self.manifest.strategies if x.name == name), None)
-        if entry is None:
-            known = ", ".join(x.name for x in self.manifest.strategies) or "none"
-            raise BundleError(f"{self.label}: the bundle has no strategy {name!r}; it has: {known}")
-        return bytes(self.member(entry.member))
+        return self._personal("strategy", self.manifest.strategies, name)
 
     def strategy(self, name: str) -> Strategy:
         """A strategy, decoded and checked against this bundle's backbone.
@@ -132,6 +129,33 @@ class Bundle:
             return decode(self.strategy_bytes(name), fingerprint=bytes.fromhex(self.manifest.backbone.fingerprint), channels=channels)
         except StrategyError as error:
             raise BundleError(f"{self.label}: strategies/{name}.chrd: {error}") from None
+
+    def user_vector_bytes(self, name: str) -> bytes:
+        """A user vector in its wire form, as a device adopts it.
+
+        Raises:
+            BundleError: there is none of this name.
+        """
+        return self._personal("user vector", self.manifest.user_vectors, name)
+
+    def user_vector(self, name: str) -> UserVector:
+        """A user vector, decoded and checked against this bundle's backbone; ``values`` is what a runner takes.
+
+        Raises:
+            BundleError: there is none of this name, or it is malformed or of another backbone.
+        """
+        data, dim = self.user_vector_bytes(name), self.master().dim
+        try:
+            return decode_user_vector(data, fingerprint=bytes.fromhex(self.manifest.backbone.fingerprint), dim=dim)
+        except UserVectorError as error:
+            raise BundleError(f"{self.label}: user_vectors/{name}.chru: {error}") from None
+
+    def _personal(self, kind: str, entries: Sequence[StrategyEntry | UserVectorEntry], name: str) -> bytes:
+        entry = next((x for x in entries if x.name == name), None)
+        if entry is None:
+            known = ", ".join(x.name for x in entries) or "none"
+            raise BundleError(f"{self.label}: the bundle has no {kind} {name!r}; it has: {known}")
+        return bytes(self.member(entry.member))
 
     def item_ids(self) -> list[str]:
         """The data set's item ids by index; index 0 is padding.
@@ -156,7 +180,9 @@ class Bundle:
         announced = self.manifest.vectors
         vectors = read_vectors(self.member(announced.member), self.label)
         found = (len(vectors.histories), vectors.histories.shape[1], vectors.candidates.shape[1], tuple(sorted(vectors.scores)))
-        if found != (announced.count, announced.length, announced.candidates, tuple(sorted(announced.references))):
+        dim = None if vectors.users is None else vectors.users.shape[1]
+        known = (announced.count, announced.length, announced.candidates, tuple(sorted(announced.references)))
+        if (found, dim) != (known, self.master().dim if self.manifest.user_vectors else None):
             raise BundleError(
                 f"{self.label}: {announced.member} does not hold the test vectors that the manifest announces; make the bundle anew"
             )

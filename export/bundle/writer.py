@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -13,7 +13,6 @@ from chordkit.errors import BundleError, CheckFailed
 from chordkit.export.artifact import Artifact, is_label
 from chordkit.export.bundle import container
 from chordkit.export.bundle.manifest import (
-    FORMAT_VERSION,
     ITEMS,
     MANIFEST,
     MASTER,
@@ -28,14 +27,16 @@ from chordkit.export.bundle.manifest import (
     Provenance,
     SignatureSection,
     StrategyEntry,
+    UserVectorEntry,
     VectorsSection,
+    format_version,
 )
 from chordkit.export.bundle.signature import SigningKey, key_id, load_private_key
 from chordkit.export.parity import ParityReport, VectorSet, problem_with
 from chordkit.export.targets import find_target
 from chordkit.files import atomic_writer
 from chordkit.quantization import MasterWeights
-from chordkit.strategy import Strategy, average_bits, to_wire
+from chordkit.strategy import Strategy, UserVector, average_bits, encode_user_vector, to_wire
 
 if TYPE_CHECKING:
     from chordkit.data import Dataset
@@ -60,7 +61,8 @@ class BundleContents:
     """Everything that goes into a bundle.
 
     ``item_ids`` are the data set's own ids by index, ``""`` for padding at index 0; ``vectors`` have the scores of
-    every reference that an artifact names.
+    every reference that an artifact names. With ``user_vectors``, which are named as their users' strategies are, every artifact takes
+    a user vector and ``vectors`` have one for each history; without, none does.
     """
 
     name: str
@@ -71,6 +73,7 @@ class BundleContents:
     strategies: Mapping[str, Strategy]
     vectors: VectorSet
     provenance: Provenance
+    user_vectors: Mapping[str, UserVector] = field(default_factory=dict)
 
 
 def dataset_section(dataset: "Dataset") -> DatasetSection:
@@ -119,6 +122,7 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
     """Every member but the manifest and its signature, in file order."""
     for kind, names in (
         ("strategy", contents.strategies),
+        ("user vector", contents.user_vectors),
         ("artifact", [x.name for x in contents.artifacts]),
         ("reference", contents.vectors.scores),
     ):
@@ -136,8 +140,15 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
     for name, strategy in contents.strategies.items():
         if len(strategy.widths) != channels or strategy.fingerprint != fingerprint:
             raise BundleError(f"bundle: strategy {name!r} was made for another backbone; make it with this bundle's master weights")
+    dim, users = contents.master.dim, contents.vectors.users
+    for name, vector in contents.user_vectors.items():
+        if len(vector.codes) != dim or vector.fingerprint != fingerprint:
+            raise BundleError(f"bundle: user vector {name!r} was made for another backbone; make it for this bundle's master weights")
+    if (None if users is None else users.shape[1]) != (dim if contents.user_vectors else None):
+        raise BundleError(f"bundle: the test vectors need user vectors of {dim} numbers where the bundle has user vectors, and only there")
     members = {MASTER: contents.master.to_bytes()}
     members |= {f"strategies/{name}.chrd": to_wire(strategy) for name, strategy in contents.strategies.items()}
+    members |= {f"user_vectors/{name}.chru": encode_user_vector(vector) for name, vector in contents.user_vectors.items()}
     for artifact in contents.artifacts:
         member = _artifact_member(artifact)
         if artifact.data is not None:
@@ -166,7 +177,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
     vectors = contents.vectors
     try:
         return Manifest(
-            format_version=FORMAT_VERSION,
+            format_version=format_version(contents.user_vectors),
             name=contents.name,
             backbone=BackboneSection(
                 architecture=str(master.config["architecture"]),
@@ -182,6 +193,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
                 StrategyEntry(name=name, member=f"strategies/{name}.chrd", average_bits=float(average_bits(strategy.widths, table)))
                 for name, strategy in contents.strategies.items()
             ),
+            user_vectors=tuple(UserVectorEntry(name=name, member=f"user_vectors/{name}.chru") for name in contents.user_vectors),
             vectors=VectorsSection(
                 member=VECTORS,
                 count=len(vectors.histories),

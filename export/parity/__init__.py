@@ -5,7 +5,7 @@ Nothing here knows a target, and importing it needs neither torch nor a runtime:
 
 from chordkit.export.parity.activations import emulated_scores, engine_scores, quantize_asymmetric, quantize_symmetric
 from chordkit.export.parity.compare import Ids, ParityReport, Runner, Scores, ScoresFn, compare, parity, run_all
-from chordkit.export.parity.reference import reference_scores, references
+from chordkit.export.parity.reference import reference_scores, references, reranker_scores
 from chordkit.export.parity.stages import Stage, StageResult, first_bad_stage, stages_to, walk_stages
 from chordkit.export.parity.tolerance import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance
 from chordkit.export.parity.vectors import VectorSet, draw, problem_with, read_vectors
@@ -34,6 +34,7 @@ __all__ = [
     "read_vectors",
     "reference_scores",
     "references",
+    "reranker_scores",
     "run_all",
     "stages_to",
     "walk_stages",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from chordkit.export.parity.compare import ScoresFn
 from chordkit.export.parity.reference import reference_scores
 from chordkit.export.parity.vectors import VectorSet
+from chordkit.strategy import quantize_user_vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,4 +64,6 @@ def engine_scores(master: "MasterWeights", widths: np.ndarray | None, vectors: V
 
     engine = ReferenceEngine(master, widths)
     few = vectors.head(_EMULATED_EXACTLY)
-    return np.stack([engine.scores(history, candidates) for history, candidates in zip(few.histories, few.candidates, strict=True)])
+    users = [None] * len(few.histories) if few.users is None else [quantize_user_vector(user, master.fingerprint) for user in few.users]
+    rows = zip(few.histories, few.candidates, users, strict=True)
+    return np.stack([engine.scores(history, candidates, user=user) for history, candidates, user in rows])

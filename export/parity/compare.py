@@ -21,15 +21,16 @@ from chordkit.progress import Progress
 
 Ids = NDArray[np.int32]
 Scores = NDArray[np.float32]
-ScoresFn = Callable[[Ids, Ids], NDArray[np.floating]]
-"""Histories ``[n, length]`` and candidates ``[n, candidates]`` to scores ``[n, candidates]``."""
+Vectors = NDArray[np.float32]
+ScoresFn = Callable[..., NDArray[np.floating]]
+"""Histories ``[n, length]``, candidates ``[n, candidates]`` and perhaps user vectors ``[n, dim]`` to scores ``[n, candidates]``."""
 
 
 class Runner(Protocol):
     """One loaded artifact: scores of one history's candidates."""
 
-    def scores(self, history: Ids, candidates: Ids) -> NDArray[np.floating]:
-        """Scores ``[candidates]`` of ``candidates [candidates]`` after ``history [length]``."""
+    def scores(self, history: Ids, candidates: Ids, user: Vectors | None = None) -> NDArray[np.floating]:
+        """Scores ``[candidates]`` of ``candidates [candidates]`` after ``history [length]``, for the user of the vector ``user [dim]``."""
         ...
 
 
@@ -83,15 +84,16 @@ class ParityReport(BaseModel):
         return self
 
 
-def run_all(runner: Runner, histories: Ids, candidates: Ids, progress: Progress | None = None) -> Scores:
-    """Scores ``[n, candidates]`` of every history through ``runner``.
+def run_all(runner: Runner, histories: Ids, candidates: Ids, users: Vectors | None = None, *, progress: Progress | None = None) -> Scores:
+    """Scores ``[n, candidates]`` of every history, with its user vector where there are any, through ``runner``.
 
     Raises:
         CheckFailed: the runner answers with another shape than it was asked for.
     """
     result = np.empty(candidates.shape, np.float32)
-    for row, (history, ids) in enumerate(zip(histories, candidates, strict=True)):
-        answer = np.asarray(runner.scores(history, ids))
+    inputs = zip(histories, candidates, strict=True) if users is None else zip(histories, candidates, users, strict=True)
+    for row, (history, ids, *user) in enumerate(inputs):
+        answer = np.asarray(runner.scores(history, ids, *user))
         if answer.shape != ids.shape:
             raise CheckFailed(f"the artifact answers with scores of shape {list(answer.shape)} where {list(ids.shape)} were asked for")
         result[row] = answer
@@ -192,15 +194,15 @@ def parity(
     k: int = 10,
     targets: NDArray[np.integer] | None = None,
     progress: Progress | None = None,
+    users: Vectors | None = None,
 ) -> ParityReport:
-    """Run an artifact and its reference over ``histories [n, length]`` and ``candidates [n, candidates]`` and compare.
+    """Run an artifact and its reference over ``histories [n, length]``, ``candidates [n, candidates]`` and ``users [n, dim]`` and compare.
 
     Raises:
         CheckFailed: the artifact answers with a wrong shape. A missed tolerance is no exception: see ``passed``.
     """
-    return compare(
-        run_all(runner, histories, candidates, progress), np.asarray(reference(histories, candidates)), tolerance, k=k, targets=targets
-    )
+    inputs = (histories, candidates) if users is None else (histories, candidates, users)
+    return compare(run_all(runner, *inputs, progress=progress), np.asarray(reference(*inputs)), tolerance, k=k, targets=targets)
 
 
 def _reasons(measured: dict[str, float], tolerance: Tolerance, non_finite: int, size: int) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """The reference that every artifact is held against: the PyTorch model, in batches. torch is imported when one is made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.export.parity.compare import Ids, ScoresFn
+from chordkit.export.parity.compare import Ids, ScoresFn, Vectors
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from chordkit.backbones import Backbone
     from chordkit.quantization import MasterWeights
     from chordkit.strategy import Strategy
@@ -17,19 +19,36 @@ _BATCH = 256
 
 
 def reference_scores(backbone: "Backbone") -> ScoresFn:
-    """The scores function of a backbone: histories ``[n, length]``, candidates ``[n, candidates]`` -> float32 ``[n, candidates]``."""
+    """The scores function of a backbone: histories ``[n, length]``, candidates ``[n, candidates]``, perhaps user vectors ``[n, dim]`` ->
+    float32 ``[n, candidates]``."""
     import torch
 
     backbone = backbone.eval()
 
     @torch.no_grad()
-    def scores(histories: Ids, candidates: Ids) -> NDArray[np.float32]:
+    def scores(histories: Ids, candidates: Ids, users: Vectors | None = None) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(histories), _BATCH):
-            hidden = backbone.encode(torch.from_numpy(np.ascontiguousarray(histories[start : start + _BATCH])))
-            chosen = torch.from_numpy(np.ascontiguousarray(candidates[start : start + _BATCH]))
-            parts.append(backbone.score(hidden, chosen).numpy())
+            batch = slice(start, start + _BATCH)
+            history = torch.from_numpy(np.ascontiguousarray(histories[batch]))
+            if users is None:
+                hidden = backbone.encode(history)
+            else:
+                hidden = backbone.encode_personal(history, torch.from_numpy(np.ascontiguousarray(users[batch], np.float32)))
+            parts.append(backbone.score(hidden, torch.from_numpy(np.ascontiguousarray(candidates[batch]))).numpy())
         return np.concatenate(parts).astype(np.float32)
+
+    return scores
+
+
+def reranker_scores(reranker: "Callable[..., Tensor]") -> ScoresFn:
+    """The scores function of a re-ranker ``(history [1, L], perhaps user [1, dim], candidates [1, C]) -> scores [1, C]`` in PyTorch."""
+    import torch
+
+    @torch.no_grad()
+    def scores(histories: Ids, candidates: Ids, users: Vectors | None = None) -> NDArray[np.floating]:
+        inputs = [histories, candidates] if users is None else [histories, users, candidates]
+        return torch.cat([reranker(*(torch.from_numpy(each[None].copy()) for each in row)) for row in zip(*inputs, strict=True)]).numpy()
 
     return scores
 

@@ -13,6 +13,7 @@ from chordkit.export.parity.compare import (
     ParityReport,
     Runner,
     ScoresFn,
+    Vectors,
     compare,
     run_all,
 )
@@ -47,15 +48,20 @@ class StageResult(BaseModel):
     report: ParityReport
 
 
-def walk_stages(stages: Sequence[Stage], histories: Ids, candidates: Ids, k: int = 10) -> tuple[StageResult, ...]:
+def walk_stages(
+    stages: Sequence[Stage], histories: Ids, candidates: Ids, k: int = 10, users: Vectors | None = None
+) -> tuple[StageResult, ...]:
     """Compare each stage with the one before it, from the float model to the artifact; stops after the first bad one.
+
+    With ``users [n, dim]`` every stage runs with these user vectors.
 
     The last result is the first bad stage, or every result passed.
     """
     results: list[StageResult] = []
-    before = np.asarray(stages[0].scores(histories, candidates))
+    inputs = (histories, candidates) if users is None else (histories, candidates, users)
+    before = np.asarray(stages[0].scores(*inputs))
     for stage in stages[1:]:
-        now = np.asarray(stage.scores(histories, candidates))
+        now = np.asarray(stage.scores(*inputs))
         results.append(
             StageResult(
                 name=stage.name,
@@ -76,23 +82,6 @@ def first_bad_stage(results: Sequence[StageResult]) -> str | None:
     return next((result.name for result in results if result.judged and not result.report.passed), None)
 
 
-def program_scores(program: "ExportedProgram") -> ScoresFn:
-    """Scores of an exported re-ranker, run by PyTorch, one history at a time as it was exported."""
-
-    def scores(histories: Ids, candidates: Ids) -> NDArray[np.floating]:
-        import torch
-
-        module = program.module()
-        with torch.no_grad():
-            rows = [
-                module(torch.from_numpy(h[None].copy()), torch.from_numpy(c[None].copy()))
-                for h, c in zip(histories, candidates, strict=True)
-            ]
-        return torch.cat(rows).numpy()
-
-    return scores
-
-
 def stages_to(
     runner: Runner,
     tolerance: Tolerance,
@@ -108,7 +97,7 @@ def stages_to(
     artifact's own. The int8 master is judged like 8-bit activations: its weights have the same noise, 44 dB, as those.
     """
     from chordkit.backbones import from_master
-    from chordkit.export.parity.reference import reference_scores
+    from chordkit.export.parity.reference import reference_scores, reranker_scores
 
     stages = [] if backbone is None else [Stage("float", reference_scores(backbone), None)]
     if master is not None:
@@ -116,6 +105,6 @@ def stages_to(
         if widths is not None:
             stages.append(Stage("strategy", reference_scores(from_master(master, widths)), None))
     if program is not None:
-        stages.append(Stage("program", program_scores(program), FP32_TOLERANCE))
-    stages.append(Stage("artifact", lambda histories, candidates: run_all(runner, histories, candidates), tolerance))
+        stages.append(Stage("program", reranker_scores(program.module()), FP32_TOLERANCE))
+    stages.append(Stage("artifact", lambda *inputs: run_all(runner, *inputs), tolerance))
     return stages

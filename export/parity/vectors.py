@@ -5,15 +5,16 @@ scores inside the bundle, so that a phone without PyTorch can check itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import BundleError, DataError
-from chordkit.export.parity.compare import Ids, Scores, ScoresFn
+from chordkit.export.parity.compare import Ids, Scores, ScoresFn, Vectors
 
 _SCORES = "scores/"
+_USERS = "users"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,20 @@ class VectorSet:
         candidates: int32 ``[n, candidates]``, ids 1..items, no id twice in a row.
         targets: int32 ``[n]``, the column of the item that the user took next.
         scores: float32 ``[n, candidates]`` for each reference: ``fp32``, ``int8``, and one per strategy.
+        users: float32 ``[n, dim]``, a user vector for each row, for artifacts that take one; None for those that take none. A vector
+            is an input like a history, so all references share the rows: whose strategy it is does not matter to what is computed.
     """
 
     histories: Ids
     candidates: Ids
     targets: Ids
     scores: Mapping[str, Scores] = field(default_factory=dict)
+    users: Vectors | None = None
+
+    @property
+    def inputs(self) -> tuple[NDArray, ...]:
+        """What a scores function takes: histories, candidates and, where there are any, user vectors."""
+        return (self.histories, self.candidates) if self.users is None else (self.histories, self.candidates, self.users)
 
     def head(self, count: int) -> "VectorSet":
         """The first ``count`` rows."""
@@ -39,19 +48,31 @@ class VectorSet:
             self.candidates[:count],
             self.targets[:count],
             {name: scores[:count] for name, scores in self.scores.items()},
+            None if self.users is None else self.users[:count],
         )
+
+    def with_users(self, vectors: Sequence[NDArray[np.floating]]) -> "VectorSet":
+        """These rows for the users of ``vectors``, each ``[dim]``, in turn; without scores, which were those of other inputs.
+
+        Zeros, the vector of a user who has none, have their turn too: an artifact that has one user's vector in it, instead of taking
+        it, would otherwise pass where there is one user.
+        """
+        turns = np.stack([*vectors, np.zeros_like(vectors[0])]).astype(np.float32)
+        return replace(self, scores={}, users=turns[np.arange(len(self.histories)) % len(turns)])
 
     def with_scores(self, references: Mapping[str, ScoresFn]) -> "VectorSet":
         """This set with the scores of each reference, computed here."""
-        scores = {name: np.asarray(reference(self.histories, self.candidates), np.float32) for name, reference in references.items()}
-        return VectorSet(self.histories, self.candidates, self.targets, {**self.scores, **scores})
+        scores = {name: np.asarray(reference(*self.inputs), np.float32) for name, reference in references.items()}
+        return replace(self, scores={**self.scores, **scores})
 
     def to_bytes(self) -> bytes:
-        """The set as safetensors: ``histories``, ``candidates``, ``targets``, ``scores/<reference>``."""
+        """The set as safetensors: ``histories``, ``candidates``, ``targets``, ``scores/<reference>``, perhaps ``users``."""
         from safetensors.numpy import save
 
         arrays: dict[str, NDArray] = {"histories": self.histories, "candidates": self.candidates, "targets": self.targets}
         arrays |= {_SCORES + name: scores for name, scores in self.scores.items()}
+        if self.users is not None:
+            arrays[_USERS] = self.users
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
@@ -69,7 +90,7 @@ def read_vectors(data: bytes | memoryview, label: str) -> VectorSet:
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{label}: the test vectors are not a safetensors file ({type(error).__name__}); make the bundle anew") from None
     expected: dict[str, tuple[type[np.generic], int]] = {"histories": (np.int32, 2), "candidates": (np.int32, 2), "targets": (np.int32, 1)}
-    expected |= {name: (np.float32, 2) for name in arrays if name.startswith(_SCORES)}
+    expected |= {name: (np.float32, 2) for name in arrays if name == _USERS or name.startswith(_SCORES)}
     for name, (dtype, dimensions) in expected.items():
         array = arrays.get(name)
         if array is None or array.dtype != dtype or array.ndim != dimensions:
@@ -81,7 +102,7 @@ def read_vectors(data: bytes | memoryview, label: str) -> VectorSet:
             f"{label}: the test vectors hold an array {sorted(unknown)[0]!r} that this version does not know; update chordkit"
         )
     scores = {name.removeprefix(_SCORES): arrays[name] for name in sorted(arrays) if name.startswith(_SCORES)}
-    result = VectorSet(arrays["histories"], arrays["candidates"], arrays["targets"], scores)
+    result = VectorSet(arrays["histories"], arrays["candidates"], arrays["targets"], scores, arrays.get(_USERS))
     if problem := problem_with(result, None):
         raise BundleError(f"{label}: the test vectors do not fit together: {problem}")
     return result
@@ -92,6 +113,8 @@ def problem_with(vectors: VectorSet, items: int | None) -> str | None:
     n, columns = vectors.candidates.shape
     if len(vectors.histories) != n or len(vectors.targets) != n or any(scores.shape != (n, columns) for scores in vectors.scores.values()):
         return "histories, candidates, targets and scores have different lengths"
+    if vectors.users is not None and (len(vectors.users) != n or vectors.users.shape[1] == 0 or not np.isfinite(vectors.users).all()):
+        return "the user vectors are not one vector of finite numbers for each history"
     if n == 0 or columns == 0 or vectors.histories.shape[1] == 0:
         return "there are none"
     if vectors.targets.min() < 0 or vectors.targets.max() >= columns:

@@ -153,7 +153,7 @@ def _differs(make: Maker, x: Node, number: Any) -> Node:
 
 def _above(make: Maker, x: Node, number: Any) -> Node | None:
     """Item ids greater than 0 are those that are not 0, for no id is negative; other comparisons stay."""
-    return _differs(make, x, number) if number == 0 and x.op == "placeholder" else None
+    return _differs(make, x, number) if number == 0 and x.op == "placeholder" and not _is_float(x) else None
 
 
 def _where(make: Maker, condition: Node, chosen: Any, other: Any) -> Node:

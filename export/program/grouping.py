@@ -8,6 +8,7 @@ of channels, and its output has to be put back into order. :func:`regroup` lets 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,7 +39,21 @@ def runs(groups: np.ndarray) -> list[Run]:
     return found
 
 
-def regroup(master: MasterWeights, widths: np.ndarray, group_of: Callable[[np.ndarray], np.ndarray]) -> tuple[MasterWeights, np.ndarray]:
+class Regrouped(NamedTuple):
+    """A model in another order of its channels.
+
+    Attributes:
+        master: the master weights in the new order.
+        widths: uint8 ``[channels]``, moved along.
+        hidden_order: ``[dim]``: position ``j`` of the hidden state, and of a user vector that is added to it, was at ``hidden_order[j]``.
+    """
+
+    master: MasterWeights
+    widths: np.ndarray
+    hidden_order: np.ndarray
+
+
+def regroup(master: MasterWeights, widths: np.ndarray, group_of: Callable[[np.ndarray], np.ndarray]) -> Regrouped:
     """The same model with its channels reordered for the strategy ``widths``.
 
     Args:
@@ -47,15 +62,15 @@ def regroup(master: MasterWeights, widths: np.ndarray, group_of: Callable[[np.nd
         group_of: maps widths to group numbers; channels of one group are stored in one tensor.
 
     Returns:
-        Master and widths that give the same scores, up to the order of float32 sums. Those of an architecture without a rule
-        come back as they are: right, but stored in as many runs as the strategy happens to have.
+        A model that gives the same scores, up to the order of float32 sums. That of an architecture without a rule comes back
+        as it is: right, but stored in as many runs as the strategy happens to have.
 
     Raises:
         InputError: the architecture is not known.
     """
     rule = find_architecture(master.config["architecture"]).channel_order
     if rule is None:
-        return master, widths
+        return Regrouped(master, widths, np.arange(master.dim))
     order = ChannelOrder(master, np.asarray(widths), group_of)
     rule(order)
-    return order.result()
+    return Regrouped(*order.result(), order.hidden)

@@ -14,14 +14,14 @@ Their CPU implementations are the reference semantics of DESIGN.md (dequantised 
 so the exported program itself is a reference that can be run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.backbones import Backbone, CatalogueScorer, Reranker
+from chordkit.backbones import Backbone, CatalogueScorer, PersonalReranker, Reranker
 from chordkit.backbones.master import from_master
 from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
@@ -154,13 +154,36 @@ def marked_backbone(master: MasterWeights, widths: np.ndarray) -> Backbone:
     return backbone.eval()
 
 
-def export_program(source: Source, candidates: int | None = 100) -> torch.export.ExportedProgram:
+class _ReorderedReranker(PersonalReranker):
+    """The re-ranker of a model whose hidden state is in another order than its users' vectors.
+
+    Args:
+        backbone: the reordered model.
+        order: int64 ``[dim]``: position ``j`` of its hidden state is number ``order[j]`` of a vector.
+    """
+
+    order: Tensor
+
+    def __init__(self, backbone: Backbone, order: Tensor) -> None:
+        super().__init__(backbone)
+        self.register_buffer("order", order)
+
+    def forward(self, history: Tensor, user: Tensor, candidates: Tensor) -> Tensor:
+        return super().forward(history, user.index_select(1, self.order), candidates)
+
+
+def export_program(
+    source: Source, candidates: int | None = 100, *, user_vector: bool = False, user_order: np.ndarray | None = None
+) -> torch.export.ExportedProgram:
     """Export the re-ranker ``(history int32 [1, L], candidates int32 [1, C]) -> scores float32 [1, C]``.
 
     Args:
         source: a trained backbone (float32 graph), or a master with its widths (marked graph, see the module).
         candidates: ``C``, fixed in the artifact; None exports the scorer of the whole catalogue instead,
             ``history int32 [1, L] -> scores float32 [1, items + 1]``.
+        user_vector: whether the re-ranker takes a user vector: ``(history, user float32 [1, dim], candidates) -> scores``.
+        user_order: with a user vector: the order ``[dim]`` that the hidden state of ``source`` has been brought into
+            (:func:`chordkit.export.program.regroup`), while vectors keep the backbone's own; None = they are the same.
 
     Returns:
         A program with static shapes and no training-only branch, in its one spelling (:mod:`chordkit.export.program.canonical`).
@@ -173,18 +196,31 @@ def export_program(source: Source, candidates: int | None = 100) -> torch.export
     if candidates is not None and candidates < 1:
         raise InputError(f"candidates: {candidates} is not a number of candidates; use at least 1")
     backbone = marked_backbone(*source) if isinstance(source, tuple) else source
-    history = torch.ones((1, backbone.config.max_length), dtype=torch.int32)
-    arguments: Sequence[Tensor] = (history,) if candidates is None else (history, torch.ones((1, candidates), dtype=torch.int32))
-    module = CatalogueScorer(backbone) if candidates is None else Reranker(backbone)
+    module, arguments = _scorer(backbone, candidates, user_vector, user_order)
     try:
         with torch.no_grad():
-            return canonical(torch.export.export(module.eval(), tuple(arguments), strict=False))
+            return canonical(torch.export.export(module.eval(), arguments, strict=False))
     except RuntimeError as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CapabilityError(
             f"the backbone {backbone.config.architecture!r} is no graph of fixed shapes ({reason}): let no tensor decide anything in "
             "Python, nor the size of another, and stay in torch"
         ) from error
+
+
+def _scorer(
+    backbone: Backbone, candidates: int | None, user_vector: bool, user_order: np.ndarray | None
+) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """What is exported, and inputs of its shapes."""
+    history = torch.ones((1, backbone.config.max_length), dtype=torch.int32)
+    if candidates is None:
+        return CatalogueScorer(backbone), (history,)
+    ids = torch.ones((1, candidates), dtype=torch.int32)
+    if not user_vector:
+        return Reranker(backbone), (history, ids)
+    same = user_order is None or np.array_equal(user_order, np.arange(backbone.config.dim))
+    module = PersonalReranker(backbone) if same else _ReorderedReranker(backbone, torch.from_numpy(np.asarray(user_order, np.int64)))
+    return module, (history, torch.zeros((1, backbone.config.dim)), ids)
 
 
 def item_count(source: Source) -> int:

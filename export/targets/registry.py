@@ -71,7 +71,7 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
         needed = "the float backbone" if spec.precision is Precision.FP32 else "master weights with widths"
         raise InputError(f"{target}: precision {spec.precision} is made from {needed}; give that")
     architecture = str(source[0].config["architecture"]) if isinstance(source, tuple) else source.config.architecture
-    activations = target.check(architecture, spec.precision, activations=spec.activations, widths=widths)
+    activations = target.check(architecture, spec.precision, activations=spec.activations, widths=widths, user_vector=spec.user_vector)
     with _runtime_of(target):
         return target.lower(replace(spec, activations=activations), source)
 
@@ -120,8 +120,8 @@ def _runtime_of(target: Target) -> Iterator[None]:
 def support_matrix_markdown() -> str:
     """The support matrix of the README, a Markdown table, from the targets' capability rows."""
     lines = [
-        "| target | runtime | backbones | precisions | int8 / int4 / int2 / off stored in | activations | remarks |",
-        "|---|---|---|---|---|---|---|",
+        "| target | runtime | backbones | precisions | int8 / int4 / int2 / off stored in | activations | user vector | remarks |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for target in all_targets():
         can = target.capability
@@ -132,6 +132,7 @@ def support_matrix_markdown() -> str:
             ", ".join(can.precisions),
             " / ".join(str(can.stored_bits[width]) for width in (8, 4, 2, 0)) + " bits",
             ", ".join(can.activations),
+            "yes" if can.user_vector else "no",
             can.note,
         ]
         lines.append(f"| {' | '.join(cells)} |")

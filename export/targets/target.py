@@ -42,6 +42,7 @@ class Capability:
         precisions: what the weights may be.
         stored_bits: width of a channel -> bits an element takes in the file.
         activations: with what quantised layers may compute; the first is the default.
+        user_vector: whether a user vector can be an input.
         refusals: reason for what is missing, by the name of the missing thing.
         note: one sentence for the support matrix.
     """
@@ -53,6 +54,7 @@ class Capability:
     stored_bits: Mapping[int, int]
     activations: tuple[Activations, ...]
     note: str
+    user_vector: bool = False
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None
     refusals: Mapping[str, str] | None = None
@@ -121,7 +123,7 @@ class Target(abc.ABC):
 
         if activations == "fp32":
             return None
-        return emulated_scores(from_master(master, widths))(vectors.histories, vectors.candidates)
+        return emulated_scores(from_master(master, widths))(*vectors.inputs)
 
     def knows(self, architecture: str) -> bool:
         """Whether it claims a backbone."""
@@ -134,6 +136,7 @@ class Target(abc.ABC):
         *,
         activations: Activations | None = None,
         widths: np.ndarray | None = None,
+        user_vector: bool = False,
     ) -> Activations:
         """Refuse what this target cannot run; gives the activations that are meant.
 
@@ -142,6 +145,7 @@ class Target(abc.ABC):
             precision: of the weights.
             activations: None = the default.
             widths: the channels' widths, for ``int8`` and ``strategy``.
+            user_vector: whether it is to take a user vector.
 
         Raises:
             CapabilityError: the combination does not work; the sentence names it and the reason.
@@ -159,6 +163,9 @@ class Target(abc.ABC):
             raise CapabilityError(f"{self}: {activations} activations are not supported: {reason}; use {' or '.join(can.activations)}")
         if precision is Precision.FP32 and activations == "int8":
             raise CapabilityError(f"{self}: an fp32 artifact has no int8 activations; use precision int8 or strategy")
+        if user_vector and not can.user_vector:
+            reason = can.reason("user vector")
+            raise CapabilityError(f"{self}: a user vector is not supported: {reason}; leave it out, or use another target")
         if widths is not None:
             self._check_widths(precision, np.asarray(widths))
         return activations

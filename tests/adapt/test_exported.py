@@ -43,7 +43,7 @@ class Brought:
         vectors = self.vectors.with_scores({"user": known["user"]})
         artifact = Artifact(
             name="own", target=target.name, precision=Precision.STRATEGY, activations=activations, candidates=CANDIDATES,  # type: ignore[arg-type]
-            strategy="user",
+            strategy="user", user_vector=self.vectors.users is not None,
         )  # fmt: skip
         return judge(artifact, runner, master, widths, vectors)
 
@@ -66,12 +66,12 @@ def brought(bring: Any, kind: type[nn.Module]) -> Iterator[Brought]:
         yield Brought(personal.master, strategies, vectors)
 
 
-def made(target: Target, activations: str, master: MasterWeights, widths: np.ndarray) -> Runner:
+def made(target: Target, activations: str, master: MasterWeights, widths: np.ndarray, user_vector: bool = False) -> Runner:
     try:
         target.prepare()
     except MissingRuntimeError as error:
         pytest.skip(str(error))
-    spec = ArtifactSpec(target.name, Precision.STRATEGY, CANDIDATES, activations)  # type: ignore[arg-type]
+    spec = ArtifactSpec(target.name, Precision.STRATEGY, CANDIDATES, activations, user_vector)  # type: ignore[arg-type]
     return load_runner(target.name, lower(spec, (master, widths)))
 
 
@@ -96,6 +96,19 @@ def test_the_strategies_of_two_users_pass_the_gate_and_exchanged_channels_do_not
         for name in brought.master.layers:
             wrong = brought.verdict(target, activations, runner, second, exchanged(brought.master, name))
             assert not wrong.passed, f"{name}: two channels were exchanged unseen"
+
+
+def test_a_user_vector_is_an_input_of_an_own_module_too(brought: Brought) -> None:
+    # One target: what lies between the inputs and the sum at the end is tests/conformance's.
+    target = find_target("litert")
+    vector = np.random.default_rng(2).normal(0, 0.5, brought.master.dim).astype(np.float32)
+    personal = dataclasses.replace(brought, vectors=brought.vectors.with_users([vector]))
+    widths, activations = brought.strategies[0], target.capability.activations[-1]
+    runner = made(target, activations, brought.master, widths, user_vector=True)
+    report = personal.verdict(target, activations, runner, widths)
+    assert report.passed, report.reasons
+    wrong = runner.scores(brought.vectors.histories[0], brought.vectors.candidates[0], vector[::-1])
+    assert not np.allclose(wrong, runner.scores(brought.vectors.histories[0], brought.vectors.candidates[0], vector))
 
 
 class Deciding(nn.Module):

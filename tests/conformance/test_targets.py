@@ -6,6 +6,7 @@ the examples that it takes, and to one of each architecture at least.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -65,11 +66,19 @@ def mixed(master: MasterWeights, seed: int, widths: tuple[int, ...] = (0, 2, 4, 
     return np.random.default_rng(seed).choice(np.array(widths, np.uint8), master.channel_table.channels)
 
 
-def load(target: Target, precision: Precision, activations: str, master: MasterWeights, widths: np.ndarray, backbone: Backbone) -> Runner:
+def load(
+    target: Target,
+    precision: Precision,
+    activations: str,
+    master: MasterWeights,
+    widths: np.ndarray,
+    backbone: Backbone,
+    user_vector: bool = False,
+) -> Runner:
     wire = to_wire(Strategy(widths, master.fingerprint))
     if target.capability.suffix is None:
         return load_runner(target.name, master.to_bytes(), strategy=wire, candidates=CANDIDATES)
-    spec = ArtifactSpec(target.name, precision, CANDIDATES, activations)  # type: ignore[arg-type]
+    spec = ArtifactSpec(target.name, precision, CANDIDATES, activations, user_vector)  # type: ignore[arg-type]
     return load_runner(target.name, lower(spec, backbone if precision is Precision.FP32 else (master, widths)))
 
 
@@ -81,16 +90,24 @@ def verdict(
     widths: np.ndarray,
     config: BackboneConfig,
     runner: Runner,
+    users: list[np.ndarray] | None = None,
+    fed: Callable[[np.ndarray], np.ndarray] = np.array,
 ) -> ParityReport:
-    """The gate's own judgement of ``runner`` as an artifact of ``master`` and ``widths``."""
+    """The gate's own judgement of ``runner`` as an artifact of ``master`` and ``widths``, with the vectors of ``users`` in turn.
+
+    ``fed`` gives what the artifact is fed with instead of the reference's vectors ``[n, dim]``.
+    """
     backbone = model(config)
     strategy = {"mix": Strategy(widths, master.fingerprint)} if precision is Precision.STRATEGY else {}
     known = references(master, backbone, strategy)
     artifact = Artifact(
         name="x", target=target.name, precision=precision, activations=activations, candidates=CANDIDATES,  # type: ignore[arg-type]
-        strategy="mix" if strategy else None,
+        strategy="mix" if strategy else None, user_vector=users is not None,
     )  # fmt: skip
-    vectors = vectors_of(config).with_scores({artifact.reference: known[artifact.reference]})
+    vectors = vectors_of(config) if users is None else vectors_of(config).with_users(users)
+    vectors = vectors.with_scores({artifact.reference: known[artifact.reference]})
+    if vectors.users is not None:
+        vectors = dataclasses.replace(vectors, users=fed(vectors.users))
     return judge(artifact, runner, master, widths if strategy else None, vectors)
 
 
@@ -151,6 +168,43 @@ def test_two_exchanged_channels_turn_the_gate_red(target: Target, architecture: 
         assert not verdict(target, Precision.STRATEGY, activations, master, widths, config, runner).passed
         return
     pytest.fail("the target takes no example of a backbone that it claims")
+
+
+@pytest.mark.parametrize(
+    ("target", "architecture"), [claim for claim in CLAIMED if claim[0].capability.user_vector], ids=lambda value: str(value)
+)
+def test_an_artifact_that_takes_a_user_vector_passes_the_gate_and_with_a_wrong_one_does_not(target: Target, architecture: str) -> None:
+    def exchanged_entries(vectors: np.ndarray) -> np.ndarray:
+        return vectors[:, [1, 0, *range(2, vectors.shape[1])]]
+
+    # SASRec has its norms after the blocks in its first example and before them in the second.
+    for index, config in enumerate(ARCHITECTURES[architecture].examples[: 2 if architecture == "sasrec" else 1]):
+        backbone = model(config)
+        master = make_master(backbone)
+        generator = np.random.default_rng(2)
+        users = [generator.normal(0, 0.5, config.dim).astype(np.float32) for _ in range(2)]
+        for precision, activations in artifacts_of(target, index == 0):
+            widths = mixed(master, index) if precision is Precision.STRATEGY else np.full(master.channel_table.channels, 8, np.uint8)
+            runner = load(target, precision, activations, master, widths, backbone, user_vector=True)
+            judged = functools.partial(verdict, target, precision, activations, master, widths, config, runner, users)
+            report = judged()
+            assert report.passed, f"{config_to_dict(config)} {precision} {activations}: {report.reasons}"
+            for wrong in (exchanged_entries, np.flipud, np.zeros_like):
+                assert not judged(wrong).passed, f"{config_to_dict(config)} {precision} {activations}: {wrong.__name__} was not seen"
+
+
+@pytest.mark.parametrize("target", all_targets(), ids=str)
+def test_a_target_without_user_vectors_refuses_one_with_a_sentence(target: Target) -> None:
+    if target.capability.user_vector:
+        assert target.check("sasrec", Precision.INT8, user_vector=True)
+        return
+    with pytest.raises(CapabilityError, match=f"{target}: a user vector is not supported: .*; leave it out, or use another target"):
+        lower(ArtifactSpec(target.name, Precision.INT8, CANDIDATES, user_vector=True), int8_source("sasrec"))
+
+
+def int8_source(architecture: str) -> tuple[MasterWeights, np.ndarray]:
+    master = make_master(model(ARCHITECTURES[architecture].examples[0]))
+    return master, np.full(master.channel_table.channels, 8, np.uint8)
 
 
 @pytest.mark.parametrize("target", all_targets(), ids=str)

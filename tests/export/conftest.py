@@ -18,7 +18,7 @@ from chordkit.export.bundle import ArtifactContents, BundleContents, DatasetSect
 from chordkit.export.bundle import container as bundle_zip
 from chordkit.export.parity import FP32_TOLERANCE, compare, draw
 from chordkit.quantization import MasterLayer, MasterWeights, quantize_rows, quantize_table
-from chordkit.strategy import Strategy, uniform
+from chordkit.strategy import Strategy, UserVector, uniform
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -70,6 +70,24 @@ class Toy:
             ),
         )
         return dataclasses.replace(contents, **changes)
+
+    def user_vector(self, seed: int = 0, master: MasterWeights | None = None) -> UserVector:
+        """A user vector of the toy's dim for its master, or for another one."""
+        codes = np.random.default_rng(seed).integers(-127, 128, 4).astype(np.int8)
+        return UserVector(codes, 0.01, (master or self.master()).fingerprint)
+
+    def personal_contents(self, **changes: Any) -> BundleContents:
+        """The same with the user vectors of a user who has a strategy and of one who has none."""
+        contents = self.contents()
+        user_vectors = {"user-1": self.user_vector(1), "user-3": self.user_vector(3)}
+        with_users = contents.vectors.with_users([vector.values for vector in user_vectors.values()])
+        personal = dataclasses.replace(
+            contents,
+            artifacts=[artifact.model_copy(update={"user_vector": True}) for artifact in contents.artifacts],
+            vectors=dataclasses.replace(with_users, scores=contents.vectors.scores),
+            user_vectors=user_vectors,
+        )
+        return dataclasses.replace(personal, **changes)
 
     def artifact(self, name: str, target: str, data: bytes | None, precision: str = "fp32", **more: Any) -> ArtifactContents:
         fields = {"activations": "fp32", "candidates": self.CANDIDATES, **more}
@@ -128,6 +146,14 @@ def signed(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy bundle, signed with the toy's key."""
     path = tmp_path_factory.mktemp("bundle") / "toy.chord"
     bundle.write(path, toy.contents(), toy.KEY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def personal(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy bundle with user vectors, signed with the toy's key."""
+    path = tmp_path_factory.mktemp("bundle") / "toy.chord"
+    bundle.write(path, toy.personal_contents(), toy.KEY)
     return path
 
 

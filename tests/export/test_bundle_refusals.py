@@ -33,11 +33,11 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
     members = toy.members(signed)
 
     def newer(document: dict[str, Any]) -> None:
-        document.update(format_version=2, something_new=[1])
+        document.update(format_version=3, something_new=[1])
         del document["dataset"]
 
     for key in (toy.PUBLIC, None):
-        assert "format version 2 and this chordkit reads up to 1; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
+        assert "format version 3 and this chordkit reads up to 2; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
     [
         ("format_version", 0, "format_version"),
         ("format_version", True, "format_version"),
+        ("format_version", 2, "format_version: 2, and with 0 user vectors it is 1"),
         ("surprise", 1, "surprise: Extra inputs are not permitted"),
         ("provenance.surprise", 1, "provenance.surprise"),
         ("dataset.items", "9", "dataset.items"),
@@ -52,7 +53,7 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
         ("members.0.bytes", 1, "bytes long, manifest.json says 1;"),
         ("members.0.sha256", "f" * 64, "the SHA-256 of member 'master.chrm'"),
         ("members.1.sha256", "f" * 64, "the SHA-256 of member 'strategies/user-1.chrd'"),
-        ("members.1.name", "strategies/other.chrd", "'strategies/other.chrd' is not listed"),
+        ("members.1.name", "strategies/other.chrd", "'strategies/other.chrd' is listed but used by nothing"),
         ("members.1.name", "../evil", "member name '../evil'"),
         ("members.1.name", "master.chrm", "a name comes twice"),
         ("members.1.name", "manifest.json", "cannot list themselves"),
@@ -60,6 +61,9 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
         ("artifacts.0.name", "native-user-1", "artifacts: a name comes twice"),
         ("artifacts.0.reference", "int4", "refers to test vectors 'int4'"),
         ("artifacts.0.candidates", 6, "scores 6 candidates, the test vectors have 5"),
+        ("artifacts.0.user_vector", True, "litert-fp32 takes a user vector, and the bundle has none"),
+        ("artifacts.0.user_vector", False, "not written the way"),
+        ("user_vectors", [], "not written the way"),
         ("artifacts.1.strategy", "user-9", "was made with strategy 'user-9'"),
         ("signature", None, "announces"),
         ("signature.algorithm", "none", "signature.algorithm"),

@@ -79,9 +79,29 @@ def test_vectors_survive_the_file() -> None:
     assert len(again.head(3).scores["int8"]) == 3
 
 
+def test_users_take_turns_and_nobody_has_one_too() -> None:
+    first, second = np.ones(3, np.float32), np.full(3, 2, np.float32)
+    drawn = _vectors().with_users([first, second])
+    assert drawn.users is not None and drawn.users.dtype == np.float32
+    assert drawn.users[:, 0].tolist() == [1, 2, 0, 1, 2, 0, 1, 2]
+    # The scores that there were are of other inputs.
+    assert not drawn.scores and len(drawn.inputs) == 3
+    scored = drawn.with_scores({"fp32": lambda h, c, u: c * u[:, :1]})
+    assert np.ptp(scored.scores["fp32"][2]) == 0 < np.ptp(scored.scores["fp32"][0])
+    again = read_vectors(scored.to_bytes(), "x")
+    np.testing.assert_array_equal(again.users, drawn.users)
+    assert again.head(2).users.shape == (2, 3)  # type: ignore[union-attr]
+    assert read_vectors(_vectors().to_bytes(), "x").users is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"users": np.zeros((8, 3))}, "users of the test vectors"),
+        ({"users": np.zeros(8, np.float32)}, "users of the test vectors"),
+        ({"users": np.zeros((7, 3), np.float32)}, "not one vector of finite numbers for each history"),
+        ({"users": np.zeros((8, 0), np.float32)}, "not one vector of finite numbers for each history"),
+        ({"users": np.full((8, 3), np.inf, np.float32)}, "not one vector of finite numbers for each history"),
         ({"histories": np.zeros((8, 6), np.int64)}, "histories of the test vectors"),
         ({"candidates": np.ones(8, np.int32)}, "candidates of the test vectors"),
         ({"scores/fp32": np.zeros((8, 6))}, "scores/fp32 of the test vectors"),

@@ -237,7 +237,7 @@ def test_wrong_ids_that_reach_the_operator_are_refused_and_the_next_call_is_righ
         (HISTORY, np.where(IDS == 30, np.iinfo(np.int32).min, IDS), "candidate"),
     ):
         with pytest.raises(InputError, match=reason):
-            made.runner._run(history.astype(np.int32), ids.astype(np.int32))  # past the runner's own checks
+            made.runner._run(history.astype(np.int32), ids.astype(np.int32), None)  # past the runner's own checks
         np.testing.assert_array_equal(made.runner.scores(HISTORY, IDS), expected)
 
 

@@ -223,6 +223,7 @@ class Described:
     precision: str = "strategy"
     activations: str = "int8"
     reference: str = "user"
+    user_vector: bool = False
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_a_regrouped_model_gives_the_same_scores_with_fewer_runs(config):
     master = make_master(backbone)
     table = master.channel_table
     widths = np.random.default_rng(0).choice(np.array([0, 2, 4, 8], np.uint8), table.channels)
-    other, moved = regroup(master, widths, storage_groups)
+    other, moved, _ = regroup(master, widths, storage_groups)
 
     generator = torch.Generator().manual_seed(0)
     history = torch.randint(1, 41, (3, 8), generator=generator)
@@ -81,7 +81,7 @@ def test_without_a_rule_the_order_stays_as_it_is(monkeypatch):
     assert not np.array_equal(regroup(master, widths, storage_groups)[1], widths)
     without = dataclasses.replace(ARCHITECTURES["sasrec"], channel_order=None)
     monkeypatch.setattr("chordkit.export.program.grouping.find_architecture", lambda name: without)
-    other, moved = regroup(master, widths, storage_groups)
+    other, moved, _ = regroup(master, widths, storage_groups)
     assert other is master and moved is widths
 
 

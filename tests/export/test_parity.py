@@ -188,7 +188,7 @@ def test_a_runner_is_asked_once_per_history_and_must_answer_in_shape() -> None:
     scores = _scores(0, n=60, candidates=20)
     histories, candidates = np.zeros((60, 5), np.int32), np.zeros((60, 20), np.int32)
     steps: list[tuple[str, int, int]] = []
-    assert (run_all(_Table(scores), histories, candidates, lambda *step: steps.append(step)) == scores).all()
+    assert (run_all(_Table(scores), histories, candidates, progress=lambda *step: steps.append(step)) == scores).all()
     assert steps == [("parity", 50, 60), ("parity", 60, 60)]
     assert parity(_Table(scores), lambda h, c: scores, histories, candidates, FP32_TOLERANCE).passed
     with pytest.raises(CheckFailed, match=r"shape \[1, 20\] where \[20\]"):

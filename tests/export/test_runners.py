@@ -10,6 +10,7 @@ from chordkit.backbones import CaserConfig, build, initialise, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.targets import EagerRunner, all_targets, find_target, load_runner, lower
+from chordkit.strategy import UserVector
 
 ITEMS, LENGTH, CANDIDATES = 30, 6, 4
 HISTORY = np.array([0, 0, 3, 1, 30, 7], np.int32)
@@ -23,6 +24,11 @@ NAMES = [target.name for target in all_targets()]
 
 def has_float_weights(name):
     return "fp32" in find_target(name).capability.precisions
+
+
+def precision(name):
+    """Targets without fp32 have int8 weights and activations: 2 % rms (parity.py), the largest of a few errors three times that."""
+    return TOLERANCE if name == "pytorch" or has_float_weights(name) else 0.06
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +66,7 @@ def test_every_runtime_gives_the_models_scores(runners, name):
     expected = runners["pytorch"].scores(HISTORY, IDS)
     actual = runners[name].scores(HISTORY, IDS)
     assert actual.dtype == np.float32
-    # Targets without fp32 have int8 weights and activations: 2 % rms (parity.py), the largest of a few errors three times that.
-    tolerance = TOLERANCE if name == "pytorch" or has_float_weights(name) else 0.06
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=precision(name) * np.abs(expected).max())
 
 
 @EVERYWHERE
@@ -112,6 +116,43 @@ def test_other_integer_types_and_strided_ids_are_taken(runners):
 def test_a_fixed_number_of_candidates_is_held(runners, name):
     with pytest.raises(InputError, match=r"candidates: \[3\] ids were given where the artifact takes \[4\]"):
         runners[name].scores(HISTORY, IDS[:3])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if find_target(name).capability.user_vector] + ["pytorch"])
+def test_a_user_vector_counts_and_zeros_are_nobodys(backbone, runners, name):
+    if name == "pytorch":
+        runner = EagerRunner(backbone, candidates=CANDIDATES, user_vector=True)
+    else:
+        master = make_master(backbone)
+        source = backbone if has_float_weights(name) else (master, np.full(master.channel_table.channels, 8, np.uint8))
+        spec = ArtifactSpec(name, "fp32" if has_float_weights(name) else "int8", CANDIDATES, user_vector=True)
+        runner = load_runner(name, lower(spec, source))
+    assert runner.dim == backbone.config.dim
+    vector = np.linspace(-1, 1, runner.dim).astype(np.float32)
+    nobody, plain = runner.scores(HISTORY, IDS), runners[name].scores(HISTORY, IDS)
+    np.testing.assert_allclose(nobody, plain, rtol=0, atol=TOLERANCE * np.abs(plain).max())
+    np.testing.assert_array_equal(runner.scores(HISTORY, IDS, np.zeros(runner.dim, np.float32)), nobody)
+    somebody = runner.scores(HISTORY, IDS, vector)
+    # Caser adds the vector to its hidden state, so that it adds its products with the items' embeddings to the scores.
+    tilt = backbone.item_embedding.weight.detach().numpy()[IDS] @ vector
+    np.testing.assert_allclose(somebody - nobody, tilt, rtol=0, atol=precision(name) * np.abs(somebody).max())
+    np.testing.assert_array_equal(runner.scores(HISTORY, IDS, vector.astype(np.float64)), somebody)
+    for wrong, reason in (
+        (vector[:-1], r"user: float32 of shape \[15\] was given where the artifact takes float32 \[16\]"),
+        (vector[None], r"of shape \[1, 16\]"),
+        (np.ones(runner.dim, np.int8), "user: int8"),
+        (np.full(runner.dim, np.nan, np.float32), "user: a number of the vector is not finite"),
+        (UserVector(np.ones(runner.dim, np.int8), 1.0, bytes(8)), r"user: object of shape \[\]"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            runner.scores(HISTORY, IDS, wrong)
+
+
+@EVERYWHERE
+def test_a_vector_is_refused_by_an_artifact_that_takes_none(runners, name):
+    assert runners[name].dim is None
+    with pytest.raises(InputError, match="user: a vector was given to an artifact that takes none; leave it out, or export with"):
+        runners[name].scores(HISTORY, IDS, np.zeros(16, np.float32))
 
 
 def test_eager_pytorch_takes_any_number_of_candidates(runners):

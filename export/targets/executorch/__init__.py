@@ -19,6 +19,7 @@ class ExecutorchTarget(Target):
         precisions=ALL_PRECISIONS,
         stored_bits={0: 4, 2: 4, 4: 4, 8: 8},
         activations=("fp32",),
+        user_vector=True,
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
     )
@@ -29,9 +30,12 @@ class ExecutorchTarget(Target):
         from chordkit.export.targets.executorch.graph import storage_groups
         from chordkit.export.targets.executorch.lower import lower
 
+        user_order = None
         if isinstance(source, tuple):
-            source = regroup(*source, storage_groups)
-        return lower(export_program(source, spec.candidates), item_count(source))
+            master, widths, user_order = regroup(*source, storage_groups)
+            source = master, widths
+        program = export_program(source, spec.candidates, user_vector=spec.user_vector, user_order=user_order)
+        return lower(program, item_count(source))
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch.runner import ExecutorchRunner

@@ -189,6 +189,7 @@ _FORMS: dict[str, Callable[..., Any]] = {
             "aten.exp.default",
             "aten.expand.default",
             "aten.gt.Scalar",
+            "aten.index_select.default",
             "aten.layer_norm.default",
             "aten.linear.default",
             "aten.logical_and.default",

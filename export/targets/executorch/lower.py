@@ -23,6 +23,8 @@ ITEMS_METHOD = "items"
 def lower(program: torch.export.ExportedProgram, items: int, graph: type[XnnpackGraph] = XnnpackGraph) -> bytes:
     """Lower an exported re-ranker to a ``.pte`` file: ``forward(history, candidates) -> scores``, weights in XNNPACK.
 
+    A program with a user vector becomes ``forward(history, user, candidates)``.
+
     Args:
         program: from :func:`chordkit.export.program.export_program`. For a strategy its master should have gone through
             ``regroup(master, widths, storage_groups)`` first: without, the file is right but many times slower.

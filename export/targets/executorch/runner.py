@@ -6,7 +6,7 @@ import torch
 
 from chordkit.errors import CapabilityError
 from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
-from chordkit.export.targets.runner import Ids, Runner, Scores, first_line
+from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
 
 
 class ExecutorchRunner(Runner):
@@ -29,15 +29,18 @@ class ExecutorchRunner(Runner):
                 known = self._program.method_names
                 self.items = int(self._program.load_method(ITEMS_METHOD).execute(())[0]) if ITEMS_METHOD in known else None
                 meta = self._method.metadata
-                self.length, self.candidates = (meta.input_tensor_meta(index).sizes()[1] for index in range(2))
+                sizes = [meta.input_tensor_meta(index).sizes()[1] for index in range(meta.num_inputs())]
+                self.length, *user, self.candidates = sizes
+                self.dim = user[0] if user else None
             except (RuntimeError, ValueError, AttributeError) as error:
                 raise CapabilityError(f"{self.name}: the runtime refuses the file ({first_line(error)}); export it again") from None
 
     def _load_operators(self) -> None:
         """Register what the program needs besides ExecuTorch; before it is loaded."""
 
-    def _run(self, history: Ids, candidates: Ids) -> Scores:
-        return self._execute(self._method, history[None], candidates[None])
+    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
+        inputs = [history, candidates] if user is None else [history, user, candidates]
+        return self._execute(self._method, *(each[None] for each in inputs))
 
     def _execute(self, method: Any, *inputs: Any) -> Scores:
         # A copy: the program writes its next answer into the same memory.

@@ -44,7 +44,7 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
-        refusals=ENGINE_REFUSALS,
+        refusals=ENGINE_REFUSALS | {"user vector": "its program takes one in the method rerank_for only"},
         note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input, "
         "`rerank_for` a user vector as well",
     )

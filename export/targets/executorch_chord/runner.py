@@ -29,7 +29,7 @@ class ChordOperatorsRunner(ExecutorchRunner):
         super().__init__(data, threads)
         # libchord checks and expands weights at the first call: done now, a damaged file is refused here and no user waits.
         try:
-            self._run(np.ones(self.length, np.int32), np.ones(self.candidates, np.int32))
+            self.scores(np.ones(self.length, np.int32), np.ones(self.candidates, np.int32))
         except InputError as error:
             raise CapabilityError(f"{error}; export it again") from None
 

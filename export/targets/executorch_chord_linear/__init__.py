@@ -24,6 +24,7 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
+        user_vector=True,
         refusals={
             "fp32": "`chord::linear` computes with 8-bit activations",
             "precision fp32": "`chord::linear` has int8, int4 and int2 weights",
@@ -36,7 +37,7 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         from chordkit.export.program import export_program, item_count
         from chordkit.export.targets.executorch_chord_linear.lower import lower
 
-        return lower(export_program(source, spec.candidates), item_count(source))
+        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source))
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ChordOperatorsRunner
@@ -49,7 +50,7 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         """The reference with activations quantised per row, symmetrically, as ``chord::linear`` does it."""
         from chordkit.backbones import from_master
 
-        return emulated_scores(from_master(master, widths), symmetric=True)(vectors.histories, vectors.candidates)
+        return emulated_scores(from_master(master, widths), symmetric=True)(*vectors.inputs)
 
 
 TARGET = ExecutorchChordLinearTarget()

@@ -24,6 +24,7 @@ class LitertTarget(Target):
         precisions=ALL_PRECISIONS,
         stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
         activations=("fp32", "int8"),
+        user_vector=True,
         note="channels that are off take 2 bits",
     )
     imports = ("ai_edge_litert.interpreter",)
@@ -32,7 +33,7 @@ class LitertTarget(Target):
         from chordkit.export.program import export_program
         from chordkit.export.targets.litert.lower import lower
 
-        return lower(export_program(source, spec.candidates), spec.activations or "fp32")
+        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), spec.activations or "fp32")
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.litert.runner import LitertRunner

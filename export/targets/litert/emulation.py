@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
-from chordkit.export.parity import VectorSet, quantize_asymmetric
+from chordkit.export.parity import VectorSet, quantize_asymmetric, reranker_scores
 from chordkit.export.program import export_program
 from chordkit.quantization import MasterWeights
 
@@ -26,12 +26,9 @@ EMULATED = 128
 def emulated(master: MasterWeights, widths: np.ndarray, vectors: VectorSet) -> NDArray[np.floating]:
     """Scores of the first :data:`EMULATED` of ``vectors``."""
     few = vectors.head(EMULATED)
-    emulator = _Emulator(export_program((master, widths), few.candidates.shape[1]).module())
-    rows = []
-    with torch.no_grad():
-        for history, candidates in zip(few.histories, few.candidates, strict=True):
-            rows.append(emulator.run(torch.from_numpy(history[None].copy()), torch.from_numpy(candidates[None].copy())))
-    return torch.cat(rows).numpy()
+    program = export_program((master, widths), few.candidates.shape[1], user_vector=few.users is not None)
+    scores = reranker_scores(_Emulator(program.module()).run)
+    return scores(*few.inputs)
 
 
 class _Emulator(Interpreter):

@@ -20,13 +20,16 @@ from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, t
 from chordkit.export.targets.litert.grouping import split_linears
 from chordkit.export.targets.litert.table import Lowering, Value, lower_node
 
+_INPUTS = {torch.int32: "INT32", torch.float32: "FLOAT32"}
+
 
 def lower(exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True) -> bytes:
     """Lower an exported re-ranker to a ``.tflite`` file.
 
     Args:
         exported: a program from :func:`chordkit.export.program.export_program`; its inputs keep their names and shapes
-            (``history`` int32 ``[1, L]``, ``candidates`` int32 ``[1, C]``), the output is ``scores`` float32.
+            (``history`` int32 ``[1, L]``, perhaps ``user`` float32 ``[1, dim]``, ``candidates`` int32 ``[1, C]``), the output is
+            ``scores`` float32.
         activations: how quantised weights are multiplied. ``fp32``: they are dequantised once, when the model is loaded, which is the
             reference semantics; ``int8``: activations are quantised to 8 bits per row on the fly. No effect on a float32 program.
         fold_permutations: absorb the channel order of width groups into the next layer where that is legal; False is
@@ -63,9 +66,9 @@ def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str
                 lowering.values[node] = constants[paths[node.name]].detach()
             elif node.op == "placeholder":
                 value = node.meta["val"]
-                if value.dtype != torch.int32:
-                    raise CapabilityError(f"litert: the input {node.name} is {value.dtype}; use int32 ids")
-                inputs[node.name] = TensorSpec(tuple(value.shape), "INT32", name=node.name)
+                if value.dtype not in _INPUTS:
+                    raise CapabilityError(f"litert: the input {node.name} is {value.dtype}; use int32 ids and a float32 user vector")
+                inputs[node.name] = TensorSpec(tuple(value.shape), _INPUTS[value.dtype], name=node.name)
                 lowering.values[node] = view(inputs[node.name])
             elif node.op == "call_function":
                 lowering.values[node] = lower_node(lowering, node)

@@ -1,7 +1,7 @@
 """A ``.tflite`` on its runtime."""
 
 from chordkit.errors import CapabilityError
-from chordkit.export.targets.runner import Ids, Runner, Scores, first_line
+from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
 
 
 class LitertRunner(Runner):
@@ -17,6 +17,8 @@ class LitertRunner(Runner):
             raise CapabilityError(f"litert: the runtime refuses the file ({first_line(error)}); export it again") from None
         inputs = {detail["name"]: detail for detail in self._interpreter.get_input_details()}
         self._history, self._candidates = inputs["history"]["index"], inputs["candidates"]["index"]
+        self._user = inputs["user"]["index"] if "user" in inputs else None
+        self.dim = int(inputs["user"]["shape"][1]) if "user" in inputs else None
         self._scores = self._interpreter.get_output_details()[0]["index"]
         self.length, self.candidates = (int(inputs[name]["shape"][1]) for name in ("history", "candidates"))
         tables = [
@@ -26,8 +28,10 @@ class LitertRunner(Runner):
         ]
         self.items = int(tables[0][0]) - 1 if tables else None
 
-    def _run(self, history: Ids, candidates: Ids) -> Scores:
+    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         self._interpreter.set_tensor(self._history, history[None])
         self._interpreter.set_tensor(self._candidates, candidates[None])
+        if user is not None:
+            self._interpreter.set_tensor(self._user, user[None])
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._scores)[0]

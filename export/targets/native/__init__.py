@@ -32,6 +32,7 @@ class NativeTarget(Target):
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
+        user_vector=True,
         refusals=ENGINE_REFUSALS,
         note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
     )

@@ -16,6 +16,7 @@ class OnnxTarget(Target):
         precisions=ALL_PRECISIONS,
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
         activations=("fp32",),
+        user_vector=True,
         refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
         note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
     )
@@ -28,7 +29,7 @@ class OnnxTarget(Target):
         metadata = {"chordkit.precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["chordkit.fingerprint"] = source[0].fingerprint.hex()
-        return lower(export_program(source, spec.candidates), item_count(source), metadata)
+        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source), metadata)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.onnx.runner import OnnxRunner

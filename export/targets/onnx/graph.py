@@ -65,10 +65,14 @@ class GraphBuilder:
         return Value(self._initializers[key].name, tuple(shape))
 
     def model(
-        self, inputs: Mapping[str, tuple[int, ...]], output: tuple[Value, str, tuple[int, ...]], metadata: Mapping[str, str], version: str
+        self,
+        inputs: Mapping[str, tuple[np.dtype, tuple[int, ...]]],
+        output: tuple[Value, str, tuple[int, ...]],
+        metadata: Mapping[str, str],
+        version: str,
     ) -> "ModelProto":
-        """The whole model; int32 inputs, the float32 output renamed as told, unused nodes and constants left out."""
-        onnx = self._onnx
+        """The whole model; inputs as given, the float32 output renamed as told, unused nodes and constants left out."""
+        onnx, kind_of = self._onnx, self._onnx.helper.np_dtype_to_tensor_dtype
         result, name, shape = output
         nodes = self._live(result.name)
         for node in nodes:
@@ -78,7 +82,7 @@ class GraphBuilder:
         graph = onnx.helper.make_graph(
             nodes,
             "reranker",
-            [onnx.helper.make_tensor_value_info(key, onnx.TensorProto.INT32, size) for key, size in inputs.items()],
+            [onnx.helper.make_tensor_value_info(key, kind_of(dtype), size) for key, (dtype, size) in inputs.items()],
             [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)],
             [tensor for tensor in self._initializers.values() if tensor.name in read],
         )

@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 import chordkit
@@ -13,9 +14,11 @@ from chordkit.errors import CapabilityError
 from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
 from chordkit.export.targets.onnx.ops import Lowering
 
+_INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
+
 
 def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> bytes:
-    """Lower an exported re-ranker to an ``.onnx`` file with inputs ``history``, ``candidates`` and output ``scores``.
+    """Lower an exported re-ranker to an ``.onnx`` file: inputs ``history``, perhaps ``user``, ``candidates``; output ``scores``.
 
     Quantised weights are stored at their own width (INT2, INT4, INT8) with a float32 scale for each channel, as a constant
     sub-graph that a runtime folds when it loads the file: it computes in float32 with exactly the reference's weights.
@@ -37,17 +40,18 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
     signature = program.graph_signature
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
     constants: dict[str, Any] = {**program.state_dict, **program.constants}
-    inputs: dict[str, tuple[int, ...]] = {}
+    inputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
     result: torch.fx.Node | None = None
     with torch.no_grad():
         for node in program.graph.nodes:
             if node.op == "placeholder" and node.name in paths:
                 lowering.values[node] = constants[paths[node.name]].detach()
             elif node.op == "placeholder":
-                if node.meta["val"].dtype != torch.int32:
-                    raise CapabilityError(f"onnx: the input {node.name} is {node.meta['val'].dtype}; use int32 ids")
-                inputs[node.name] = tuple(node.meta["val"].shape)
-                lowering.values[node] = Value(node.name, inputs[node.name])
+                value = node.meta["val"]
+                if value.dtype not in _INPUTS:
+                    raise CapabilityError(f"onnx: the input {node.name} is {value.dtype}; use int32 ids and a float32 user vector")
+                inputs[node.name] = _INPUTS[value.dtype], tuple(value.shape)
+                lowering.values[node] = Value(node.name, tuple(value.shape))
             elif node.op == "call_function":
                 lowering.run(node)
             else:

@@ -2,7 +2,7 @@
 
 from chordkit.errors import CapabilityError
 from chordkit.export.targets.onnx.graph import ITEMS_KEY
-from chordkit.export.targets.runner import Ids, Runner, Scores, first_line
+from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
 
 
 class OnnxRunner(Runner):
@@ -24,8 +24,12 @@ class OnnxRunner(Runner):
             raise CapabilityError(f"onnx: the runtime refuses the file ({first_line(error)}); export it again") from None
         shapes = {item.name: item.shape for item in self._session.get_inputs()}
         self.length, self.candidates = int(shapes["history"][1]), int(shapes["candidates"][1])
+        self.dim = int(shapes["user"][1]) if "user" in shapes else None
         items = self._session.get_modelmeta().custom_metadata_map.get(ITEMS_KEY)
         self.items = None if items is None else int(items)
 
-    def _run(self, history: Ids, candidates: Ids) -> Scores:
-        return self._session.run(None, {"history": history[None], "candidates": candidates[None]})[0][0]
+    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
+        inputs: dict[str, Ids | Vector] = {"history": history[None], "candidates": candidates[None]}
+        if user is not None:
+            inputs["user"] = user[None]
+        return self._session.run(None, inputs)[0][0]
