@@ -44,7 +44,8 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
-        refusals=ENGINE_REFUSALS | {"user vector": "its program takes one in the method rerank_for only"},
+        user_vector=True,
+        refusals=ENGINE_REFUSALS,
         note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input, "
         "`rerank_for` a user vector as well",
     )
@@ -53,7 +54,7 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         from chordkit.export.targets.executorch_chord.lower import lower
 
         assert isinstance(source, tuple)  # the capability row has no fp32
-        return lower(*source, spec.candidates)
+        return lower(*source, spec.candidates, user_vector=spec.user_vector)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner

@@ -26,6 +26,8 @@ from chordkit.strategy import Strategy, to_wire, user_vector_bytes
 
 PERSONAL_METHOD = "rerank_with"
 USER_METHOD = "rerank_for"
+FINGERPRINT_METHOD = "fingerprint"
+"""The master's, as a little-endian signed integer: what a user vector must carry."""
 
 
 def _bytes(data: bytes) -> Tensor:
@@ -65,13 +67,21 @@ class _FixedReranker(_PersonalReranker):
         return super().forward(history, candidates, self.strategy)
 
 
-def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> bytes:
+class _FixedUserReranker(_FixedReranker):
+    """The same with a user vector, in its wire form, between history and candidates as in every other target."""
+
+    def forward(self, history: Tensor, user: Tensor, candidates: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.ops.chord.rerank_for(history, candidates, self.master, self.strategy, user.view(-1))
+
+
+def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100, *, user_vector: bool = False) -> bytes:
     """The ``.pte`` of a backbone in libchord.
 
     Args:
         master: the master weights, baked in as the file that they are.
         widths: uint8 ``[channels]``, the strategy of ``forward``.
         candidates: scored per call.
+        user_vector: ``forward`` takes one, uint8 ``[1, k]``.
 
     Returns:
         The file's bytes; the same arguments give the same bytes.
@@ -99,10 +109,16 @@ def lower(master: MasterWeights, widths: np.ndarray, candidates: int = 100) -> b
         import chordkit.kernels.executorch.torch_ops  # noqa: F401  (registers the operators)
 
         with torch.no_grad():
+            fixed: tuple[nn.Module, tuple[Tensor, ...]] = (_FixedReranker(data, strategy), (history, ids))
+            if user_vector:
+                fixed = (_FixedUserReranker(data, strategy), (history, user.unsqueeze(0), ids))
             methods = {
-                "forward": torch.export.export(_FixedReranker(data, strategy), (history, ids), strict=False),
+                "forward": torch.export.export(*fixed, strict=False),
                 PERSONAL_METHOD: torch.export.export(_PersonalReranker(data), (history, ids, _bytes(strategy)), strict=False),
                 USER_METHOD: torch.export.export(_UserReranker(data), (history, ids, _bytes(strategy), user), strict=False),
             }
-        edge = to_edge(methods, constant_methods={ITEMS_METHOD: master.items}, compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        known: dict[str, int] = {ITEMS_METHOD: master.items}
+        if user_vector:
+            known[FINGERPRINT_METHOD] = int.from_bytes(master.fingerprint, "little", signed=True)
+        edge = to_edge(methods, constant_methods=known, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         return bytes(edge.to_executorch().buffer)

@@ -7,9 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from chordkit.errors import CapabilityError, InputError, StrategyError, UserVectorError
 from chordkit.export.targets.executorch.runner import ExecutorchRunner
-from chordkit.export.targets.executorch_chord.lower import PERSONAL_METHOD, USER_METHOD
-from chordkit.export.targets.runner import Scores, checked_ids, first_line
+from chordkit.export.targets.executorch_chord.lower import FINGERPRINT_METHOD, PERSONAL_METHOD, USER_METHOD
+from chordkit.export.targets.runner import Ids, Scores, Vector, checked_ids, first_line
 from chordkit.kernels.executorch import library
+from chordkit.strategy import encode_user_vector, quantize_user_vector, user_vector_bytes
+from chordkit.strategy.wire import FINGERPRINT_BYTES
 
 
 class ChordOperatorsRunner(ExecutorchRunner):
@@ -27,11 +29,15 @@ class ChordOperatorsRunner(ExecutorchRunner):
     def __init__(self, name: str, data: bytes, threads: int) -> None:
         self.name = name
         super().__init__(data, threads)
+        self._describe()
         # libchord checks and expands weights at the first call: done now, a damaged file is refused here and no user waits.
         try:
             self.scores(np.ones(self.length, np.int32), np.ones(self.candidates, np.int32))
         except InputError as error:
             raise CapabilityError(f"{error}; export it again") from None
+
+    def _describe(self) -> None:
+        """Learn from the program what the first call needs."""
 
     def _load_operators(self) -> None:
         self._library = library.load()
@@ -45,6 +51,19 @@ class ChordOperatorsRunner(ExecutorchRunner):
 
 class ExecutorchChordRunner(ChordOperatorsRunner):
     """A ``.pte`` with ``chord::rerank``, which can also be asked with another strategy and with a user vector."""
+
+    def _describe(self) -> None:
+        if self.dim is not None:
+            # The program takes the wire form.
+            self.dim -= user_vector_bytes(0)
+            number = int(self._program.load_method(FINGERPRINT_METHOD).execute(())[0])
+            self._fingerprint = number.to_bytes(FINGERPRINT_BYTES, "little", signed=True)
+
+    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
+        if user is None:
+            return super()._run(history, candidates, None)
+        wire = np.frombuffer(encode_user_vector(quantize_user_vector(user, self._fingerprint)), np.uint8).copy()
+        return self._execute(self._method, history[None], wire[None], candidates[None])
 
     def scores_with(self, history: ArrayLike, candidates: ArrayLike, strategy: bytes, user: bytes | None = None) -> Scores:
         """:meth:`Runner.scores` with another strategy, and a user vector if one is given, in their wire forms.
