@@ -47,6 +47,7 @@ class HypernetworkOptions:
             profile looks.
         dropout: of the backbone while it learns here; None = its own.
         history_dropout: probability that training hides an item from the profile.
+        profile_age: training shows profiles that are up to so many interactions old, so that strategies stay good as they age; 0 = fresh ones.
         feature_dropout: probability that training hides one of the profile's hidden features.
         seen_masked: the loss leaves items that the user has seen out of the softmax, for rerankers that never show them.
         teacher_weight: share of the loss that follows a teacher's distribution, where one is given.
@@ -86,6 +87,7 @@ class HypernetworkOptions:
     pools: tuple[int, ...] = (5, 25, 200)
     dropout: float | None = 0.3
     history_dropout: float = 0.2
+    profile_age: int = 0
     feature_dropout: float = 0.1
     seen_masked: bool = False
     teacher_weight: float = 0.7
@@ -106,7 +108,7 @@ class HypernetworkOptions:
         for name in ("epochs", "patience", "stride", "hidden", "rank"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "give at least 1")
         _require(self.batch >= 4, "batch", self.batch, "give at least 4, for importances are standardised over it")
-        for name in ("seed", "weight_decay", "threads", "warmup"):
+        for name in ("seed", "weight_decay", "threads", "warmup", "profile_age"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
         for name in ("lr", "vector_lr", "backbone_lr", "temperature"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "give a positive number")

@@ -153,8 +153,11 @@ class _Task:
         device = windows.inputs.device
         seen = windows.seen(rows).to(device) if self.options.seen_masked else None
         taught = self.lessons.of(rows).to(device) if self.lessons is not None else None
+        profiles = windows.profiles[rows.to(device)]
+        if self.options.profile_age:
+            profiles = windows.older_profiles(rows, torch.randint(self.options.profile_age + 1, (len(rows),))).to(device)
         rows = rows.to(device)
-        return self.model.loss(windows.profiles[rows], windows.inputs[rows].long(), windows.targets[rows].long(), seen, taught)
+        return self.model.loss(profiles, windows.inputs[rows].long(), windows.targets[rows].long(), seen, taught)
 
     def validate(self) -> dict[str, float]:
         hypernetwork, backbone, options = self.model.hypernetwork, self.model.backbone, self.options

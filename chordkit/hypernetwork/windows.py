@@ -65,6 +65,15 @@ class StrategyWindows:
         places = before.unsqueeze(1) + torch.arange(-length, 0)
         return torch.where(places >= begins.unsqueeze(1), self.flat[places.clamp(min=0)], 0).long()
 
+    def older_profiles(self, rows: Tensor, ages: Tensor) -> Tensor:
+        """int32 [rows, profile length]: the profiles of the windows ``rows`` as they were ``ages`` int64 [rows] interactions before, of at
+        least one item."""
+        begins = self.begins[rows]
+        first = self.ends[rows] - (self.targets[rows.to(self.targets.device)] != 0).sum(dim=1).cpu()
+        stops = torch.maximum(first - ages, torch.minimum(begins + 1, first))
+        places = stops.unsqueeze(1) + torch.arange(-self.profiles.shape[1], 0)
+        return torch.where(places >= begins.unsqueeze(1), self.flat[places.clamp(min=0)], 0)
+
     def _places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Where in ``flat`` the user begins, and the target stands, of every target of the windows ``rows``: int64 [targets] each."""
         targets = self.targets[rows.to(self.targets.device)].cpu()

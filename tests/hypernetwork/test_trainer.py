@@ -312,6 +312,20 @@ def test_a_window_knows_what_was_seen_before_each_target() -> None:
     assert items[number == 2].tolist() == [1, 2, 3, 2, 4]
 
 
+def test_a_profile_can_be_as_it_was_some_interactions_ago() -> None:
+    sequences = [np.array([7, 8], np.int32), np.array([1, 2, 3, 2, 4, 5], np.int32)]
+    windows = strategy_windows(sequences, max_length=3, stride=3, profile_length=4)
+    rows = torch.tensor([0, 1, 1, 1])
+    older = windows.older_profiles(rows, torch.tensor([5, 0, 1, 9]))
+    assert older.tolist() == [[0, 0, 0, 7], [0, 1, 2, 3], [0, 0, 1, 2], [0, 0, 0, 1]]
+    assert torch.equal(older[1], windows.profiles[1])
+
+
+def test_training_with_older_profiles_is_another_training(dataset: Dataset, backbone: Backbone, options: Options) -> None:
+    fresh, older = (train_hypernetwork(dataset, backbone, options=options(epochs=1, profile_age=age)).hypernetwork for age in (0, 10))
+    assert not same_weights(fresh, older)
+
+
 @pytest.mark.parametrize("architecture", ["sasrec", "caser"])
 def test_seen_items_that_do_not_compete_make_the_loss_smaller(architecture: str, dataset: Dataset, options: Options) -> None:
     source = make_backbone(dataset.items, architecture)
