@@ -47,7 +47,7 @@ class HypernetworkOptions:
             profile looks.
         dropout: of the backbone while it learns here; None = its own.
         history_dropout: probability that training hides an item from the profile.
-        profile_age: training shows profiles that are up to so many interactions old, so that strategies stay good as they age; 0 = fresh ones.
+        profile_age: training shows profiles up to so many interactions old, so that strategies stay good as they age; 0 = fresh ones.
         feature_dropout: probability that training hides one of the profile's hidden features.
         seen_masked: the loss leaves items that the user has seen out of the softmax, for rerankers that never show them.
         teacher_weight: share of the loss that follows a teacher's distribution, where one is given.
