@@ -1,0 +1,129 @@
+"""All that `chordkit evaluate` finds out: one experiment for each budget, what it found, and where it was measured."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chordkit.backbones import Backbone
+from chordkit.data import Dataset
+from chordkit.evaluation.experiment import ExperimentOptions, run_experiment, train_models
+from chordkit.evaluation.latency import EngineLatency, measure_latency, why_no_latency
+from chordkit.evaluation.summary import Summary, plain, summarise_seeds
+from chordkit.hypernetwork import HypernetworkOptions
+from chordkit.progress import Progress
+from chordkit.runtime_bench import machine
+from chordkit.runtime_bench.results import Machine
+
+_FORMAT = "chordkit-evaluation"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """One budget.
+
+    Attributes:
+        options: how the own strategy was trained.
+        summary: what the experiment found.
+        latency: of a rerank on the engine; None = see ``no_latency``.
+        no_latency: why nothing was timed.
+        minutes: that training and measuring its seeds took; what several budgets share counts in the first.
+    """
+
+    options: HypernetworkOptions
+    summary: Summary
+    latency: EngineLatency | None
+    no_latency: str | None
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one call.
+
+    Attributes:
+        dataset: its name.
+        fingerprint: of the data set.
+        users: in it.
+        items: in it.
+        interactions: in it.
+        architecture: of the backbone.
+        window: items that the phone looks at.
+        seeds: of the experiments.
+        held_out: test items a user, at most.
+        validation: validation items a user, at most.
+        machine: where it was measured, with the versions of all packages and the commit.
+        cases: one a budget.
+    """
+
+    dataset: str
+    fingerprint: str
+    users: int
+    items: int
+    interactions: int
+    architecture: str
+    window: int
+    seeds: tuple[int, ...]
+    held_out: int
+    validation: int
+    machine: Machine
+    cases: tuple[Case, ...]
+
+    @property
+    def minutes(self) -> float:
+        """That training and measuring took, on ``machine``."""
+        return sum(case.minutes for case in self.cases)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document ``evaluation.json``; what could not be measured is null."""
+        return {"format": _FORMAT, "version": _VERSION, "minutes": self.minutes, **plain(self)}
+
+
+def run_evaluation(
+    dataset: Dataset,
+    options: ExperimentOptions,
+    budgets: Sequence[tuple[float, tuple[int, ...]]],
+    folder: str | os.PathLike[str],
+    progress: Progress | None = None,
+    *,
+    backbone: Backbone | None = None,
+) -> Evaluation:
+    """Run one experiment for each budget, or take what an earlier call left in ``folder``, and time the engine.
+
+    Args:
+        dataset: the data.
+        options: what to compare; its budget and widths are replaced by each of ``budgets``.
+        budgets: average bits and the widths they are spent on.
+        folder: for results and checkpoints.
+        progress: called with (phase, done, total).
+        backbone: what all begin with, trained without the held-out items; None = one is trained for every seed.
+
+    Raises:
+        InputError: see :func:`chordkit.evaluation.run_experiment`; or an impossible budget.
+    """
+    plans = [replace(options, personal=replace(options.personal, average_bits=bits, widths=widths)) for bits, widths in budgets]
+    cases, window = [], 0
+    for plan in plans:
+        results = run_experiment(dataset, plan, folder, progress, backbone=backbone)
+        # From their checkpoints: nothing is trained again.
+        models = train_models(dataset, plan, plan.seeds[0], folder, progress, backbone)
+        window = models.personal.backbone.config.max_length
+        skipped = why_no_latency(models.personal.backbone.config.architecture)
+        latency = measure_latency(dataset, models, plan) if skipped is None else None
+        summary = summarise_seeds(results, seen_masked=plan.personal.seen_masked)
+        cases.append(Case(plan.personal, summary, latency, skipped, sum(result.seconds for result in results) / 60))
+    return Evaluation(
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        users=dataset.users,
+        items=dataset.items,
+        interactions=dataset.interactions,
+        architecture=options.architecture if backbone is None else backbone.config.architecture,
+        window=window,
+        seeds=options.seeds,
+        held_out=options.held_out,
+        validation=options.validation,
+        machine=machine.describe(),
+        cases=tuple(cases),
+    )
