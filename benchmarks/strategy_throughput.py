@@ -50,7 +50,7 @@ def allocate_and_encode(importance: np.ndarray, table: ChannelTable, budget: Bud
 
 
 def from_histories(users: int) -> Callable[[], object]:
-    """Strategies on the wire for as many users, from full histories, by a hypernetwork with random weights: it costs what a trained one does."""
+    """Strategies on the wire from full histories; a hypernetwork with random weights takes as long as a trained one."""
     options = HypernetworkOptions()
     config = default_config("sasrec", 2000)
     network = Hypernetwork(make_master(build(config), options.scale_policy), options).eval()

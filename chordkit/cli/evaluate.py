@@ -24,6 +24,8 @@ from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
 if TYPE_CHECKING:
     from chordkit.evaluation import Evaluation
 
+EXAMPLE = "Example: `chordkit evaluate --data ml-100k --budget 3.0 --budget 2.0:0,8 --seeds 3 --out build/evaluation`"
+
 
 def evaluate(
     data: DataOption,
@@ -54,10 +56,7 @@ def evaluate(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train every rival with equal care and say whether a personal model is worth its bytes.
-
-    Example: `chordkit evaluate --data ml-100k --budget 3.0 --budget 2.0:0,8 --seeds 3 --out build/evaluation`
-    """
+    """Train every rival with equal care and say whether a personal model is worth its bytes."""
     from chordkit.data import load_named
     from chordkit.evaluation import ExperimentOptions, run_evaluation
     from chordkit.hypernetwork import default_hypernetwork_options

@@ -25,7 +25,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(strategy.app, name="strategy")
-app.command(name="evaluate")(evaluate.evaluate)
+app.command(name="evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(name="export")(export.export)
 app.add_typer(bundle.app, name="bundle")
 app.command(name="validate")(validate.validate)

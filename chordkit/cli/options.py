@@ -91,6 +91,19 @@ def parse_widths(text: str, option: str) -> tuple[int, ...]:
         raise InputError(f"{option} {text}: not a list of widths such as 2,4,8 or 0,8") from None
 
 
+def parse_range(text: str, option: str) -> tuple[float, float]:
+    """Two numbers with a comma between them.
+
+    Raises:
+        InputError: anything else.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text}: not the lowest and the highest average bits, such as 1,6") from None
+    return low, high
+
+
 def parse_budgets(texts: Sequence[str], widths: str) -> list[tuple[float, tuple[int, ...]]]:
     """Budgets, as average bits and widths, from texts such as ``3.0,2.0`` and ``2.0:0,8``; ``widths`` are those of all that name none.
 

@@ -8,7 +8,7 @@ from typing import Any
 from chordkit.backbones import Backbone
 from chordkit.data import Dataset
 from chordkit.evaluation.experiment import ExperimentOptions, run_experiment, train_models
-from chordkit.evaluation.latency import EngineLatency, measure_latency, why_no_latency
+from chordkit.evaluation.latency import EngineLatency, measure_latency
 from chordkit.evaluation.summary import Summary, plain, summarise_seeds
 from chordkit.hypernetwork import HypernetworkOptions
 from chordkit.progress import Progress
@@ -26,15 +26,13 @@ class Case:
     Attributes:
         options: how the own strategy was trained.
         summary: what the experiment found.
-        latency: of a rerank on the engine; None = see ``no_latency``.
-        no_latency: why nothing was timed.
+        latency: of a rerank on the engine, or why nothing was timed.
         minutes: that training and measuring its seeds took; what several budgets share counts in the first.
     """
 
     options: HypernetworkOptions
     summary: Summary
-    latency: EngineLatency | None
-    no_latency: str | None
+    latency: EngineLatency | str
     minutes: float
 
 
@@ -109,10 +107,9 @@ def run_evaluation(
         # From their checkpoints: nothing is trained again.
         models = train_models(dataset, plan, plan.seeds[0], folder, progress, backbone)
         window = models.personal.backbone.config.max_length
-        skipped = why_no_latency(models.personal.backbone.config.architecture)
-        latency = measure_latency(dataset, models, plan) if skipped is None else None
+        latency = measure_latency(dataset, models, plan)
         summary = summarise_seeds(results, seen_masked=plan.personal.seen_masked)
-        cases.append(Case(plan.personal, summary, latency, skipped, sum(result.seconds for result in results) / 60))
+        cases.append(Case(plan.personal, summary, latency, sum(result.seconds for result in results) / 60))
     return Evaluation(
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,

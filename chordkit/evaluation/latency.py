@@ -9,6 +9,7 @@ import numpy as np
 from chordkit import kernels
 from chordkit.backbones import make_master
 from chordkit.data import Dataset, split
+from chordkit.errors import MasterError
 from chordkit.estimate import Estimate
 from chordkit.evaluation.experiment import ExperimentOptions
 from chordkit.evaluation.rivals import Models
@@ -51,22 +52,22 @@ class EngineLatency:
     reasons: tuple[str, ...]
 
 
-def why_no_latency(architecture: str) -> str | None:
-    """Why a rerank of ``architecture`` cannot be timed here; None = it can."""
+def measure_latency(
+    dataset: Dataset, models: Models, options: ExperimentOptions, rounds: int = _ROUNDS, seed: int = 0
+) -> EngineLatency | str:
+    """Time the models of one seed; where that is not possible, the answer is why."""
+    config = models.personal.backbone.config
     if not kernels.available():
         return "the native engine was not compiled on this machine"
-    if architecture not in kernels.backbones():
-        return f"the native engine does not run {architecture}"
-    return None
+    if config.architecture not in kernels.backbones():
+        return f"the native engine does not run {config.architecture}"
+    try:
+        return _measure(dataset, models, options, rounds, seed)
+    except MasterError as error:
+        return f"the native engine does not run this model ({error})"
 
 
-def measure_latency(dataset: Dataset, models: Models, options: ExperimentOptions, rounds: int = _ROUNDS, seed: int = 0) -> EngineLatency:
-    """Time the models of one seed.
-
-    Raises:
-        MissingRuntimeError: the engine is not there; see :func:`why_no_latency`.
-        MasterError: it cannot run this model.
-    """
+def _measure(dataset: Dataset, models: Models, options: ExperimentOptions, rounds: int, seed: int) -> EngineLatency:
     personal = models.personal
     part = split(dataset, personal.backbone.config.max_length, options.held_out, options.validation).test
     longer = models.full_long.backbone if models.full_long is not None else models.start

@@ -124,8 +124,8 @@ def _rivals(lines: Sequence[Line]) -> list[str]:
 
 
 def _engine(case: Case) -> str:
-    if case.latency is None:
-        return f"Microseconds on the engine: not measured, {case.no_latency}."
+    if isinstance(case.latency, str):
+        return f"Microseconds on the engine: not measured, {case.latency}."
     latency = case.latency
     text = (
         f"One rerank of 100 candidates on the engine, one thread, in turns: the own strategy at {latency.window} items "
