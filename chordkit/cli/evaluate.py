@@ -48,6 +48,7 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from --seed on.")] = 3,
     seen_items_masked: SeenOption = False,
     vectors: Annotated[bool, typer.Option(help="Train the rows with user vectors as well: equal information, twice the time.")] = True,
+    finetuned: Annotated[int, typer.Option(min=0, help="Fine-tune the FP32 rival for so many users as a phone would; 0 = for none.")] = 300,
     without: WithoutOption = None,
     epochs: EpochsOption = None,
     held_out: HeldOutOption = 5,
@@ -79,7 +80,7 @@ def evaluate(
     source = None if backbone is None else load_backbone(backbone)[0]
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
-        evaluation = run_evaluation(dataset, options, budgets, out, progress, backbone=source)
+        evaluation = run_evaluation(dataset, options, budgets, out, progress, backbone=source, finetuned_users=finetuned)
     files = save_evaluation(evaluation, out)
     emit(as_json, evaluation.to_json(), lambda: _view(evaluation, files))
 

@@ -2,6 +2,7 @@
 
 from chordkit.evaluation.evaluation import Case, Evaluation, run_evaluation
 from chordkit.evaluation.experiment import ExperimentOptions, measure_models, run_experiment, train_models
+from chordkit.evaluation.finetune import TunedLine
 from chordkit.evaluation.latency import EngineLatency, measure_latency
 from chordkit.evaluation.measure import Measured, measure
 from chordkit.evaluation.results import RowResult, SeedResult
@@ -25,6 +26,7 @@ __all__ = [
     "RowResult",
     "SeedResult",
     "Summary",
+    "TunedLine",
     "Verdict",
     "aged",
     "measure",

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from chordkit.backbones import Backbone
 from chordkit.data import Dataset
-from chordkit.evaluation.experiment import ExperimentOptions, run_experiment, train_models
+from chordkit.evaluation.experiment import ExperimentOptions, experiment_identity, fp32_options, run_experiment, train_models
+from chordkit.evaluation.finetune import TunedLine, finetune, load_tuned, save_tuned, summarise_tuned
 from chordkit.evaluation.latency import EngineLatency, measure_latency
 from chordkit.evaluation.summary import Summary, plain, summarise_seeds
 from chordkit.hypernetwork import HypernetworkOptions
@@ -53,6 +55,7 @@ class Evaluation:
         validation: validation items a user, at most.
         machine: where it was measured, with the versions of all packages and the commit.
         cases: one a budget.
+        finetuned: on-device fine-tuning of the fp32 rival, which no budget touches; empty where that was not trained or not asked for.
     """
 
     dataset: str
@@ -67,6 +70,7 @@ class Evaluation:
     validation: int
     machine: Machine
     cases: tuple[Case, ...]
+    finetuned: tuple[TunedLine, ...] = ()
 
     @property
     def minutes(self) -> float:
@@ -86,6 +90,7 @@ def run_evaluation(
     progress: Progress | None = None,
     *,
     backbone: Backbone | None = None,
+    finetuned_users: int = 300,
 ) -> Evaluation:
     """Run one experiment for each budget, or take what an earlier call left in ``folder``, and time the engine.
 
@@ -96,6 +101,7 @@ def run_evaluation(
         folder: for results and checkpoints.
         progress: called with (phase, done, total).
         backbone: what all begin with, trained without the held-out items; None = one is trained for every seed.
+        finetuned_users: for so many users the fp32 rival is fine-tuned as a phone would; 0 = for none.
 
     Raises:
         InputError: see :func:`chordkit.evaluation.run_experiment`; or an impossible budget.
@@ -123,4 +129,20 @@ def run_evaluation(
         validation=options.validation,
         machine=machine.describe(),
         cases=tuple(cases),
+        finetuned=_finetuned(dataset, plans[0], Path(folder), progress, backbone, finetuned_users) if finetuned_users else (),
     )
+
+
+def _finetuned(
+    dataset: Dataset, options: ExperimentOptions, folder: Path, progress: Progress | None, backbone: Backbone | None, users: int
+) -> tuple[TunedLine, ...]:
+    found = []
+    plain = replace(options, personal=fp32_options(options.personal), vectors=False, ages=())
+    for seed in options.seeds:
+        path = folder / "finetuned" / f"seed{seed}.safetensors"
+        identity = experiment_identity(dataset, plain, seed, backbone) | {"users": users}
+        if not path.exists():
+            models = train_models(dataset, options, seed, folder, progress, backbone)
+            save_tuned(path, finetune(dataset, models, options, seed, users, progress), identity)
+        found.append(load_tuned(path, identity))
+    return summarise_tuned(found, dataset.users)

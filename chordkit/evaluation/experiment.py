@@ -86,7 +86,7 @@ def budget_name(options: HypernetworkOptions) -> str:
 def _seed_result(
     dataset: Dataset, options: ExperimentOptions, seed: int, folder: Path | None, progress: Progress | None, backbone: Backbone | None
 ) -> SeedResult:
-    identity = _identity(dataset, options, seed, backbone)
+    identity = experiment_identity(dataset, options, seed, backbone)
     path = None if folder is None else folder / budget_name(options.personal) / f"seed{seed}.safetensors"
     if path is not None and path.exists():
         return load_result(path, identity)
@@ -131,7 +131,7 @@ def train_models(
         # A backbone that is frozen, or random, has no rival that goes on learning.
         if options.personal.backbone_init != "joint":
             return None
-        return train(name, replace(_fp32(options.personal), seed=seed, **changes), checkpoints)
+        return train(name, replace(fp32_options(options.personal), seed=seed, **changes), checkpoints)
 
     vectors = options.vectors
     return Models(
@@ -146,7 +146,7 @@ def train_models(
     )
 
 
-def _fp32(options: HypernetworkOptions) -> HypernetworkOptions:
+def fp32_options(options: HypernetworkOptions) -> HypernetworkOptions:
     """The fp32 rival of ``options``, without what only a strategy depends on, so that all budgets have the same one."""
     plain = HypernetworkOptions()
     nothing = {name: getattr(plain, name) for name in ("average_bits", "widths", "budgets", "without", "temperature", "rank")}
@@ -229,7 +229,8 @@ def _lengths(part: SplitPart) -> NDArray[np.int64]:
     return part.stops[first] - part.starts[first]
 
 
-def _identity(dataset: Dataset, options: ExperimentOptions, seed: int, backbone: Backbone | None) -> dict[str, Any]:
+def experiment_identity(dataset: Dataset, options: ExperimentOptions, seed: int, backbone: Backbone | None) -> dict[str, Any]:
+    """What the result of a seed depends on, as JSON values."""
     config = default_config(options.architecture, dataset.items) if backbone is None else backbone.config
     return {
         "dataset": dataset.fingerprint,

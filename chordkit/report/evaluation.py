@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chordkit.estimate import Estimate
-from chordkit.evaluation import HEADLINE, Case, Evaluation, LengthGroup, Line
+from chordkit.evaluation import HEADLINE, Case, Evaluation, LengthGroup, Line, TunedLine
 from chordkit.files import write_bytes, write_json
 from chordkit.report.evaluation_charts import Panel, Reference, Series, panels_chart
 
@@ -61,6 +61,8 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     lines += [_provenance(evaluation), ""]
     for case in evaluation.cases:
         lines += [f"## {case_title(case)}", "", *_case(case)]
+    if evaluation.finetuned:
+        lines += ["## Fine-tuned on the phone", "", *_finetuned(evaluation.finetuned), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -163,6 +165,23 @@ def _ages(case: Case) -> list[str]:
             body.append([age, *(cell for pair in cells for cell in pair)])
     columns = [column for measure in measures for column in (_NAMES[measure], "fresh - this")]
     return _table(["interactions old", *columns], body)
+
+
+def _finetuned(lines: Sequence[TunedLine]) -> list[str]:
+    body = []
+    for line in lines:
+        for measure in HEADLINE:
+            chosen = ", ".join(f"{lr:g} x {steps}" for lr, steps in zip(line.lrs, line.steps, strict=True))
+            numbers = [_interval(line.before[measure]), _interval(line.after[measure]), _signed(line.gain[measure])]
+            head = [f"`{line.key}`: {line.label}", chosen] if measure == HEADLINE[0] else ["", ""]
+            body.append([*head, _NAMES[measure], *numbers, _signed(line.confirmed[measure])])
+    columns = ["rival", "learning rate x steps, by seed", "measure", "before", "after", "after - before", "the same, confirmation half"]
+    return [
+        f"{lines[0].users} users, each model beside itself as the cloud trained it: the same users' rows of `fp32` and `uniform8`. "
+        "Learning rate and steps were chosen on validation items of the choice half.",
+        "",
+        *_table(columns, body),
+    ]
 
 
 def _seeds(lines: Sequence[Line]) -> list[str]:

@@ -22,8 +22,9 @@ RIVALS = {
 def evaluated(project, command, tmp_path_factory: pytest.TempPathFactory):
     """The folder of an evaluation of two budgets, and its command line."""
     folder = tmp_path_factory.mktemp("evaluation")
-    quick = ("--epochs", 1, "--seeds", 1, "--held-out", 2, "--validation", 2, "--window", 5, "--backbone", project / "b.safetensors")
-    line = ("evaluate", "--data", project / "shop.safetensors", *quick, "--budget", 3.0, "--budget", "2.0:0,8", "--out", folder)
+    quick = ("--epochs", 1, "--seeds", 1, "--held-out", 2, "--validation", 2, "--window", 5)
+    more = ("--finetuned", 6, "--backbone", project / "b.safetensors")
+    line = ("evaluate", "--data", project / "shop.safetensors", *quick, *more, "--budget", 3.0, "--budget", "2.0:0,8", "--out", folder)
     assert command(*line).status == 0
     return folder, line
 
@@ -33,6 +34,7 @@ def test_an_evaluation_leaves_a_document_of_every_rival_and_budget(evaluated) ->
     document = json.loads((folder / "evaluation.json").read_text())
     assert document["seeds"] == [0] and document["window"] == 5 and document["machine"]["versions"]["torch"]
     assert [case["options"]["widths"] for case in document["cases"]] == [[2, 4, 8], [0, 8]]
+    assert [(each["key"], each["users"]) for each in document["finetuned"]] == [("finetuned_fp32", 6), ("finetuned_int8", 6)]
     for case in document["cases"]:
         assert {each["key"] for each in case["summary"]["lines"]} == RIVALS
         assert case["summary"]["verdict"]["ship"] in RIVALS
@@ -63,7 +65,7 @@ def test_the_page_begins_with_the_verdict_and_shows_whole_charts(evaluated) -> N
         assert picture.tag.endswith("svg") and len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) > 5
         assert "nan" not in (folder / name).read_text().lower()
     assert {path.name for path in folder.iterdir()} == {
-        "evaluation.json", "evaluation.md", "quality.svg", "lengths.svg", "checkpoints", "3-of-2.4.8", "2-of-0.8",
+        "evaluation.json", "evaluation.md", "quality.svg", "lengths.svg", "checkpoints", "finetuned", "3-of-2.4.8", "2-of-0.8",
     }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def test_a_rival_that_diverged_is_named(dataset: Dataset, backbone: Backbone, op
 
 
 def test_an_evaluation_has_a_case_for_every_budget(dataset: Dataset, backbone: Backbone, options, folder: Path) -> None:
-    found = run_evaluation(dataset, options(seeds=(0,)), [(3.0, (2, 4, 8)), (2.0, (0, 8))], folder, backbone=backbone)
+    found = run_evaluation(dataset, options(seeds=(0,)), [(3.0, (2, 4, 8)), (2.0, (0, 8))], folder, backbone=backbone, finetuned_users=0)
     assert [(case.options.average_bits, case.options.widths) for case in found.cases] == [(3.0, (2, 4, 8)), (2.0, (0, 8))]
     for case, products in zip(found.cases, (1.0, 0.25), strict=True):
         assert case.summary.line("own").products == pytest.approx(products, rel=0.05)
