@@ -47,7 +47,9 @@ def evaluate(
     window: WindowOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from --seed on.")] = 3,
     seen_items_masked: SeenOption = False,
-    vectors: Annotated[bool, typer.Option(help="Train the rows with user vectors as well: equal information, twice the time.")] = True,
+    vectors: Annotated[
+        bool, typer.Option(help="Train the rows of equal information: user vectors, generated weights; twice the time.")
+    ] = True,
     finetuned: Annotated[int, typer.Option(min=0, help="Fine-tune the FP32 rival for so many users as a phone would; 0 = for none.")] = 300,
     without: WithoutOption = None,
     epochs: EpochsOption = None,

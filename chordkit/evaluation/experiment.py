@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, SplitPart, split
 from chordkit.errors import InputError
+from chordkit.evaluation.duet import Duet, train_duet
 from chordkit.evaluation.measure import Measured, measure
 from chordkit.evaluation.results import RowResult, SeedResult, load_result, save_result
 from chordkit.evaluation.retrieval import nearest_candidates, random_candidates
@@ -39,7 +40,7 @@ class ExperimentOptions:
         seeds: of everything random; one run each, the start included.
         held_out: the last so many items of each user test.
         validation: the items before them validate.
-        vectors: whether the rows with user vectors are trained: twice the time.
+        vectors: whether the rows of equal information are trained, user vectors and generated weights: twice the time.
         ages: interactions, how old the own strategy may be.
     """
 
@@ -133,6 +134,13 @@ def train_models(
             return None
         return train(name, replace(fp32_options(options.personal), seed=seed, **changes), checkpoints)
 
+    def generated() -> Duet | None:
+        if options.personal.backbone_init != "joint":
+            return None
+        where = None if checkpoints is None else checkpoints / "duet"
+        own = replace(fp32_options(options.personal), seed=seed)
+        return train_duet(dataset, source, own, where, _named(progress, seed, "duet"), held_out=held_out, validation=validation)
+
     vectors = options.vectors
     return Models(
         personal=quantised("personal"),
@@ -142,6 +150,7 @@ def train_models(
         static_vector=quantised("static-vector", personal=False, user_vector=True) if vectors else None,
         full_vector=fp32("fp32-vector", user_vector=True) if vectors else None,
         full_long=fp32("fp32-long", window=0, stride=_LONG_STRIDE),
+        duet=generated() if vectors else None,
         start=source,
     )
 

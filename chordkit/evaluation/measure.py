@@ -88,13 +88,6 @@ def past_items(part: SplitPart, rows: slice) -> tuple[NDArray[np.int64], NDArray
     return row, part.flat[starts[row] + within]
 
 
-def seen_items(part: SplitPart, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """:func:`past_items` that do not compete where seen items are masked: a target that was seen before is not among them."""
-    row, items = past_items(part, rows)
-    other = items != part.targets[rows][row]
-    return row[other], items[other]
-
-
 def masked_top(scores: Tensor, part: SplitPart, rows: slice, count: int = _TOP) -> NDArray[np.int32]:
     """The ``count`` best items that the user has not seen, int32 [rows, count], best first."""
     row, items = past_items(part, rows)

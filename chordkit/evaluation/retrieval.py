@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from chordkit.data import SplitPart
-from chordkit.evaluation.measure import seen_items
 
 CANDIDATES = 100
 # The items of a history that a first stage looks at.
@@ -73,6 +72,6 @@ def _open(part: SplitPart, rows: slice, items: int) -> NDArray[np.bool_]:
     competing = np.ones((len(target), items + 1), np.bool_)
     competing[:, 0] = False
     competing[np.arange(len(target)), target] = False
-    row, seen = seen_items(part, rows)
+    row, seen = part.seen(rows)
     competing[row, seen] = False
     return competing

@@ -182,7 +182,7 @@ def summarise_seeds(results: Sequence[SeedResult], *, seen_masked: bool = False)
     differences = []
     pairs = [("own", key) for key in rows if key != "own"]
     if {"own_vector", "static_vector"} <= set(rows):
-        pairs += [("own_vector", key) for key in ("static_vector", "fp32_vector", "fp32_long") if key in rows]
+        pairs += [("own_vector", key) for key in ("static_vector", "fp32_vector", "duet", "fp32_long") if key in rows]
     for first, second in pairs:
         for name, kept in (("all", everybody), ("choice", choice), ("confirmation", ~choice)):
             columns = np.stack([_mean(rows[first], each) - _mean(rows[second], each) for each in HEADLINE], axis=1)[kept]

@@ -14,7 +14,7 @@ from chordkit.training import load_backbone
 
 RIVALS = {
     "own", "other", "mean", "random", "static", "own_vector", "static_vector", "fp32_vector", "sensitivity", "uniform2", "uniform4",
-    "uniform8", "fp32", "fp32_long", "start", "own_age5", "own_age20", "own_age50",
+    "uniform8", "fp32", "fp32_long", "duet", "start", "own_age5", "own_age20", "own_age50",
 }  # fmt: skip
 
 

@@ -39,15 +39,19 @@ def test_every_rival_is_there_and_costs_what_it_says(dataset: Dataset, models: M
     found = {rival.key: rival for rival in rivals(models, part)}
     assert next(iter(found)) == "own" and set(found) == {
         "own", "other", "mean", "random", "static", "own_vector", "static_vector", "fp32_vector", "sensitivity",
-        "uniform2", "uniform4", "uniform8", "fp32", "fp32_long", "start",
+        "uniform2", "uniform4", "uniform8", "fp32", "fp32_long", "duet", "start",
     }  # fmt: skip
     for key in ("own", "other", "mean", "random", "static", "own_vector", "static_vector", "sensitivity"):
         assert found[key].bits == pytest.approx(3.0, rel=0.005) and found[key].products == 1.0
         assert found["uniform2"].phone_bytes < found[key].phone_bytes < found["uniform4"].phone_bytes
-    assert {key for key, rival in found.items() if rival.personal} == {"own", "other", "own_vector", "static_vector", "fp32_vector"}
+    assert {key for key, rival in found.items() if rival.personal} == {
+        "own", "other", "own_vector", "static_vector", "fp32_vector", "duet",
+    }  # fmt: skip
     channels = models.personal.master.channel_table.channels
     assert found["own"].wire_bytes == 24 + -(-channels // 4) and found["static"].wire_bytes == 0
     assert found["static_vector"].wire_bytes == 28 + 16 == found["own_vector"].wire_bytes - found["own"].wire_bytes
+    # Four pairs of int8 factors for 16 x 16 weights, a scale each.
+    assert found["duet"].wire_bytes == 24 + 4 * 2 * (16 + 4) and found["duet"].phone_bytes == found["uniform8"].phone_bytes
     assert found["fp32"].backbone.config.max_length == 6 and found["fp32_long"].backbone.config.max_length == 10
 
 
