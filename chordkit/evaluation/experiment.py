@@ -1,5 +1,6 @@
 """One experiment: for each seed every model that there is to compare is trained with equal care, and every rival measured."""
 
+import json
 import os
 import time
 from dataclasses import dataclass, field, replace
@@ -243,7 +244,8 @@ def experiment_identity(dataset: Dataset, options: ExperimentOptions, seed: int,
     config = default_config(options.architecture, dataset.items) if backbone is None else backbone.config
     return {
         "dataset": dataset.fingerprint,
-        "configuration": config_to_dict(config),
+        # As a file gives it back: JSON has no tuples.
+        "configuration": json.loads(json.dumps(config_to_dict(config))),
         "start": digest(backbone.state_dict())
         if backbone is not None
         else (options.start or default_options(options.architecture)).to_json(),

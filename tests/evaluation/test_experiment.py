@@ -1,5 +1,6 @@
 """An experiment trains and measures once, goes on where it stopped, and refuses the results of another."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,3 +143,9 @@ def test_a_model_that_the_engine_does_not_run_is_skipped_with_the_reason(
     assert measure_latency(dataset, models, options()) == "the native engine does not run sasrec"
     monkeypatch.setattr(kernels, "available", lambda: False)
     assert "not compiled" in measure_latency(dataset, models, options())
+
+
+@pytest.mark.parametrize("architecture", ["caser", "gru4rec", "sasrec"])
+def test_a_finished_seed_is_known_again_whatever_the_architecture(architecture: str, dataset: Dataset, options) -> None:
+    identity = module.experiment_identity(dataset, options(architecture=architecture), 0, None)
+    assert identity == json.loads(json.dumps(identity)) and identity["configuration"]["architecture"] == architecture
