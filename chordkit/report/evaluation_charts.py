@@ -146,8 +146,8 @@ def _panel(panel: Panel, left: float) -> list[str]:
             path = " ".join(f"{x:.1f},{down(estimate.value):.1f}" for x, estimate in spots)
             body.append(f'<polyline class="line {series.css}" points="{path}" opacity="0.45"/>')
         for x, estimate in spots:
-            low, high = down(estimate.low), down(estimate.high)
-            body.append(f'<line class="whisker {series.css}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
+            ends = f'y1="{down(estimate.low):.1f}" y2="{down(estimate.high):.1f}"'
+            body.append(f'<line class="whisker {series.css}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
             body.append(_mark(series, x, down(estimate.value)))
     return body
 
