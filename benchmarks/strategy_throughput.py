@@ -1,4 +1,4 @@
-"""Strategies a second on one core: allocation alone, and allocation with encoding, in turns.
+"""Strategies a second on one core: allocation alone, allocation with encoding, in turns; and the whole way from histories to the wire.
 
 python benchmarks/strategy_throughput.py [--users 5000] [--rounds 9]
 """
@@ -11,6 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from chordkit.backbones import build, default_config, make_master
+from chordkit.hypernetwork import Hypernetwork, HypernetworkOptions, make_strategies
 from chordkit.quantization import ChannelTable
 from chordkit.runtime_bench.interleave import interleave, last_processor, no_collection, one_processor
 from chordkit.strategy import Budget, Strategy, allocate, average_bits_each, encode
@@ -47,8 +49,17 @@ def allocate_and_encode(importance: np.ndarray, table: ChannelTable, budget: Bud
     return [encode(Strategy(widths, FINGERPRINT)) for widths in allocate(importance, table, budget)]
 
 
+def from_histories(users: int) -> Callable[[], object]:
+    """Strategies on the wire from full histories; a hypernetwork with random weights takes as long as a trained one."""
+    options = HypernetworkOptions()
+    config = default_config("sasrec", 2000)
+    network = Hypernetwork(make_master(build(config), options.scale_policy), options).eval()
+    histories = np.random.default_rng(0).integers(1, config.items + 1, (users, options.pools[-1])).astype(np.int32)
+    return lambda: [encode(Strategy(widths, FINGERPRINT)) for widths in make_strategies(network, histories)]
+
+
 def main() -> None:
-    """Print one JSON line per table and budget."""
+    """Print one JSON line per table and budget, and one for the whole way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=9)
@@ -70,6 +81,8 @@ def main() -> None:
                 **rates,
             }
             print(json.dumps({key: _rounded(value) for key, value in result.items()}))
+    (whole,) = measure([from_histories(users)], users, arguments.rounds)
+    print(json.dumps({"architecture": "sasrec", "from_histories": _rounded(whole)}))
 
 
 def _rounded(value: object) -> object:

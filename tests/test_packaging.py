@@ -58,7 +58,7 @@ def test_an_empty_environment_runs_the_installed_wheel(wheel: Path, script: Scri
     check_wheel.check_origin(python, tmp_path)
     command = [python.with_name("chordkit"), "--help"]
     helped = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=check_wheel.clean_environment())
-    for verb in ("data", "train", "strategy", "export", "bundle", "validate", "bench", "devices", "report", "demo"):
+    for verb in ("data", "train", "strategy", "evaluate", "export", "bundle", "validate", "bench", "devices", "report", "demo"):
         assert verb in helped.stdout
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from chordkit import __version__
-from chordkit.cli import bench, bundle, data, demo, export, strategy, train, validate
+from chordkit.cli import bench, bundle, data, demo, evaluate, export, strategy, train, validate
 from chordkit.errors import CheckFailed, ChordkitError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(strategy.app, name="strategy")
+app.command(name="evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(name="export")(export.export)
 app.add_typer(bundle.app, name="bundle")
 app.command(name="validate")(validate.validate)

@@ -43,6 +43,19 @@ CheckpointsOption = Annotated[
         help="Folder of the checkpoints; the default is beside --out. The same command resumes from them.",
     ),
 ]
+WidthsOption = Annotated[str, typer.Option(help="Widths that a strategy may use, comma-separated; 0 = channels may be off.")]
+WindowOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Items of a history that the phone looks at; 0 = as many as the backbone; the default is 10 where it can be."),
+]
+SeenOption = Annotated[
+    bool, typer.Option("--seen-items-masked", help="Leave items that a user has seen out of the loss, for apps that never repeat one.")
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option(help="Level of importance to leave out: element, filter or layer; may be repeated. Default: element.")
+]
+HeldOutOption = Annotated[int, typer.Option(min=1, help="The last so many items of each user (1 to 5) are not trained on: they test.")]
+ValidationOption = Annotated[int, typer.Option(min=1, help="So many items (1 to 5) before them validate.")]
 MasterOption = Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that the strategy belongs to.")]
 StrategiesOption = Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd); may be repeated.")]
 UserVectorsOption = Annotated[
@@ -68,6 +81,50 @@ def parse_list(text: str, option: str, find: Callable[[str], Choice]) -> list[Ch
         except InputError as error:
             raise InputError(f"{option}: {error}") from None
     return found
+
+
+def parse_widths(text: str, option: str) -> tuple[int, ...]:
+    """Widths from a comma-separated list; whether they make a budget is for the budget to say.
+
+    Raises:
+        InputError: not a list of whole numbers.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text}: not a list of widths such as 2,4,8 or 0,8") from None
+
+
+def parse_range(text: str, option: str) -> tuple[float, float]:
+    """Two numbers with a comma between them.
+
+    Raises:
+        InputError: anything else.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text}: not the lowest and the highest average bits, such as 1,6") from None
+    return low, high
+
+
+def parse_budgets(texts: Sequence[str], widths: str) -> list[tuple[float, tuple[int, ...]]]:
+    """Budgets, as average bits and widths, from texts such as ``3.0,2.0`` and ``2.0:0,8``; ``widths`` are those of all that name none.
+
+    Raises:
+        InputError: not such texts, or a budget twice.
+    """
+    budgets = []
+    for text in texts:
+        bits, colon, own = text.partition(":")
+        try:
+            each = [float(part) for part in bits.split(",")]
+        except ValueError:
+            raise InputError(f"--budget {text}: not average bits such as 3.0, 3.0,2.0 or, with widths of their own, 2.0:0,8") from None
+        budgets += [(number, parse_widths(own, "--budget") if colon else parse_widths(widths, "--widths")) for number in each]
+    if len(set(budgets)) != len(budgets):
+        raise InputError(f"--budget {' '.join(texts)}: a budget is there twice; give each once")
+    return budgets
 
 
 def parse_targets(text: str) -> "list[Target]":

@@ -58,19 +58,26 @@ def make(
     user: UserOption = None,
     history: HistoryOption = None,
     budget: BudgetOption = None,
+    user_vector: Annotated[
+        Path | None,
+        typer.Option("--user-vector", callback=writable_file, help="Where the user vector goes (.chru), if the hypernetwork makes one."),
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a user's strategy from recent interactions."""
+    """Make a user's strategy, and user vector, from recent interactions."""
     from chordkit.data import left_pad
     from chordkit.files import write_bytes
-    from chordkit.hypernetwork import load_hypernetwork, make_strategies, to_strategy
+    from chordkit.hypernetwork import load_hypernetwork, make_strategies, make_user_vectors, to_strategy, to_user_vector
     from chordkit.quantization import MasterWeights
-    from chordkit.strategy import Budget, average_bits, to_wire
+    from chordkit.strategy import average_bits, encode_user_vector, to_wire
 
     weights = MasterWeights.load(master)
     network, _ = load_hypernetwork(hypernetwork, weights)
-    length = max(network.options.pools[-1], int(weights.config["max_length"]))  # type: ignore[arg-type]
+    if not network.options.quantised:
+        raise InputError(f"{hypernetwork}: this one was trained with --fp32 and makes no strategies; train one without")
+    if user_vector is not None and not network.options.user_vector:
+        raise InputError(f"--user-vector {user_vector}: {hypernetwork} makes no user vectors; train it with --user-vector")
     if history is not None and user is None:
         sequence = parse_ids(history, weights.items, "--history")
     elif user is not None and history is None and data is not None:
@@ -80,8 +87,9 @@ def make(
         raise InputError("give either --history, or --user with --data")
     import numpy as np
 
-    padded = left_pad([np.asarray(sequence, np.int32)], length)
-    widths = make_strategies(network, padded, None if budget is None else Budget(budget))[0]
+    # As far back as the profile looks, however little of it the phone's window holds.
+    padded = left_pad([np.asarray(sequence, np.int32)], network.options.pools[-1])
+    widths = make_strategies(network, padded, budget)[0]
     encoded = to_wire(to_strategy(network, widths))
     write_bytes(out, encoded)
     payload = {
@@ -91,6 +99,10 @@ def make(
         "average_bits": average_bits(widths, weights.channel_table),
         "backbone": weights.fingerprint.hex(),
     }
+    if user_vector is not None:
+        vector = encode_user_vector(to_user_vector(network, make_user_vectors(network, padded)[0]))
+        write_bytes(user_vector, vector)
+        payload |= {"user_vector": str(user_vector), "user_vector_bytes": len(vector)}
     emit(as_json, payload, lambda: key_values("strategy", payload))
 
 
@@ -192,10 +204,9 @@ def _explain(
     from chordkit.data import left_pad
     from chordkit.hypernetwork import load_hypernetwork
     from chordkit.hypernetwork.explain import explain_strategy, make_population, sample_users
-    from chordkit.strategy import Budget
 
     network, _ = load_hypernetwork(hypernetwork, weights)
-    limit = None if budget is None else Budget(budget)
+    limit = None if budget is None else network.options.budget_at(budget)
     own = None if user is None else _user_index(dataset, user)
     others = sample_users(dataset.users, own, seed=seed)
     sequences = dataset.sequences

@@ -5,7 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
-from chordkit.cli.options import ArchitectureOption, CheckpointsOption, DataOption, DeviceOption, EpochsOption
+from chordkit.cli.options import (
+    ArchitectureOption,
+    CheckpointsOption,
+    DataOption,
+    DeviceOption,
+    EpochsOption,
+    HeldOutOption,
+    SeenOption,
+    ValidationOption,
+    WidthsOption,
+    WindowOption,
+    WithoutOption,
+    parse_range,
+    parse_widths,
+)
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 
 app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
@@ -30,6 +44,8 @@ def backbone(
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Training targets per step.")] = None,
     threads: Annotated[int | None, typer.Option(min=0, help="CPU threads; results depend on the number, so it is part of the run.")] = None,
+    held_out: HeldOutOption = 1,
+    validation: ValidationOption = 1,
     device: DeviceOption = "cpu",
     checkpoints: CheckpointsOption = None,
     seed: SeedOption = 0,
@@ -44,7 +60,8 @@ def backbone(
         dataset = load_named(data, seed=seed, progress=progress)
         config = default_config(architecture, dataset.items, dim=dim, max_length=max_length)
         options = default_options(architecture, seed=seed, device=device, **_given(epochs=epochs, lr=lr, batch=batch, threads=threads))
-        trained = train_backbone(dataset, config, options, _checkpoints(checkpoints, out), progress)
+        places = {"held_out": held_out, "validation": validation}
+        trained = train_backbone(dataset, config, options, _checkpoints(checkpoints, out), progress, **places)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
     provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json(), "metrics": metrics}
     save_backbone(out, trained.backbone, provenance)
@@ -74,33 +91,62 @@ def hypernetwork(
     backbone_init: Annotated[
         str,
         typer.Option(
-            help="random: the paper's, channel layers frozen at random, the rest trained with the hypernetwork. "
-            "trained: all of the backbone frozen."
+            help="joint: the backbone goes on learning with the hypernetwork. random: the paper's, channel layers frozen at random, "
+            "the rest trained with the hypernetwork. trained: all of the backbone frozen."
         ),
-    ] = "random",
+    ] = "joint",
     warm_start: Annotated[
         bool, typer.Option(help="With random: start embeddings, LayerNorms and biases from the trained backbone.")
     ] = False,
+    window: WindowOption = None,
     budget: Annotated[float | None, typer.Option(help="Average bits per weight to train for.")] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="Lowest and highest average bits, 1,6: one hypernetwork for every budget in between.")
+    ] = None,
+    widths: WidthsOption = "2,4,8",
+    user_vector: Annotated[bool, typer.Option("--user-vector", help="Make a user vector as well, a second input of the model.")] = False,
+    static: Annotated[bool, typer.Option("--static", help="The static rival: one learned strategy for all.")] = False,
+    fp32: Annotated[bool, typer.Option("--fp32", help="The fp32 rival: the backbone goes on learning without strategies.")] = False,
+    seen_items_masked: SeenOption = False,
+    without: WithoutOption = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="A trained backbone to learn from beside the clicks (distillation); may be repeated.")
+    ] = None,
+    held_out: HeldOutOption = 1,
+    validation: ValidationOption = 1,
     epochs: EpochsOption = None,
     device: DeviceOption = "cpu",
     checkpoints: CheckpointsOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the hypernetwork on a frozen backbone; writes it, the master weights, and the FP32 backbone behind them."""
+    """Train the hypernetwork through a backbone; writes it, the master weights, and the FP32 backbone behind them."""
     from chordkit.data import load_named
-    from chordkit.hypernetwork import HypernetworkOptions, save_hypernetwork, train_hypernetwork
+    from chordkit.hypernetwork import default_hypernetwork_options, save_hypernetwork, train_hypernetwork
     from chordkit.training import load_backbone, save_backbone
 
+    # Before anything is read: a mistake in the options costs no wait.
+    options = default_hypernetwork_options(
+        backbone_init,
+        warm_start=warm_start,
+        window=window,
+        widths=parse_widths(widths, "--widths"),
+        budgets=None if budgets is None else parse_range(budgets, "--budgets"),
+        user_vector=user_vector,
+        personal=not (static or fp32),
+        quantised=not fp32,
+        seen_masked=seen_items_masked,
+        seed=seed,
+        device=device,
+        **_given(average_bits=budget, epochs=epochs, without=without),
+    )
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
         source, _ = load_backbone(backbone)
-        shares: dict[str, Any] = {} if budget is None else {"average_bits": budget, "shares": None}
-        options = HypernetworkOptions(
-            backbone_init=backbone_init, warm_start=warm_start, seed=seed, device=device, **shares, **_given(epochs=epochs)
-        )
-        trained = train_hypernetwork(dataset, source, None, options, _checkpoints(checkpoints, out), progress)
+        teachers = [load_backbone(path)[0] for path in teacher or []]
+        places = {"held_out": held_out, "validation": validation}
+        where = _checkpoints(checkpoints, out)
+        trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, **places)
     provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json()}
     trained.master.save(master)
     frozen = master.with_suffix(".fp32.safetensors")
@@ -111,9 +157,11 @@ def hypernetwork(
         "master": str(master),
         "fp32": str(frozen),
         "fingerprint": trained.master.fingerprint.hex(),
+        "window": trained.backbone.config.max_length,
         "channels": trained.master.channel_table.channels,
         "best_epoch": trained.best_epoch,
         "epochs": len(trained.history),
         "valid_ndcg10": trained.history[trained.best_epoch]["valid_ndcg10"],
+        "valid_likelihood": trained.history[trained.best_epoch]["valid_likelihood"],
     }
     emit(as_json, payload, lambda: key_values(f"hypernetwork for {dataset.name}", payload))

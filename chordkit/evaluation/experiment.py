@@ -1,29 +1,31 @@
 """One experiment: for each seed every model that there is to compare is trained with equal care, and every rival measured."""
 
+import json
 import os
-from collections.abc import Callable, Mapping
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, SplitPart, split
-from chordkit.errors import CheckpointError
+from chordkit.errors import InputError
+from chordkit.evaluation.duet import Duet, train_duet
 from chordkit.evaluation.measure import Measured, measure
+from chordkit.evaluation.results import RowResult, SeedResult, load_result, save_result
 from chordkit.evaluation.retrieval import nearest_candidates, random_candidates
 from chordkit.evaluation.rivals import Models, Rival, aged, rivals
 from chordkit.hypernetwork import HypernetworkOptions, TrainedHypernetwork, train_hypernetwork
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.progress import Progress
 from chordkit.training import TrainingOptions, default_options, train_backbone
-from chordkit.training.checkpoint import digest, read_tensors, require_same, write_tensors
+from chordkit.training.checkpoint import digest
+from chordkit.training.device import torch_threads
 
 AGES = (5, 20, 50)
-_VERSION = 1
 # Interactions that carry the loss in a window of the long rival, as in the training of its start.
 _LONG_STRIDE = 25
 
@@ -39,7 +41,7 @@ class ExperimentOptions:
         seeds: of everything random; one run each, the start included.
         held_out: the last so many items of each user test.
         validation: the items before them validate.
-        vectors: whether the rows with user vectors are trained: twice the time.
+        vectors: whether the rows of equal information are trained, user vectors and generated weights: twice the time.
         ages: interactions, how old the own strategy may be.
     """
 
@@ -51,57 +53,6 @@ class ExperimentOptions:
     validation: int = 5
     vectors: bool = True
     ages: tuple[int, ...] = AGES
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """One rival under one seed.
-
-    Attributes:
-        key: of the rival.
-        label: in words.
-        personal: whether users are treated differently by more than their history.
-        bits: average bits per weight of the channel layers.
-        products: share of their multiply-adds that is left.
-        phone_bytes: of the weights.
-        wire_bytes: sent a user.
-        coverage: share of the catalogue that is in somebody's masked top 10.
-        stability: share of a user's masked top 10 that is still there one interaction later.
-        test: mean of each measure for each user over the test items, float32 [users], by name.
-        valid: the same over the validation items.
-    """
-
-    key: str
-    label: str
-    personal: bool
-    bits: float
-    products: float
-    phone_bytes: int
-    wire_bytes: int
-    coverage: float
-    stability: float
-    test: Mapping[str, NDArray[np.float32]]
-    valid: Mapping[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class SeedResult:
-    """Everything that one seed gave.
-
-    Attributes:
-        seed: of everything random.
-        rows: the rivals.
-        diversity: how much strategies differ.
-        lengths: int64 [users], items before a user's first test item.
-    """
-
-    seed: int
-    rows: tuple[RowResult, ...]
-    diversity: Diversity
-    lengths: NDArray[np.int64]
-
-
-Train = Callable[[HypernetworkOptions, str], TrainedHypernetwork]
 
 
 def run_experiment(
@@ -117,7 +68,8 @@ def run_experiment(
     Args:
         dataset: the data.
         options: what to compare.
-        folder: for results and checkpoints; a run that was interrupted goes on there. None = nothing is kept.
+        folder: for results and checkpoints; a run that was interrupted goes on there. Experiments that differ in budget and widths alone
+            may share one: what does not depend on them (the starts, the fp32 rivals) is then trained once. None = nothing is kept.
         progress: called with (phase, done, total).
         backbone: what all begin with, trained without the held-out items; None = one is trained for every seed.
 
@@ -128,18 +80,24 @@ def run_experiment(
     return [_seed_result(dataset, options, seed, None if folder is None else Path(folder), progress, backbone) for seed in options.seeds]
 
 
+def budget_name(options: HypernetworkOptions) -> str:
+    """Average bits and widths, as they name folders."""
+    return f"{options.average_bits:g}-of-{'.'.join(map(str, options.widths))}"
+
+
 def _seed_result(
     dataset: Dataset, options: ExperimentOptions, seed: int, folder: Path | None, progress: Progress | None, backbone: Backbone | None
 ) -> SeedResult:
-    identity = _identity(dataset, options, seed, backbone)
-    path = None if folder is None else folder / f"seed{seed}.safetensors"
+    identity = experiment_identity(dataset, options, seed, backbone)
+    path = None if folder is None else folder / budget_name(options.personal) / f"seed{seed}.safetensors"
     if path is not None and path.exists():
-        return _load(path, identity)
-    checkpoints = None if folder is None else folder / "checkpoints" / f"seed{seed}"
-    models = train_models(dataset, options, seed, checkpoints, progress, backbone)
+        return load_result(path, identity)
+    start = time.perf_counter()
+    models = train_models(dataset, options, seed, folder, progress, backbone)
     result = measure_models(dataset, models, options, seed, progress)
+    result = replace(result, seconds=time.perf_counter() - start)
     if path is not None:
-        _save(path, result, identity)
+        save_result(path, result, identity)
     return result
 
 
@@ -147,42 +105,81 @@ def train_models(
     dataset: Dataset,
     options: ExperimentOptions,
     seed: int,
-    checkpoints: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     backbone: Backbone | None = None,
 ) -> Models:
     """All models of one seed; see :func:`run_experiment`."""
     held_out, validation = options.held_out, options.validation
+    checkpoints = None if folder is None else Path(folder) / "checkpoints" / f"seed{seed}"
     if backbone is None:
         start_options = replace(options.start or default_options(options.architecture), seed=seed, threads=options.personal.threads)
         config = default_config(options.architecture, dataset.items)
         where = None if checkpoints is None else checkpoints / "start"
-        backbone = train_backbone(dataset, config, start_options, where, progress, held_out=held_out, validation=validation).backbone
+        named = _named(progress, seed, "start")
+        backbone = train_backbone(dataset, config, start_options, where, named, held_out=held_out, validation=validation).backbone
     source = backbone
 
-    def train(name: str, **changes: Any) -> TrainedHypernetwork:
-        own = replace(options.personal, seed=seed, **changes)
-        where = None if checkpoints is None else checkpoints / name
-        return train_hypernetwork(dataset, source, None, own, where, progress, held_out=held_out, validation=validation)
+    def train(name: str, own: HypernetworkOptions, where: Path | None) -> TrainedHypernetwork:
+        folder = None if where is None else where / name
+        named = _named(progress, seed, name)
+        return train_hypernetwork(dataset, source, None, own, folder, named, held_out=held_out, validation=validation)
 
-    joint = options.personal.backbone_init == "joint"
+    def quantised(name: str, **changes: Any) -> TrainedHypernetwork:
+        where = None if checkpoints is None else checkpoints / budget_name(options.personal)
+        return train(name, replace(options.personal, seed=seed, **changes), where)
+
+    def fp32(name: str, **changes: Any) -> TrainedHypernetwork | None:
+        # A backbone that is frozen, or random, has no rival that goes on learning.
+        if options.personal.backbone_init != "joint":
+            return None
+        return train(name, replace(fp32_options(options.personal), seed=seed, **changes), checkpoints)
+
+    def generated() -> Duet | None:
+        if options.personal.backbone_init != "joint":
+            return None
+        where = None if checkpoints is None else checkpoints / "duet"
+        own = replace(fp32_options(options.personal), seed=seed)
+        return train_duet(dataset, source, own, where, _named(progress, seed, "duet"), held_out=held_out, validation=validation)
+
     vectors = options.vectors
     return Models(
-        personal=train("personal"),
-        static=train("static", personal=False),
-        full=train("full", quantised=False, personal=False) if joint else None,
-        personal_vector=train("personal-vector", user_vector=True) if vectors else None,
-        static_vector=train("static-vector", personal=False, user_vector=True) if vectors else None,
-        full_vector=train("full-vector", quantised=False, personal=False, user_vector=True) if vectors and joint else None,
-        full_long=train("full-long", quantised=False, personal=False, window=0, stride=_LONG_STRIDE) if joint else None,
+        personal=quantised("personal"),
+        static=quantised("static", personal=False),
+        full=fp32("fp32"),
+        personal_vector=quantised("personal-vector", user_vector=True) if vectors else None,
+        static_vector=quantised("static-vector", personal=False, user_vector=True) if vectors else None,
+        full_vector=fp32("fp32-vector", user_vector=True) if vectors else None,
+        full_long=fp32("fp32-long", window=0, stride=_LONG_STRIDE),
+        duet=generated() if vectors else None,
         start=source,
     )
 
 
+def fp32_options(options: HypernetworkOptions) -> HypernetworkOptions:
+    """The fp32 rival of ``options``, without what only a strategy depends on, so that all budgets have the same one."""
+    plain = HypernetworkOptions()
+    nothing = {name: getattr(plain, name) for name in ("average_bits", "widths", "budgets", "without", "temperature", "rank")}
+    return replace(options, quantised=False, personal=False, **nothing)
+
+
+def _named(progress: Progress | None, seed: int, name: str) -> Progress | None:
+    return None if progress is None else lambda phase, done, total: progress(f"seed {seed}, {name}", done, total)
+
+
 def measure_models(dataset: Dataset, models: Models, options: ExperimentOptions, seed: int, progress: Progress | None = None) -> SeedResult:
-    """Every rival on the held-out items of ``dataset``."""
+    """Every rival on the held-out items of ``dataset``.
+
+    Raises:
+        InputError: a rival's scores are no numbers.
+    """
+    with torch_threads(options.personal.threads):
+        return _measure_models(dataset, models, options, seed, progress)
+
+
+def _measure_models(dataset: Dataset, models: Models, options: ExperimentOptions, seed: int, progress: Progress | None) -> SeedResult:
     parts = split(dataset, models.personal.backbone.config.max_length, options.held_out, options.validation)
-    found: dict[str, list[tuple[Rival, Measured, SplitPart]]] = {}
+    found: dict[str, list[tuple[Rival, Measured]]] = {}
     for index, part in enumerate((parts.test, parts.valid)):
         candidates = {
             "n100": random_candidates(part, dataset.items, seed=0),
@@ -191,14 +188,17 @@ def measure_models(dataset: Dataset, models: Models, options: ExperimentOptions,
         plan = rivals(models, part, seed=seed) + [aged(models, part, age) for age in options.ages]
         for done, rival in enumerate(plan):
             measured = measure(rival.backbone, rival.states(part, models.personal.hypernetwork.table), part, candidates)
-            found.setdefault(rival.key, []).append((rival, measured, part))
+            if not np.isfinite(measured.values["likelihood"]).all():
+                raise InputError(f"seed {seed}: the scores of '{rival.key}' are no numbers: its training diverged, give a lower lr")
+            found.setdefault(rival.key, []).append((rival, measured))
             if progress:
-                progress("measuring", index * len(plan) + done + 1, 2 * len(plan))
-    rows = tuple(_row(dataset, *each[0], each[1][1], parts.valid) for each in found.values())
+                progress(f"seed {seed}, measuring", index * len(plan) + done + 1, 2 * len(plan))
+    rows = tuple(_row(dataset, test, valid, parts) for test, valid in found.values())
     return SeedResult(seed, rows, _diversity(models, parts, seed), _lengths(parts.test))
 
 
-def _row(dataset: Dataset, rival: Rival, test: Measured, part: SplitPart, valid: Measured, valid_part: SplitPart) -> RowResult:
+def _row(dataset: Dataset, test: tuple[Rival, Measured], valid: tuple[Rival, Measured], parts: Split) -> RowResult:
+    rival, measured = test
     return RowResult(
         key=rival.key,
         label=rival.label,
@@ -207,10 +207,10 @@ def _row(dataset: Dataset, rival: Rival, test: Measured, part: SplitPart, valid:
         products=rival.products,
         phone_bytes=rival.phone_bytes,
         wire_bytes=rival.wire_bytes,
-        coverage=len(np.unique(test.top)) / dataset.items,
-        stability=stability(test.top, part.users),
-        test=per_user(test, part),
-        valid=per_user(valid, valid_part),
+        coverage=len(np.unique(measured.top)) / dataset.items,
+        stability=stability(measured.top, parts.test.users),
+        test=per_user(measured, parts.test),
+        valid=per_user(valid[1], parts.valid),
     )
 
 
@@ -239,11 +239,13 @@ def _lengths(part: SplitPart) -> NDArray[np.int64]:
     return part.stops[first] - part.starts[first]
 
 
-def _identity(dataset: Dataset, options: ExperimentOptions, seed: int, backbone: Backbone | None) -> dict[str, Any]:
+def experiment_identity(dataset: Dataset, options: ExperimentOptions, seed: int, backbone: Backbone | None) -> dict[str, Any]:
+    """What the result of a seed depends on, as JSON values."""
     config = default_config(options.architecture, dataset.items) if backbone is None else backbone.config
     return {
         "dataset": dataset.fingerprint,
-        "configuration": config_to_dict(config),
+        # As a file gives it back: JSON has no tuples.
+        "configuration": json.loads(json.dumps(config_to_dict(config))),
         "start": digest(backbone.state_dict())
         if backbone is not None
         else (options.start or default_options(options.architecture)).to_json(),
@@ -252,37 +254,3 @@ def _identity(dataset: Dataset, options: ExperimentOptions, seed: int, backbone:
         "vectors": options.vectors,
         "ages": list(options.ages),
     }
-
-
-_FIGURES = ("key", "label", "personal", "bits", "products", "phone_bytes", "wire_bytes", "coverage", "stability")
-
-
-def _save(path: Path, result: SeedResult, identity: dict[str, Any]) -> None:
-    tensors = {"lengths": torch.from_numpy(result.lengths)}
-    for row in result.rows:
-        for part in ("test", "valid"):
-            tensors |= {f"{row.key}/{part}/{name}": torch.from_numpy(values) for name, values in getattr(row, part).items()}
-    figures = [{name: getattr(row, name) for name in _FIGURES} for row in result.rows]
-    for each in figures:
-        each["stability"] = each["stability"] if np.isfinite(each["stability"]) else None
-    metadata = {"version": _VERSION, "seed": result.seed, "identity": identity, "rows": figures, "diversity": vars(result.diversity)}
-    write_tensors(path, tensors, metadata)
-
-
-def _load(path: Path, identity: dict[str, Any]) -> SeedResult:
-    tensors, metadata = read_tensors(path, "result")
-    require_same(path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
-    require_same(path, "experiment", metadata.get("identity", {}), identity)
-    try:
-        rows = []
-        for figures in metadata["rows"]:
-            values: dict[str, dict[str, NDArray[np.float32]]] = {"test": {}, "valid": {}}
-            for name, tensor in tensors.items():
-                if name.startswith(f"{figures['key']}/"):
-                    _, part, measured = name.split("/")
-                    values[part][measured] = tensor.numpy()
-            figures["stability"] = float("nan") if figures["stability"] is None else figures["stability"]
-            rows.append(RowResult(**figures, test=values["test"], valid=values["valid"]))
-        return SeedResult(metadata["seed"], tuple(rows), Diversity(**metadata["diversity"]), tensors["lengths"].numpy())
-    except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{path}: not a result of this version of chordkit: delete it to measure again") from None

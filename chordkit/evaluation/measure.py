@@ -79,20 +79,18 @@ def score_batches(backbone: Backbone, states: Tensor) -> Iterator[tuple[slice, T
         yield slice(start, start + step), scores
 
 
-def seen_items(part: SplitPart, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """(row in the slice, item) pairs of everything that stands before the rows' targets; a target that was seen before is left out."""
+def past_items(part: SplitPart, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """(row in the slice, item) pairs of everything that stands before the rows' targets."""
     starts, stops = part.starts[rows], part.stops[rows]
     lengths = stops - starts
     row = np.repeat(np.arange(len(lengths)), lengths)
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    items = part.flat[starts[row] + within]
-    other = items != part.targets[rows][row]
-    return row[other], items[other]
+    return row, part.flat[starts[row] + within]
 
 
 def masked_top(scores: Tensor, part: SplitPart, rows: slice, count: int = _TOP) -> NDArray[np.int32]:
     """The ``count`` best items that the user has not seen, int32 [rows, count], best first."""
-    row, items = seen_items(part, rows)
+    row, items = past_items(part, rows)
     open_scores = scores.clone()
     open_scores[torch.from_numpy(row), torch.from_numpy(items).long()] = -torch.inf
     return open_scores.topk(min(count, scores.shape[1] - 1), dim=1).indices.numpy().astype(np.int32)
@@ -105,17 +103,18 @@ def _batch(scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str
     ahead = ~(scores < own)
     ahead[:, 0] = False
     ahead.scatter_(1, target, False)
-    row, items = (torch.from_numpy(each).long() for each in seen_items(part, rows))
+    row, items = (torch.from_numpy(each).long() for each in past_items(part, rows))
     top = scores.topk(min(_TOP, scores.shape[1] - 1), dim=1).indices
-    seen = torch.zeros_like(ahead)
-    seen[row, items] = True
+    past = torch.zeros_like(ahead)
+    past[row, items] = True
+    seen = past.scatter(1, target, False)
     unseen = scores.masked_fill(seen, -torch.inf)
     found = {
         "rank": 1 + ahead.sum(dim=1),
         "masked_rank": 1 + (ahead & ~seen).sum(dim=1),
         "likelihood": (own - scores.logsumexp(dim=1, keepdim=True)).squeeze(1),
         "masked_likelihood": (own - unseen.logsumexp(dim=1, keepdim=True)).squeeze(1),
-        "seen10": seen.gather(1, top).float().mean(dim=1),
+        "seen10": past.gather(1, top).float().mean(dim=1),
     }
     for name, ids in candidates.items():
         found[f"{name}_rank"] = 1 + ahead.gather(1, torch.from_numpy(ids).long()).sum(dim=1)

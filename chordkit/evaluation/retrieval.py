@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from chordkit.data import SplitPart
-from chordkit.evaluation.measure import seen_items
 
 CANDIDATES = 100
 # The items of a history that a first stage looks at.
@@ -38,13 +37,16 @@ def nearest_candidates(part: SplitPart, sequences: Sequence[NDArray[np.int32]], 
     """The ``count`` unseen items nearest to every row's recent items, int32 [rows, count]; the target is not among them.
 
     Item-kNN (Sarwar et al. 2001): the cosine of two items' users in ``sequences``, the training part, summed over the last 50 items of
-    the history, each divided by the square root of its age, so that what was just looked at counts most.
+    the history, each divided by the square root of its age, so that what was just looked at counts most. With fewer unseen items than
+    ``count`` some are there twice.
     """
     users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
-    pairs = np.unique(np.stack([users, np.concatenate(sequences)]), axis=1)
+    # One number a pair: sorting rows of pairs takes many times as long.
+    pairs = np.stack(np.divmod(np.unique(users * (items + 1) + np.concatenate(sequences)), items + 1))
     norms = 1.0 / np.sqrt(np.maximum(np.bincount(pairs[1], minlength=items + 1), 1))
     values = torch.from_numpy(norms[pairs[1]].astype(np.float32))
-    matrix = torch.sparse_coo_tensor(torch.from_numpy(pairs), values, (len(sequences), items + 1)).coalesce()
+    shape = (len(sequences), items + 1)
+    matrix = torch.sparse_coo_tensor(torch.from_numpy(pairs), values, shape, check_invariants=False).coalesce()
     transposed = matrix.t().coalesce()
     recent = part.recent(_RECENT)
     ages = np.arange(recent.shape[1], 0, -1, dtype=np.float32) ** -0.5
@@ -57,8 +59,10 @@ def nearest_candidates(part: SplitPart, sequences: Sequence[NDArray[np.int32]], 
         near = torch.sparse.mm(transposed, torch.sparse.mm(matrix, weights.t())).t()
         # The smallest noise that decides ties, and fills up where nothing is near, by popularity and not by number.
         near = near + 1e-9 * torch.from_numpy(1.0 / norms).float()
-        near[~torch.from_numpy(_open(part, rows, items))] = -torch.inf
-        found[rows] = near.topk(count, dim=1).indices.numpy()
+        open_items = torch.from_numpy(_open(part, rows, items))
+        nearest = near.masked_fill(~open_items, -torch.inf).topk(min(count, items), dim=1).indices
+        usable = open_items.sum(dim=1, keepdim=True).clamp(1, nearest.shape[1])
+        found[rows] = nearest.gather(1, torch.arange(count).expand(len(history), -1) % usable).numpy()
     return found
 
 
@@ -68,6 +72,6 @@ def _open(part: SplitPart, rows: slice, items: int) -> NDArray[np.bool_]:
     competing = np.ones((len(target), items + 1), np.bool_)
     competing[:, 0] = False
     competing[np.arange(len(target)), target] = False
-    row, seen = seen_items(part, rows)
+    row, seen = part.seen(rows)
     competing[row, seen] = False
     return competing

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone, attach_widths, from_master, make_master
 from chordkit.data import SplitPart
+from chordkit.evaluation.duet import Duet
 from chordkit.evaluation.sensitivity import channel_sensitivity
 from chordkit.hypernetwork import TrainedHypernetwork, make_importance, make_strategies, make_user_vectors, personal_states
 from chordkit.hypernetwork.diversity import derangement
@@ -31,6 +32,7 @@ class Models:
         static_vector: ``static`` with a user vector: equal information.
         full_vector: ``full`` with a user vector.
         full_long: ``full`` at the window that the start was trained with.
+        duet: weights that are generated for each user.
         start: the backbone that all of them began with, as it was.
     """
 
@@ -41,6 +43,7 @@ class Models:
     static_vector: TrainedHypernetwork | None = None
     full_vector: TrainedHypernetwork | None = None
     full_long: TrainedHypernetwork | None = None
+    duet: Duet | None = None
     start: Backbone | None = None
 
 
@@ -58,6 +61,7 @@ class Rival:
         products: share of the channel layers' multiply-adds that is left when channels are off.
         phone_bytes: of the weights on the phone, packed: codes, scales, biases, embedding tables.
         wire_bytes: what the cloud sends a user.
+        duet: what makes the users' own weights, or None.
     """
 
     key: str
@@ -69,14 +73,17 @@ class Rival:
     products: float
     phone_bytes: int
     wire_bytes: int
+    duet: Duet | None = None
 
     @property
     def personal(self) -> bool:
         """Whether users are treated differently by more than their history."""
-        return self.widths is not None or self.users is not None
+        return self.widths is not None or self.users is not None or self.duet is not None
 
     def states(self, part: SplitPart, table: ChannelTable) -> Tensor:
         """Hidden states [rows, dim] of ``part``, whose rows ``widths`` and ``users`` belong to."""
+        if self.duet is not None:
+            return self.duet.states(part)
         length = self.backbone.config.max_length
         histories = part.histories if part.histories.shape[1] == length else part.recent(length)
         return personal_states(self.backbone, table, histories, self.widths, self.users)
@@ -118,6 +125,8 @@ def rivals(models: Models, part: SplitPart, budget: Budget | None = None, *, see
             _fixed("static", "one strategy for all, learned with equal care", models.static.master, _static(models.static, budget))
         )
     found += _with_vectors(models, histories, budget)
+    if models.duet is not None:
+        found.append(_generated(models.duet.quantised()))
     if models.full is not None:
         found += _quantised_afterwards(models.full, part, budget)
         found.append(_full("fp32", "fp32 at the phone's window, trained with equal care", models.full.backbone))
@@ -180,6 +189,13 @@ def _fixed(key: str, label: str, master: MasterWeights, widths: Widths, users: n
     sent = 0 if users is None else user_vector_bytes(users.shape[1])
     bits = float(average_bits_each(widths, table))
     return Rival(key, label, from_master(master, widths), None, users, bits, on, phone_bytes(master, widths), sent)
+
+
+def _generated(duet: Duet) -> Rival:
+    master = make_master(duet.backbone, ScalePolicy.MSE)
+    everywhere = np.full(master.channel_table.channels, 8, np.uint8)
+    label = "int8, the last layer's weights generated for each user (DUET-like)"
+    return Rival("duet", label, duet.backbone, None, None, 8.0, 1.0, phone_bytes(master, everywhere), duet.wire_bytes, duet)
 
 
 def _full(key: str, label: str, backbone: Backbone, users: np.ndarray | None = None) -> Rival:

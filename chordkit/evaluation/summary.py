@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from chordkit.estimate import Estimate
-from chordkit.evaluation.experiment import RowResult, SeedResult
+from chordkit.evaluation.results import RowResult, SeedResult
 from chordkit.training import bootstrap
 
 HEADLINE = ("masked_ndcg10", "n100_ndcg10", "hard_ndcg10", "likelihood", "masked_likelihood")
@@ -95,10 +96,17 @@ class Verdict:
     Attributes:
         ship: ``static``, ``own``, ``static_vector`` or ``own_vector``.
         sentence: the same for people, with the interval that decides.
+        measure: what decides: ``likelihood``, or ``masked_likelihood`` where training left seen items out.
+        choice: what is shipped, or where that is ``static`` the own strategy, minus the static strategy, on the validation items of the
+            choice half; None without a static strategy.
+        confirmation: the same on the test items of the other half, which had no say.
     """
 
     ship: str
     sentence: str
+    measure: str
+    choice: Estimate | None = None
+    confirmation: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -136,19 +144,20 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for a file; what could not be measured is null."""
-        result: dict[str, Any] = _plain(self)
+        result: dict[str, Any] = plain(self)
         return result
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        return value.model_dump()
+def plain(value: Any) -> Any:
+    """Dataclasses, estimates, mappings and tuples as JSON has them; a number that is none is null."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: plain(each) for name, each in value.items()}
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -159,8 +168,13 @@ def halves(users: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def summarise_seeds(results: Sequence[SeedResult]) -> Summary:
-    """Pool seeds: a user's value is the mean over the seeds, and intervals are over users."""
+def summarise_seeds(results: Sequence[SeedResult], *, seen_masked: bool = False) -> Summary:
+    """Pool seeds: a user's value is the mean over the seeds, and intervals are over users.
+
+    Args:
+        results: of the seeds of one experiment.
+        seen_masked: the models were trained without the items that a user has seen, so that only what is masked decides.
+    """
     rows = {row.key: [_row(result, row.key) for result in results] for row in results[0].rows}
     users = len(results[0].lengths)
     choice = halves(users)
@@ -168,7 +182,7 @@ def summarise_seeds(results: Sequence[SeedResult]) -> Summary:
     differences = []
     pairs = [("own", key) for key in rows if key != "own"]
     if {"own_vector", "static_vector"} <= set(rows):
-        pairs += [("own_vector", key) for key in ("static_vector", "fp32_vector", "fp32_long") if key in rows]
+        pairs += [("own_vector", key) for key in ("static_vector", "fp32_vector", "duet", "fp32_long") if key in rows]
     for first, second in pairs:
         for name, kept in (("all", everybody), ("choice", choice), ("confirmation", ~choice)):
             columns = np.stack([_mean(rows[first], each) - _mean(rows[second], each) for each in HEADLINE], axis=1)[kept]
@@ -182,7 +196,7 @@ def summarise_seeds(results: Sequence[SeedResult]) -> Summary:
         lengths=_by_length(rows, results[0].lengths) if "static" in rows else (),
         between_users=float(np.mean([result.diversity.between_users for result in results])),
         between_moments=float(np.mean([result.diversity.between_moments for result in results])),
-        verdict=_verdict(rows, choice),
+        verdict=_verdict(rows, choice, "masked_likelihood" if seen_masked else "likelihood"),
     )
 
 
@@ -225,22 +239,28 @@ def _by_length(rows: Mapping[str, Sequence[RowResult]], lengths: NDArray[np.int6
     return tuple(found)
 
 
-def _verdict(rows: Mapping[str, Sequence[RowResult]], choice: NDArray[np.bool_]) -> Verdict:
-    """The simplest of what may ship that nothing else is surely better than, by likelihood."""
+def _verdict(rows: Mapping[str, Sequence[RowResult]], choice: NDArray[np.bool_], measure: str) -> Verdict:
+    """The simplest of what may ship that nothing else is surely better than."""
     if "static" not in rows:
-        return Verdict("own", "no static strategy was trained: whether a personal one is worth its bytes is not known")
+        return Verdict("own", "no static strategy was trained: whether a personal one is worth its bytes is not known", measure)
     possible = [key for key in _CHOICES if key in rows]
-    values = {key: _mean(rows[key], "likelihood", "valid")[choice] for key in possible}
+    values = {key: _mean(rows[key], measure, "valid")[choice] for key in possible}
     ship = "static"
     for key in possible[1:]:
         if bootstrap((values[key] - values[ship])[:, None])[0].low > 0.0:
             ship = key
-    gain = bootstrap((values[ship if ship != "static" else "own"] - values["static"])[:, None])[0]
-    interval = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] nats an item on validation items"
+    beside = ship if ship != "static" else "own"
+    gain = bootstrap((values[beside] - values["static"])[:, None])[0]
+    later = bootstrap((_mean(rows[beside], measure) - _mean(rows["static"], measure))[~choice][:, None])[0]
+    unit = "nats a validation item" + (", seen items masked," if measure == "masked_likelihood" else "")
+    found = f"{_signed(gain)} {unit} for the users who decide, {_signed(later)} on test items of the others"
     if ship == "static":
-        sentence = f"a strategy is not worth it here; ship the static one (own - static {interval})"
+        sentence = f"a strategy is not worth it here; ship the static one (own - static {found})"
     else:
         names = {"own": "the personal strategy", "static_vector": "the static strategy with a user vector"}
-        name = names.get(ship, "the personal strategy with a user vector")
-        sentence = f"ship {name}: {interval} above the static strategy"
-    return Verdict(ship, sentence)
+        sentence = f"ship {names.get(ship, 'the personal strategy with a user vector')} ({ship} - static {found})"
+    return Verdict(ship, sentence, measure, gain, later)
+
+
+def _signed(estimate: Estimate) -> str:
+    return f"{estimate.value:+.4f} [{estimate.low:+.4f}, {estimate.high:+.4f}]"

@@ -29,7 +29,8 @@ def _verbs() -> list[tuple[str, ...]]:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert {" ".join(verb) for verb in _verbs()} == {
-        "data prepare", "data info", "train backbone", "train hypernetwork", "strategy make", "strategy show", "strategy diff", "export",
+        "data prepare", "data info", "train backbone", "train hypernetwork", "strategy make", "strategy show", "strategy diff",
+        "evaluate", "export",
         "bundle make", "bundle verify", "bundle inspect", "bundle key", "validate", "bench", "devices", "report", "demo",
     }  # fmt: skip
 
@@ -67,7 +68,7 @@ def test_training_reports_metrics_with_intervals(project) -> None:
     test = trained["metrics"]["test"]["ndcg10"]
     assert test["low"] <= test["mean"] <= test["high"]
     hyper = project.outcomes["train hypernetwork"].json
-    assert hyper["channels"] == CHANNELS and Path(hyper["fp32"]).exists()
+    assert hyper["channels"] == CHANNELS and Path(hyper["fp32"]).exists() and hyper["window"] == 10
 
 
 def test_strategies_are_made_shown_and_compared(project, command) -> None:

@@ -56,6 +56,34 @@ CASES = [
      "--out {t}/x.safetensors --master {t}/x.chrm", ["items", "its own data set"]),
     ("a budget out of range", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --budget 9 "
      "--out {t}/x.safetensors --master {t}/x.chrm", ["average_bits = 9.0", "give 2 to 8"]),
+    ("a range of budgets that is none", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --budgets 1 "
+     "--out {t}/x.safetensors --master {t}/x.chrm", ["--budgets 1", "such as 1,6"]),
+    ("budgets that the widths cannot have", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --budgets 1,6 "
+     "--out {t}/x.safetensors --master {t}/x.chrm", ["average_bits = 1.0", "widths 2, 4, 8", "give 2 to 8"]),
+    ("widths that are none", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --widths 2,x "
+     "--out {t}/x.safetensors --master {t}/x.chrm", ["--widths 2,x", "such as 2,4,8"]),
+    ("a level of importance that is none", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors "
+     "--without block --out {t}/x.safetensors --master {t}/x.chrm", ["without", "filter, element, layer"]),
+    ("an fp32 rival of a frozen backbone", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --fp32 "
+     "--backbone-init trained --out {t}/x.safetensors --master {t}/x.chrm", ["quantised", "joint"]),
+    ("a window longer than the backbone's", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --window 21 "
+     "--out {t}/x.safetensors --master {t}/x.chrm", ["window = 21", "1 to 20"]),
+    ("a teacher of another catalogue", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --epochs 1 "
+     "--teacher {t}/other-b.safetensors --out {t}/x.safetensors --master {t}/x.chrm", ["teacher", "catalogue"]),
+    ("a user vector of a hypernetwork that makes none", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm "
+     "--history 1,2 --out {t}/x.chrd --user-vector {t}/x.chru", ["--user-vector", "h.safetensors", "train it with"]),
+    ("an evaluation of a budget that is none", "evaluate --data {p}/shop.safetensors --budget three --out {t}/e",
+     ["--budget three", "such as 3.0"]),
+    ("an evaluation of one budget twice", "evaluate --data {p}/shop.safetensors --budget 3,4 --budget 3:2,4,8 --out {t}/e",
+     ["--budget", "twice"]),
+    ("an evaluation of an impossible budget", "evaluate --data {p}/shop.safetensors --budget 1.5 --out {t}/e",
+     ["average_bits = 1.5", "give 2 to 8"]),
+    ("an evaluation of an unknown architecture", "evaluate --data {p}/shop.safetensors --architecture bert4rec --out {t}/e",
+     ["'bert4rec' is unknown", "sasrec"]),
+    ("an evaluation that holds out too much", "evaluate --data {p}/shop.safetensors --held-out 6 --out {t}/e", ["held_out", "1..5"]),
+    ("an evaluation of another backbone's data", "evaluate --data {t}/other.safetensors --backbone {p}/b.safetensors --out {t}/e",
+     ["items", "its own data set"]),
+    ("an evaluation into a file", "evaluate --data {p}/shop.safetensors --out {p}/clicks.csv", ["--out", "is a file"]),
     ("a user who is not in the data set", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --data {p}/shop.safetensors "
      "--user nobody --out {t}/x.chrd", ["--user nobody", "no such user", "'1'"]),
     ("a history of unknown items", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --history 1,131 --out {t}/x.chrd",
@@ -138,6 +166,8 @@ def wrong(project, command, clicks, tmp_path_factory: pytest.TempPathFactory) ->
         data = (project / file).read_bytes()
         (folder / f"flipped.{name}").write_bytes(_flip(data, len(data) * 3 // 4))
         (folder / f"half.{name}").write_bytes(data[: len(data) // 2])
+    train = ("train", "backbone", "--data", folder / "other.safetensors", "--dim", 16, "--max-length", 20, "--epochs", 1, "--threads", 1)
+    assert command(*train, "--out", folder / "other-b.safetensors").status == 0
     backbone = (project / "b.safetensors").read_bytes()
     (folder / "flipped-b.safetensors").write_bytes(_flip(backbone, len(backbone) - 9))
     (folder / "half-b.safetensors").write_bytes(backbone[:9000])
