@@ -23,7 +23,7 @@ class Diversity:
         between_moments: mean Hamming distance between one user's strategies ``gap`` interactions apart.
         gap: interactions between the two moments.
         chance: Hamming distance of two strategies that give the same shares of widths to random channels.
-        channel_entropy: mean over channels of the entropy in bits of the channel's width over users (at most log2(3) = 1.58).
+        channel_entropy: mean over channels of the entropy in bits of the channel's width over users (at most log2 of the number of widths).
         fixed_channels: share of channels that have one width for all users.
     """
 
@@ -84,5 +84,5 @@ def diversity(
 
 
 def _width_shares(widths: Widths) -> NDArray[np.float64]:
-    """[3, channels]: the share of users that have a channel at 2, 4 and 8 bits."""
-    return np.stack([(widths == width).mean(axis=0) for width in WIDTHS])
+    """[4, channels]: the share of users that have a channel off, and at 2, 4 and 8 bits."""
+    return np.stack([(widths == width).mean(axis=0) for width in (0, *WIDTHS)])
