@@ -11,7 +11,8 @@ def shorten(backbone: Backbone, window: int) -> Backbone:
     """The backbone for the last ``window`` slots of a history, with the weights of ``backbone``, in eval mode.
 
     What belongs to a slot (SASRec's positions, Caser's vertical filters) keeps its newest slots, as the newest item always stands in the
-    last one. It computes what the long backbone would for a history of ``window`` items or less.
+    last one. For a history of ``window`` items or less it computes what the long backbone would, except where padding counts: Caser's
+    horizontal filters no longer see the border between the two.
 
     Args:
         backbone: is not modified.

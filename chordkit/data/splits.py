@@ -43,6 +43,15 @@ class SplitPart:
         farther than ``histories``)."""
         return _gather(self.flat, self.starts, self.stops, length)
 
+    def seen(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """(row in the slice, item) pairs, int64 and int32, of everything before the rows' targets; a target that was seen is left out."""
+        starts, lengths = self.starts[rows], self.stops[rows] - self.starts[rows]
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        items = self.flat[starts[row] + within]
+        other = items != self.targets[rows][row]
+        return row[other], items[other]
+
     def of_users(self, users: np.ndarray) -> "SplitPart":
         """The rows of the users with these indices, in the order of this part."""
         kept = np.isin(self.users, users)

@@ -145,13 +145,19 @@ def rank_states(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: 
 
 
 @torch.no_grad()
-def mean_likelihood(backbone: Backbone, states: Tensor, targets: NDArray[np.int32]) -> float:
-    """Mean log probability, in nats, of items int32 [rows] under hidden states [rows, dim], the whole catalogue competing."""
+def mean_likelihood(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: bool = False) -> float:
+    """Mean log probability, in nats, of the targets of ``part`` under hidden states [rows, dim] of its histories.
+
+    With ``masked`` the items anywhere in a user's past do not compete.
+    """
     device = backbone.item_embedding.weight.device
     total = 0.0
     for start in range(0, len(states), _SCORED_AT_ONCE):
         rows = slice(start, start + _SCORED_AT_ONCE)
-        scores = backbone.score_all(states[rows].to(device))[:, 1:]
-        goal = torch.from_numpy(targets[rows]).long().to(device) - 1
-        total -= float(functional.cross_entropy(scores, goal, reduction="sum"))
+        scores = backbone.score_all(states[rows].to(device))
+        scores[:, 0] = -torch.inf
+        if masked:
+            row, items = (torch.from_numpy(each).long().to(device) for each in part.seen(rows))
+            scores[row, items] = -torch.inf
+        total -= float(functional.cross_entropy(scores, torch.from_numpy(part.targets[rows]).long().to(device), reduction="sum"))
     return total / len(states)

@@ -69,8 +69,8 @@ class HypernetworkOptions:
     quantised: bool = True
     user_vector: bool = False
     seed: int = 0
-    epochs: int = 12
-    patience: int = 12
+    epochs: int = 16
+    patience: int = 16
     batch: int = 320
     lr: float = 5e-3
     vector_lr: float = 5e-3
@@ -80,7 +80,7 @@ class HypernetworkOptions:
     floor: float = 0.05
     stride: int = 10
     averaging: float = 0.99
-    hidden: int = 64
+    hidden: int = 128
     without: tuple[str, ...] = ("element",)
     rank: int = 2
     pools: tuple[int, ...] = (5, 25, 200)

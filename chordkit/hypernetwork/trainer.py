@@ -136,7 +136,7 @@ class _Task:
         self.options, self.valid = options, valid
         self.model = model.to(device)
         windows = strategy_windows(train, model.backbone.config.max_length, options.stride, options.pools[-1])
-        self.lessons = Lessons(teachers, windows, progress) if teachers else None
+        self.lessons = Lessons(teachers, windows, seen_masked=options.seen_masked, progress=progress) if teachers else None
         self.windows: StrategyWindows = windows.to(device)
         self._to_training()
 
@@ -169,7 +169,7 @@ class _Task:
             users = make_user_vectors(hypernetwork, histories)
         states = personal_states(backbone, hypernetwork.table, self.valid.histories, widths, users)
         ranks = rank_states(backbone, states, self.valid, masked=options.seen_masked)
-        likelihood = mean_likelihood(backbone, states, self.valid.targets)
+        likelihood = mean_likelihood(backbone, states, self.valid, masked=options.seen_masked)
         self._to_training()
         # A few thousand held-out items tell two epochs apart by their likelihood long before they do by NDCG.
         return {"likelihood": likelihood, "ndcg10": mean_ndcg10(ranks)}

@@ -50,16 +50,26 @@ class StrategyWindows:
         Returns:
             int64 [2, n]: the target's number among all targets of these windows, ascending, and an item; the target itself never.
         """
-        targets = self.targets[rows].cpu()
-        window, column = (targets != 0).nonzero(as_tuple=True)
-        before = self.ends[rows][window] - (targets.shape[1] - column)
-        begins = self.begins[rows][window]
+        begins, before = self._places(rows)
+        targets = self.flat[before].long()
         lengths = before - begins
         number = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
         within = torch.arange(int(lengths.sum())) - torch.repeat_interleave(lengths.cumsum(0) - lengths, lengths)
         items = self.flat[begins[number] + within].long()
-        other = items != targets[window, column][number]
+        other = items != targets[number]
         return torch.stack([number[other], items[other]])
+
+    def histories(self, rows: Tensor, length: int) -> Tensor:
+        """int64 [targets, length]: the last items before each target of the windows ``rows``, left-padded with 0."""
+        begins, before = self._places(rows)
+        places = before.unsqueeze(1) + torch.arange(-length, 0)
+        return torch.where(places >= begins.unsqueeze(1), self.flat[places.clamp(min=0)], 0).long()
+
+    def _places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Where in ``flat`` the user begins, and the target stands, of every target of the windows ``rows``: int64 [targets] each."""
+        targets = self.targets[rows.to(self.targets.device)].cpu()
+        window, column = (targets != 0).nonzero(as_tuple=True)
+        return self.begins[rows][window], self.ends[rows][window] - (targets.shape[1] - column)
 
 
 def strategy_windows(sequences: Sequence[NDArray[np.int32]], max_length: int, stride: int, profile_length: int) -> StrategyWindows:

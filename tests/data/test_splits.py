@@ -45,6 +45,29 @@ def test_every_interaction_is_in_exactly_one_part(sequences: list[list[int]], ma
 
 
 @settings(max_examples=60, deadline=None)
+@given(sequences=SEQUENCES, held_out=st.integers(1, 5), validation=st.integers(2, 5))
+def test_with_several_validation_items_at_most_half_of_a_history_is_held_out(
+    sequences: list[list[int]], held_out: int, validation: int
+) -> None:
+    parts = split(Dataset.from_sequences("d", sequences), 4, held_out, validation)
+    for user, sequence in enumerate(sequences):
+        tested, validated = np.flatnonzero(parts.test.users == user), np.flatnonzero(parts.valid.users == user)
+        assert 1 <= len(tested) <= held_out and 1 <= len(validated) <= validation
+        assert len(tested) + len(validated) <= max(2, len(sequence) // 2)
+        assert [*parts.train[user], *parts.valid.targets[validated], *parts.test.targets[tested]] == sequence
+
+
+def test_a_part_knows_longer_histories_and_single_users() -> None:
+    part = split(Dataset.from_sequences("d", [[1, 2, 3, 4, 5, 6], [5, 4, 3]]), max_length=2, held_out=2).test
+    assert part.histories.tolist() == [[3, 4], [4, 5], [5, 4]]
+    assert part.recent(5).tolist() == [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [0, 0, 0, 5, 4]]
+    row, items = split(Dataset.from_sequences("d", [[1, 2, 1, 2], [5, 4, 3]]), max_length=2).test.seen(slice(0, 2))
+    assert (row.tolist(), items.tolist()) == ([0, 0, 1, 1], [1, 1, 5, 4])  # 2 was seen, but it is what came next
+    one = part.of_users(np.array([1]))
+    assert one.targets.tolist() == [3] and one.recent(3).tolist() == [[0, 5, 4]]
+
+
+@settings(max_examples=60, deadline=None)
 @given(sequences=SEQUENCES, max_length=st.integers(1, 8), stride=st.integers(1, 8))
 def test_windows_cover_every_transition(sequences: list[list[int]], max_length: int, stride: int) -> None:
     stride = min(stride, max_length)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chordkit.errors import StrategyError
 from chordkit.quantization import ChannelTable
 from chordkit.strategy import TOLERANCE, Budget, allocate, average_bits, average_bits_each, payload_bytes, uniform
+from chordkit.strategy.mixture import evenest_mixture
 
 SASREC = ChannelTable.from_sizes([(f"blocks.{i // 6}.{i % 6}", 64, 64) for i in range(12)])
 CASER = ChannelTable.from_sizes([(f"horizontal.{h}", 16, 64 * h) for h in range(1, 5)] + [("vertical", 4, 50), ("fc", 64, 320)])
@@ -170,3 +171,59 @@ def test_three_bits_cost_at_most_a_twentieth_more_bytes_than_the_ideal() -> None
         widths = allocate(_importance(table, 1), table, Budget(3.0))[0]
         ideal = 3.0 * int(table.in_features.sum()) / 8
         assert payload_bytes(widths, table) <= 1.05 * ideal
+
+
+WIDTH_SETS = [(2, 4, 8), (0, 2, 4, 8), (0, 4, 8), (0, 8), (0, 2), (2, 8), (4,)]
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("widths", WIDTH_SETS, ids=str)
+@pytest.mark.parametrize("bits", [1.0, 2.0, 3.0, 4.0, 6.0])
+def test_named_widths_are_the_only_ones_and_the_budget_is_never_exceeded(name: str, widths: tuple[int, ...], bits: float) -> None:
+    table = TABLES[name]
+    if not widths[0] <= bits <= widths[-1]:
+        with pytest.raises(StrategyError, match="average_bits"):
+            Budget(bits, widths=widths)
+        return
+    chosen = allocate(_importance(table), table, Budget(bits, widths=widths))
+    assert np.isin(chosen, widths).all()
+    spent = (chosen.astype(np.int64) * table.in_features).sum(1)
+    target = bits * int(table.in_features.sum())
+    steps = [high - low for low, high in itertools.pairwise(widths)] or [0]
+    assert (spent <= target).all()
+    # No channel that could still be raised by the finest step would fit.
+    assert (spent > target - min(steps) * int(table.in_features.max()) * len(widths)).all() or len(widths) == 1
+
+
+def test_named_widths_go_to_the_most_important_channels() -> None:
+    importance = _importance(SASREC)
+    chosen = allocate(importance, SASREC, Budget(2.0, widths=(0, 8)))
+    for row, widths in zip(importance, chosen, strict=True):
+        assert row[widths == 8].min() >= row[widths == 0].max()
+        assert (widths == 8).sum() == SASREC.channels // 4
+
+
+def test_the_shares_of_named_widths_are_the_evenest_with_that_average() -> None:
+    shares = np.array(evenest_mixture((0, 2, 4, 8), 3.0))
+    widths = np.array([0, 2, 4, 8])
+    assert shares.sum() == pytest.approx(1.0) and shares @ widths == pytest.approx(3.0)
+    entropy = -(shares * np.log(shares)).sum()
+    # Moving mass along both directions that keep sum and average makes it less even.
+    for direction in (np.array([1.0, -2.0, 1.0, 0.0]), np.array([1.0, 0.0, -2.0, 1.0])):
+        direction = direction - np.array([0, 0, 0, 0])
+        direction[-1] -= direction @ widths / 8
+        direction[0] -= direction.sum()
+        for size in (-1e-3, 1e-3):
+            moved = shares + size * direction
+            assert -(moved * np.log(moved)).sum() < entropy
+
+
+@pytest.mark.parametrize("widths", [(), (8, 2), (0, 3), (2, 2)])
+def test_widths_that_are_no_choice_are_refused(widths: tuple[int, ...]) -> None:
+    with pytest.raises(StrategyError, match="ascending choice"):
+        Budget(2.0, widths=widths)
+
+
+def test_shares_and_widths_together_are_refused() -> None:
+    with pytest.raises(StrategyError, match="either"):
+        Budget(3.0, (0.7, 0.2, 0.1), widths=(2, 4, 8))
