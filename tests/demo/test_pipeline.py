@@ -1,5 +1,6 @@
 """What the demo leaves: every rival as an artifact, in one bundle or another and in one timing, and a report that says what to ship."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from chordkit.cli.main import run
 from chordkit.data import synthesize
 from chordkit.demo import DemoOptions, DemoResult
 from chordkit.demo.training import TrainingPlan
+from chordkit.errors import BundleError, InputError
 from chordkit.export import bundle
 from chordkit.report import load_json
+from chordkit.runtime_bench.bundles import bench_bundles
+from chordkit.runtime_bench.results import Settings
 
 TARGETS = ("litert", "onnx", "native")
 
@@ -81,7 +85,7 @@ def test_the_report_names_all_rivals_and_the_truth(demo: DemoResult) -> None:
 
 
 def test_the_commands_ship_the_static_strategy_as_well(demo: DemoResult, tmp_path: Path) -> None:
-    """From the files that training leaves, in every format: a tenth of the window, and channels that are off."""
+    """From the files that training leaves, in every format: the phone's short window, and channels that are off."""
     out = demo.html.parent
     master, strategy = str(out / "static.chrm"), str(out / "strategies" / "static.chrd")
     export = ["export", "--target", ",".join(TARGETS), "--master", master, "--strategy", strategy, "--candidates", "20"]
@@ -90,3 +94,15 @@ def test_the_commands_ship_the_static_strategy_as_well(demo: DemoResult, tmp_pat
     data = ["--data", str(out / "dataset.safetensors"), "--key", str(out / "demo.pem")]
     assert run([*make, *data, "--out", str(tmp_path / "static.chord"), "--json"]) == 0
     assert bundle.verify(tmp_path / "static.chord", out / "demo.pub.pem").passed
+    with pytest.raises(InputError, match=r"static\.chord: it takes other histories, items or candidates than .*static\.chord; measure"):
+        bench_bundles([demo.static, tmp_path / "static.chord"])
+
+
+def test_artifacts_of_one_name_are_told_apart_by_their_bundle(demo: DemoResult, tmp_path: Path) -> None:
+    shutil.copy(demo.static, tmp_path / "again.chord")
+    quick = Settings(rounds=5, block_ms=1, processes=0)
+    report = bench_bundles([demo.static, tmp_path / "again.chord", demo.full], ["native-static", "native-int8"], quick)
+    names = [result.name for result in report.results]
+    assert names == ["pytorch-eager", "static/native-static", "again/native-static", "native-int8"]
+    with pytest.raises(BundleError, match="no artifact 'native-none'"):
+        bench_bundles([demo.static, demo.full], ["native-none"], quick)
