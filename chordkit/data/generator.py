@@ -63,10 +63,15 @@ def synthesize(
 
 def world_behind(dataset: Dataset) -> World | None:
     """The world that a synthetic data set was drawn from; None for other data, and for data that is no longer as it was drawn."""
-    provenance = dataset.provenance
-    if provenance.get("source") != "synthetic" or "arguments" not in provenance:
+    arguments = dataset.provenance.get("arguments")
+    if dataset.provenance.get("source") != "synthetic" or not isinstance(arguments, dict):
         return None
-    again, world = _generate(provenance["seed"], provenance["arguments"])
+    if (arguments.get("users"), arguments.get("items")) != (dataset.users, dataset.items):
+        return None
+    try:
+        again, world = _generate(dataset.provenance["seed"], arguments)
+    except (DataError, KeyError, TypeError):
+        return None  # arguments of another version, or of nobody
     return world if again.fingerprint == dataset.fingerprint else None
 
 

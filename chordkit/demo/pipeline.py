@@ -118,6 +118,7 @@ class _Shipment:
 
     name: str
     holds: str
+    trained: TrainedHypernetwork
     sources: Sources
     precisions: tuple[Precision, ...]
 
@@ -179,7 +180,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 artifacts[each.name],
                 histories=options.histories,
                 seed=options.seed,
-                options=personal.options.to_json(),
+                options=each.trained.options.to_json(),
                 metrics={f"{line.key}_masked_ndcg10": line.values["masked_ndcg10"].value for line in summary.lines},
                 progress=progress,
             )
@@ -233,11 +234,12 @@ def _shipments(
     write_bytes(options.out / "strategies" / "static.chrd", to_wire(shared))
     exported = dict(list(strategies.items())[: options.exported_users])
     return [
-        _Shipment(PERSONAL, "the personal model", Sources(personal.master, None, exported), (Precision.STRATEGY,)),
-        _Shipment(STATIC, "the static rival", Sources(static.master, None, {"static": shared}), (Precision.STRATEGY,)),
+        _Shipment(PERSONAL, "the personal model", personal, Sources(personal.master, None, exported), (Precision.STRATEGY,)),
+        _Shipment(STATIC, "the static rival", static, Sources(static.master, None, {"static": shared}), (Precision.STRATEGY,)),
         _Shipment(
             FULL,
             "the FP32 rival, and the same quantised evenly",
+            full,
             Sources(rounded, full.backbone, even),
             tuple(Precision) if even else (Precision.FP32, Precision.INT8),
         ),

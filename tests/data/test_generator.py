@@ -198,3 +198,6 @@ def test_the_world_is_found_behind_a_file_and_behind_nothing_else(small: Dataset
     fewer = Dataset.from_sequences("fewer", small.sequences[1:], small.item_ids, provenance=small.provenance)
     assert world_behind(fewer) is None
     assert world_behind(Dataset.from_sequences("other", small.sequences, small.item_ids)) is None
+    for change in ({"seed": 2}, {"arguments": {"users": 300, "items": 60}}, {"arguments": None}, {"seed": "1"}):
+        changed = replace(small, provenance={**small.provenance, **change})
+        assert world_behind(changed) is None
