@@ -14,3 +14,7 @@ class Estimate(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+    def __format__(self, spec: str) -> str:
+        """With ``+`` every number has its sign, as differences need it."""
+        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]" if spec == "+" else format(str(self), spec)

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.options import ArtifactsOption, BundleArgument
+from chordkit.cli.options import ArtifactsOption, BundlesArgument
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_file
 
 
 def bench(
-    bundle: BundleArgument,
+    bundles: BundlesArgument,
     device: Annotated[str, typer.Option("--device", help="What to measure on: a name from `chordkit devices`.")] = "host",
     artifact: ArtifactsOption = None,
     rounds: Annotated[int, typer.Option(min=5, help="Interleaved rounds; every artifact has one block in each.")] = 40,
@@ -20,21 +20,21 @@ def bench(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Time all artifacts of a bundle and eager PyTorch in one interleaved run, one thread.
+    """Time all artifacts of a bundle, or of several, and eager PyTorch in one interleaved run, one thread.
 
     Example: `chordkit bench shop.chord --device host --out bench.json`
     """
     import json
 
     from chordkit.files import write_json
-    from chordkit.runtime_bench.bundles import bench_bundle
+    from chordkit.runtime_bench.bundles import bench_bundles
     from chordkit.runtime_bench.devices.registry import connect
     from chordkit.runtime_bench.results import Settings
 
     measuring = connect(device)
     settings = Settings(rounds=rounds, block_ms=block_ms, processes=processes, seed=seed)
     with progress_bar() as progress:
-        report = bench_bundle(bundle, artifact, settings, progress, measuring)
+        report = bench_bundles(bundles, artifact, settings, progress, measuring)
     payload = json.loads(report.model_dump_json())
     if out is not None:
         write_json(out, payload)
@@ -49,7 +49,7 @@ def bench(
         for result in report.results
     ]  # fmt: skip
     columns = ["artifact", "load ms", "first us", "min us", "p50", "p90", "p99", "CV", "n", f"x {report.baseline}", "peak MiB", "bytes", ""]
-    emit(as_json, payload, lambda: rows(f"{bundle} on {report.machine.cpu}, one thread", columns, body))
+    emit(as_json, payload, lambda: rows(f"{', '.join(map(str, bundles))} on {report.machine.cpu}, one thread", columns, body))
     for reason in report.reasons:
         typer.echo(f"note: {reason}", err=True)
 

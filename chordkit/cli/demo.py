@@ -35,9 +35,10 @@ def demo(
 
     def view() -> Group:
         accuracy = [
-            [row.name, f"{row.average_bits:.2f}", f"{row.ndcg10.value:.4f} [{row.ndcg10.low:.4f}, {row.ndcg10.high:.4f}]"]
+            [row.name, f"{row.average_bits:.2f}", f"{100 * row.products:.0f} %", f"{row.phone_bytes:,}", f"{row.masked_ndcg10.value:.4f}",
+             f"{row.likelihood.value:.4f}", f"{row.own_minus_this_likelihood:+}" if row.own_minus_this_likelihood else ""]
             for row in report.strategy_accuracy
-        ]
+        ]  # fmt: skip
         artifacts = [
             [item.name, f"{item.bytes:,}" if item.bytes else "",
              "" if item.parity is None else "passed" if item.parity.passed else "FAILED",
@@ -45,9 +46,14 @@ def demo(
             for item in report.artifacts
         ]  # fmt: skip
         return Group(
-            rows("accuracy", ["widths", "bits", "NDCG@10 [95 %]"], accuracy),
+            rows("accuracy", ["model", "bits", "products", "bytes", "NDCG@10", "log likelihood", "own - this, nats [95 %]"], accuracy),
             rows("artifacts", ["artifact", "bytes", "parity", "p50 us", "p99 us"], artifacts),
-            Text(f"report  {result.html}\nbundle  {result.bundle}\ntook    {sum(stage.seconds for stage in report.stages):.0f} s"),
+            Text(
+                f"report  {result.html}\nbundles {result.bundle} (personal), {result.static} (static), {result.full} (FP32 and even widths)"
+            ),
+            Text(f"took    {sum(stage.seconds for stage in report.stages):.0f} s"),
+            Text(report.headline.sentence, style="bold"),
+            *(Text(each.sentence) for each in report.truth if each.measure == "masked_likelihood"),
         )
 
     emit(as_json, report.model_dump(mode="json"), view)

@@ -63,6 +63,7 @@ UserVectorsOption = Annotated[
     typer.Option("--user-vector", "-u", help="A user vector (.chru), called as its user's strategy is; may be repeated."),
 ]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
+BundlesArgument = Annotated[list[Path], typer.Argument(help="One or several bundles (.chord).")]
 ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
 PublicKeyOption = Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")]
 TargetsOption = Annotated[str, typer.Option("--target", "-t", help=f"Comma-separated: {_named_by_files('export/targets', packages=True)}.")]

@@ -2,11 +2,12 @@
 
 from chordkit.data.dataset import Dataset
 from chordkit.data.detection import Format
-from chordkit.data.generator import synthesize
+from chordkit.data.generator import synthesize, world_behind
 from chordkit.data.preparation import CATALOGUE, load_named, prepare
 from chordkit.data.splits import Split, SplitPart, left_pad, split, windows
 from chordkit.data.summary import statistics
 from chordkit.data.tables import Columns
+from chordkit.data.world import World
 
 __all__ = [
     "CATALOGUE",
@@ -15,6 +16,7 @@ __all__ = [
     "Format",
     "Split",
     "SplitPart",
+    "World",
     "left_pad",
     "load_named",
     "prepare",
@@ -22,4 +24,5 @@ __all__ = [
     "statistics",
     "synthesize",
     "windows",
+    "world_behind",
 ]

@@ -5,46 +5,40 @@ resumes from its checkpoints, everything else is quick and starts clean.
 """
 
 import datetime
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from chordkit.backbones import Backbone, config_to_dict, default_config, find_architecture
-from chordkit.data import Dataset, Split, load_named, split
+from chordkit.backbones import default_config, find_architecture, make_master
+from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
+from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
 from chordkit.errors import DataError, MissingRuntimeError
+from chordkit.evaluation import ExperimentOptions, Models, SeedResult, Summary, measure_models, summarise_seeds
+from chordkit.evaluation.truth import Attainable, attainable
 from chordkit.export import bundle
+from chordkit.export.artifact import Precision
 from chordkit.export.assembly import assemble
+from chordkit.export.bundle import ArtifactContents
 from chordkit.export.collection import Sources, export_artifacts, write_folder
 from chordkit.export.targets import Target, all_targets, find_target
-from chordkit.files import sha256, write_bytes
-from chordkit.hypernetwork import (
-    Comparison,
-    TrainedHypernetwork,
-    compare_strategies,
-    make_strategies,
-    save_hypernetwork,
-    to_strategy,
-    train_hypernetwork,
-)
-from chordkit.hypernetwork.options import HypernetworkOptions, demo_options
+from chordkit.files import write_bytes
+from chordkit.hypernetwork import TrainedHypernetwork, make_strategies, to_strategy
 from chordkit.progress import Progress
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
 from chordkit.report.model import Stage
-from chordkit.runtime_bench.bundles import bench_bundle
+from chordkit.runtime_bench.bundles import bench_bundles
 from chordkit.runtime_bench.results import BenchReport, Settings
 from chordkit.strategy import Strategy, to_wire
-from chordkit.training import TrainedBackbone, TrainingOptions, default_options, save_backbone, train_backbone
+from chordkit.training import TrainedBackbone
 
 HISTORIES = 1000
 CANDIDATES = 100
-# One thread: the layers are small, a second thread gains little on an idle machine and spins away minutes on a busy one.
-_THREADS = 1
+PERSONAL, STATIC, FULL = "demo", "static", "fp32"
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class DemoOptions:
         users: how many users' strategies are shown and bundled.
         exported_users: for how many of them artifacts are exported.
         epochs: of the backbone at most; None = the demo's own.
-        hypernetwork_epochs: of the hypernetwork at most; None = the demo's own.
+        hypernetwork_epochs: of all that is trained from it at most; None = the demo's own.
         histories: on which parity is checked.
         bench: how latency is measured; its seed is replaced by ``seed``.
         seed: of everything random.
@@ -78,6 +72,11 @@ class DemoOptions:
     bench: Settings = field(default_factory=lambda: Settings(rounds=25, block_ms=8.0, processes=1))
     seed: int = 0
 
+    @property
+    def plan(self) -> TrainingPlan:
+        """How everything is trained."""
+        return TrainingPlan(self.architecture, self.epochs, self.hypernetwork_epochs, self.seed)
+
 
 @dataclass
 class _Clock:
@@ -94,16 +93,38 @@ class _Clock:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where everything is."""
+    """Where everything is.
+
+    Attributes:
+        report: what was found out.
+        html: the same as a page.
+        json: the same as a document.
+        bundle: the personal model.
+        static: the static rival, which an owner ships where a personal strategy is not worth it.
+        full: the fp32 rival, and what becomes of it when it is quantised evenly.
+    """
 
     report: Report
     html: Path
     json: Path
     bundle: Path
+    static: Path
+    full: Path
+
+
+@dataclass(frozen=True)
+class _Shipment:
+    """What goes into one bundle."""
+
+    name: str
+    holds: str
+    trained: TrainedHypernetwork
+    sources: Sources
+    precisions: tuple[Precision, ...]
 
 
 def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
-    """Train, personalise, export, validate, bundle, measure, report.
+    """Train, personalise, compare, export, validate, bundle, measure, report.
 
     Args:
         options: what to do.
@@ -127,42 +148,102 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 f"the demo needs {options.users} and {CANDIDATES}"
             )
         dataset.save(out / "dataset.safetensors")
+    trainer = Trainer(dataset, options.plan, out, progress)
     with clock.stage("train the backbone (FP32)"):
-        trained = _train_backbone(dataset, options, progress)
-    with clock.stage("train the personal model"):
-        hyper = _train_hypernetwork(dataset, trained.backbone, options, progress)
-    parts = split(dataset, hyper.backbone.config.max_length)
-    with clock.stage("compare strategies"):
-        comparison = compare_strategies(hyper, parts.test, reference=trained.backbone, seed=options.seed, progress=progress)
+        trained = trainer.start()
+    with clock.stage("train the personal strategies"):
+        personal = trainer.joint("personal", trained)
+    with clock.stage("train the static rival"):
+        static = trainer.joint("static", trained, personal=False)
+    with clock.stage("train the FP32 rival"):
+        full = trainer.joint("fp32", trained, personal=False, quantised=False)
+    models = Models(personal=personal, static=static, full=full, start=trained.backbone)
+    part = split(dataset, personal.backbone.config.max_length, HELD_OUT, HELD_OUT).test
+    with clock.stage("compare"):
+        result = measure_models(dataset, models, _experiment(options), options.seed, progress)
+        summary = summarise_seeds([result])
+        world = world_behind(dataset)
+        truth = attainable(result, world, part) if world is not None else ()
     with clock.stage("make strategies"):
-        strategies, names = _strategies(hyper, dataset, parts, options)
-    sources = Sources(hyper.master, hyper.backbone, strategies)
+        strategies, names = _strategies(personal, dataset, part, options)
+    shipments = _shipments(personal, static, full, strategies, options)
     with clock.stage("export"):
-        exported = dict(list(strategies.items())[: options.exported_users])
-        artifacts = export_artifacts(targets, Sources(hyper.master, hyper.backbone, exported), None, CANDIDATES, progress)
-        write_folder(out / "artifacts", artifacts, sources)
-    path = out / "demo.chord"
+        artifacts = {each.name: _export(each, targets, progress) for each in shipments}
+        for each in shipments:
+            write_folder(out / "artifacts" / each.name, artifacts[each.name], each.sources)
     with clock.stage("validate, bundle, sign"):
-        contents = assemble(
-            "demo",
-            sources,
-            dataset,
-            artifacts,
-            histories=options.histories,
-            seed=options.seed,
-            options=trained.options.to_json(),
-            metrics={"fp32_test_ndcg10": trained.metrics["test"].ndcg10.value},
-            progress=progress,
-        )
-        bundle.write(path, contents, _signing_key(out))
-        bundle.verify(path, out / "demo.pub.pem").require()
+        for each in shipments:
+            contents = assemble(
+                each.name,
+                each.sources,
+                dataset,
+                artifacts[each.name],
+                histories=options.histories,
+                seed=options.seed,
+                options=each.trained.options.to_json(),
+                metrics={f"{line.key}_masked_ndcg10": line.values["masked_ndcg10"].value for line in summary.lines},
+                progress=progress,
+            )
+            bundle.write(_path(out, each), contents, _signing_key(out))
+            bundle.verify(_path(out, each), out / "demo.pub.pem").require()
+    paths = [_path(out, each) for each in shipments]
     with clock.stage("measure on this host"):
-        measured = bench_bundle(path, None, options.bench.model_copy(update={"seed": options.seed}), progress)
-    report = _report(options, dataset, trained, hyper, comparison, strategies, names, path, measured, left_out, clock)
+        measured = bench_bundles(paths, None, options.bench.model_copy(update={"seed": options.seed}), progress)
+    shown = {names[name]: strategy for name, strategy in strategies.items()}
+    found = _Findings(dataset, trained, personal, result, summary, truth, shown, shipments, measured, left_out)
+    report = _report(options, found, clock)
     html, document = out / "report.html", out / "report.json"
     save_json(report, document)
     save_html(report, html)
-    return DemoResult(report, html, document, path)
+    return DemoResult(report, html, document, *paths)
+
+
+def _export(shipment: _Shipment, targets: tuple[Target, ...], progress: Progress | None) -> list[ArtifactContents]:
+    artifacts: list[ArtifactContents] = []
+    for precision in shipment.precisions:
+        able = [target for target in targets if precision in target.capability.precisions]
+        artifacts += export_artifacts(able, shipment.sources, [precision], CANDIDATES, progress)
+    return artifacts
+
+
+def _path(out: Path, shipment: _Shipment) -> Path:
+    return out / f"{shipment.name}.chord"
+
+
+def _experiment(options: DemoOptions) -> ExperimentOptions:
+    plan = options.plan
+    return ExperimentOptions(options.architecture, plan.personal, plan.start, (options.seed,), HELD_OUT, HELD_OUT, vectors=False, ages=())
+
+
+def _shipments(
+    personal: TrainedHypernetwork,
+    static: TrainedHypernetwork,
+    full: TrainedHypernetwork,
+    strategies: Mapping[str, Strategy],
+    options: DemoOptions,
+) -> list[_Shipment]:
+    """The personal model, the static rival, and the FP32 rival with what becomes of it when it is quantised evenly."""
+    nobody = np.zeros((1, static.options.pools[-1]), np.int32)
+    shared = to_strategy(static.hypernetwork, make_strategies(static.hypernetwork, nobody)[0])
+    # As in the comparison: what was trained in FP32 is rounded with least squared error.
+    rounded = make_master(full.backbone, ScalePolicy.MSE)
+    bits = int(personal.options.average_bits)
+    even = {}
+    if bits == personal.options.average_bits and bits in WIDTHS[:-1]:
+        even[f"uniform{bits}"] = Strategy(np.full(rounded.channel_table.channels, bits, np.uint8), rounded.fingerprint)
+    write_bytes(options.out / "strategies" / "static.chrd", to_wire(shared))
+    exported = dict(list(strategies.items())[: options.exported_users])
+    return [
+        _Shipment(PERSONAL, "the personal model", personal, Sources(personal.master, None, exported), (Precision.STRATEGY,)),
+        _Shipment(STATIC, "the static rival", static, Sources(static.master, None, {"static": shared}), (Precision.STRATEGY,)),
+        _Shipment(
+            FULL,
+            "the FP32 rival, and the same quantised evenly",
+            full,
+            Sources(rounded, full.backbone, even),
+            tuple(Precision) if even else (Precision.FP32, Precision.INT8),
+        ),
+    ]
 
 
 def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
@@ -192,55 +273,20 @@ def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
     return tuple(targets), left_out
 
 
-def _training_options(options: DemoOptions) -> TrainingOptions:
-    epochs = options.epochs or find_architecture(options.architecture).demo_epochs
-    return default_options(options.architecture, seed=options.seed, epochs=epochs, threads=_THREADS)
-
-
-def _hypernetwork_options(options: DemoOptions) -> HypernetworkOptions:
-    chosen = demo_options(seed=options.seed, threads=_THREADS)
-    return chosen if options.hypernetwork_epochs is None else replace(chosen, epochs=options.hypernetwork_epochs)
-
-
-def checkpoint_folder(dataset: Dataset, options: DemoOptions) -> Path:
-    """Where this run keeps its checkpoints: the same run finds them again, another data set or seed does not stumble over them."""
-    identity = {
-        "dataset": dataset.fingerprint,
-        "configuration": config_to_dict(default_config(options.architecture, dataset.items)),
-        "backbone": _training_options(options).to_json(),
-        "hypernetwork": _hypernetwork_options(options).to_json(),
-    }
-    return options.out / "checkpoints" / sha256(json.dumps(identity, sort_keys=True).encode())[:16]
-
-
-def _train_backbone(dataset: Dataset, options: DemoOptions, progress: Progress | None) -> TrainedBackbone:
-    config = default_config(options.architecture, dataset.items)
-    trained = train_backbone(dataset, config, _training_options(options), checkpoint_folder(dataset, options), progress)
-    save_backbone(options.out / "backbone.safetensors", trained.backbone, {"dataset_fingerprint": dataset.fingerprint})
-    return trained
-
-
-def _train_hypernetwork(dataset: Dataset, backbone: Backbone, options: DemoOptions, progress: Progress | None) -> TrainedHypernetwork:
-    hyper = train_hypernetwork(dataset, backbone, None, _hypernetwork_options(options), checkpoint_folder(dataset, options), progress)
-    hyper.master.save(options.out / "master.chrm")
-    save_backbone(options.out / "master.fp32.safetensors", hyper.backbone, {"dataset_fingerprint": dataset.fingerprint})
-    save_hypernetwork(options.out / "hypernetwork.safetensors", hyper.hypernetwork, {"dataset_fingerprint": dataset.fingerprint})
-    return hyper
-
-
 def _strategies(
-    hyper: TrainedHypernetwork, dataset: Dataset, parts: Split, options: DemoOptions
+    personal: TrainedHypernetwork, dataset: Dataset, part: SplitPart, options: DemoOptions
 ) -> tuple[dict[str, Strategy], dict[str, str]]:
     """Strategies of a few users drawn at random: by file-safe name, and the name a person reads."""
     users = np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
-    rows = np.searchsorted(parts.test.users, users)
-    widths = make_strategies(hyper.hypernetwork, parts.test.recent(hyper.options.pools[-1])[rows])
+    # Each user's last row: all but the very last interaction.
+    rows = np.searchsorted(part.users, users, side="right") - 1
+    widths = make_strategies(personal.hypernetwork, part.recent(personal.options.pools[-1])[rows])
     for stale in (options.out / "strategies").glob("user*.chrd"):
         stale.unlink()
     strategies, names = {}, {}
     for user, chosen in zip(users, widths, strict=True):
         name = f"user{user + 1}"
-        strategies[name] = to_strategy(hyper.hypernetwork, chosen)
+        strategies[name] = to_strategy(personal.hypernetwork, chosen)
         names[name] = f"user {dataset.user_ids[user]}"
         write_bytes(options.out / "strategies" / f"{name}.chrd", to_wire(strategies[name]))
     return strategies, names
@@ -256,37 +302,47 @@ def _signing_key(out: Path) -> Path:
     return private
 
 
-def _report(
-    options: DemoOptions,
-    dataset: Dataset,
-    trained: TrainedBackbone,
-    hyper: TrainedHypernetwork,
-    comparison: Comparison,
-    strategies: dict[str, Strategy],
-    names: dict[str, str],
-    path: Path,
-    measured: BenchReport,
-    left_out: list[str],
-    clock: _Clock,
-) -> Report:
-    master: MasterWeights = hyper.master
-    with bundle.open(path, verify=False) as opened:
-        manifest, size = opened.manifest, opened.size
+@dataclass(frozen=True)
+class _Findings:
+    """What the stages found out."""
+
+    dataset: Dataset
+    trained: TrainedBackbone
+    personal: TrainedHypernetwork
+    result: SeedResult
+    summary: Summary
+    truth: tuple[Attainable, ...]
+    strategies: Mapping[str, Strategy]
+    shipments: list[_Shipment]
+    measured: BenchReport
+    left_out: list[str]
+
+
+def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
+    master, measured, summary = found.personal.master, found.measured, found.summary
+    manifests, bundles = {}, []
+    for each in found.shipments:
+        path = _path(options.out, each)
+        with bundle.open(path, verify=False) as opened:
+            manifests[each.name] = opened.manifest
+            bundles.append(sections.bundle_summary(path, opened.size, opened.manifest, each.holds))
     return Report(
-        title=f"chordkit demo: {find_architecture(options.architecture).title} on {dataset.name}",
+        title=f"chordkit demo: {find_architecture(options.architecture).title} on {found.dataset.name}",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seed=options.seed,
         **sections.environment(measured.machine),
-        dataset=sections.dataset_summary(dataset),
+        dataset=sections.dataset_summary(found.dataset),
+        headline=sections.headline(summary),
+        truth=sections.truth(found.truth),
         backbone={key: str(value) for key, value in master.config.items()},
-        backbone_accuracy=sections.backbone_accuracy(trained.metrics),
-        strategy_accuracy=sections.strategy_accuracy(comparison),
-        accuracy_protocol=sections.accuracy_protocol(comparison),
-        artifacts=sections.artifact_summaries(manifest, measured, master),
+        backbone_accuracy=sections.backbone_accuracy(found.trained.metrics),
+        strategy_accuracy=sections.strategy_accuracy(summary, found.result),
+        accuracy_protocol=sections.accuracy_protocol(summary, found.personal, HELD_OUT),
+        artifacts=sections.artifact_summaries(manifests, measured),
         latency_protocol=sections.latency_protocol(measured),
-        strategies=[sections.user_strategy(names[name], strategy, master) for name, strategy in strategies.items()],
-        personalisation=sections.personalisation(comparison),
-        bundle=sections.bundle_summary(path, size, manifest),
+        strategies=[sections.user_strategy(name, strategy, master) for name, strategy in found.strategies.items()],
+        personalisation=sections.personalisation(found.result.diversity),
+        bundles=bundles,
         stages=clock.stages,
-        notes=sections.notes(measured) + left_out,
+        notes=sections.notes(measured) + found.left_out,
     )

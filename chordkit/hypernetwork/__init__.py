@@ -1,6 +1,5 @@
 """The hypernetwork: from a user's profile to a strategy (the four stages of CHORD), and what that is worth."""
 
-from chordkit.hypernetwork.compare import Comparison, ComparisonRow, compare_strategies
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.hypernetwork.inference import (
     make_importance,
@@ -17,13 +16,10 @@ from chordkit.hypernetwork.store import load_hypernetwork, save_hypernetwork
 from chordkit.hypernetwork.trainer import TrainedHypernetwork, train_hypernetwork
 
 __all__ = [
-    "Comparison",
-    "ComparisonRow",
     "Diversity",
     "Hypernetwork",
     "HypernetworkOptions",
     "TrainedHypernetwork",
-    "compare_strategies",
     "default_hypernetwork_options",
     "demo_options",
     "diversity",

@@ -38,15 +38,44 @@ class BackboneAccuracy(_Model):
     hr10: Estimate
 
 
-class StrategyAccuracy(_Model):
-    """Accuracy of the backbone under one way to choose the widths."""
+class Headline(_Model):
+    """What the personal strategies are worth against the static one of the same size, and so what to ship."""
 
+    worth_it: bool = Field(description="validation items of one half of the users say so, and test items of all confirm it")
+    sentence: str
+    against: str
+    likelihood: Estimate = Field(description="own minus static on the test items, nats an item, seen items left out")
+    masked_ndcg10: Estimate = Field(description="own minus static on the test items")
+    validation: str = Field(description="the verdict by validation items alone")
+
+
+class Truth(_Model):
+    """Synthetic data only: how much of what can be gained by knowing the user's taste the personal strategies give."""
+
+    measure: Literal["masked_likelihood", "masked_ndcg10"]
+    sentence: str
+    taste: Estimate = Field(description="an oracle that knows each user's taste and the last item")
+    context: Estimate = Field(description="an oracle that knows the last item alone")
+    own: Estimate
+    static: Estimate
+    share: Estimate = Field(description="(own - static) / (taste - context)")
+
+
+class StrategyAccuracy(_Model):
+    """One way to run the model: its widths, its cost and its accuracy on the test items."""
+
+    key: str
     name: str
-    kind: Literal["own", "other", "mean", "static", "uniform", "fp32"]
+    personal: bool
     average_bits: float
-    ndcg10: Estimate
-    hr10: Estimate
-    own_minus_this: Estimate | None = Field(None, description="paired difference of NDCG@10 over users")
+    products: float = Field(description="share of the channel layers' multiply-adds that is left")
+    phone_bytes: int = Field(description="of the packed weights")
+    wire_bytes: int = Field(description="sent a user")
+    masked_ndcg10: Estimate = Field(description="among all items that the user has not seen")
+    n100_ndcg10: Estimate = Field(description="among 100 random ones of these")
+    likelihood: Estimate = Field(description="log probability of the item, nats, seen items left out")
+    own_minus_this: Estimate | None = Field(None, description="paired difference of masked NDCG@10 over users")
+    own_minus_this_likelihood: Estimate | None = Field(None, description="paired difference of the log probability over users")
 
 
 class ParitySummary(_Model):
@@ -81,6 +110,7 @@ class LatencySummary(_Model):
 class ArtifactSummary(Identity, _Model):
     """One runnable file, or the eager PyTorch reference beside them (no bytes, no parity)."""
 
+    bundle: str | None = None
     user: str | None = None
     average_bits: float | None = None
     bytes: int | None = None
@@ -113,9 +143,10 @@ class Personalisation(_Model):
 
 
 class BundleSummary(_Model):
-    """The deployable file."""
+    """A deployable file."""
 
     file: str
+    holds: str
     bytes: int
     members: int
     signed: bool
@@ -133,7 +164,7 @@ class Report(_Model):
     """Everything that one run of the main job found out."""
 
     format: Literal["chordkit-report"] = "chordkit-report"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     title: str
     created: str
     chordkit: str
@@ -142,6 +173,8 @@ class Report(_Model):
     machine: dict[str, str | int | float | bool | list[str]]
     runtimes: dict[str, str]
     dataset: DatasetSummary
+    headline: Headline
+    truth: list[Truth] = []
     backbone: dict[str, Any]
     backbone_accuracy: list[BackboneAccuracy]
     strategy_accuracy: list[StrategyAccuracy]
@@ -150,7 +183,7 @@ class Report(_Model):
     latency_protocol: str
     strategies: list[UserStrategy]
     personalisation: Personalisation | None = None
-    bundle: BundleSummary | None = None
+    bundles: list[BundleSummary] = []
     stages: list[Stage]
     notes: list[str] = []
 

@@ -7,6 +7,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from chordkit.estimate import Estimate
 from chordkit.files import write_bytes
 from chordkit.report import charts
 from chordkit.report.model import ArtifactSummary, Report, UserStrategy
@@ -29,10 +30,19 @@ def _latency_svg(report: Report) -> str:
     return charts.latency_chart(timed, "latency of one rerank, us (bar: p50, ticks: p90 and p99)") if timed else ""
 
 
+# The colours of a row's mark; all others share one.
+_MARKS = {"own": "own", "fp32": "float", "start": "float"}
+
+
 def _accuracy_svg(report: Report) -> str:
-    css = {"own": "own", "fp32": "float"}
-    shown = [(row.name, row.ndcg10, css.get(row.kind, "other")) for row in report.strategy_accuracy]
-    return charts.interval_chart(shown, "NDCG@10 with 95 % interval") if shown else ""
+    shown = [(row.name, row.masked_ndcg10, _MARKS.get(row.key, "other")) for row in report.strategy_accuracy]
+    return charts.interval_chart(shown, "NDCG@10 among unseen items, with 95 % interval") if shown else ""
+
+
+def _gains_svg(report: Report) -> str:
+    rows = [(row.name, row.own_minus_this_likelihood, row.key) for row in report.strategy_accuracy]
+    shown = [(name, value, "own" if key == "static" else "other") for name, value, key in rows if value is not None]
+    return charts.interval_chart(shown, "own strategy minus this: nats an item, with 95 % interval") if shown else ""
 
 
 def _heat_map(strategy: UserStrategy) -> str:
@@ -54,6 +64,10 @@ def _bytes(count: int | None) -> str:
     return f"{count / 1024:,.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):,.2f} MiB"
 
 
+def _signed(estimate: Estimate | None) -> str:
+    return "" if estimate is None else f"{estimate:+}"
+
+
 def _environment() -> Environment:
     """The templates, with every inserted value escaped in HTML and left alone in Markdown."""
     environment = Environment(
@@ -63,6 +77,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["bytes"] = _bytes
+    environment.filters["signed"] = _signed
     return environment
 
 
@@ -74,6 +89,7 @@ def render_html(report: Report) -> str:
         .render(
             report=report,
             accuracy_svg=Markup(_accuracy_svg(report)),
+            gains_svg=Markup(_gains_svg(report)),
             latency_svg=Markup(_latency_svg(report)),
             heat_maps=[(strategy, Markup(_heat_map(strategy))) for strategy in report.strategies],
             differences_svg=Markup(_differences(report.strategies)),

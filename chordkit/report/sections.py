@@ -1,30 +1,35 @@
 """From what the stages return to what the report shows."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chordkit import __version__
 from chordkit.data import Dataset
+from chordkit.estimate import Estimate
+from chordkit.evaluation import SeedResult, Summary
+from chordkit.evaluation.truth import Attainable
 from chordkit.export.bundle import ArtifactEntry, Manifest
-from chordkit.hypernetwork import Comparison
+from chordkit.hypernetwork import Diversity, TrainedHypernetwork
 from chordkit.quantization import MasterWeights
 from chordkit.report.model import (
     ArtifactSummary,
     BackboneAccuracy,
     BundleSummary,
     DatasetSummary,
+    Headline,
     LatencySummary,
     LayerWidths,
     ParitySummary,
     Personalisation,
     StrategyAccuracy,
+    Truth,
     UserStrategy,
 )
 from chordkit.runtime_bench.results import BenchReport, Machine, Result
 from chordkit.strategy import Strategy, average_bits, wire_bytes
 from chordkit.training import Metrics
 
-_KINDS = {"own": "own", "other": "other", "mean": "mean", "static": "static", "fp32": "fp32", "reference": "fp32"}
 _PROTOCOLS = {"test": "full", "test_masked": "masked", "test_negatives": "sampled"}
 
 
@@ -71,28 +76,77 @@ def backbone_accuracy(metrics: dict[str, Metrics]) -> list[BackboneAccuracy]:
     ]
 
 
-def strategy_accuracy(comparison: Comparison) -> list[StrategyAccuracy]:
+def headline(summary: Summary) -> Headline:
+    """Whether a personal strategy is worth it: validation decides, test items of everybody have to agree."""
+    likelihood, ndcg = (summary.difference("own", "static", measure) for measure in ("masked_likelihood", "masked_ndcg10"))
+    worth_it = summary.verdict.ship != "static" and likelihood.low > 0.0
+    against = f"one static strategy of the same size, learned with equal care ({summary.users:,} users)"
+    gain = f"{likelihood:+} nats an item in likelihood and {ndcg:+} in NDCG@10 among unseen items"
+    if worth_it:
+        sentence = f"Personal strategies gain {gain}, against {against}."
+    else:
+        sentence = f"A strategy is not worth it here; ship the static one. Personal strategies give {gain}, against {against}."
+    return Headline(
+        worth_it=worth_it,
+        sentence=sentence,
+        against=against,
+        likelihood=likelihood,
+        masked_ndcg10=ndcg,
+        validation=summary.verdict.sentence,
+    )
+
+
+def truth(found: Sequence[Attainable]) -> list[Truth]:
+    """What there was to gain, where that is known."""
+    units = {"masked_likelihood": "nats an item", "masked_ndcg10": "in NDCG@10"}
+
+    def sentence(each: Attainable) -> str:
+        share, worth = each.share, each.taste.value - each.context.value
+        return (
+            f"These users are synthetic, so the truth is known: who knows their taste is {worth:.3f} {units[each.measure]} better than who "
+            f"knows the last item alone. Above the static strategy, the personal ones reach {100 * share.value:.1f} % of that "
+            f"[{100 * share.low:.1f}, {100 * share.high:.1f}]."
+        )
+
+    return [Truth(sentence=sentence(each), **vars(each)) for each in found]
+
+
+def strategy_accuracy(summary: Summary, result: SeedResult) -> list[StrategyAccuracy]:
     """Own strategy and everything it should beat."""
+    personal = {row.key: row.personal for row in result.rows}
+
+    def against(key: str, measure: str) -> Estimate | None:
+        return None if key == "own" else summary.difference("own", key, measure)
+
     return [
         StrategyAccuracy(
-            name=row.label,
-            kind=_KINDS.get(row.key, "uniform"),  # type: ignore[arg-type]
-            average_bits=row.average_bits,
-            ndcg10=row.metrics.ndcg10,
-            hr10=row.metrics.hr10,
-            own_minus_this=None if row.key == "own" else comparison.difference(row.key),
+            key=line.key,
+            name=line.label,
+            personal=personal[line.key],
+            average_bits=line.bits,
+            products=line.products,
+            phone_bytes=line.phone_bytes,
+            wire_bytes=line.wire_bytes,
+            masked_ndcg10=line.values["masked_ndcg10"],
+            n100_ndcg10=line.values["n100_ndcg10"],
+            likelihood=line.values["masked_likelihood"],
+            own_minus_this=against(line.key, "masked_ndcg10"),
+            own_minus_this_likelihood=against(line.key, "masked_likelihood"),
         )
-        for row in comparison.rows
+        for line in summary.lines
     ]
 
 
-def accuracy_protocol(comparison: Comparison) -> str:
+def accuracy_protocol(summary: Summary, personal: TrainedHypernetwork, held_out: int) -> str:
     """How accuracy was measured, in a sentence."""
+    options = personal.options
+    widths = ", ".join("off" if width == 0 else str(width) for width in options.widths)
     return (
-        f"The last item of each of {comparison.users:,} users, ranked among the whole catalogue, seen items included. The channel layers "
-        "of the backbone are frozen at random weights (CHORD's setting); embeddings, norms and biases were trained together with the "
-        "hypernetwork. All rows but the last run that backbone, each with the widths named; the last is an ordinary backbone trained in "
-        "FP32."
+        f"The last {held_out} items of each of {summary.users:,} users; the {held_out} before them chose the epoch. Items that the user "
+        "has seen do not compete. All begin with the same backbone trained in FP32; the personal strategies, the static one and the FP32 "
+        f"rival then learned for {options.epochs} epochs each, from the same windows. The phone sees "
+        f"{personal.backbone.config.max_length} items; what lies before reaches it through the strategy alone, which has "
+        f"{options.average_bits:g} bits a weight on average, from the widths {widths}."
     )
 
 
@@ -131,27 +185,29 @@ def _parity(entry: ArtifactEntry) -> ParitySummary | None:
     )
 
 
-def artifact_summaries(manifest: Manifest, measured: BenchReport, master: MasterWeights) -> list[ArtifactSummary]:
-    """Every artifact with its bytes, parity and latency, and eager PyTorch beside them."""
-    bits = {entry.name: entry.average_bits for entry in manifest.strategies}
-    sizes = {member.name: member.bytes for member in manifest.members}
+def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport) -> list[ArtifactSummary]:
+    """Every artifact of the bundles, by name, with its bytes, parity and latency, and eager PyTorch beside them."""
     timed = {result.name: result for result in measured.results}
     summaries = []
-    for entry in manifest.artifacts:
-        fixed = {"fp32": 32.0, "int8": 8.0}.get(entry.precision)
-        summaries.append(
-            ArtifactSummary(
-                name=entry.name,
-                target=entry.target,
-                precision=entry.precision,
-                user=entry.strategy,
-                average_bits=fixed if entry.strategy is None else bits[entry.strategy],
-                bytes=sizes[entry.member],
-                parity=_parity(entry),
-                latency=_latency(timed[entry.name]) if entry.name in timed else None,
+    for name, manifest in manifests.items():
+        bits = {entry.name: entry.average_bits for entry in manifest.strategies}
+        sizes = {member.name: member.bytes for member in manifest.members}
+        for entry in manifest.artifacts:
+            fixed = {"fp32": 32.0, "int8": 8.0}.get(entry.precision)
+            summaries.append(
+                ArtifactSummary(
+                    name=entry.name,
+                    target=entry.target,
+                    precision=entry.precision,
+                    bundle=name,
+                    user=entry.strategy,
+                    average_bits=fixed if entry.strategy is None else bits[entry.strategy],
+                    bytes=sizes[entry.member],
+                    parity=_parity(entry),
+                    latency=_latency(timed[entry.name]) if entry.name in timed else None,
+                )
             )
-        )
-    listed = {entry.name for entry in manifest.artifacts}
+    listed = {each.name for each in summaries}
     summaries += [
         ArtifactSummary(name=result.name, target=result.target, precision=result.precision, latency=_latency(result))
         for result in measured.results
@@ -182,18 +238,18 @@ def user_strategy(name: str, strategy: Strategy, master: MasterWeights) -> UserS
     )
 
 
-def personalisation(comparison: Comparison) -> Personalisation:
+def personalisation(diversity: Diversity) -> Personalisation:
     """How much strategies depend on the user."""
-    diversity = comparison.diversity
     return Personalisation(
         users=diversity.users, mean_pairwise_difference=diversity.between_users, mean_difference_in_time=diversity.between_moments
     )
 
 
-def bundle_summary(path: Path, size: int, manifest: Manifest) -> BundleSummary:
-    """The deployable file."""
+def bundle_summary(path: Path, size: int, manifest: Manifest, holds: str) -> BundleSummary:
+    """A deployable file; ``holds`` says what is in it, in words."""
     return BundleSummary(
         file=path.name,
+        holds=holds,
         bytes=size,
         members=len(manifest.members),
         signed=manifest.signature is not None,

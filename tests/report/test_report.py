@@ -18,12 +18,14 @@ from chordkit.report.model import (
     BackboneAccuracy,
     BundleSummary,
     DatasetSummary,
+    Headline,
     LatencySummary,
     LayerWidths,
     ParitySummary,
     Personalisation,
     Stage,
     StrategyAccuracy,
+    Truth,
     UserStrategy,
 )
 
@@ -36,6 +38,14 @@ def report() -> Report:
 
     def around(value: float) -> Estimate:
         return Estimate(value=value, low=value - 0.004, high=value + 0.004)
+
+    def row(key: str, bits: float, ndcg: float) -> StrategyAccuracy:
+        return StrategyAccuracy(
+            key=key, name=f"the {key} one", personal=key == "own", average_bits=bits, products=0.25, phone_bytes=80_000, wire_bytes=216,
+            masked_ndcg10=around(ndcg), n100_ndcg10=around(0.5), likelihood=around(-4.5),
+            own_minus_this=None if key == "own" else around(0.07 - ndcg),
+            own_minus_this_likelihood=None if key == "own" else around(0.0321),
+        )  # fmt: skip
 
     def artifact(target: str, precision: str, p50: float) -> ArtifactSummary:
         return ArtifactSummary(
@@ -58,17 +68,17 @@ def report() -> Report:
         backbone={"architecture": "sasrec", "dim": 64},
         backbone_accuracy=[BackboneAccuracy(protocol=name, ndcg5=around(0.05), ndcg10=around(0.07), hr5=around(0.09), hr10=around(0.13))
                            for name in ("full", "masked", "sampled")],
-        strategy_accuracy=[
-            StrategyAccuracy(name="own strategy", kind="own", average_bits=3.0, ndcg10=around(0.07), hr10=around(0.13)),
-            StrategyAccuracy(name="uniform int2", kind="uniform", average_bits=2.0, ndcg10=around(0.06), hr10=around(0.11),
-                             own_minus_this=around(0.01)),
-        ],
+        headline=Headline(worth_it=True, sentence="Personal strategies gain +0.1.", against="one static strategy", likelihood=around(0.1),
+                          masked_ndcg10=around(0.01), validation="ship the personal strategy"),
+        truth=[Truth(measure="masked_likelihood", sentence="Their taste is worth 0.871 nats.", taste=around(-3.7), context=around(-4.6),
+                     own=around(-4.4), static=around(-4.5), share=around(0.11))],
+        strategy_accuracy=[row("own", 2.0, 0.07), row("static", 2.0, 0.06), row("fp32", 32.0, 0.065)],
         accuracy_protocol="Five held-out items.", latency_protocol="Interleaved, one thread.",
         artifacts=[artifact(target, precision, p50) for target, p50 in (("litert", 55.0), ("executorch", 120.0), ("onnx", 150.0))
                    for precision in ("fp32", "int8", "strategy")],
         strategies=[strategy(f"user {index}") for index in range(4)],
         personalisation=Personalisation(users=2500, mean_pairwise_difference=0.3, mean_difference_in_time=0.1),
-        bundle=BundleSummary(file="demo.chord", bytes=2_000_000, members=14, signed=True, backbone_fingerprint="ab" * 8),
+        bundles=[BundleSummary(file="demo.chord", holds="all", bytes=2_000_000, members=14, signed=True, backbone_fingerprint="ab" * 8)],
         stages=[Stage(name="train", seconds=50.0)], notes=["A note."],
     )  # fmt: skip
 
@@ -81,7 +91,7 @@ def test_json_round_trips_and_meets_the_schema_beside_the_code(report: Report, t
 
 
 @pytest.mark.parametrize(
-    ("text", "field"), [("{", "the document"), ('{"version": "1"}', "version"), ('{"format": "chordkit-report", "version": 1}', "title")]
+    ("text", "field"), [("{", "the document"), ('{"version": "1"}', "version"), ('{"format": "chordkit-report", "version": 2}', "title")]
 )
 def test_what_is_no_report_is_refused_with_the_field(text: str, field: str, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(text)
@@ -100,11 +110,20 @@ def test_the_page_fetches_nothing_and_escapes_what_it_shows(report: Report) -> N
     assert Report.model_validate_json(embedded.group(1)) == report
 
 
+@pytest.mark.parametrize("worth_it", [True, False])
+def test_the_story_and_its_interval_are_what_is_read_first(report: Report, worth_it: bool) -> None:
+    page = render_html(report.model_copy(update={"headline": report.headline.model_copy(update={"worth_it": worth_it})}))
+    text = re.sub(r"<[^>]*>", "", page[page.index("<body>") :])
+    first = [text.index(words) for words in (report.headline.sentence, report.truth[0].sentence, report.headline.validation, "NDCG@10")]
+    assert first == sorted(first)
+    assert ('class="story no"' in page) is not worth_it
+
+
 def test_the_tables_are_whole_as_markdown(report: Report, tmp_path: Path) -> None:
     save_markdown(report, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         assert len({line.count("|") for line in table}) == 1
     assert sum(item.name in line for item in report.artifacts for line in text.splitlines()) >= 2 * len(report.artifacts)
@@ -147,4 +166,4 @@ drawn: [...page.querySelectorAll('svg')].every(svg => svg.getBoundingClientRect(
     assert title is not None, dumped[:500]
     seen = json.loads(title.group(1))
     assert seen["scroll"] <= width
-    assert seen["svgs"] == 7 and seen["drawn"]
+    assert seen["svgs"] == 8 and seen["drawn"]

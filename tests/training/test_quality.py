@@ -11,7 +11,7 @@ from chordkit.training import default_options, evaluate, paired_difference, trai
 
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_a_backbone_beats_popularity_on_the_embedded_data(architecture):
-    dataset = synthesize(0, users=300, items=120, mean_length=40.0)
+    dataset = synthesize(0, users=300, items=120, mean_length=40.0, interests=8)
     parts = split(dataset)
     counts = torch.from_numpy(np.bincount(np.concatenate(parts.train), minlength=dataset.items + 1)).double()
     popularity = evaluate(lambda histories: counts.expand(len(histories), -1), parts.test)

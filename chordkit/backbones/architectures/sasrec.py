@@ -232,6 +232,6 @@ ARCHITECTURE = Architecture(
         SASRecConfig(items=40, max_length=12, dim=32, blocks=1, heads=4, ffn_dim=128),
     ),
     accuracy="test NDCG@10 0.0656 on ml-100k, full ranking, mean of three seeds (docs/training.md)",
-    demo_epochs=26,
+    demo_epochs=14,
     channel_order=reorder_channels,
 )
