@@ -14,6 +14,8 @@ from chordkit.data import SplitPart
 # Scores of one batch of rows: 16 M floats = 64 MB, whatever the size of the catalogue.
 _BATCH_SCORES = 16_000_000
 _TOP = 10
+# The rank of a target that was not handed over: beyond every cut-off.
+_MISSED = 1 << 30
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +28,8 @@ class Measured:
     ndcg5, hr5, ...10   full ranking, items that the user has seen included
     masked_ndcg5, ...   the same when no seen item competes: what an app shows that does not repeat itself
     n100_ndcg5, ...     among 100 random items that the user has not seen
-    hard_ndcg5, ...     among the 100 unseen items that a first stage (item-kNN) would hand over
+    hard_ndcg5, ...     among the 100 unseen items that a first stage (item-kNN) hands over, as in an app: a target that is not among
+                        them is missed, whoever reranks
     likelihood          log probability of the target, nats
     masked_likelihood   the same over the items that the user has not seen
     seen10              share of the full top 10 that the user has already seen
@@ -51,7 +54,8 @@ def measure(backbone: Backbone, states: Tensor, part: SplitPart, candidates: Map
         backbone: whose item embeddings the states are scored against.
         states: of the rows of ``part``, however they were made.
         part: the held-out items.
-        candidates: int32 [rows, n] by the name of the set (``n100``, ``hard``): the items that compete with the target.
+        candidates: int32 [rows, n] by the name of the set: ``n100`` = the items that compete with the target; ``hard`` = what a first
+            stage hands over, with the target or without.
     """
     found: dict[str, list[np.ndarray]] = {}
     top: list[np.ndarray] = []
@@ -117,5 +121,7 @@ def _batch(scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str
         "seen10": past.gather(1, top).float().mean(dim=1),
     }
     for name, ids in candidates.items():
-        found[f"{name}_rank"] = 1 + ahead.gather(1, torch.from_numpy(ids).long()).sum(dim=1)
+        listed = torch.from_numpy(ids).long()
+        ranks = 1 + ahead.gather(1, listed).sum(dim=1)
+        found[f"{name}_rank"] = torch.where((listed == target).any(dim=1), ranks, _MISSED) if name == "hard" else ranks
     return {name: values.double().numpy() for name, values in found.items()}

@@ -34,7 +34,7 @@ def random_candidates(part: SplitPart, items: int, count: int = CANDIDATES, seed
 
 
 def nearest_candidates(part: SplitPart, sequences: Sequence[NDArray[np.int32]], items: int, count: int = CANDIDATES) -> NDArray[np.int32]:
-    """The ``count`` unseen items nearest to every row's recent items, int32 [rows, count]; the target is not among them.
+    """The ``count`` unseen items nearest to every row's recent items, int32 [rows, count], with the target where it is among them.
 
     Item-kNN (Sarwar et al. 2001): the cosine of two items' users in ``sequences``, the training part, summed over the last 50 items of
     the history, each divided by the square root of its age, so that what was just looked at counts most. With fewer unseen items than
@@ -59,19 +59,19 @@ def nearest_candidates(part: SplitPart, sequences: Sequence[NDArray[np.int32]], 
         near = torch.sparse.mm(transposed, torch.sparse.mm(matrix, weights.t())).t()
         # The smallest noise that decides ties, and fills up where nothing is near, by popularity and not by number.
         near = near + 1e-9 * torch.from_numpy(1.0 / norms).float()
-        open_items = torch.from_numpy(_open(part, rows, items))
+        open_items = torch.from_numpy(_open(part, rows, items, with_target=True))
         nearest = near.masked_fill(~open_items, -torch.inf).topk(min(count, items), dim=1).indices
         usable = open_items.sum(dim=1, keepdim=True).clamp(1, nearest.shape[1])
         found[rows] = nearest.gather(1, torch.arange(count).expand(len(history), -1) % usable).numpy()
     return found
 
 
-def _open(part: SplitPart, rows: slice, items: int) -> NDArray[np.bool_]:
-    """Which items compete with the target: [rows, items + 1], not seen, not the target, not the padding."""
+def _open(part: SplitPart, rows: slice, items: int, *, with_target: bool = False) -> NDArray[np.bool_]:
+    """Which items can be candidates: [rows, items + 1], not seen, not the padding, and the target only if asked for."""
     target = part.targets[rows]
     competing = np.ones((len(target), items + 1), np.bool_)
     competing[:, 0] = False
-    competing[np.arange(len(target)), target] = False
+    competing[np.arange(len(target)), target] = with_target
     row, seen = part.seen(rows)
     competing[row, seen] = False
     return competing

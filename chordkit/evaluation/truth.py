@@ -10,7 +10,7 @@ from chordkit.data import SplitPart, World
 from chordkit.estimate import Estimate
 from chordkit.evaluation import SeedResult
 from chordkit.evaluation.experiment import per_user
-from chordkit.evaluation.measure import Measured, seen_items
+from chordkit.evaluation.measure import Measured
 from chordkit.training import bootstrap
 
 _ROWS_AT_ONCE = 1024
@@ -60,7 +60,7 @@ def oracles(world: World, part: SplitPart) -> dict[str, Measured]:
 
 
 def _measured(likely: NDArray[np.float64], part: SplitPart, rows: slice) -> Measured:
-    row, seen = seen_items(part, rows)
+    row, seen = part.seen(rows)
     likely[row, seen - 1] = 0.0
     own = likely[np.arange(len(likely)), part.targets[rows] - 1]
     ranks = (likely >= own[:, None]).sum(axis=1)

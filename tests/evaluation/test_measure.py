@@ -94,6 +94,15 @@ def test_scores_that_are_no_numbers_have_the_worst_rank(scorer, questions) -> No
         assert not any(found.values[f"{prefix}hr10"].any() for prefix in ("", "masked_", "n100_"))
 
 
+def test_what_a_first_stage_does_not_hand_over_is_missed(scorer, questions) -> None:
+    part = questions((0, [1, 2], 3), (1, [1, 2], 3))
+    scores = torch.arange(ITEMS + 1).float().repeat(2, 1)
+    scores[:, 3] = 100.0
+    handed = np.array([[5, 6, 3, 7], [5, 6, 8, 7]], np.int32)
+    assert measure(scorer(ITEMS), scores, part, {"hard": handed, "n100": handed}).values["hard_hr5"].tolist() == [1.0, 0.0]
+    assert measure(scorer(ITEMS), scores, part, {"n100": handed}).values["n100_hr5"].tolist() == [1.0, 1.0]
+
+
 def test_the_measures_do_not_depend_on_how_rows_are_batched(scorer, questions, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
     part = random_part(questions, generator)
