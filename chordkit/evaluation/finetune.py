@@ -27,12 +27,12 @@ from chordkit.training.checkpoint import read_tensors, require_same, write_tenso
 from chordkit.training.device import torch_threads
 from chordkit.training.loss import Rows, catalogue_loss
 
-LEARNING_RATES = (1e-4, 1e-3, 5e-3)
-STEPS = (1, 5)
+LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+STEPS = (1, 5, 15)
 _VERSION = 1
 _USERS_SEED = 20261126
 # Users of the choice half on whose validation items the learning rate and the steps are chosen.
-_DECIDING_USERS = 60
+_DECIDING_USERS = 50
 # The newest items of a history that a phone trains on.
 _TARGETS = 100
 
