@@ -32,15 +32,27 @@ def _latency_svg(report: Report) -> str:
 
 # The colours of a row's mark; all others share one.
 _MARKS = {"own": "own", "fp32": "float", "start": "float"}
+# Names that fit beside a chart.
+_SHORT_NAMES = {
+    "own": "the user's own strategy",
+    "static": "static, learned with equal care",
+    "fp32": "FP32, the phone's window",
+    "start": "FP32, the long window",
+    "other": "another user's strategy",
+    "mean": "the mean strategy",
+    "random": "a random strategy",
+    "sensitivity": "FP32, then widths by sensitivity",
+    **{f"uniform{width}": f"FP32, then {width} bits everywhere" for width in (2, 4, 8)},
+}
 
 
 def _accuracy_svg(report: Report) -> str:
-    shown = [(row.name, row.masked_ndcg10, _MARKS.get(row.key, "other")) for row in report.strategy_accuracy]
+    shown = [(_SHORT_NAMES.get(row.key, row.name), row.masked_ndcg10, _MARKS.get(row.key, "other")) for row in report.strategy_accuracy]
     return charts.interval_chart(shown, "NDCG@10 among unseen items, with 95 % interval") if shown else ""
 
 
 def _gains_svg(report: Report) -> str:
-    rows = [(row.name, row.own_minus_this_likelihood, row.key) for row in report.strategy_accuracy]
+    rows = [(_SHORT_NAMES.get(row.key, row.name), row.own_minus_this_likelihood, row.key) for row in report.strategy_accuracy]
     shown = [(name, value, "own" if key == "static" else "other") for name, value, key in rows if value is not None]
     return charts.interval_chart(shown, "own strategy minus this: nats an item, with 95 % interval") if shown else ""
 
@@ -68,6 +80,12 @@ def _signed(estimate: Estimate | None) -> str:
     return "" if estimate is None else f"{estimate:+}"
 
 
+def _in_two_lines(estimate: Estimate | None) -> Markup:
+    """The value, and its interval below it: a table of many columns stays within a page."""
+    value, _, interval = _signed(estimate).partition(" ")
+    return Markup("{}<br><small>{}</small>").format(value, interval)
+
+
 def _environment() -> Environment:
     """The templates, with every inserted value escaped in HTML and left alone in Markdown."""
     environment = Environment(
@@ -78,6 +96,7 @@ def _environment() -> Environment:
     )
     environment.filters["bytes"] = _bytes
     environment.filters["signed"] = _signed
+    environment.filters["in_two_lines"] = _in_two_lines
     return environment
 
 

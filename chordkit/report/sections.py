@@ -30,6 +30,8 @@ from chordkit.runtime_bench.results import BenchReport, Machine, Result
 from chordkit.strategy import Strategy, average_bits, wire_bytes
 from chordkit.training import Metrics
 
+# The story first: the rivals of the same size, those of more bytes, and then what shows that strategies are personal.
+_ORDER = ("own", "static", "uniform2", "fp32", "start")
 _PROTOCOLS = {"test": "full", "test_masked": "masked", "test_negatives": "sampled"}
 
 
@@ -112,7 +114,8 @@ def truth(found: Sequence[Attainable]) -> list[Truth]:
 
 
 def strategy_accuracy(summary: Summary, result: SeedResult) -> list[StrategyAccuracy]:
-    """Own strategy and everything it should beat."""
+    """Own strategy and everything it should beat, the most telling rivals first."""
+    lines = sorted(summary.lines, key=lambda line: _ORDER.index(line.key) if line.key in _ORDER else len(_ORDER))
     personal = {row.key: row.personal for row in result.rows}
 
     def against(key: str, measure: str) -> Estimate | None:
@@ -133,7 +136,7 @@ def strategy_accuracy(summary: Summary, result: SeedResult) -> list[StrategyAccu
             own_minus_this=against(line.key, "masked_ndcg10"),
             own_minus_this_likelihood=against(line.key, "masked_likelihood"),
         )
-        for line in summary.lines
+        for line in lines
     ]
 
 
