@@ -42,7 +42,7 @@ def training_backbone(backbone: Backbone, master: MasterWeights | None, options:
     if options.backbone_init == "trained":
         master = master or make_master(backbone, options.scale_policy, options.embedding_bits)
         frozen = from_master(master).requires_grad_(False)
-        return attach_widths(frozen, master, used_widths(options)), master
+        return frozen, master
     learning = build(_with_dropout(backbone.config, options.dropout))
     if options.backbone_init == "joint":
         learning.load_state_dict(backbone.state_dict())
@@ -55,7 +55,7 @@ def training_backbone(backbone: Backbone, master: MasterWeights | None, options:
     master = make_master(learning, options.scale_policy, options.embedding_bits)
     for layer in learning.channel_layers().values():
         layer.weight.requires_grad_(False)
-    return attach_widths(learning, master, used_widths(options)), master
+    return learning, master
 
 
 def used_widths(options: HypernetworkOptions) -> tuple[int, ...]:
@@ -72,20 +72,23 @@ def _with_dropout(config: BackboneConfig, dropout: float | None) -> BackboneConf
 class JointModel(nn.Module):
     """Hypernetwork and backbone as one module, so that optimiser, average and checkpoints see one set of names."""
 
-    def __init__(self, hypernetwork: Hypernetwork, backbone: Backbone) -> None:
+    def __init__(self, hypernetwork: Hypernetwork, backbone: Backbone, master: MasterWeights) -> None:
         super().__init__()
         self.hypernetwork = hypernetwork
         self.backbone = backbone
+        self.master = master
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """What changes in training; everything else is fixed by the seed or the master."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def attach(self, widths: tuple[int, ...]) -> None:
-        """Give every channel layer of a backbone that learns the weights that the master would have of it now, at ``widths``."""
-        if self.hypernetwork.options.backbone_init == "joint":
-            for layer in self.backbone.channel_layers().values():
-                layer.attach_widths(fake_quantize(layer.weight, widths))
+        """Give every channel layer its weights at ``widths``: the master's, or what the master of a backbone that learns would have now."""
+        if self.hypernetwork.options.backbone_init != "joint":
+            attach_widths(self.backbone, self.master, widths)
+            return
+        for layer in self.backbone.channel_layers().values():
+            layer.attach_widths(fake_quantize(layer.weight, widths))
 
     def loss(self, profiles: Tensor, inputs: Tensor, targets: Tensor, seen: Tensor | None = None, taught: Taught | None = None) -> Tensor:
         """Full-softmax cross-entropy of the targets, each window under the strategy and the user vector of its own profile history.
@@ -116,7 +119,8 @@ class JointModel(nn.Module):
         """Widths of every window's channels [batch, channels, widths], within the budget or, where there are many, within drawn ones."""
         hypernetwork, options = self.hypernetwork, self.hypernetwork.options
         used = used_widths(options)
-        self.attach(used)
+        if options.backbone_init == "joint":
+            self.attach(used)
         if options.budgets is None:
             importance = hypernetwork.importance(profile)
             widths = choose_widths(importance, hypernetwork.table, options.budget)

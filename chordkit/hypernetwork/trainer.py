@@ -15,7 +15,7 @@ from chordkit.backbones import Backbone, build, config_to_dict, make_master
 from chordkit.data import Dataset, SplitPart, split
 from chordkit.errors import DataError, InputError
 from chordkit.hypernetwork.inference import make_strategies, make_user_vectors, mean_likelihood, personal_states, rank_states
-from chordkit.hypernetwork.joint import JointModel, phone_backbone, training_backbone
+from chordkit.hypernetwork.joint import JointModel, phone_backbone, training_backbone, used_widths
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.hypernetwork.teacher import Lessons
@@ -102,7 +102,7 @@ def train_hypernetwork(
     with borrowed_generators(device), torch_threads(options.threads):
         learning, master = training_backbone(source, master, options)
         hypernetwork = Hypernetwork(master, options).initialise(torch.Generator().manual_seed(options.seed))
-        task = _Task(JointModel(hypernetwork, learning), parts.train, parts.valid, options, device, teachers, progress)
+        task = _Task(JointModel(hypernetwork, learning, master), parts.train, parts.valid, options, device, teachers, progress)
         identity: dict[str, dict[str, Any]] = {
             "dataset": {"fingerprint": dataset.fingerprint, "held_out": held_out, "validation": validation},
             "configuration": config_to_dict(source.config),
@@ -185,6 +185,7 @@ class _Task:
         hypernetwork.calibrate(hypernetwork.profile(self.windows.profiles.to(embedding.device)))
 
     def _to_training(self) -> None:
+        self.model.attach(used_widths(self.options))
         self.model.hypernetwork.train()
         self.model.backbone.train(self.options.backbone_init != "trained")
 
