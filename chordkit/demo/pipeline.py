@@ -161,7 +161,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     part = split(dataset, personal.backbone.config.max_length, HELD_OUT, HELD_OUT).test
     with clock.stage("compare"):
         result = measure_models(dataset, models, _experiment(options), options.seed, progress)
-        summary = summarise_seeds([result])
+        summary = summarise_seeds([result], seen_masked=_experiment(options).personal.seen_masked)
         world = world_behind(dataset)
         truth = attainable(result, world, part) if world is not None else ()
     with clock.stage("make strategies"):
