@@ -12,7 +12,7 @@ from chordkit.report import Report
 from chordkit.runtime_bench.results import BenchReport
 
 
-@pytest.mark.parametrize(("model", "name", "known"), [(Report, "chordkit-report", "1"), (Index, "chordkit-export", "1 or 2")])
+@pytest.mark.parametrize(("model", "name", "known"), [(Report, "chordkit-report", "2"), (Index, "chordkit-export", "1 or 2")])
 def test_a_newer_document_is_refused_by_its_version_and_not_by_what_it_added(
     model: type[BaseModel], name: str, known: str, tmp_path: Path
 ) -> None:
