@@ -55,7 +55,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     lines = [f"# What a personal model is worth: {evaluation.dataset}, {evaluation.architecture}", ""]
     for case in evaluation.cases:
         lines += [f"**{case_title(case)}: {case.summary.verdict.sentence}.**", ""]
-    lines += ["![quality against bits and against bytes on the phone](quality.svg)", ""]
+    lines += ["![quality against arithmetic or bits and against bytes on the phone](quality.svg)", ""]
     if any(case.summary.lengths for case in evaluation.cases):
         lines += ["![gain of the own strategy by length of history](lengths.svg)", ""]
     lines += [_provenance(evaluation), ""]
@@ -212,12 +212,15 @@ def _signed(estimate: Estimate) -> str:
 
 
 def quality_chart(evaluation: Evaluation) -> str:
-    """Masked NDCG@10 against bits and against bytes on the phone, personal and plain, over the budgets: an SVG file."""
+    """Masked NDCG@10 against arithmetic and against bytes on the phone, personal and plain, over the budgets: an SVG file.
+
+    Where no budget switches channels off, all do the same arithmetic, and bits take its place.
+    """
     first = evaluation.cases[0].summary
     keys = {line.key for line in first.lines}
     levels = [Reference(name, "other", first.line(key).values["masked_ndcg10"].value, fine) for key, name, fine in _LEVELS if key in keys]
 
-    def panel(x: str, attribute: str, unit: float, title: str) -> Panel:
+    def panel(x: str, attribute: str, unit: float, title: str, plain: Sequence[int] = (2, 4, 8)) -> Panel:
         def point(line: Line) -> tuple[float, Estimate]:
             return getattr(line, attribute) / unit, line.values["masked_ndcg10"]
 
@@ -226,20 +229,24 @@ def quality_chart(evaluation: Evaluation) -> str:
             for key, name, css, hollow in _DRAWN
             if key in keys
         ]
-        uniform = [point(first.line(f"uniform{width}")) for width in (2, 4, 8) if f"uniform{width}" in keys]
+        uniform = [point(first.line(f"uniform{width}")) for width in plain if f"uniform{width}" in keys]
         if uniform:
             series.append(Series("FP32 quantised afterwards: 2, 4, 8 bits", "other", uniform))
         places = sorted({round(place, 2 if unit == 1 else 0) for each in series for place, _ in each.points})
         return Panel(title, x, _apart(places), series, levels, logarithmic=True)
 
+    switched_off = any(case.summary.line("own").products < 1.0 for case in evaluation.cases)
     panels = [
-        panel("average bits a weight", "bits", 1.0, "masked NDCG@10"),
+        # All plain ones do all products: the one at 4 bits stands for them.
+        panel("% of the channel layers' products", "products", 0.01, "masked NDCG@10", (4,))
+        if switched_off
+        else panel("average bits a weight", "bits", 1.0, "masked NDCG@10"),
         panel("KB on the phone", "phone_bytes", 1000.0, "masked NDCG@10"),
     ]
     full = first.line("fp32_long").phone_bytes if "fp32_long" in keys else None
     note = f"{evaluation.dataset}, {evaluation.architecture}, {len(evaluation.seeds)} seeds; whiskers: 95 % over users"
     note += "" if full is None else f"; FP32 takes 32 bits and {full / 1000:,.0f} KB"
-    return panels_chart(panels, "masked NDCG@10 against bits and against bytes on the phone, personal and plain", note)
+    return panels_chart(panels, "masked NDCG@10 against arithmetic or bits and against bytes on the phone, personal and plain", note)
 
 
 def _apart(places: Sequence[float]) -> list[tuple[float, str]]:
