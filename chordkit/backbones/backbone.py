@@ -52,17 +52,18 @@ class Backbone(nn.Module, abc.ABC):
         """Training graph: hidden states [batch, positions, dim], the last of which is :meth:`encode`'s."""
         return self.encode(history, choices).unsqueeze(1)
 
-    def encode_personal(self, history: Tensor, user: Tensor, choices: Choices | None = None) -> Tensor:
-        """:meth:`encode` with a user vector [batch, dim] as a second input; zeros change nothing.
+    def encode_personal(self, history: Tensor, user: Tensor | None, choices: Choices | None = None) -> Tensor:
+        """:meth:`encode` with a user vector [batch, dim] as a second input; zeros change nothing, and None is none.
 
         By default it is added to the hidden state, so that it tilts the scores of all items, as Caser's user embedding does.
         """
-        return self.encode(history, choices) + user
+        hidden = self.encode(history, choices)
+        return hidden if user is None else hidden + user
 
-    def forward_personal(self, history: Tensor, user: Tensor, choices: Choices | None = None) -> Tensor:
+    def forward_personal(self, history: Tensor, user: Tensor | None, choices: Choices | None = None) -> Tensor:
         """The training graph of :meth:`encode_personal`: hidden states [batch, positions, dim]."""
         states: Tensor = self(history, choices)
-        return states + user.unsqueeze(1)
+        return states if user is None else states + user.unsqueeze(1)
 
     def window_states(self, window: Tensor) -> Tensor:
         """Hidden states for training on many targets at once: [batch, positions, dim], one after each of the last ``positions`` slots.

@@ -26,7 +26,7 @@ from chordkit.export.bundle import ArtifactContents
 from chordkit.export.collection import Sources, export_artifacts, write_folder
 from chordkit.export.targets import Target, all_targets, find_target
 from chordkit.files import write_bytes
-from chordkit.hypernetwork import TrainedHypernetwork, make_strategies, to_strategy
+from chordkit.hypernetwork import TrainedHypernetwork, make_static_strategy, make_strategies, to_strategy
 from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
@@ -223,8 +223,7 @@ def _shipments(
     options: DemoOptions,
 ) -> list[_Shipment]:
     """The personal model, the static rival, and the FP32 rival with what becomes of it when it is quantised evenly."""
-    nobody = np.zeros((1, static.options.pools[-1]), np.int32)
-    shared = to_strategy(static.hypernetwork, make_strategies(static.hypernetwork, nobody)[0])
+    shared = to_strategy(static.hypernetwork, make_static_strategy(static.hypernetwork))
     # As in the comparison: what was trained in FP32 is rounded with least squared error.
     rounded = make_master(full.backbone, ScalePolicy.MSE)
     bits = int(personal.options.average_bits)

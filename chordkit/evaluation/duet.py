@@ -21,7 +21,7 @@ from chordkit.data import Dataset, SplitPart, split
 from chordkit.hypernetwork import HypernetworkOptions
 from chordkit.hypernetwork.inference import mean_likelihood
 from chordkit.hypernetwork.joint import phone_backbone, training_backbone
-from chordkit.hypernetwork.profile import pooled_profile, profile_width
+from chordkit.hypernetwork.profile import directions, pooled_profile, profile_width
 from chordkit.hypernetwork.windows import strategy_windows
 from chordkit.progress import Progress
 from chordkit.quantization import ScalePolicy
@@ -29,7 +29,7 @@ from chordkit.strategy import quantize_user_vectors
 from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
 from chordkit.training.loss import Rows, catalogue_loss
-from chordkit.training.run import Run, Schedule, decay_groups
+from chordkit.training.run import Run, decay_groups
 
 RANK = 4
 # As a strategy and a user vector have: magic, version, fingerprint, length, CRC.
@@ -62,10 +62,7 @@ class Duet(nn.Module):
     def generate(self, histories: Tensor, hidden: float = 0.0) -> tuple[Tensor, Tensor]:
         """The factors [batch, rank, out] and [batch, rank, in] for users with ``histories`` [batch, length]."""
         profile = pooled_profile(self.backbone.item_embedding.weight, histories, self.options.pools, hidden)
-        pooled = profile[:, :-1]
-        # As a strategy's hypernetwork sees it: the direction tells users apart.
-        directions = torch.cat([functional.layer_norm(pooled, pooled.shape[1:]), profile[:, -1:]], dim=1)
-        features = functional.dropout(functional.gelu(self.features(directions)), self.options.feature_dropout, self.training)
+        features = functional.dropout(functional.gelu(self.features(directions(profile))), self.options.feature_dropout, self.training)
         up, down = self.factors(features).split([RANK * size for size in self.sizes], dim=1)
         return up.unflatten(1, (RANK, -1)), down.unflatten(1, (RANK, -1))
 
@@ -115,9 +112,7 @@ class _Task:
         self.windows = strategy_windows(train, model.backbone.config.max_length, self.options.stride, self.options.pools[-1])
 
     def shuffle(self, epoch: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(self.options.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(self.windows))
-        return order, torch.tensor([len(chunk) for chunk in order.chunk(-(-len(self.windows) // self.options.batch))])
+        return self.windows.shuffle(self.options.batch, self.options.seed, epoch)
 
     def loss(self, rows: Tensor) -> Tensor:
         windows, model = self.windows, self.model.train()
@@ -125,9 +120,8 @@ class _Task:
         kept = targets != 0
         with model.personal(*model.generate(windows.profiles[rows], self.options.history_dropout)) as backbone:
             hidden = backbone(windows.inputs[rows].long())[kept]
-        goal = targets[kept].unsqueeze(1)
         seen = windows.seen(rows) if self.options.seen_masked else None
-        return catalogue_loss(model.backbone, hidden, Rows(goal, torch.ones(goal.shape), seen))
+        return catalogue_loss(model.backbone, hidden, Rows.of(targets[kept], seen))
 
     def validate(self) -> dict[str, float]:
         states = self.model.states(self.valid)
@@ -176,7 +170,6 @@ def train_duet(
         own = [parameter for name, parameter in weights.items() if not name.startswith("backbone.")]
         groups = decay_groups(own, options.vector_lr, options.weight_decay)
         groups += decay_groups(learning.parameters(), options.backbone_lr, 0.0)
-        schedule = Schedule(options.epochs, options.patience, options.averaging, options.warmup, floor=options.floor)
         path = None if folder is None else folder / "duet-training.safetensors"
-        Run(_Task(model, parts.train, parts.valid), weights, torch.optim.AdamW(groups), schedule, identity, path).train(progress)
+        Run(_Task(model, parts.train, parts.valid), weights, torch.optim.AdamW(groups), options.schedule, identity, path).train(progress)
     return model.requires_grad_(False).eval()

@@ -16,11 +16,11 @@ from chordkit.errors import InputError
 from chordkit.evaluation.duet import Duet, train_duet
 from chordkit.evaluation.measure import Measured, measure
 from chordkit.evaluation.results import RowResult, SeedResult, load_result, save_result
-from chordkit.evaluation.retrieval import nearest_candidates, random_candidates
+from chordkit.evaluation.retrieval import candidate_sets
 from chordkit.evaluation.rivals import Models, Rival, aged, rivals
 from chordkit.hypernetwork import HypernetworkOptions, TrainedHypernetwork, train_hypernetwork
 from chordkit.hypernetwork.diversity import Diversity, diversity
-from chordkit.progress import Progress
+from chordkit.progress import Progress, renamed
 from chordkit.training import TrainingOptions, default_options, train_backbone
 from chordkit.training.checkpoint import digest
 from chordkit.training.device import torch_threads
@@ -116,13 +116,13 @@ def train_models(
         start_options = replace(options.start or default_options(options.architecture), seed=seed, threads=options.personal.threads)
         config = default_config(options.architecture, dataset.items)
         where = None if checkpoints is None else checkpoints / "start"
-        named = _named(progress, seed, "start")
+        named = renamed(progress, f"seed {seed}, start")
         backbone = train_backbone(dataset, config, start_options, where, named, held_out=held_out, validation=validation).backbone
     source = backbone
 
     def train(name: str, own: HypernetworkOptions, where: Path | None) -> TrainedHypernetwork:
         folder = None if where is None else where / name
-        named = _named(progress, seed, name)
+        named = renamed(progress, f"seed {seed}, {name}")
         return train_hypernetwork(dataset, source, None, own, folder, named, held_out=held_out, validation=validation)
 
     def quantised(name: str, **changes: Any) -> TrainedHypernetwork:
@@ -140,7 +140,7 @@ def train_models(
             return None
         where = None if checkpoints is None else checkpoints / "duet"
         own = replace(fp32_options(options.personal), seed=seed)
-        return train_duet(dataset, source, own, where, _named(progress, seed, "duet"), held_out=held_out, validation=validation)
+        return train_duet(dataset, source, own, where, renamed(progress, f"seed {seed}, duet"), held_out=held_out, validation=validation)
 
     vectors = options.vectors
     return Models(
@@ -163,10 +163,6 @@ def fp32_options(options: HypernetworkOptions) -> HypernetworkOptions:
     return replace(options, quantised=False, personal=False, **nothing)
 
 
-def _named(progress: Progress | None, seed: int, name: str) -> Progress | None:
-    return None if progress is None else lambda phase, done, total: progress(f"seed {seed}, {name}", done, total)
-
-
 def measure_models(dataset: Dataset, models: Models, options: ExperimentOptions, seed: int, progress: Progress | None = None) -> SeedResult:
     """Every rival on the held-out items of ``dataset``.
 
@@ -181,10 +177,7 @@ def _measure_models(dataset: Dataset, models: Models, options: ExperimentOptions
     parts = split(dataset, models.personal.backbone.config.max_length, options.held_out, options.validation)
     found: dict[str, list[tuple[Rival, Measured]]] = {}
     for index, part in enumerate((parts.test, parts.valid)):
-        candidates = {
-            "n100": random_candidates(part, dataset.items, seed=0),
-            "hard": nearest_candidates(part, parts.train, dataset.items),
-        }
+        candidates = candidate_sets(part, parts.train, dataset.items)
         plan = rivals(models, part, seed=seed) + [aged(models, part, age) for age in options.ages]
         for done, rival in enumerate(plan):
             measured = measure(rival.backbone, rival.states(part, models.personal.hypernetwork.table), part, candidates)

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from chordkit.backbones import Backbone, from_master, make_master
 from chordkit.data import Dataset, SplitPart, left_pad, split
-from chordkit.errors import CheckpointError
 from chordkit.estimate import Estimate
 from chordkit.evaluation.experiment import ExperimentOptions, per_user
 from chordkit.evaluation.measure import measure
-from chordkit.evaluation.retrieval import nearest_candidates, random_candidates
+from chordkit.evaluation.results import not_a_result, open_result
+from chordkit.evaluation.retrieval import candidate_sets
 from chordkit.evaluation.rivals import Models
 from chordkit.evaluation.summary import HEADLINE, halves
-from chordkit.progress import Progress
+from chordkit.progress import Progress, renamed
 from chordkit.quantization import ScalePolicy
 from chordkit.training import bootstrap
-from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
+from chordkit.training.checkpoint import write_tensors
 from chordkit.training.device import torch_threads
 from chordkit.training.loss import Rows, catalogue_loss
 
@@ -111,26 +111,19 @@ def _finetune(
     drawn = np.sort(np.concatenate([deciding, order[~choice][: max(1, users - users // 2)]]))
     deciding = deciding[:_DECIDING_USERS]
     valid, test = parts.valid.of_users(deciding), parts.test.of_users(drawn)
-    candidates = {
-        "n100": random_candidates(test, dataset.items, seed=0),
-        "hard": nearest_candidates(test, parts.train, dataset.items),
-    }
+    candidates = candidate_sets(test, parts.train, dataset.items)
     masked = options.personal.seen_masked
     found = []
     for key, label, backbone, learn in (
         ("finetuned_fp32", "fp32, all channel weights and norms learn on the phone", copy.deepcopy(source), _weights),
         ("finetuned_int8", "int8, norms and biases learn on the phone", from_master(make_master(source, ScalePolicy.MSE)), _small),
     ):
-        tuner = _Tuner(backbone, learn(backbone), masked, None if progress is None else _named(progress, f"seed {seed}, {key}"))
+        tuner = _Tuner(backbone, learn(backbone), masked, renamed(progress, f"seed {seed}, {key}"))
         lr, steps = tuner.choose(valid)
         before, after = measure(backbone, tuner.states(test, lr, (0,))[0], test, candidates), tuner.states(test, lr, (steps,))[steps]
         values = per_user(before, test), per_user(measure(backbone, after, test, candidates), test)
         found.append(Tuned(key, label, lr, steps, drawn, *values))
     return tuple(found)
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    return lambda phase, done, total: progress(name, done, total)
 
 
 def _small(backbone: Backbone) -> list[str]:
@@ -200,12 +193,12 @@ def _lessons(sequence: NDArray[np.int32], length: int, masked: bool) -> tuple[Te
     first = max(1, len(sequence) - _TARGETS)
     places = range(first, len(sequence))
     histories = torch.from_numpy(left_pad([sequence[max(0, place - length) : place] for place in places], length)).long()
-    targets = torch.from_numpy(sequence[first:].astype(np.int64)).unsqueeze(1)
+    targets = torch.from_numpy(sequence[first:].astype(np.int64))
     barred = None
     if masked:
         pairs = [(row, item) for row, place in enumerate(places) for item in np.unique(sequence[:place]) if item != sequence[place]]
         barred = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
-    return histories, Rows(targets, torch.ones(len(targets), 1), barred)
+    return histories, Rows.of(targets, barred)
 
 
 def summarise_tuned(seeds: Sequence[tuple[Tuned, ...]], users: int) -> tuple[TunedLine, ...]:
@@ -258,9 +251,7 @@ def load_tuned(path: Path, identity: Mapping[str, Any]) -> tuple[Tuned, ...]:
     Raises:
         CheckpointError: it is damaged, or the result of something else than ``identity``.
     """
-    tensors, metadata = read_tensors(path, "result")
-    require_same(path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
-    require_same(path, "experiment", metadata.get("identity", {}), identity)
+    tensors, metadata = open_result(path, identity, _VERSION)
     try:
         found = []
         for row in metadata["rows"]:
@@ -272,4 +263,4 @@ def load_tuned(path: Path, identity: Mapping[str, Any]) -> tuple[Tuned, ...]:
             found.append(Tuned(**row, users=values["users"]["users"], before=values["before"], after=values["after"]))
         return tuple(found)
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{path}: not a result of this version of chordkit: delete it to measure again") from None
+        raise not_a_result(path) from None

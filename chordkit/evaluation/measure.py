@@ -60,9 +60,10 @@ def measure(backbone: Backbone, states: Tensor, part: SplitPart, candidates: Map
     found: dict[str, list[np.ndarray]] = {}
     top: list[np.ndarray] = []
     for rows, scores in score_batches(backbone, states):
-        for name, each in _batch(scores, part, rows, {name: ids[rows] for name, ids in candidates.items()}).items():
+        batch, best = _batch(scores, part, rows, {name: ids[rows] for name, ids in candidates.items()})
+        for name, each in batch.items():
             found.setdefault(name, []).append(each)
-        top.append(masked_top(scores, part, rows))
+        top.append(best)
     measured = {name: np.concatenate(parts) for name, parts in found.items()}
     values = {name: each for name, each in measured.items() if not name.endswith("rank")}
     for name, ranks in measured.items():
@@ -83,32 +84,19 @@ def score_batches(backbone: Backbone, states: Tensor) -> Iterator[tuple[slice, T
         yield slice(start, start + step), scores
 
 
-def past_items(part: SplitPart, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """(row in the slice, item) pairs of everything that stands before the rows' targets."""
-    starts, stops = part.starts[rows], part.stops[rows]
-    lengths = stops - starts
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return row, part.flat[starts[row] + within]
-
-
-def masked_top(scores: Tensor, part: SplitPart, rows: slice, count: int = _TOP) -> NDArray[np.int32]:
-    """The ``count`` best items that the user has not seen, int32 [rows, count], best first."""
-    row, items = past_items(part, rows)
-    open_scores = scores.clone()
-    open_scores[torch.from_numpy(row), torch.from_numpy(items).long()] = -torch.inf
-    return open_scores.topk(min(count, scores.shape[1] - 1), dim=1).indices.numpy().astype(np.int32)
-
-
-def _batch(scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str, NDArray[np.int32]]) -> dict[str, np.ndarray]:
+def _batch(
+    scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str, NDArray[np.int32]]
+) -> tuple[dict[str, np.ndarray], NDArray[np.int32]]:
+    """Values of the rows by name, ranks among them, and the best items that each user has not seen, int32 [rows, 10]."""
     target = torch.from_numpy(part.targets[rows].astype(np.int64))[:, None]
     own = scores.gather(1, target)
     # Not "ahead": NaN is never below, so that a model that gives NaN gets the worst rank.
     ahead = ~(scores < own)
     ahead[:, 0] = False
     ahead.scatter_(1, target, False)
-    row, items = (torch.from_numpy(each).long() for each in past_items(part, rows))
-    top = scores.topk(min(_TOP, scores.shape[1] - 1), dim=1).indices
+    row, items = (torch.from_numpy(each).long() for each in part.past(rows))
+    count = min(_TOP, scores.shape[1] - 1)
+    top = scores.topk(count, dim=1).indices
     past = torch.zeros_like(ahead)
     past[row, items] = True
     seen = past.scatter(1, target, False)
@@ -124,4 +112,5 @@ def _batch(scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str
         listed = torch.from_numpy(ids).long()
         ranks = 1 + ahead.gather(1, listed).sum(dim=1)
         found[f"{name}_rank"] = torch.where((listed == target).any(dim=1), ranks, _MISSED) if name == "hard" else ranks
-    return {name: values.double().numpy() for name, values in found.items()}
+    best = scores.masked_fill(past, -torch.inf).topk(count, dim=1).indices
+    return {name: values.double().numpy() for name, values in found.items()}, best.numpy().astype(np.int32)

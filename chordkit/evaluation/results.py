@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from chordkit.errors import CheckpointError
 from chordkit.hypernetwork.diversity import Diversity
@@ -88,9 +89,7 @@ def load_result(path: Path, identity: Mapping[str, Any]) -> SeedResult:
     Raises:
         CheckpointError: it is damaged, or the result of something else than ``identity``.
     """
-    tensors, metadata = read_tensors(path, "result")
-    require_same(path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
-    require_same(path, "experiment", metadata.get("identity", {}), identity)
+    tensors, metadata = open_result(path, identity, _VERSION)
     try:
         rows = []
         for figures in metadata["rows"]:
@@ -104,4 +103,21 @@ def load_result(path: Path, identity: Mapping[str, Any]) -> SeedResult:
         found, lengths = Diversity(**metadata["diversity"]), tensors["lengths"].numpy()
         return SeedResult(metadata["seed"], tuple(rows), found, lengths, metadata["seconds"])
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{path}: not a result of this version of chordkit: delete it to measure again") from None
+        raise not_a_result(path) from None
+
+
+def open_result(path: Path, identity: Mapping[str, Any], version: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of a result file.
+
+    Raises:
+        CheckpointError: it is damaged, of another version, or the result of something else than ``identity``.
+    """
+    tensors, metadata = read_tensors(path, "result")
+    require_same(path, "format", {"version": metadata.get("version")}, {"version": version})
+    require_same(path, "experiment", metadata.get("identity", {}), identity)
+    return tensors, metadata
+
+
+def not_a_result(path: Path) -> CheckpointError:
+    """The error for a whole file whose content is not what this version writes."""
+    return CheckpointError(f"{path}: not a result of this version of chordkit: delete it to measure again")

@@ -14,6 +14,11 @@ _RECENT = 50
 _ROWS_AT_ONCE = 256
 
 
+def candidate_sets(part: SplitPart, sequences: Sequence[NDArray[np.int32]], items: int) -> dict[str, NDArray[np.int32]]:
+    """The candidates that every rival is measured among, the same for all seeds: ``n100`` and ``hard`` of :func:`measure`."""
+    return {"n100": random_candidates(part, items), "hard": nearest_candidates(part, sequences, items)}
+
+
 def random_candidates(part: SplitPart, items: int, count: int = CANDIDATES, seed: int = 0) -> NDArray[np.int32]:
     """``count`` items for every row, int32 [rows, count], evenly among those that the user has not seen, the target not among them.
 

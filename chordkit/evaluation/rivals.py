@@ -10,7 +10,14 @@ from chordkit.backbones import Backbone, attach_widths, from_master, make_master
 from chordkit.data import SplitPart
 from chordkit.evaluation.duet import Duet
 from chordkit.evaluation.sensitivity import channel_sensitivity
-from chordkit.hypernetwork import TrainedHypernetwork, make_importance, make_strategies, make_user_vectors, personal_states
+from chordkit.hypernetwork import (
+    TrainedHypernetwork,
+    make_importance,
+    make_static_strategy,
+    make_strategies,
+    make_user_vectors,
+    personal_states,
+)
 from chordkit.hypernetwork.diversity import derangement
 from chordkit.quantization import ChannelTable, MasterWeights, ScalePolicy
 from chordkit.strategy import Budget, allocate, average_bits_each, payload_bytes, user_vector_bytes, wire_bytes
@@ -122,7 +129,12 @@ def rivals(models: Models, part: SplitPart, budget: Budget | None = None, *, see
     ]
     if models.static is not None:
         found.append(
-            _fixed("static", "one strategy for all, learned with equal care", models.static.master, _static(models.static, budget))
+            _fixed(
+                "static",
+                "one strategy for all, learned with equal care",
+                models.static.master,
+                make_static_strategy(models.static.hypernetwork, budget),
+            )
         )
     found += _with_vectors(models, histories, budget)
     if models.duet is not None:
@@ -145,7 +157,13 @@ def _with_vectors(models: Models, histories: np.ndarray, budget: Budget) -> list
     if (static := models.static_vector) is not None:
         users = make_user_vectors(static.hypernetwork, histories)
         found.append(
-            _fixed("static_vector", "the learned strategy for all and a user vector", static.master, _static(static, budget), users)
+            _fixed(
+                "static_vector",
+                "the learned strategy for all and a user vector",
+                static.master,
+                make_static_strategy(static.hypernetwork, budget),
+                users,
+            )
         )
     if (full := models.full_vector) is not None:
         users = make_user_vectors(full.hypernetwork, histories)
@@ -164,11 +182,6 @@ def _quantised_afterwards(full: TrainedHypernetwork, part: SplitPart, budget: Bu
         each = np.full(table.channels, width, np.uint8)
         found.append(_fixed(f"uniform{width}", f"fp32 quantised afterwards, {width} bits everywhere", master, each))
     return found
-
-
-def _static(static: TrainedHypernetwork, budget: Budget) -> Widths:
-    nobody = np.zeros((1, static.options.pools[-1]), np.int32)
-    return make_strategies(static.hypernetwork, nobody, budget)[0]
 
 
 def _choosing(trained: TrainedHypernetwork) -> Backbone:

@@ -3,6 +3,7 @@
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.hypernetwork.inference import (
     make_importance,
+    make_static_strategy,
     make_strategies,
     make_user_vectors,
     personal_states,
@@ -25,6 +26,7 @@ __all__ = [
     "diversity",
     "load_hypernetwork",
     "make_importance",
+    "make_static_strategy",
     "make_strategies",
     "make_user_vectors",
     "personal_states",

@@ -53,6 +53,11 @@ def make_strategies(hypernetwork: Hypernetwork, histories: NDArray[np.int32], bu
     return widths
 
 
+def make_static_strategy(hypernetwork: Hypernetwork, budget: Budget | float | None = None) -> Widths:
+    """The widths uint8 [channels] of a hypernetwork with one strategy for all (``personal = False``), which looks at nobody."""
+    return make_strategies(hypernetwork, np.zeros((1, hypernetwork.options.pools[-1]), np.int32), budget)[0]
+
+
 @torch.no_grad()
 def make_user_vectors(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> NDArray[np.float32]:
     """The user vectors float32 [users, dim], already rounded to what their int8 codes say.
@@ -107,37 +112,16 @@ def personal_states(
         rows = slice(start, start + _SCORED_AT_ONCE)
         history = torch.from_numpy(histories[rows]).long().to(device)
         choices = None if widths is None else by_layer(one_hot(torch.from_numpy(widths[rows]).to(device)), table)
-        if users is None:
-            states.append(backbone.encode(history, choices).cpu())
-        else:
-            states.append(backbone.encode_personal(history, torch.from_numpy(users[rows]).to(device), choices).cpu())
+        user = None if users is None else torch.from_numpy(users[rows]).to(device)
+        states.append(backbone.encode_personal(history, user, choices).cpu())
     return torch.cat(states)
 
 
-def rank_personal(
-    backbone: Backbone,
-    table: ChannelTable,
-    part: SplitPart,
-    widths: Widths | None,
-    users: NDArray[np.float32] | None = None,
-    *,
-    masked: bool = False,
-) -> NDArray[np.int64]:
-    """Rank of every row's target when every row has a strategy, and a user vector, of its own; 1 = best, ties pessimistic.
-
-    Args:
-        backbone: see :func:`personal_states`.
-        table: its channel table.
-        part: histories and held-out items.
-        widths: uint8 [rows, channels], or None.
-        users: float32 [rows, dim], or None.
-        masked: items anywhere in the user's past do not compete.
-    """
-    return rank_states(backbone, personal_states(backbone, table, part.histories, widths, users), part, masked=masked)
-
-
 def rank_states(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: bool = False) -> NDArray[np.int64]:
-    """Rank of every row's target, given the hidden states [rows, dim] of its history; see :func:`rank_personal`."""
+    """Rank of every row's target, given the hidden states [rows, dim] of its history; 1 = best, ties pessimistic.
+
+    With ``masked`` the items anywhere in a user's past do not compete.
+    """
     states = states.to(backbone.item_embedding.weight.device)
     # Histories that are row numbers, so that each state meets its own target however the rows are batched.
     rows = np.arange(len(part), dtype=np.int32)[:, None]

@@ -142,13 +142,11 @@ class JointModel(nn.Module):
             choices = None if choices is None else choices.index_select(0, rows)
             user = None if user is None else user.index_select(0, rows)
         layers = None if choices is None else by_layer(choices, self.hypernetwork.table)
-        if rows is None:
-            states: Tensor = self.backbone(inputs, layers) if user is None else self.backbone.forward_personal(inputs, user, layers)
-            return states
-        return self.backbone.encode(inputs, layers) if user is None else self.backbone.encode_personal(inputs, user, layers)
+        personal = self.backbone.forward_personal if rows is None else self.backbone.encode_personal
+        return personal(inputs, user, layers)
 
 
-def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, weight: float, chosen: Tensor | None) -> Tensor | Rows:
+def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, weight: float, chosen: Tensor | None) -> Rows:
     """What the loss is to predict, for all targets or for those with the numbers ``chosen``, ascending."""
     if chosen is not None:
         targets = targets[chosen]
@@ -159,13 +157,11 @@ def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, weight: 
             seen = torch.stack([rows[rows >= 0], seen[1][rows >= 0]])
         if taught is not None:
             taught = Taught(taught.items[chosen], taught.shares[chosen])
-    if seen is None and taught is None:
-        return targets
-    ids, shares = targets.unsqueeze(1), torch.ones(len(targets), 1, device=targets.device)
-    if taught is not None:
-        ids = torch.cat([ids, taught.items], dim=1)
-        shares = torch.cat([shares * (1.0 - weight), taught.shares * weight], dim=1)
-    return Rows(ids, shares, seen)
+    goal = Rows.of(targets, seen)
+    if taught is None:
+        return goal
+    shares = torch.cat([goal.shares * (1.0 - weight), taught.shares * weight], dim=1)
+    return Rows(torch.cat([goal.targets, taught.items], dim=1), shares, seen)
 
 
 def _single_targets(inputs: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from chordkit.errors import StrategyError
 from chordkit.hypernetwork.options import HypernetworkOptions
-from chordkit.hypernetwork.profile import pooled_profile, profile_width
+from chordkit.hypernetwork.profile import directions, pooled_profile, profile_width
 from chordkit.quantization import ChannelTable, MasterWeights, dequantize_rows, dequantize_table
 
 
@@ -46,11 +46,11 @@ class Hypernetwork(nn.Module):
         self._inputs = inputs
         dim = int(_item_embedding(master).shape[1])
         width = profile_width(dim, options.pools)
-        personal = options.personal and options.quantised
+        self._personal = options.personal and options.quantised
         self.offset = nn.Parameter(torch.zeros(channels))
         if options.budgets is not None:
             self.slope = nn.Parameter(torch.zeros(channels))
-        if personal:
+        if self._personal:
             self.features = nn.Linear(width, options.hidden)
             if "filter" not in options.without:
                 self.filters = nn.Linear(options.hidden, channels)
@@ -68,7 +68,7 @@ class Hypernetwork(nn.Module):
         owner = np.repeat(np.arange(len(inputs)), [layer.out_channels for layer in self.table.layers])
         self.register_buffer("layer_of", torch.from_numpy(owner), persistent=False)
         # Frozen and rebuilt from the master: a hypernetwork on disk carries nothing of the backbone but its fingerprint.
-        for index, layer in enumerate(self.table.layers if personal and "element" not in options.without else ()):
+        for index, layer in enumerate(self.table.layers if self._personal and "element" not in options.without else ()):
             rows = master.layers[layer.name].rows
             weight = np.abs(dequantize_rows(rows, np.full(layer.out_channels, 8, np.uint8)))
             weight = weight / (max(float(weight.mean()), 1e-12) * math.sqrt(layer.in_features))
@@ -112,7 +112,7 @@ class Hypernetwork(nn.Module):
         shared = self.offset.expand(len(profile), -1)
         if self.options.budgets is not None:
             shared = shared + self.slope * self._doublings(self.options.average_bits if bits is None else bits)
-        if not (self.options.personal and self.options.quantised):
+        if not self._personal:
             return shared
         hidden = self._hidden(profile)
         levels = self._rebuilt_filters(hidden)
@@ -128,7 +128,7 @@ class Hypernetwork(nn.Module):
 
     def user_vector(self, profile: Tensor) -> Tensor:
         """The user vector [batch, dim] of users with ``profile``, before it is rounded to int8."""
-        vector: Tensor = self.vector(self._drop(functional.gelu(self.vector_features(_directions(profile)))))
+        vector: Tensor = self.vector(self._drop(functional.gelu(self.vector_features(directions(profile)))))
         return vector
 
     def _doublings(self, bits: float | Tensor) -> Tensor:
@@ -139,13 +139,13 @@ class Hypernetwork(nn.Module):
     @torch.no_grad()
     def calibrate(self, profiles: Tensor) -> None:
         """Fix the standardisation to the population of ``profiles`` [users, pools * dim + 1], for use outside training."""
-        if self.options.personal and self.options.quantised:
+        if self._personal:
             mean, deviation = _moments(self._rebuilt_filters(self._hidden(profiles)))
             self.mean.copy_(mean)
             self.deviation.copy_(deviation)
 
     def _hidden(self, profile: Tensor) -> Tensor:
-        return self._drop(functional.gelu(self.features(_directions(profile))))
+        return self._drop(functional.gelu(self.features(directions(profile))))
 
     def _drop(self, features: Tensor) -> Tensor:
         return functional.dropout(features, self.options.feature_dropout, self.training)
@@ -162,12 +162,6 @@ class Hypernetwork(nn.Module):
         products = [functional.linear(v, getattr(self, f"magnitude{index}")) for index, v in enumerate(columns)]
         elements: Tensor = (rows * torch.cat(products, dim=2)).sum(dim=1)
         return elements if "filter" in without else self.filters(hidden) + elements
-
-
-def _directions(profile: Tensor) -> Tensor:
-    """The profile with its pooled embeddings normalised: they start at 0.02 and grow in training; the direction tells users apart."""
-    pooled, count = profile[:, :-1], profile[:, -1:]
-    return torch.cat([functional.layer_norm(pooled, pooled.shape[1:]), count], dim=1)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

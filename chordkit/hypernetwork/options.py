@@ -7,6 +7,7 @@ from chordkit.backbones import DISTRIBUTIONS
 from chordkit.errors import InputError
 from chordkit.quantization import ScalePolicy
 from chordkit.strategy import Budget
+from chordkit.training.run import Schedule
 
 BACKBONE_INITS = ("joint", "random", "trained")
 LEVELS = ("filter", "element", "layer")
@@ -147,6 +148,11 @@ class HypernetworkOptions:
             StrategyError: the widths cannot have this average.
         """
         return Budget(average_bits, widths=self.widths)
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long training goes on and how its steps are taken."""
+        return Schedule(self.epochs, self.patience, self.averaging, self.warmup, floor=self.floor)
 
     @property
     def scale_policy(self) -> ScalePolicy:

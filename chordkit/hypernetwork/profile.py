@@ -42,6 +42,13 @@ def pooled_profile(embedding: Tensor, histories: Tensor, pools: tuple[int, ...],
     return torch.cat([*means, count], dim=1)
 
 
+def directions(profile: Tensor) -> Tensor:
+    """A profile [batch, width] as a network takes it: pooled embeddings start at 0.02 and grow in training; their direction tells users
+    apart."""
+    pooled, count = profile[:, :-1], profile[:, -1:]
+    return torch.cat([functional.layer_norm(pooled, pooled.shape[1:]), count], dim=1)
+
+
 def profile(backbone: Backbone, histories: Tensor, pools: tuple[int, ...] = (5, 25, 200)) -> Tensor:
     """The profile [batch, len(pools) * dim + 1] of every history, from the backbone's item embeddings."""
     return pooled_profile(backbone.item_embedding.weight, histories, pools)

@@ -25,7 +25,7 @@ from chordkit.quantization import WIDTHS, MasterWeights
 from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
 from chordkit.training.metrics import mean_ndcg10
-from chordkit.training.run import Run, Schedule, decay_groups
+from chordkit.training.run import Run, decay_groups
 
 CHECKPOINT_NAME = "hypernetwork-training.safetensors"
 
@@ -112,8 +112,7 @@ def train_hypernetwork(
         }
         weights = task.model.trainable()
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
-        schedule = Schedule(options.epochs, options.patience, options.averaging, options.warmup, floor=options.floor)
-        run = Run(task, weights, _optimizer(weights, options), schedule, identity, path)
+        run = Run(task, weights, _optimizer(weights, options), options.schedule, identity, path)
         run.train(progress)
         return _result(task, run, source, master)
 
@@ -141,12 +140,7 @@ class _Task:
         self._to_training()
 
     def shuffle(self, epoch: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(self.options.seed * 1_000_003 + epoch)
-        # Long and short histories stand in one step as chance has it: sorted by length they would be standardised apart.
-        order = torch.randperm(len(self.windows))
-        # chunk(), not split(): no last batch of two windows, whose standardised importances would mean nothing.
-        chunks = order.chunk(-(-len(self.windows) // self.options.batch))
-        return order, torch.tensor([len(chunk) for chunk in chunks])
+        return self.windows.shuffle(self.options.batch, self.options.seed, epoch)
 
     def loss(self, rows: Tensor) -> Tensor:
         windows = self.windows

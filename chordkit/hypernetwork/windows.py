@@ -44,6 +44,15 @@ class StrategyWindows:
         """The same windows on ``device``; where they lie in the sequences stays on the CPU."""
         return replace(self, profiles=self.profiles.to(device), inputs=self.inputs.to(device), targets=self.targets.to(device))
 
+    def shuffle(self, batch: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+        """A fresh order of the windows, int64 [windows], and how many of them each step takes, about ``batch``; torch's global generator
+        goes on from there, so that an epoch can be repeated."""
+        torch.manual_seed(seed * 1_000_003 + epoch)
+        # Long and short histories stand in one step as chance has it: sorted by length they would be standardised apart.
+        order = torch.randperm(len(self))
+        # chunk(), not split(): no last batch of two windows, whose standardised importances would mean nothing.
+        return order, torch.tensor([len(chunk) for chunk in order.chunk(-(-len(self) // batch))])
+
     def seen(self, rows: Tensor) -> Tensor:
         """What the user had seen before each target of the windows ``rows``.
 

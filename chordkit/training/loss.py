@@ -28,6 +28,11 @@ class Rows:
     shares: Tensor
     barred: Tensor | None = None
 
+    @classmethod
+    def of(cls, targets: Tensor, barred: Tensor | None = None, dtype: torch.dtype = torch.float32) -> "Rows":
+        """One class a row, int64 [rows]."""
+        return cls(targets.unsqueeze(1), torch.ones(len(targets), 1, dtype=dtype, device=targets.device), barred)
+
 
 class _FullSoftmax(torch.autograd.Function):
     """Mean cross-entropy and its gradients in one pass over chunks of rows.
@@ -98,7 +103,7 @@ def full_softmax_loss(hidden: Tensor, weight: Tensor, targets: Tensor | Rows, bi
         A scalar that can be differentiated once.
     """
     if isinstance(targets, Tensor):
-        targets = Rows(targets.unsqueeze(1), torch.ones(len(targets), 1, dtype=hidden.dtype, device=hidden.device))
+        targets = Rows.of(targets, dtype=hidden.dtype)
     loss: Tensor = _FullSoftmax.apply(hidden, weight, bias, targets, smoothing)
     return loss
 

@@ -155,10 +155,7 @@ def rank_targets(
         competing[:, 0] = False
         np.put_along_axis(competing, target, False, axis=1)
         if masked or negatives:
-            lengths = part.stops[rows] - part.starts[rows]
-            within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            seen = part.flat[np.repeat(part.starts[rows], lengths) + within]
-            competing[np.repeat(np.arange(len(target)), lengths), seen] = False
+            competing[part.past(rows)] = False
         if negatives:
             competing = _draw(competing, negatives, generator)
         ranks[rows] = 1 + (ahead & competing).sum(axis=1)

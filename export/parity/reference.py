@@ -31,10 +31,8 @@ def reference_scores(backbone: "Backbone") -> ScoresFn:
         for start in range(0, len(histories), _BATCH):
             batch = slice(start, start + _BATCH)
             history = torch.from_numpy(np.ascontiguousarray(histories[batch]))
-            if users is None:
-                hidden = backbone.encode(history)
-            else:
-                hidden = backbone.encode_personal(history, torch.from_numpy(np.ascontiguousarray(users[batch], np.float32)))
+            user = None if users is None else torch.from_numpy(np.ascontiguousarray(users[batch], np.float32))
+            hidden = backbone.encode_personal(history, user)
             parts.append(backbone.score(hidden, torch.from_numpy(np.ascontiguousarray(candidates[batch]))).numpy())
         return np.concatenate(parts).astype(np.float32)
 

@@ -8,7 +8,7 @@ from chordkit.data import Dataset, split
 from chordkit.errors import InputError
 from chordkit.hypernetwork import TrainedHypernetwork, diversity, make_strategies
 from chordkit.hypernetwork.diversity import derangement, earlier
-from chordkit.hypernetwork.inference import rank_personal
+from chordkit.hypernetwork.inference import personal_states, rank_states
 from chordkit.strategy import Budget
 from chordkit.training import rank_targets
 
@@ -20,7 +20,7 @@ def test_rows_with_their_own_widths_rank_as_the_reference_does(trained: TrainedH
     choosing = attach_widths(from_master(trained.master), trained.master)
     mixed = np.tile(widths, (len(part), 1))
     mixed[::2] = 8
-    ranks = rank_personal(choosing, table, part, mixed)
+    ranks = rank_states(choosing, personal_states(choosing, table, part.histories, mixed, None), part)
     for chosen, rows in ((np.full_like(widths, 8), slice(0, None, 2)), (widths, slice(1, None, 2))):
         expected = rank_targets(from_master(trained.master, chosen), part)[rows]
         # Scores that differ by a rounding can swap two items, no more.

@@ -44,3 +44,15 @@ def small_masters() -> dict[str, MasterWeights]:
         torch.manual_seed(0)
         backbones = {name: build(replace(config, items=20, dim=16)) for name, config in SMALL.items()}
         return {name: make_master(one, embedding_bits=(8, 4)[turn % 2]) for turn, (name, one) in enumerate(backbones.items())}
+
+
+def random_master(config: BackboneConfig, embedding_bits: int = 8, seed: int = 5) -> MasterWeights:
+    """Master weights of a random backbone whose norms and biases are not the trivial ones."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = build(config)
+        with torch.no_grad():
+            for parameter in backbone.parameters():
+                if parameter.ndim == 1:
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+    return make_master(backbone, embedding_bits=embedding_bits)

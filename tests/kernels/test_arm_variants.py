@@ -12,13 +12,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 
-from chordkit.backbones import BackboneConfig, CaserConfig, build, make_master
+from chordkit.backbones import BackboneConfig, CaserConfig
 from chordkit.kernels import Engine, available
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode, encode_user_vector, quantize_user_vector
+from tests.kernels.conftest import random_master
 
 pytestmark = pytest.mark.checkout
 
@@ -96,19 +96,8 @@ def test_the_check_sees_a_single_wrong_lane(tmp_path: Path) -> None:
         assert f"DIFFERENT dotprod {operation}" in result.stdout
 
 
-def master_of(config: BackboneConfig) -> MasterWeights:
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        backbone = build(config)
-        with torch.no_grad():
-            for parameter in backbone.parameters():
-                if parameter.ndim == 1:
-                    parameter.add_(torch.randn_like(parameter) * 0.1)
-    return make_master(backbone)
-
-
 def case_of(config: BackboneConfig, folder: Path, users: int = 3) -> tuple[MasterWeights, bytes, np.ndarray, np.ndarray, list[str]]:
-    master = master_of(config)
+    master = random_master(config)
     rng = np.random.default_rng(3)
     widths = rng.choice([2, 4, 8], master.channel_table.channels).astype(np.uint8)
     strategy = encode(Strategy(widths, master.fingerprint))

@@ -16,6 +16,7 @@ from chordkit.kernels import Engine, available, backbones, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
+from tests.kernels.conftest import random_master
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
@@ -25,17 +26,7 @@ SASREC = SASRecConfig(items=ITEMS, dim=32, max_length=12, heads=2, norm_first=Tr
 CASER = CaserConfig(items=ITEMS, dim=32, max_length=10, heights=(2, 3), filters=5, vertical_filters=3, item_bias=True)
 
 
-@lru_cache(maxsize=32)
-def master_of(config: BackboneConfig, embedding_bits: int = 8) -> MasterWeights:
-    """Master weights of a random backbone whose norms and biases are not the trivial ones."""
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        backbone = build(config)
-        with torch.no_grad():
-            for parameter in backbone.parameters():
-                if parameter.ndim == 1:
-                    parameter.add_(torch.randn_like(parameter) * 0.1)
-    return make_master(backbone, embedding_bits=embedding_bits)
+master_of = lru_cache(maxsize=32)(random_master)
 
 
 def strategy_of(master: MasterWeights, widths: np.ndarray, allow_off: bool = False) -> bytes:

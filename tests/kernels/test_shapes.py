@@ -3,6 +3,7 @@
 import itertools
 import struct
 import zlib
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from chordkit.kernels import Engine, available, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
+from tests.kernels.conftest import random_master
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
@@ -60,16 +62,7 @@ def test_the_shapes_hold_every_pair_of_values() -> None:
         assert not missing, f"{Shape._fields[first]} and {Shape._fields[second]}: {missing}"
 
 
-def _master(config: BackboneConfig, embedding_bits: int = 8) -> MasterWeights:
-    """Master weights of a random backbone whose norms and biases are not the trivial ones."""
-    with torch.random.fork_rng():
-        torch.manual_seed(11)
-        backbone = build(config)
-        with torch.no_grad():
-            for parameter in backbone.parameters():
-                if parameter.ndim == 1:
-                    parameter.add_(torch.randn_like(parameter) * 0.1)
-    return make_master(backbone, embedding_bits=embedding_bits)
+_master = partial(random_master, seed=11)
 
 
 def _histories(length: int) -> list[np.ndarray]:

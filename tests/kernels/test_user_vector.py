@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import BackboneConfig, SASRecConfig, build, from_master, make_master
+from chordkit.backbones import BackboneConfig, SASRecConfig, from_master
 from chordkit.errors import InputError, UserVectorError
 from chordkit.kernels import Engine, available, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, UserVector, decode_user_vector, encode, encode_user_vector, quantize_user_vector
+from tests.kernels.conftest import random_master
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
@@ -21,17 +22,7 @@ VARIANTS = [variant.name for variant in variants() if variant.supported] if avai
 ITEMS = 120
 
 
-@lru_cache(maxsize=32)
-def master_of(config: BackboneConfig) -> MasterWeights:
-    """Master weights of a random backbone whose norms and biases are not the trivial ones."""
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        backbone = build(config)
-        with torch.no_grad():
-            for parameter in backbone.parameters():
-                if parameter.ndim == 1:
-                    parameter.add_(torch.randn_like(parameter) * 0.1)
-    return make_master(backbone)
+master_of = lru_cache(maxsize=32)(random_master)
 
 
 def widths_of(master: MasterWeights, seed: int = 0) -> np.ndarray:

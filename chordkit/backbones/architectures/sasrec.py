@@ -147,28 +147,22 @@ class SASRec(CausalBackbone):
 
         A shorter history [batch, length] stands in the last slots: the same states as with padding before it, for less work.
         """
-        return self._states(history, None, choices)
+        return self.forward_personal(history, None, choices)
 
-    def forward_personal(self, history: Tensor, user: Tensor, choices: Choices | None = None) -> Tensor:
+    def forward_personal(self, history: Tensor, user: Tensor | None, choices: Choices | None = None) -> Tensor:
         """Hidden states of all slots, with the user vector [batch, dim] added to every embedded slot after its LayerNorm."""
-        return self._states(history, user, choices)
-
-    def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
-        """Hidden state [batch, dim] of the last slot: ``forward(...)[:, -1]`` with the last block for that slot only."""
-        return self._last_state(history, None, choices)
-
-    def encode_personal(self, history: Tensor, user: Tensor, choices: Choices | None = None) -> Tensor:
-        """Hidden state of the last slot, with the user vector [batch, dim] added to every embedded slot after its LayerNorm."""
-        return self._last_state(history, user, choices)
-
-    def _states(self, history: Tensor, user: Tensor | None, choices: Choices | None) -> Tensor:
         x, key_bias = self._embed(history, user)
         bias = self._causal(key_bias)
         for index, block in enumerate(self.blocks):
             x = block(x, bias, choices, f"blocks.{index}.")
         return self.final_norm(x) if self.config.norm_first else x
 
-    def _last_state(self, history: Tensor, user: Tensor | None, choices: Choices | None) -> Tensor:
+    def encode(self, history: Tensor, choices: Choices | None = None) -> Tensor:
+        """Hidden state [batch, dim] of the last slot: ``forward(...)[:, -1]`` with the last block for that slot only."""
+        return self.encode_personal(history, None, choices)
+
+    def encode_personal(self, history: Tensor, user: Tensor | None, choices: Choices | None = None) -> Tensor:
+        """Hidden state of the last slot, with the user vector [batch, dim] added to every embedded slot after its LayerNorm."""
         x, key_bias = self._embed(history, user)
         final = len(self.blocks) - 1
         bias = self._causal(key_bias) if final else key_bias
