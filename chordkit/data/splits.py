@@ -43,14 +43,14 @@ class SplitPart:
         farther than ``histories``)."""
         return _gather(self.flat, self.starts, self.stops, length)
 
-    def past(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """(row in the slice, item) pairs, int64 and int32, of everything before the rows' targets."""
+    def past(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(row among ``rows``, item) pairs, int64 and int32, of everything before the rows' targets."""
         starts, lengths = self.starts[rows], self.stops[rows] - self.starts[rows]
         row = np.repeat(np.arange(len(lengths)), lengths)
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return row, self.flat[starts[row] + within]
 
-    def seen(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    def seen(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """:meth:`past`, but for the targets themselves: what does not compete when seen items are masked."""
         row, items = self.past(rows)
         other = items != self.targets[rows][row]

@@ -19,8 +19,8 @@ from torch.nn import functional
 from chordkit.backbones import Backbone, config_to_dict, from_master, make_master
 from chordkit.data import Dataset, SplitPart, split
 from chordkit.hypernetwork import HypernetworkOptions
-from chordkit.hypernetwork.inference import mean_likelihood
 from chordkit.hypernetwork.joint import phone_backbone, training_backbone
+from chordkit.hypernetwork.likelihood import best_temperature, mean_likelihood
 from chordkit.hypernetwork.profile import directions, pooled_profile, profile_width
 from chordkit.hypernetwork.windows import strategy_windows
 from chordkit.progress import Progress
@@ -121,11 +121,13 @@ class _Task:
         with model.personal(*model.generate(windows.profiles[rows], self.options.history_dropout)) as backbone:
             hidden = backbone(windows.inputs[rows].long())[kept]
         seen = windows.seen(rows) if self.options.seen_masked else None
-        return catalogue_loss(model.backbone, hidden, Rows.of(targets[kept], seen))
+        return catalogue_loss(model.backbone, hidden, Rows.of(targets[kept], seen), self.options.smoothing)
 
     def validate(self) -> dict[str, float]:
         states = self.model.states(self.valid)
-        return {"likelihood": mean_likelihood(self.model.backbone, states, self.valid, masked=self.options.seen_masked)}
+        backbone, masked = self.model.backbone, self.options.seen_masked
+        temperature = best_temperature(backbone, states, self.valid, masked=masked)
+        return {"likelihood": mean_likelihood(backbone, states, self.valid, masked=masked, temperature=temperature)}
 
 
 def train_duet(

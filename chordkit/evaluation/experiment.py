@@ -14,7 +14,7 @@ from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, SplitPart, split
 from chordkit.errors import InputError
 from chordkit.evaluation.duet import Duet, train_duet
-from chordkit.evaluation.measure import Measured, measure
+from chordkit.evaluation.measure import Measured, Temperatures, fit_temperatures, measure
 from chordkit.evaluation.results import RowResult, SeedResult, load_result, save_result
 from chordkit.evaluation.retrieval import candidate_sets
 from chordkit.evaluation.rivals import Models, Rival, aged, rivals
@@ -176,21 +176,27 @@ def measure_models(dataset: Dataset, models: Models, options: ExperimentOptions,
 def _measure_models(dataset: Dataset, models: Models, options: ExperimentOptions, seed: int, progress: Progress | None) -> SeedResult:
     parts = split(dataset, models.personal.backbone.config.max_length, options.held_out, options.validation)
     found: dict[str, list[tuple[Rival, Measured]]] = {}
-    for index, part in enumerate((parts.test, parts.valid)):
+    temperatures: dict[str, Temperatures] = {}
+    for index, part in enumerate((parts.valid, parts.test)):
         candidates = candidate_sets(part, parts.train, dataset.items)
         plan = rivals(models, part, seed=seed) + [aged(models, part, age) for age in options.ages]
         for done, rival in enumerate(plan):
-            measured = measure(rival.backbone, rival.states(part, models.personal.hypernetwork.table), part, candidates)
+            states = rival.states(part, models.personal.hypernetwork.table)
+            if part is parts.valid:
+                temperatures[rival.key] = fit_temperatures(rival.backbone, states, part)
+            measured = measure(rival.backbone, states, part, candidates, temperatures[rival.key])
             if not np.isfinite(measured.values["likelihood"]).all():
                 raise InputError(f"seed {seed}: the scores of '{rival.key}' are no numbers: its training diverged, give a lower lr")
             found.setdefault(rival.key, []).append((rival, measured))
             if progress:
                 progress(f"seed {seed}, measuring", index * len(plan) + done + 1, 2 * len(plan))
-    rows = tuple(_row(dataset, test, valid, parts) for test, valid in found.values())
+    rows = tuple(_row(dataset, valid, test, temperatures[key], parts) for key, (valid, test) in found.items())
     return SeedResult(seed, rows, _diversity(models, parts, seed), _lengths(parts.test))
 
 
-def _row(dataset: Dataset, test: tuple[Rival, Measured], valid: tuple[Rival, Measured], parts: Split) -> RowResult:
+def _row(
+    dataset: Dataset, valid: tuple[Rival, Measured], test: tuple[Rival, Measured], temperatures: Temperatures, parts: Split
+) -> RowResult:
     rival, measured = test
     return RowResult(
         key=rival.key,
@@ -202,6 +208,8 @@ def _row(dataset: Dataset, test: tuple[Rival, Measured], valid: tuple[Rival, Mea
         wire_bytes=rival.wire_bytes,
         coverage=len(np.unique(measured.top)) / dataset.items,
         stability=stability(measured.top, parts.test.users),
+        temperature=temperatures.full,
+        masked_temperature=temperatures.masked,
         test=per_user(measured, parts.test),
         valid=per_user(valid[1], parts.valid),
     )

@@ -15,7 +15,7 @@ from chordkit.backbones import Backbone, from_master, make_master
 from chordkit.data import Dataset, SplitPart, left_pad, split
 from chordkit.estimate import Estimate
 from chordkit.evaluation.experiment import ExperimentOptions, per_user
-from chordkit.evaluation.measure import measure
+from chordkit.evaluation.measure import Temperatures, fit_temperatures, measure
 from chordkit.evaluation.results import not_a_result, open_result
 from chordkit.evaluation.retrieval import candidate_sets
 from chordkit.evaluation.rivals import Models
@@ -119,10 +119,10 @@ def _finetune(
         ("finetuned_int8", "int8, norms and biases learn on the phone", from_master(make_master(source, ScalePolicy.MSE)), _small),
     ):
         tuner = _Tuner(backbone, learn(backbone), masked, renamed(progress, f"seed {seed}, {key}"))
-        lr, steps = tuner.choose(valid)
-        before, after = measure(backbone, tuner.states(test, lr, (0,))[0], test, candidates), tuner.states(test, lr, (steps,))[steps]
-        values = per_user(before, test), per_user(measure(backbone, after, test, candidates), test)
-        found.append(Tuned(key, label, lr, steps, drawn, *values))
+        lr, steps, temperatures = tuner.choose(valid)
+        states = tuner.states(test, lr, sorted({0, steps}))
+        before, after = (per_user(measure(backbone, states[at], test, candidates, temperatures[at]), test) for at in (0, steps))
+        found.append(Tuned(key, label, lr, steps, drawn, before, after))
     return tuple(found)
 
 
@@ -149,15 +149,18 @@ class _Tuner:
             parameter.requires_grad_(name in self.parameters)
         self.initial = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
 
-    def choose(self, valid: SplitPart) -> tuple[float, int]:
-        """Learning rate and steps with the best likelihood on ``valid``."""
+    def choose(self, valid: SplitPart) -> tuple[float, int, dict[int, Temperatures]]:
+        """Learning rate and steps with the best likelihood on ``valid``, and the temperatures there after no steps and after these."""
         name = "masked_likelihood" if self.masked else "likelihood"
-        scores = {}
+        scores, temperatures = {}, {}
         for lr in LEARNING_RATES:
-            for steps, states in self.states(valid, lr, STEPS).items():
-                scores[lr, steps] = float(np.mean(per_user(measure(self.backbone, states, valid, {}), valid)[name]))
+            for steps, states in self.states(valid, lr, (0, *STEPS)).items():
+                fitted = temperatures[lr, steps] = fit_temperatures(self.backbone, states, valid)
+                if steps:
+                    scores[lr, steps] = float(np.mean(per_user(measure(self.backbone, states, valid, {}, fitted), valid)[name]))
         # NaN is a run that diverged.
-        return max(scores, key=lambda each: -np.inf if np.isnan(scores[each]) else scores[each])
+        lr, steps = max(scores, key=lambda each: -np.inf if np.isnan(scores[each]) else scores[each])
+        return lr, steps, {at: temperatures[lr, at] for at in (0, steps)}
 
     def states(self, part: SplitPart, lr: float, steps: Sequence[int]) -> dict[int, Tensor]:
         """Hidden states [rows, dim] of ``part`` after each number of ``steps``, every user's rows by the user's own model."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.data import SplitPart
+from chordkit.hypernetwork.likelihood import best_temperature
 
 # Scores of one batch of rows: 16 M floats = 64 MB, whatever the size of the catalogue.
 _BATCH_SCORES = 16_000_000
@@ -18,6 +19,24 @@ _TOP = 10
 _MISSED = 1 << 30
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Temperatures:
+    """What scores are divided by before they become probabilities.
+
+    Attributes:
+        full: where everything competes.
+        masked: where seen items do not.
+    """
+
+    full: float = 1.0
+    masked: float = 1.0
+
+
+def fit_temperatures(backbone: Backbone, states: Tensor, part: SplitPart) -> Temperatures:
+    """Those that suit a model on ``part``, which is not what it is measured on; see :mod:`chordkit.hypernetwork.likelihood`."""
+    return Temperatures(*(best_temperature(backbone, states, part, masked=masked) for masked in (False, True)))
 
 
 @dataclass(frozen=True)
@@ -30,8 +49,9 @@ class Measured:
     n100_ndcg5, ...     among 100 random items that the user has not seen
     hard_ndcg5, ...     among the 100 unseen items that a first stage (item-kNN) hands over, as in an app: a target that is not among
                         them is missed, whoever reranks
-    likelihood          log probability of the target, nats
+    likelihood          log probability of the target, nats, at the model's temperature
     masked_likelihood   the same over the items that the user has not seen
+    raw_likelihood, ... the same two at temperature 1
     seen10              share of the full top 10 that the user has already seen
     ==================  =========================================================================================
 
@@ -47,7 +67,13 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(backbone: Backbone, states: Tensor, part: SplitPart, candidates: Mapping[str, NDArray[np.int32]]) -> Measured:
+def measure(
+    backbone: Backbone,
+    states: Tensor,
+    part: SplitPart,
+    candidates: Mapping[str, NDArray[np.int32]],
+    temperatures: Temperatures = Temperatures(),
+) -> Measured:
     """Measure hidden states [rows, dim] on the held-out items of ``part``.
 
     Args:
@@ -56,11 +82,12 @@ def measure(backbone: Backbone, states: Tensor, part: SplitPart, candidates: Map
         part: the held-out items.
         candidates: int32 [rows, n] by the name of the set: ``n100`` = the items that compete with the target; ``hard`` = what a first
             stage hands over, with the target or without.
+        temperatures: for the likelihoods.
     """
     found: dict[str, list[np.ndarray]] = {}
     top: list[np.ndarray] = []
     for rows, scores in score_batches(backbone, states):
-        batch, best = _batch(scores, part, rows, {name: ids[rows] for name, ids in candidates.items()})
+        batch, best = _batch(scores, part, rows, {name: ids[rows] for name, ids in candidates.items()}, temperatures)
         for name, each in batch.items():
             found.setdefault(name, []).append(each)
         top.append(best)
@@ -85,7 +112,7 @@ def score_batches(backbone: Backbone, states: Tensor) -> Iterator[tuple[slice, T
 
 
 def _batch(
-    scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str, NDArray[np.int32]]
+    scores: Tensor, part: SplitPart, rows: slice, candidates: Mapping[str, NDArray[np.int32]], temperatures: Temperatures
 ) -> tuple[dict[str, np.ndarray], NDArray[np.int32]]:
     """Values of the rows by name, ranks among them, and the best items that each user has not seen, int32 [rows, 10]."""
     target = torch.from_numpy(part.targets[rows].astype(np.int64))[:, None]
@@ -104,8 +131,10 @@ def _batch(
     found = {
         "rank": 1 + ahead.sum(dim=1),
         "masked_rank": 1 + (ahead & ~seen).sum(dim=1),
-        "likelihood": (own - scores.logsumexp(dim=1, keepdim=True)).squeeze(1),
-        "masked_likelihood": (own - unseen.logsumexp(dim=1, keepdim=True)).squeeze(1),
+        "likelihood": _log_share(own, scores, temperatures.full),
+        "masked_likelihood": _log_share(own, unseen, temperatures.masked),
+        "raw_likelihood": _log_share(own, scores, 1.0),
+        "raw_masked_likelihood": _log_share(own, unseen, 1.0),
         "seen10": past.gather(1, top).float().mean(dim=1),
     }
     for name, ids in candidates.items():
@@ -114,3 +143,7 @@ def _batch(
         found[f"{name}_rank"] = torch.where((listed == target).any(dim=1), ranks, _MISSED) if name == "hard" else ranks
     best = scores.masked_fill(past, -torch.inf).topk(count, dim=1).indices
     return {name: values.double().numpy() for name, values in found.items()}, best.numpy().astype(np.int32)
+
+
+def _log_share(own: Tensor, scores: Tensor, temperature: float) -> Tensor:
+    return (own / temperature - (scores / temperature).logsumexp(dim=1, keepdim=True)).squeeze(1)

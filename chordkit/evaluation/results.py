@@ -14,7 +14,7 @@ from chordkit.errors import CheckpointError
 from chordkit.hypernetwork.diversity import Diversity
 from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class RowResult:
         wire_bytes: sent a user.
         coverage: share of the catalogue that is in somebody's masked top 10.
         stability: share of a user's masked top 10 that is still there one interaction later; NaN where nobody has two items.
+        temperature: of the likelihood, fitted on the validation items.
+        masked_temperature: of the masked likelihood.
         test: mean of each measure for each user over the test items, float32 [users], by name.
         valid: the same over the validation items.
     """
@@ -44,6 +46,8 @@ class RowResult:
     wire_bytes: int
     coverage: float
     stability: float
+    temperature: float
+    masked_temperature: float
     test: Mapping[str, NDArray[np.float32]]
     valid: Mapping[str, NDArray[np.float32]]
 
@@ -67,7 +71,19 @@ class SeedResult:
     seconds: float = 0.0
 
 
-_FIGURES = ("key", "label", "personal", "bits", "products", "phone_bytes", "wire_bytes", "coverage", "stability")
+_FIGURES = (
+    "key",
+    "label",
+    "personal",
+    "bits",
+    "products",
+    "phone_bytes",
+    "wire_bytes",
+    "coverage",
+    "stability",
+    "temperature",
+    "masked_temperature",
+)
 
 
 def save_result(path: Path, result: SeedResult, identity: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ HEADLINE = ("masked_ndcg10", "n100_ndcg10", "hard_ndcg10", "likelihood", "masked
 MEASURES = (
     *("ndcg5", "hr5", "ndcg10", "hr10", "seen10"),
     *(f"{protocol}_{measure}" for protocol in ("masked", "n100", "hard") for measure in ("ndcg5", "hr5", "ndcg10", "hr10")),
-    *("likelihood", "masked_likelihood"),
+    *("likelihood", "masked_likelihood", "raw_likelihood", "raw_masked_likelihood"),
 )
 # What may ship, the simplest first, and each one's simpler rivals.
 _CHOICES = ("static", "own", "static_vector", "own_vector")
@@ -37,6 +37,8 @@ class Line:
         wire_bytes: sent a user.
         coverage: share of the catalogue in somebody's masked top 10.
         stability: share of a masked top 10 that is still there one interaction later.
+        temperature: of the likelihood, fitted on the validation items, the mean of the seeds.
+        masked_temperature: of the masked likelihood.
         values: each measure of :data:`MEASURES` on the test items, with its interval over users.
         seeds: the mean of the headline measures under each seed.
     """
@@ -49,6 +51,8 @@ class Line:
     wire_bytes: int
     coverage: float
     stability: float
+    temperature: float
+    masked_temperature: float
     values: Mapping[str, Estimate]
     seeds: Mapping[str, tuple[float, ...]]
 
@@ -222,6 +226,8 @@ def _line(rows: Sequence[RowResult]) -> Line:
         wire_bytes=first.wire_bytes,
         coverage=float(np.mean([row.coverage for row in rows])),
         stability=float(np.mean([row.stability for row in rows])),
+        temperature=float(np.mean([row.temperature for row in rows])),
+        masked_temperature=float(np.mean([row.masked_temperature for row in rows])),
         values=dict(zip(MEASURES, estimates, strict=True)),
         seeds={measure: tuple(float(row.test[measure].mean()) for row in rows) for measure in HEADLINE},
     )

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from chordkit.backbones import Backbone
 from chordkit.data import SplitPart
@@ -126,22 +125,3 @@ def rank_states(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: 
     # Histories that are row numbers, so that each state meets its own target however the rows are batched.
     rows = np.arange(len(part), dtype=np.int32)[:, None]
     return rank_targets(lambda numbers: backbone.score_all(states[numbers[:, 0]]), replace(part, histories=rows), masked=masked)
-
-
-@torch.no_grad()
-def mean_likelihood(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: bool = False) -> float:
-    """Mean log probability, in nats, of the targets of ``part`` under hidden states [rows, dim] of its histories.
-
-    With ``masked`` the items anywhere in a user's past do not compete.
-    """
-    device = backbone.item_embedding.weight.device
-    total = 0.0
-    for start in range(0, len(states), _SCORED_AT_ONCE):
-        rows = slice(start, start + _SCORED_AT_ONCE)
-        scores = backbone.score_all(states[rows].to(device))
-        scores[:, 0] = -torch.inf
-        if masked:
-            row, items = (torch.from_numpy(each).long().to(device) for each in part.seen(rows))
-            scores[row, items] = -torch.inf
-        total -= float(functional.cross_entropy(scores, torch.from_numpy(part.targets[rows]).long().to(device), reduction="sum"))
-    return total / len(states)

@@ -58,7 +58,9 @@ def results(dataset: Dataset, backbone: Backbone, folder: Any) -> list[SeedResul
 @pytest.fixture(scope="session")
 def scorer() -> Callable[[int], Any]:
     """Makes a backbone of so many items whose hidden states are the scores [rows, items + 1] themselves."""
-    return lambda items: SimpleNamespace(config=SimpleNamespace(items=items), score_all=torch.clone)
+    return lambda items: SimpleNamespace(
+        config=SimpleNamespace(items=items), item_embedding=torch.nn.Embedding(items + 1, items + 1), score_all=torch.clone
+    )
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +83,7 @@ def planted(values: dict[str, np.ndarray], lengths: np.ndarray | None = None, se
     """A result whose rows have one value a user for every measure, on test and validation items alike."""
     users = len(next(iter(values.values())))
     rows = tuple(
-        RowResult(key, key, False, 3.0, 1.0, 1000, 0, 0.5, 0.5, dict.fromkeys(MEASURES, each), dict.fromkeys(MEASURES, each))
+        RowResult(key, key, False, 3.0, 1.0, 1000, 0, 0.5, 0.5, 1.0, 1.0, dict.fromkeys(MEASURES, each), dict.fromkeys(MEASURES, each))
         for key, each in ((key, each.astype(np.float32)) for key, each in values.items())
     )
     spread = Diversity(users, 0.4, 0.2, 5, 0.5, 1.0, 0.0)

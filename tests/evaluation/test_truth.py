@@ -64,7 +64,7 @@ def test_an_oracle_is_a_distribution_over_what_the_user_has_not_seen(world: Worl
 
 
 def result(rows: Mapping[str, Mapping[str, np.ndarray]]) -> SeedResult:
-    found = tuple(RowResult(key, key, False, 2.0, 1.0, 0, 0, 1.0, 1.0, values, values) for key, values in rows.items())
+    found = tuple(RowResult(key, key, False, 2.0, 1.0, 0, 0, 1.0, 1.0, 1.0, 1.0, values, values) for key, values in rows.items())
     return SeedResult(0, found, Diversity(2, 0.0, 0.0, 5, 0.0, 0.0, 0.0), np.ones(300, np.int64))
 
 

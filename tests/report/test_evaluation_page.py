@@ -27,7 +27,7 @@ def seed_result(gain: float, bits: float) -> SeedResult:
     levels = {"own": (base + gain, bits), "static": (base, bits), "uniform2": (base - 0.01, 2.0), "uniform8": (base + 0.01, 8.0),
               "fp32_long": (base + 0.02, 32.0), "own_age5": (base + gain / 2, bits)}  # fmt: skip
     rows = tuple(
-        RowResult(key, f"label of {key}", False, at, 1.0, int(1000 * at), 0, 0.5, float("nan"),
+        RowResult(key, f"label of {key}", False, at, 1.0, int(1000 * at), 0, 0.5, float("nan"), 1.0, 1.0,
                   dict.fromkeys(MEASURES, values.astype(np.float32)), dict.fromkeys(MEASURES, values.astype(np.float32)))
         for key, (values, at) in levels.items()
     )  # fmt: skip

@@ -19,8 +19,8 @@ def headline(test: float, valid: float) -> Headline:
         return {name: (shift + 0.1 * random.standard_normal(USERS)).astype(np.float32) for name in MEASURES}
 
     rows = (
-        RowResult("own", "own", True, 2.0, 0.25, 1000, 216, 0.5, 0.5, values(test), values(valid)),
-        RowResult("static", "static", False, 2.0, 0.25, 1000, 0, 0.5, 0.5, values(0.0), values(0.0)),
+        RowResult("own", "own", True, 2.0, 0.25, 1000, 216, 0.5, 0.5, 1.0, 1.0, values(test), values(valid)),
+        RowResult("static", "static", False, 2.0, 0.25, 1000, 0, 0.5, 0.5, 1.0, 1.0, values(0.0), values(0.0)),
     )
     result = SeedResult(0, rows, Diversity(USERS, 0.4, 0.2, 5, 0.5, 1.0, 0.0), np.full(USERS, 50))
     return sections.headline(summarise_seeds([result]))
