@@ -113,8 +113,7 @@ class JointModel(nn.Module):
             hidden, chosen = hidden[order], number[order]
         else:
             hidden, chosen = self._states(inputs, choices, user)[kept], None
-        goals = _goals(targets[kept], seen, taught, options.teacher_weight, chosen)
-        return catalogue_loss(backbone, hidden, goals, options.smoothing)
+        return catalogue_loss(backbone, hidden, _goals(targets[kept], seen, taught, options.teacher_weight, chosen))
 
     def _choices(self, profile: Tensor) -> Tensor:
         """Widths of every window's channels [batch, channels, widths], within the budget or, where there are many, within drawn ones."""

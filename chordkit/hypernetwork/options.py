@@ -51,7 +51,6 @@ class HypernetworkOptions:
         profile_age: training shows profiles up to so many interactions old, so that strategies stay good as they age; 0 = fresh ones.
         feature_dropout: probability that training hides one of the profile's hidden features.
         seen_masked: the loss leaves items that the user has seen out of the softmax, for rerankers that never show them.
-        smoothing: label smoothing of the loss, over the items that compete: keeps items that few have chosen from being ruled out.
         teacher_weight: share of the loss that follows a teacher's distribution, where one is given.
         temperature: of the straight-through gate, in standard deviations of a user's importances.
         average_bits: bits per weight that training aims at.
@@ -92,7 +91,6 @@ class HypernetworkOptions:
     profile_age: int = 0
     feature_dropout: float = 0.1
     seen_masked: bool = False
-    smoothing: float = 0.0
     teacher_weight: float = 0.7
     temperature: float = 0.5
     average_bits: float = 3.0
@@ -115,7 +113,7 @@ class HypernetworkOptions:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
         for name in ("lr", "vector_lr", "backbone_lr", "temperature"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "give a positive number")
-        for name in ("averaging", "history_dropout", "feature_dropout", "smoothing"):
+        for name in ("averaging", "history_dropout", "feature_dropout"):
             _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "give a number in [0, 1)")
         for name in ("floor", "teacher_weight"):
             _require(0.0 <= getattr(self, name) <= 1.0, name, getattr(self, name), "give a number in [0, 1]")

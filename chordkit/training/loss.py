@@ -46,7 +46,7 @@ class _FullSoftmax(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, goal: Rows, smoothing: float) -> Tensor:
         rows, items = hidden.shape[0], weight.shape[0]
         chunk = max(1, _CHUNK_LOGITS // items)
-        shares = goal.shares * (1.0 - smoothing)
+        spread, shares = smoothing / items, goal.shares * (1.0 - smoothing)
         columns = goal.targets.shape[1]
         grad_hidden = -functional.embedding_bag(goal.targets, weight, per_sample_weights=shares, mode="sum")
         grad_weight = torch.zeros_like(weight)
@@ -54,25 +54,25 @@ class _FullSoftmax(torch.autograd.Function):
             grad_weight.index_add_(0, goal.targets[:, column], hidden * shares[:, column : column + 1], alpha=-1.0)
         grad_bias = None
         if bias is not None:
-            grad_bias = -torch.zeros_like(bias).index_add_(0, goal.targets.flatten(), shares.flatten())
+            grad_bias = -torch.zeros_like(bias).index_add_(0, goal.targets.flatten(), shares.flatten()) - spread * rows
+        if smoothing:
+            grad_hidden -= spread * weight.sum(dim=0)
+            grad_weight -= spread * hidden.sum(dim=0)
         total = hidden.new_zeros(())
         for start in range(0, rows, chunk):
             stop = min(start + chunk, rows)
             block = hidden[start:stop]
             logits = block @ weight.T if bias is None else torch.addmm(bias, block, weight.T)
             total -= (shares[start:stop] * logits.gather(1, goal.targets[start:stop])).sum()
-            barred = None if goal.barred is None else _barred_within(goal.barred, start, stop)
-            spread = _spread(logits, barred, smoothing) if smoothing else None
-            if spread is not None:
-                total -= (spread * logits).sum()
-            if barred is not None:
-                logits[barred] = -torch.inf
+            if smoothing:
+                total -= spread * logits.sum()
+            if goal.barred is not None:
+                first, last = torch.searchsorted(goal.barred[0], torch.tensor([start, stop], device=hidden.device)).tolist()
+                logits[goal.barred[0, first:last] - start, goal.barred[1, first:last]] = -torch.inf
             highest = logits.amax(dim=1, keepdim=True)
             powers = logits.sub_(highest).exp_()
             norm = powers.sum(dim=1, keepdim=True)
             total += highest.sum() + norm.log().sum()
-            if spread is not None:
-                powers -= spread * norm
             grad_hidden[start:stop].add_((powers @ weight).div_(norm))
             grad_weight.addmm_(powers.T, block / norm)
             if grad_bias is not None:
@@ -89,20 +89,6 @@ class _FullSoftmax(torch.autograd.Function):
         return grad_hidden * scale, grad_weight * scale, None if grad_bias is None else grad_bias * scale, None, None
 
 
-def _barred_within(barred: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Those of the (row, class) pairs that lie in the rows ``start`` to ``stop``, counted from ``start``."""
-    first, last = torch.searchsorted(barred[0], torch.tensor([start, stop], device=barred.device)).tolist()
-    return barred[0, first:last] - start, barred[1, first:last]
-
-
-def _spread(logits: Tensor, barred: tuple[Tensor, Tensor] | None, smoothing: float) -> Tensor:
-    """The smoothed share of every class [rows, items]: even among those that compete."""
-    competing = torch.ones_like(logits)
-    if barred is not None:
-        competing[barred] = 0.0
-    return competing * (smoothing / competing.sum(dim=1, keepdim=True))
-
-
 def full_softmax_loss(hidden: Tensor, weight: Tensor, targets: Tensor | Rows, bias: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of ``targets`` under softmax(hidden @ weight.T + bias), all items competing.
 
@@ -111,7 +97,7 @@ def full_softmax_loss(hidden: Tensor, weight: Tensor, targets: Tensor | Rows, bi
         weight: [items, dim]; row i is the item of class i.
         targets: int64 [rows], classes in 0..items-1; or several classes a row, and classes that do not compete.
         bias: [items] or None.
-        smoothing: label smoothing: this share of the target mass is spread evenly over all items that compete.
+        smoothing: label smoothing: this share of the target mass is spread evenly over all items.
 
     Returns:
         A scalar that can be differentiated once.
