@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chordkit.estimate import Estimate
-from chordkit.evaluation import HEADLINE, Case, Evaluation, LengthGroup, Line, TunedLine
+from chordkit.evaluation import HEADLINE, Case, Evaluation, LengthGroup, Line, Summary, TunedLine
 from chordkit.files import write_bytes, write_json
 from chordkit.report.evaluation_charts import Panel, Reference, Series, panels_chart
 
@@ -81,7 +81,7 @@ def _provenance(evaluation: Evaluation) -> str:
 
 def _case(case: Case) -> list[str]:
     summary = case.summary
-    lines = ["### Rivals", "", *_rivals(summary.lines), "", _engine(case), ""]
+    lines = ["### Rivals", "", *_rivals(summary), "", _engine(case), ""]
     lines += ["### Differences, all users", "", "Bold: the interval excludes 0.", "", *_differences(case, ("all",), HEADLINE), ""]
     lines += ["### The same on the two halves", ""]
     lines += ["Whatever was chosen by looking at users was chosen on the choice half; the other half confirms it.", ""]
@@ -89,7 +89,7 @@ def _case(case: Case) -> list[str]:
     if summary.lengths:
         lines += ["### By length of history, own strategy - static strategy", "", *_lengths(summary.lengths), ""]
     lines += ["### Age of the strategy", "", *_ages(case), ""]
-    lines += ["### Seeds", "", "Mean over all users under each seed.", "", *_seeds(summary.lines), ""]
+    lines += ["### Seeds", "", "Mean over all users under each seed.", "", *_seeds(summary), ""]
     lines += [
         f"Two users' strategies differ in {summary.between_users:.1%} of the channels, one user's at two moments in "
         f"{summary.between_moments:.1%}.",
@@ -98,11 +98,12 @@ def _case(case: Case) -> list[str]:
     return lines
 
 
-def _rivals(lines: Sequence[Line]) -> list[str]:
+def _rivals(summary: Summary) -> list[str]:
+    masked = summary.verdict.measure == "masked_likelihood"
     columns = [
         *("rival", "bits", "products", "KB on the phone", "bytes on the wire", "NDCG@10", "HR@10", "seen in the top 10"),
         *("**masked NDCG@5**", "**masked NDCG@10**", "**masked HR@10**", "rerank-100 NDCG@10", "hard rerank-100 NDCG@10"),
-        *("log likelihood", "masked log likelihood", "coverage", "stability"),
+        *("log likelihood", "masked log likelihood", "temperature", "coverage", "stability"),
     ]
     body = [
         [
@@ -117,9 +118,10 @@ def _rivals(lines: Sequence[Line]) -> list[str]:
             *(_value(line, "masked_ndcg5"), _interval(line.values["masked_ndcg10"]), _value(line, "masked_hr10")),
             *(_value(line, "n100_ndcg10"), _value(line, "hard_ndcg10")),
             *(f"{line.values[measure].value:.3f}" for measure in ("likelihood", "masked_likelihood")),
+            f"{line.masked_temperature if masked else line.temperature:.2f}",
             *(f"{line.coverage:.0%}", "" if math.isnan(line.stability) else f"{line.stability:.0%}"),
         ]
-        for line in lines
+        for line in summary.lines
         if not line.key.startswith("own_age")
     ]
     return _table(columns, body)
@@ -155,7 +157,7 @@ def _lengths(groups: Sequence[LengthGroup]) -> list[str]:
 
 
 def _ages(case: Case) -> list[str]:
-    measures = ("masked_ndcg10", "n100_ndcg10", "likelihood")
+    measures = ("masked_ndcg10", "n100_ndcg10", case.summary.verdict.measure)
     body = []
     for line in case.summary.lines:
         if line.key == "own" or line.key.startswith("own_age"):
@@ -184,9 +186,9 @@ def _finetuned(lines: Sequence[TunedLine]) -> list[str]:
     ]
 
 
-def _seeds(lines: Sequence[Line]) -> list[str]:
-    measures = ("masked_ndcg10", "n100_ndcg10", "likelihood")
-    body = [[line.label, *(", ".join(f"{value:.4f}" for value in line.seeds[measure]) for measure in measures)] for line in lines]
+def _seeds(summary: Summary) -> list[str]:
+    measures = ("masked_ndcg10", "n100_ndcg10", summary.verdict.measure)
+    body = [[line.label, *(", ".join(f"{value:.4f}" for value in line.seeds[measure]) for measure in measures)] for line in summary.lines]
     return _table(["rival", *(_NAMES[measure] for measure in measures)], body)
 
 
@@ -280,4 +282,6 @@ def lengths_chart(evaluation: Evaluation) -> str:
     note = (
         f"{evaluation.dataset}, {evaluation.architecture}, {len(evaluation.seeds)} seeds; whiskers: 95 % over users; above 0 the own wins"
     )
-    return panels_chart([panel("masked_ndcg10"), panel("likelihood")], "gain of the own strategy by length of history", note)
+    return panels_chart(
+        [panel("masked_ndcg10"), panel(cases[0].summary.verdict.measure)], "gain of the own strategy by length of history", note
+    )
