@@ -46,7 +46,7 @@ test-wheel: system-test setup
 # The MovieLens-100K part of docs/evaluation.md from scratch, under an hour on 2 cores: CHORDKIT_DATA=<folder that holds ml-100k>. It
 # leaves tables and charts in build/results-small; interrupted, the same command goes on.
 results-small: setup
-	$(BIN)/chordkit evaluate --data ml-100k --architecture sasrec --budget 3.0:2,4,8 --budget 2.0:0,8 --seeds 3 --seen-items-masked \
+	$(BIN)/chordkit evaluate --data ml-100k --architecture sasrec --budget 3.0:2,4,8 --budget 2.0:0,8 --seeds 3 --jobs 2 --seen-items-masked \
 		--out build/results-small
 
 lint: setup

@@ -56,6 +56,7 @@ def evaluate(
     held_out: HeldOutOption = 5,
     validation: ValidationOption = 5,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; results depend on the number.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="So many seeds at a time, each in a process of its own; the results are the same.")] = 1,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,7 +83,7 @@ def evaluate(
     source = None if backbone is None else load_backbone(backbone)[0]
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
-        evaluation = run_evaluation(dataset, options, budgets, out, progress, backbone=source, finetuned_users=finetuned)
+        evaluation = run_evaluation(dataset, options, budgets, out, progress, backbone=source, finetuned_users=finetuned, jobs=jobs)
     files = save_evaluation(evaluation, out)
     emit(as_json, evaluation.to_json(), lambda: _view(evaluation, files))
 

@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from chordkit.backbones import Backbone
 from chordkit.data import Dataset
+from chordkit.errors import InputError
 from chordkit.evaluation.experiment import ExperimentOptions, experiment_identity, fp32_options, run_experiment, train_models
 from chordkit.evaluation.finetune import TunedLine, finetune, load_tuned, save_tuned, summarise_tuned
 from chordkit.evaluation.latency import EngineLatency, measure_latency
@@ -91,6 +95,7 @@ def run_evaluation(
     *,
     backbone: Backbone | None = None,
     finetuned_users: int = 300,
+    jobs: int = 1,
 ) -> Evaluation:
     """Run one experiment for each budget, or take what an earlier call left in ``folder``, and time the engine.
 
@@ -102,11 +107,15 @@ def run_evaluation(
         progress: called with (phase, done, total).
         backbone: what all begin with, trained without the held-out items; None = one is trained for every seed.
         finetuned_users: for so many users the fp32 rival is fine-tuned as a phone would; 0 = for none.
+        jobs: processes, each with a seed of its own; they find the same as one after the other. A script that asks for several must not
+            do so at import (``if __name__ == "__main__"``).
 
     Raises:
-        InputError: see :func:`chordkit.evaluation.run_experiment`; or an impossible budget.
+        InputError: see :func:`chordkit.evaluation.run_experiment`; or an impossible budget; or a process that ended early.
     """
     plans = [replace(options, personal=replace(options.personal, average_bits=bits, widths=widths)) for bits, widths in budgets]
+    if jobs > 1 and len(options.seeds) > 1:
+        _side_by_side(dataset, plans, Path(folder), progress, backbone, finetuned_users, jobs)
     cases, window = [], 0
     for plan in plans:
         results = run_experiment(dataset, plan, folder, progress, backbone=backbone)
@@ -131,6 +140,42 @@ def run_evaluation(
         cases=tuple(cases),
         finetuned=_finetuned(dataset, plans[0], Path(folder), progress, backbone, finetuned_users) if finetuned_users else (),
     )
+
+
+def _side_by_side(
+    dataset: Dataset,
+    plans: Sequence[ExperimentOptions],
+    folder: Path,
+    progress: Progress | None,
+    backbone: Backbone | None,
+    users: int,
+    jobs: int,
+) -> None:
+    """Leave in ``folder`` what every seed gives, each made by a process of its own."""
+    seeds = plans[0].seeds
+    # Not forked: a fork of a process whose torch has threads may hang.
+    with ProcessPoolExecutor(min(jobs, len(seeds)), get_context("spawn")) as pool:
+        waiting = [pool.submit(_one_seed, dataset, plans, seed, folder, backbone, users) for seed in seeds]
+        try:
+            for done, each in enumerate(as_completed(waiting)):
+                each.result()
+                if progress:
+                    progress("seeds, side by side", done + 1, len(seeds))
+        except BrokenProcessPool:
+            message = (
+                "evaluation: the process of a seed ended early, perhaps for want of memory: give fewer jobs, and the same command goes on"
+            )
+            raise InputError(message) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _one_seed(dataset: Dataset, plans: Sequence[ExperimentOptions], seed: int, folder: Path, backbone: Backbone | None, users: int) -> None:
+    own = [replace(plan, seeds=(seed,)) for plan in plans]
+    for plan in own:
+        run_experiment(dataset, plan, folder, backbone=backbone)
+    if users:
+        _finetuned(dataset, own[0], folder, None, backbone, users)
 
 
 def _finetuned(

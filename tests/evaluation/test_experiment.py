@@ -1,6 +1,7 @@
 """An experiment trains and measures once, goes on where it stopped, and refuses the results of another."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +125,31 @@ def test_an_evaluation_has_a_case_for_every_budget(dataset: Dataset, backbone: B
     document = found.to_json()
     assert document["format"] == "chordkit-evaluation" and document["cases"][1]["options"]["widths"] == [0, 8]
     assert document["machine"]["cpu"] and document["seeds"] == [0]
+
+
+def test_seeds_side_by_side_find_what_they_find_one_after_the_other(
+    results: list[SeedResult], dataset: Dataset, backbone: Backbone, options, tmp_path: Path
+) -> None:
+    found = run_evaluation(dataset, options(), [(3.0, (2, 4, 8))], tmp_path, backbone=backbone, finetuned_users=0, jobs=2)
+    assert found.seeds == (0, 1)
+    assert all(same(*pair) for pair in zip(results, run_experiment(dataset, options(), tmp_path, backbone=backbone), strict=True))
+
+
+def test_an_error_in_a_seed_of_its_own_process_is_the_same_error(dataset: Dataset, backbone: Backbone, options, folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="vectors"):
+        run_evaluation(dataset, options(vectors=False), [(3.0, (2, 4, 8))], folder, backbone=backbone, finetuned_users=0, jobs=2)
+
+
+class DiesWhereItIsSent:
+    """Ends the process that unpickles it, as the system does with one that takes too much memory."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (1,)
+
+
+def test_a_process_that_is_killed_is_told_with_the_mend(options, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fewer jobs"):
+        run_evaluation(DiesWhereItIsSent(), options(), [(3.0, (2, 4, 8))], tmp_path, finetuned_users=0, jobs=2)
 
 
 def test_the_engine_times_the_phones_window_beside_the_long_one(dataset: Dataset, backbone: Backbone, options, folder: Path) -> None:
