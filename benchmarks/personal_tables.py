@@ -25,7 +25,8 @@ class Cell:
     def __init__(self, evaluation: dict[str, Any], case: dict[str, Any]) -> None:
         options, self.summary = case["options"], case["summary"]
         widths = ",".join("off" if width == 0 else str(width) for width in options["widths"])
-        self.head = [evaluation["dataset"], evaluation["architecture"], f"{options['average_bits']:g} {{{widths}}}"]
+        self.bits = options["average_bits"]
+        self.head = [evaluation["dataset"], evaluation["architecture"], f"{self.bits:g} {{{widths}}}"]
         self.lines = {line["key"]: line for line in self.summary["lines"]}
         self.differences = {
             (each["first"], each["second"], each["measure"], each["users"]): each["estimate"] for each in self.summary["differences"]
@@ -34,6 +35,11 @@ class Cell:
     def difference(self, first: str, second: str, measures: Iterable[str], users: str = "all") -> list[str]:
         """Cells of a table, bold where the interval excludes 0."""
         return [signed(self.differences[first, second, measure, users]) for measure in measures]
+
+
+def cells_of(evaluation: dict[str, Any]) -> list[Cell]:
+    """Its budgets."""
+    return [Cell(evaluation, case) for case in evaluation["cases"]]
 
 
 def signed(estimate: dict[str, float]) -> str:
@@ -54,7 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     evaluations = [json.loads((folder / "evaluation.json").read_text()) for folder in parser.parse_args().folders]
-    cells = [Cell(evaluation, case) for evaluation in evaluations for case in evaluation["cases"]]
+    cells = [cell for evaluation in evaluations for cell in cells_of(evaluation)]
+    tightest = [min(cells, key=lambda cell: cell.bits) for cells in (cells_of(evaluation) for evaluation in evaluations)]
     where, names = ["data set", "backbone", "bits"], list(SHOWN.values())
     most = [measure for measure in SHOWN if measure != "hard_ndcg10"]
     table(
@@ -84,23 +91,7 @@ def main() -> None:
         ],
     )
     table(
-        "Every row",
-        [*where, "row", "products", "KB", *names],
-        [
-            [
-                *cell.head,
-                f"`{key}`",
-                f"{line['products']:.0%}",
-                f"{line['phone_bytes'] / 1000:.0f}",
-                *(f"{line['values'][each]['value']:.4f}" for each in SHOWN),
-            ]
-            for cell in cells
-            for key, line in cell.lines.items()
-            if not key.startswith("own_age")
-        ],
-    )
-    table(
-        "By length of history",
+        "By length of history, at the tightest budget",
         [*where, "items in the history", "users", *(f"own - static, {SHOWN[each]}" for each in ("masked_ndcg10", "masked_likelihood"))],
         [
             [
@@ -109,7 +100,7 @@ def main() -> None:
                 str(group["users"]),
                 *(signed(group["differences"][each]) for each in ("masked_ndcg10", "masked_likelihood")),
             ]
-            for cell in cells
+            for cell in tightest
             for group in cell.summary["lengths"]
         ],
     )
