@@ -37,11 +37,6 @@ class Cell:
         return [signed(self.differences[first, second, measure, users]) for measure in measures]
 
 
-def cells_of(evaluation: dict[str, Any]) -> list[Cell]:
-    """Its budgets."""
-    return [Cell(evaluation, case) for case in evaluation["cases"]]
-
-
 def signed(estimate: dict[str, float]) -> str:
     """A difference with its interval, bold where that excludes 0."""
     text = f"{estimate['value']:+.4f} [{estimate['low']:+.4f}, {estimate['high']:+.4f}]"
@@ -60,8 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     evaluations = [json.loads((folder / "evaluation.json").read_text()) for folder in parser.parse_args().folders]
-    cells = [cell for evaluation in evaluations for cell in cells_of(evaluation)]
-    tightest = [min(cells, key=lambda cell: cell.bits) for cells in (cells_of(evaluation) for evaluation in evaluations)]
+    budgets = [[Cell(evaluation, case) for case in evaluation["cases"]] for evaluation in evaluations]
+    cells = [cell for each in budgets for cell in each]
+    tightest = [min(each, key=lambda cell: cell.bits) for each in budgets]
     where, names = ["data set", "backbone", "bits"], list(SHOWN.values())
     most = [measure for measure in SHOWN if measure != "hard_ndcg10"]
     table(

@@ -65,8 +65,9 @@ def parts(arguments: argparse.Namespace) -> None:
         # From the checkpoints of the evaluation: nothing is trained again.
         trained = train_models(dataset, ExperimentOptions(personal=personal), seed, arguments.folder).personal
         held = split(dataset, trained.backbone.config.max_length, 5, 5)
+        candidates = candidate_sets(held.test, held.train, dataset.items)
         for name, layers in PARTS.items():
-            seeds[name].append(_personal_in(trained, layers, held.valid, held.test, candidate_sets(held.test, held.train, dataset.items)))
+            seeds[name].append(_personal_in(trained, layers, held.valid, held.test, candidates))
     everybody = np.ones(dataset.users, np.bool_)
     for name in PARTS:
         print(_line(f"own in {name} - own in nothing", seeds[name], seeds["nothing"], everybody))

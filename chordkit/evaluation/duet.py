@@ -20,7 +20,7 @@ from chordkit.backbones import Backbone, config_to_dict, from_master, make_maste
 from chordkit.data import Dataset, SplitPart, split
 from chordkit.hypernetwork import HypernetworkOptions
 from chordkit.hypernetwork.joint import phone_backbone, training_backbone
-from chordkit.hypernetwork.likelihood import best_temperature, mean_likelihood
+from chordkit.hypernetwork.likelihood import calibrated_likelihood
 from chordkit.hypernetwork.profile import directions, pooled_profile, profile_width
 from chordkit.hypernetwork.windows import strategy_windows
 from chordkit.progress import Progress
@@ -125,9 +125,7 @@ class _Task:
 
     def validate(self) -> dict[str, float]:
         states = self.model.states(self.valid)
-        backbone, masked = self.model.backbone, self.options.seen_masked
-        temperature = best_temperature(backbone, states, self.valid, masked=masked)
-        return {"likelihood": mean_likelihood(backbone, states, self.valid, masked=masked, temperature=temperature)}
+        return {"likelihood": calibrated_likelihood(self.model.backbone, states, self.valid, masked=self.options.seen_masked)}
 
 
 def train_duet(

@@ -120,7 +120,7 @@ def _finetune(
     ):
         tuner = _Tuner(backbone, learn(backbone), masked, renamed(progress, f"seed {seed}, {key}"))
         lr, steps, temperatures = tuner.choose(valid)
-        states = tuner.states(test, lr, sorted({0, steps}))
+        states = tuner.states(test, lr, (0, steps))
         before, after = (per_user(measure(backbone, states[at], test, candidates, temperatures[at]), test) for at in (0, steps))
         found.append(Tuned(key, label, lr, steps, drawn, before, after))
     return tuple(found)
@@ -154,13 +154,13 @@ class _Tuner:
         name = "masked_likelihood" if self.masked else "likelihood"
         scores, temperatures = {}, {}
         for lr in LEARNING_RATES:
-            for steps, states in self.states(valid, lr, (0, *STEPS)).items():
+            for steps, states in self.states(valid, lr, STEPS).items():
                 fitted = temperatures[lr, steps] = fit_temperatures(self.backbone, states, valid)
-                if steps:
-                    scores[lr, steps] = float(np.mean(per_user(measure(self.backbone, states, valid, {}, fitted), valid)[name]))
+                scores[lr, steps] = float(np.mean(per_user(measure(self.backbone, states, valid, {}, fitted), valid)[name]))
         # NaN is a run that diverged.
         lr, steps = max(scores, key=lambda each: -np.inf if np.isnan(scores[each]) else scores[each])
-        return lr, steps, {at: temperatures[lr, at] for at in (0, steps)}
+        untouched = fit_temperatures(self.backbone, self.states(valid, lr, (0,))[0], valid)
+        return lr, steps, {0: untouched, steps: temperatures[lr, steps]}
 
     def states(self, part: SplitPart, lr: float, steps: Sequence[int]) -> dict[int, Tensor]:
         """Hidden states [rows, dim] of ``part`` after each number of ``steps``, every user's rows by the user's own model."""

@@ -1,7 +1,7 @@
 """What one seed of an experiment gave, and its file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,19 +71,7 @@ class SeedResult:
     seconds: float = 0.0
 
 
-_FIGURES = (
-    "key",
-    "label",
-    "personal",
-    "bits",
-    "products",
-    "phone_bytes",
-    "wire_bytes",
-    "coverage",
-    "stability",
-    "temperature",
-    "masked_temperature",
-)
+_FIGURES = tuple(each.name for each in fields(RowResult) if each.name not in ("test", "valid"))
 
 
 def save_result(path: Path, result: SeedResult, identity: Mapping[str, Any]) -> None:

@@ -21,6 +21,12 @@ _NEWTON_STEPS = 20
 _SMALL_STEP = 1e-4
 
 
+def calibrated_likelihood(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: bool = False) -> float:
+    """:func:`mean_likelihood` at the temperature that suits the model on ``part`` itself: what chooses an epoch."""
+    temperature = best_temperature(backbone, states, part, masked=masked)
+    return mean_likelihood(backbone, states, part, masked=masked, temperature=temperature)
+
+
 @torch.no_grad()
 def mean_likelihood(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: bool = False, temperature: float = 1.0) -> float:
     """Mean log probability, in nats, of the targets of ``part`` under softmax(scores / temperature).

@@ -16,7 +16,7 @@ from chordkit.data import Dataset, SplitPart, split
 from chordkit.errors import DataError, InputError
 from chordkit.hypernetwork.inference import make_strategies, make_user_vectors, personal_states, rank_states
 from chordkit.hypernetwork.joint import JointModel, phone_backbone, training_backbone, used_widths
-from chordkit.hypernetwork.likelihood import best_temperature, mean_likelihood
+from chordkit.hypernetwork.likelihood import calibrated_likelihood
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.hypernetwork.teacher import Lessons
@@ -167,8 +167,7 @@ class _Task:
             users = make_user_vectors(hypernetwork, histories)
         states = personal_states(backbone, hypernetwork.table, self.valid.histories, widths, users)
         ranks = rank_states(backbone, states, self.valid, masked=options.seen_masked)
-        temperature = best_temperature(backbone, states, self.valid, masked=options.seen_masked)
-        likelihood = mean_likelihood(backbone, states, self.valid, masked=options.seen_masked, temperature=temperature)
+        likelihood = calibrated_likelihood(backbone, states, self.valid, masked=options.seen_masked)
         self._to_training()
         # A few thousand held-out items tell two epochs apart by their likelihood long before they do by NDCG; by that at the best
         # temperature, for a model that has grown too sure of itself may still order better.
