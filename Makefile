@@ -12,12 +12,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test emulator demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops system setup clean"
+	@echo "targets: demo test test-wheel results-small lint docs wheel readme schemas emulator bench-kernels native-android native-arm64 executorch-ops system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -32,15 +32,19 @@ $(VENV)/.ready: setup.cfg setup.py pyproject.toml constraints.txt scripts/setup_
 
 setup: system $(VENV)/.ready
 
+# The emulated arm64 machine that `chordkit bench --device emulator` and the tests boot, in the user's cache. Without it those tests are skipped.
+emulator: setup
+	@$(BIN)/chordkit devices prepare emulator || echo "there is no emulated machine here: the tests that boot one are skipped" >&2
+
 demo: setup
 	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
 
-test: system-test setup
+test: system-test setup emulator
 	$(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-report=) $(PYTEST)
 	$(if $(COVERAGE),$(BIN)/python scripts/coverage_table.py)
 
 # The same tests against the wheel, without a source in reach.
-test-wheel: system-test setup
+test-wheel: system-test setup emulator
 	$(BIN)/python scripts/check_wheel.py -n 2 $(PYTEST)
 
 # The MovieLens-100K part of docs/evaluation.md from scratch, under an hour on 2 cores: CHORDKIT_DATA=<folder that holds ml-100k>. It

@@ -1,6 +1,7 @@
 """Files that are whole or absent: the only way chordkit writes to disk."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -10,6 +11,28 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chordkit.errors import InputError
+
+CACHE_VARIABLE = "CHORDKIT_CACHE"
+"""Environment variable: where chordkit keeps what it made; the default is ``chordkit`` in the user's cache folder."""
+
+
+def cache_folder(kind: str) -> Path:
+    """Where things of one kind are kept, absolute; it may not exist yet."""
+    base = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit"
+    return Path(base).absolute() / kind
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time in ``folder``, which is made; the others wait.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -1,25 +1,35 @@
-"""Benchmark the artifacts of one or several bundles, with eager PyTorch beside them."""
+"""Benchmark the artifacts of one or several bundles: on this host with eager PyTorch beside them, or on a device."""
 
 import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chordkit.backbones import from_master
-from chordkit.errors import InputError
+from chordkit.errors import CheckFailed, DeviceError, InputError
 from chordkit.export import bundle as bundles
 from chordkit.export.bundle import ArtifactEntry, Bundle
+from chordkit.export.judge import judge
+from chordkit.export.parity import Ids, Scores, VectorSet, references
 from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.devices.device import Device
-from chordkit.runtime_bench.devices.host import Host
+from chordkit.runtime_bench.profiling import profiled
+from chordkit.runtime_bench.protocol import HOST, run_host
 from chordkit.runtime_bench.results import BenchReport, Settings
+from chordkit.runtime_bench.samples import SampleWriter
+from chordkit.runtime_bench.session import run_on_device
 
 EAGER = "pytorch-eager"
+USER_OPERATOR = "chord::rerank_for.out"
+"""Takes a user vector in its wire form, as the native engine does; graphs take float32."""
+Vectors = NDArray[np.float32]
 
 
 def artifact_runner(target: str, path: str, strategy: str | None, candidates: int, user: str | None = None) -> Runner:
@@ -45,25 +55,33 @@ def bench_bundles(
     settings: Settings | None = None,
     progress: Progress | None = None,
     device: Device | None = None,
+    baseline: str | None = None,
+    samples: SampleWriter | None = None,
+    profile: bool = False,
 ) -> BenchReport:
-    """Time artifacts of one or several bundles, interleaved, over the histories of the first one's test vectors.
+    """Time artifacts of one or several bundles over the histories of the first one's test vectors, once their scores are right there.
 
-    Eager PyTorch, the model of the first, runs beside them. An artifact goes by its name, or, where two bundles have one of that name, by
-    the bundle's file and its name, ``shop/litert-int8``.
+    On the host all are interleaved in one process, and eager PyTorch, the model of the first, runs beside them. On a device they take
+    turns, launch by launch. An artifact goes by its name, or, where two bundles have one of that name, by the bundle's file and its
+    name, ``shop/litert-int8``.
 
     Artifacts that take a user vector have one: that of their strategy's user, else the bundle's first.
 
     Args:
         paths: the bundles, which must take the same histories and candidates; each is verified first.
-        artifacts: names in the bundles; None = all.
+        artifacts: names in the bundles; None = all, on a device all that it can run.
         settings: the protocol.
         progress: called with (phase, done, total).
         device: what measures; None = this host.
+        baseline: what ratios are taken against; None = eager PyTorch on the host, the first FP32 artifact that ran on a device.
+        samples: takes the raw samples.
+        profile: on an emulated device, the native engine's instructions by layer and function as well.
 
     Raises:
         BundleError: a bundle is refused, or an artifact is in none of them.
         InputError: the bundles do not take the same input.
-        DeviceError: an artifact cannot be loaded.
+        DeviceError: an artifact cannot be loaded, or the device failed.
+        CheckFailed: the scores of an artifact are not those of its reference.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chordkit-bench-")))
@@ -73,14 +91,22 @@ def bench_bundles(
         for path, bundle in zip(paths, opened, strict=True):
             if _input(bundle) != _input(opened[0]):
                 raise InputError(f"{path}: it takes other histories, items or candidates than {paths[0]}; measure the two apart")
-        spec = RunnerSpec("chordkit.runtime_bench.bundles:eager_runner", {"bundle": os.fspath(paths[0])}, ("torch",))
-        contenders = [Contender(EAGER, "pytorch", "fp32", spec)]
+        contenders = []
         for number, (path, bundle, entries) in enumerate(zip(paths, opened, chosen, strict=True)):
             others = {entry.name for index, each in enumerate(chosen) if index != number for entry in each}
             for entry in entries:
                 name = f"{Path(path).stem}/{entry.name}" if entry.name in others else entry.name
-                contenders.append(_contender(name, bundle, entry, folder / str(number)))
-        return (device or Host()).measure(contenders, vectors.histories, vectors.candidates, settings, baseline=EAGER, progress=progress)
+                contenders.append(_contender(name, bundle, entry, vectors, folder / str(number)))
+        inputs = (vectors.histories, vectors.candidates)
+        if device is not None and device.name != HOST:
+            must = artifacts is not None
+            report = run_on_device(device, contenders, *inputs, settings, baseline=baseline, must=must, samples=samples, progress=progress)
+            return profiled(report, device, contenders, *inputs) if profile else report
+        if profile:
+            raise DeviceError("only an emulated device tells instructions by layer; use --device emulator or qemu-user:cortex-a76")
+        spec = RunnerSpec("chordkit.runtime_bench.bundles:eager_runner", {"bundle": os.fspath(paths[0])}, ("torch",))
+        contenders.insert(0, Contender(EAGER, "pytorch", "fp32", spec))
+        return run_host(contenders, *inputs, settings, baseline=baseline or EAGER, samples=samples, progress=progress)
 
 
 def _input(bundle: Bundle) -> tuple[int, int, int]:
@@ -100,7 +126,7 @@ def _chosen(opened: Sequence[Bundle], artifacts: Sequence[str] | None) -> list[l
     return [[entry for entry in bundle.manifest.artifacts if entry.name in artifacts] for bundle in opened]
 
 
-def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, folder: Path) -> Contender:
+def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSet, folder: Path) -> Contender:
     """An artifact as files in ``folder``, which is how a device has it."""
     target = find_target(entry.target)
     file, strategy = folder / f"{entry.name}{target.capability.suffix or '.chrm'}", folder / f"{entry.name}.chrd"
@@ -109,9 +135,12 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, folder: Path) ->
     if entry.strategy is not None:
         strategy.write_bytes(bundle.strategy_bytes(entry.strategy))
     names = [each.name for each in bundle.manifest.user_vectors]
-    user = folder / f"{entry.name}.user" if names else None
-    if user is not None:
-        bundle.user_vector(entry.strategy if entry.strategy in names else names[0]).values.tofile(user)
+    user, wire, values = None, None, None
+    if names:
+        whose = entry.strategy if entry.strategy in names else names[0]
+        user, wire, values = folder / f"{entry.name}.user", folder / f"{entry.name}.chru", bundle.user_vector(whose).values
+        values.tofile(user)
+        wire.write_bytes(bundle.user_vector_bytes(whose))
     arguments = {
         "target": entry.target,
         "path": str(file),
@@ -119,5 +148,61 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, folder: Path) ->
         "candidates": entry.candidates,
         "user": None if user is None else str(user),
     }
-    spec = RunnerSpec("chordkit.runtime_bench.bundles:artifact_runner", arguments, target.imports)
-    return Contender(name, entry.target, entry.precision, spec, file)
+    return Contender(
+        name=name,
+        target=entry.target,
+        precision=entry.precision,
+        spec=RunnerSpec("chordkit.runtime_bench.bundles:artifact_runner", arguments, target.imports),
+        file=file,
+        strategy=None if entry.strategy is None or target.capability.suffix else strategy,
+        user=wire if target.capability.suffix is None or USER_OPERATOR in target.capability.operators else user,
+        check=_Check(name, bundle, entry, inputs, values),
+    )
+
+
+class _Check:
+    """Holds scores of the bench's inputs against the reference of an artifact, as ``validate`` does; what passed once passes again."""
+
+    def __init__(self, name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSet, user: Vectors | None) -> None:
+        self._name, self._bundle, self._entry, self._inputs, self._user = name, bundle, entry, inputs, user
+        self._passed: bytes | None = None
+
+    def __call__(self, scores: Scores) -> None:
+        if scores.tobytes() == self._passed:
+            return
+        if not np.isfinite(scores).all():
+            raise CheckFailed(f"{self._name}: a score is not finite, so it is not worth timing; run `chordkit validate`")
+        vectors, rows = self._reference()
+        if vectors is not None:
+            widths = None if self._entry.strategy is None else self._bundle.strategy(self._entry.strategy).widths
+            report = judge(self._entry, _Given(scores[rows]), self._bundle.master(), widths, vectors)
+            if not report.passed:
+                reasons = "; ".join(report.reasons)
+                raise CheckFailed(f"{self._name}: its scores are not those of its reference here, so it is not timed: {reasons}")
+        self._passed = scores.tobytes()
+
+    def _reference(self) -> tuple[VectorSet | None, NDArray[np.intp]]:
+        """The inputs with the scores they must give, and their rows; None for the floats of another bundle, which no bundle holds."""
+        own, given = self._bundle.vectors(), self._inputs
+        rows = np.arange(len(given.histories))
+        if not (np.array_equal(own.histories, given.histories) and np.array_equal(own.candidates, given.candidates)):
+            strategies = {} if self._entry.strategy is None else {self._entry.strategy: self._bundle.strategy(self._entry.strategy)}
+            known = references(self._bundle.master(), None, strategies).get(self._entry.reference)
+            if known is None:
+                return None, rows
+            users = None if self._user is None else np.tile(self._user, (len(rows), 1))
+            given = replace(given, scores={}, users=users)
+            return replace(given, scores={self._entry.reference: known(*given.inputs)}), rows
+        if self._user is not None and own.users is not None:
+            rows = np.flatnonzero((own.users == self._user).all(axis=1))
+        return own.rows(rows), rows
+
+
+class _Given:
+    """Scores that were made elsewhere, in the order of the test vectors."""
+
+    def __init__(self, scores: Scores) -> None:
+        self._rows = iter(scores)
+
+    def scores(self, history: Ids, candidates: Ids, user: Vectors | None = None) -> Scores:
+        return next(self._rows)

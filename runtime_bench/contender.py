@@ -1,14 +1,15 @@
-"""What is measured: a name, and a recipe that makes its runner in this process or in a fresh one."""
+"""What is measured: a name, a recipe that makes its runner in this process or in a fresh one, and the files that a device needs."""
 
+import hashlib
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chordkit.errors import DeviceError
-from chordkit.export.parity import Runner
+from chordkit.export.parity import Runner, Scores
 
 Argument = str | int | float | bool | None
 
@@ -53,13 +54,25 @@ class RunnerSpec:
 
 @dataclass(frozen=True)
 class Contender:
-    """One entry of a benchmark. ``file`` is what is shipped for it; None for eager PyTorch, which has no artifact."""
+    """One entry of a benchmark.
+
+    Attributes:
+        name, target, precision: by what it goes.
+        spec: how a process of this machine makes its runner.
+        file: what is shipped for it; None for eager PyTorch, which has no artifact and runs on this machine only.
+        strategy: the file of its strategy, where that is not part of ``file``.
+        user: the file of its user vector, as the target's program takes it.
+        check: given scores float32 ``[histories, candidates]``, raises CheckFailed when they are not those of its reference.
+    """
 
     name: str
     target: str
     precision: str
     spec: RunnerSpec
     file: Path | None = None
+    strategy: Path | None = None
+    user: Path | None = None
+    check: Callable[[Scores], None] | None = None
 
     @property
     def file_bytes(self) -> int | None:
@@ -68,9 +81,29 @@ class Contender:
         Raises:
             DeviceError: the file is not there.
         """
-        if self.file is None:
-            return None
-        try:
-            return self.file.stat().st_size
-        except OSError:
-            raise DeviceError(f"{self.file}: no such artifact to measure; export it first") from None
+        return None if self.file is None else len(_content(self.file))
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the artifact, hexadecimal.
+
+        Raises:
+            DeviceError: the file is not there.
+        """
+        return None if self.file is None else hashlib.sha256(_content(self.file)).hexdigest()
+
+    @property
+    def strategy_sha256(self) -> str | None:
+        """Of the strategy's file, hexadecimal.
+
+        Raises:
+            DeviceError: the file is not there.
+        """
+        return None if self.strategy is None else hashlib.sha256(_content(self.strategy)).hexdigest()
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        raise DeviceError(f"{file}: no such artifact to measure; export it first") from None

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,13 @@ Walk = Sequence[Callable[[], object]]
 
 @dataclass(frozen=True)
 class Block:
-    """One turn: us of each call, and the shares of the wall time that the process and its calling thread had the processor."""
+    """One turn: us a call of each sample, the shares of the wall time that the process and its calling thread had the processor, and
+    seconds from the first turn of all to this one."""
 
     calls: NDArray[np.float64]
     busy: float
     calling_thread: float
+    at_s: float = 0.0
 
 
 def last_processor() -> int | None:
@@ -96,26 +98,32 @@ def interleave(
     *,
     warmup_calls: int = 0,
     before_call: Callable[[], object] | None = None,
+    batches: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> list[list[Block]]:
     """Time ``walks`` in turns.
 
     Args:
         walks: what is compared.
-        calls: timed calls of each walk in a block.
+        calls: samples of each walk in a block.
         rounds: blocks of each walk.
         generator: draws the order of each round.
         warmup_calls: unmeasured calls at the start of each block, after another walk had the caches.
-        before_call: made before every timed call, outside its time; :func:`read_over_caches` makes calls cold.
+        before_call: made before every sample, outside its time; :func:`read_over_caches` makes calls cold.
+        batches: calls in a sample of each walk, which is their mean; None = one.
         progress: called with (phase, done, total).
 
     Returns:
         For each walk its blocks, one a round.
     """
     blocks: list[list[Block]] = [[] for _ in walks]
+    batches = batches or [1] * len(walks)
+    start = time.perf_counter_ns()
     for round_ in range(rounds):
         for index in generator.permutation(len(walks)):
-            blocks[index].append(_block(walks[index], round_ * calls[index], calls[index], warmup_calls, before_call))
+            at_s = (time.perf_counter_ns() - start) / 1e9
+            block = _block(walks[index], round_ * calls[index], calls[index], batches[index], warmup_calls, before_call)
+            blocks[index].append(replace(block, at_s=at_s))
         if progress is not None:
             progress("bench: interleaved rounds", round_ + 1, rounds)
     return blocks
@@ -137,17 +145,24 @@ def other_threads(blocks: Sequence[Block]) -> float:
     return max(0.0, 1 - float(np.median([block.calling_thread for block in blocks])) / working) if working > 0 else 0.0
 
 
-def _block(walk: Walk, first: int, count: int, warmup: int, before_call: Callable[[], object] | None) -> Block:
+def _block(walk: Walk, first: int, count: int, batch: int, warmup: int, before_call: Callable[[], object] | None) -> Block:
     for index in range(first, first + warmup):
         walk[index % len(walk)]()
     clock, times = time.perf_counter_ns, np.empty(count, np.int64)
     thread, process, wall = time.thread_time_ns(), time.process_time_ns(), clock()
     for index in range(count):
-        call = walk[(first + index) % len(walk)]
         if before_call is not None:
             before_call()
-        start = clock()
-        call()
-        times[index] = clock() - start
+        if batch == 1:  # the usual case without a loop in its time
+            call = walk[(first + index) % len(walk)]
+            start = clock()
+            call()
+            times[index] = clock() - start
+        else:
+            chosen = [walk[((first + index) * batch + each) % len(walk)] for each in range(batch)]
+            start = clock()
+            for call in chosen:
+                call()
+            times[index] = clock() - start
     wall = max(1, clock() - wall)
-    return Block(times / 1e3, (time.process_time_ns() - process) / wall, (time.thread_time_ns() - thread) / wall)
+    return Block(times / 1e3 / batch, (time.process_time_ns() - process) / wall, (time.thread_time_ns() - thread) / wall)

@@ -6,25 +6,21 @@ In the process that compares all runtimes these numbers would depend on who came
 
 import contextlib
 import importlib
-import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from chordkit.errors import ChordkitError, DeviceError
 from chordkit.export.parity import Ids
+from chordkit.runtime_bench.child import answer, ask
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.results import Isolated
 
 TIMEOUT_S = 300
 _CALLS = 50
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "XNNPACK_NUM_THREADS"), "1")
+_ADOPTIONS = 20
 
 
 def measure_isolated(contender: Contender, history: Ids, candidates: Ids, processes: int, cpu: int | None) -> Isolated:
@@ -33,41 +29,24 @@ def measure_isolated(contender: Contender, history: Ids, candidates: Ids, proces
     Raises:
         DeviceError: the process failed, was killed, or took longer than five minutes; the sentence has its last words.
     """
-    answers = [_ask(contender, history, candidates, cpu) for _ in range(processes)]
+    request = {"spec": contender.spec.to_json(), "history": history.tolist(), "candidates": candidates.tolist(), "cpu": cpu}
+    answers = [ask(contender.name, "chordkit.runtime_bench.isolated", request, TIMEOUT_S) for _ in range(processes)]
     peaks = [answer["peak_bytes"] for answer in answers if answer["peak_bytes"] is not None]
 
     def median(name: str) -> float:
         return float(statistics.median(answer[name] for answer in answers))
 
+    adopts = answers[0]["adoption_us"] is not None
+
     return Isolated(
         processes=processes,
         runtime_import_ms=median("runtime_import_ms"),
         load_ms=median("load_ms"),
+        adoption_us=median("adoption_us") if adopts else None,
         first_call_us=median("first_call_us"),
         runtime_bytes=int(median("runtime_bytes")),
         peak_bytes=int(statistics.median(peaks)) if peaks else None,
     )
-
-
-def _ask(contender: Contender, history: Ids, candidates: Ids, cpu: int | None) -> dict[str, Any]:
-    request = json.dumps({"spec": contender.spec.to_json(), "history": history.tolist(), "candidates": candidates.tolist(), "cpu": cpu})
-    command = [sys.executable, "-m", "chordkit.runtime_bench.isolated"]
-    try:
-        child = subprocess.run(
-            command, input=request, capture_output=True, text=True, timeout=TIMEOUT_S, env={**os.environ, **_ONE_THREAD}, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise DeviceError(
-            f"{contender.name}: loading it in a fresh process took more than {TIMEOUT_S} s; try it alone with `chordkit validate`"
-        ) from None
-    try:
-        answer = json.loads(child.stdout)
-    except ValueError:
-        words = (child.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise DeviceError(f"{contender.name}: the measuring process ended with status {child.returncode}: {words}") from None
-    if "error" in answer:
-        raise DeviceError(f"{contender.name}: {answer['error']}")
-    return answer
 
 
 def _status(field: str) -> int | None:
@@ -109,28 +88,21 @@ def _measure(request: dict[str, Any]) -> dict[str, Any]:
     for _ in range(_CALLS):
         runner.scores(history, candidates)
     peak = _status("VmHWM")
+    adoptions, adopt = [], getattr(runner, "adopt", lambda: False)
+    for _ in range(_ADOPTIONS):
+        before_adoption = time.perf_counter_ns()
+        if not adopt():
+            break
+        adoptions.append((time.perf_counter_ns() - before_adoption) / 1e3)
     return {
         "runtime_import_ms": (imported - start) / 1e6,
         "load_ms": (loaded - load) / 1e6,
+        "adoption_us": statistics.median(adoptions) if adoptions else None,
         "first_call_us": (called - loaded) / 1e3,
         "runtime_bytes": max(0, runtime),
         "peak_bytes": max(0, peak - resident) if can_reset and peak is not None else None,
     }
 
 
-def main(arguments: Sequence[str] = ()) -> None:
-    """The child: what a runtime prints goes to stderr, so that stdout holds the answer alone."""
-    answer_stream = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
-        answer = _measure(json.load(sys.stdin))
-    except (ChordkitError, ImportError) as error:
-        answer = {"error": str(error)}
-    json.dump(answer, answer_stream)
-    answer_stream.flush()
-    # A runtime's destructors are not what is measured, and some of them crash at exit.
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    answer(_measure)

@@ -2,12 +2,13 @@
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import chordkit
 from chordkit.provenance import checkout
-from chordkit.runtime_bench.results import Machine
+from chordkit.runtime_bench.results import ClusterState, Machine, State
 
 # The instruction sets that decide which kernel runs; the other hundred flags do not.
 _FLAGS = frozenset(
@@ -42,7 +43,7 @@ _PACKAGES = ("torch", "numpy", "executorch", "torchao", "ai-edge-litert", "onnx"
 
 
 def describe(pinned_cpu: int | None = None) -> Machine:
-    """Describe this machine, its load, and the commit of this checkout (None when installed from a wheel)."""
+    """Describe this machine, and the commit of this checkout (None when installed from a wheel)."""
     info = _cpu_info()
     flags = info.get("flags", info.get("Features", "")).split()
     commit, dirty = checkout()
@@ -54,14 +55,28 @@ def describe(pinned_cpu: int | None = None) -> Machine:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=platform.release(),
         virtual="hypervisor" in flags,
-        governor=_read(f"/sys/devices/system/cpu/cpu{pinned_cpu or 0}/cpufreq/scaling_governor"),
-        load_average=os.getloadavg(),
         pinned_cpu=pinned_cpu,
         python=platform.python_version(),
         versions=_versions(),
         commit=commit,
         commit_dirty=dirty,
     )
+
+
+def state(pinned_cpu: int | None = None) -> State:
+    """The load of this machine now, and what the clock of one processor does, where the system tells."""
+    cpu = pinned_cpu or 0
+    folder = f"/sys/devices/system/cpu/cpu{cpu}/cpufreq"
+    khz = _khz(f"{folder}/scaling_cur_freq")
+    clock = ClusterState(
+        cpus=(cpu,),
+        governor=_read(f"{folder}/scaling_governor"),
+        khz=() if khz is None else (khz,),
+        allowed_min_khz=_khz(f"{folder}/scaling_min_freq"),
+        allowed_max_khz=_khz(f"{folder}/scaling_max_freq"),
+    )
+    told = clock.governor is not None or clock.khz
+    return State(at=datetime.now(UTC).isoformat(timespec="seconds"), load_average=os.getloadavg(), clusters=(clock,) if told else ())
 
 
 def steal_ticks(cpu: int | None) -> tuple[int, int]:
@@ -92,6 +107,11 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _khz(path: str) -> int | None:
+    text = _read(path) or ""
+    return int(text) if text.isdigit() else None
 
 
 def _read(path: str) -> str | None:

@@ -1,37 +1,28 @@
-"""The host protocol: all contenders in one process, one thread, one processor, in interleaved blocks.
+"""The host's protocol: all contenders in one process, one thread, one processor, in interleaved blocks.
 
 docs/benchmarking.md tells what each number means.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chordkit.errors import CheckFailed, DeviceError
 from chordkit.estimate import Estimate
-from chordkit.export.parity import Ids, Runner
+from chordkit.export.parity import Ids
 from chordkit.progress import Progress
 from chordkit.runtime_bench import machine
 from chordkit.runtime_bench.contender import Contender
-from chordkit.runtime_bench.interleave import (
-    Block,
-    busy,
-    calls_that_fill,
-    fastest_call,
-    interleave,
-    last_processor,
-    no_collection,
-    one_processor,
-    other_threads,
-)
+from chordkit.runtime_bench.interleave import Block, busy, last_processor, other_threads
 from chordkit.runtime_bench.isolated import measure_isolated
 from chordkit.runtime_bench.results import BenchReport, Contention, Isolated, Result, Settings
-from chordkit.runtime_bench.statistics import paired_ratio, spread_reasons, summarise
+from chordkit.runtime_bench.samples import SampleWriter
+from chordkit.runtime_bench.statistics import drift, paired_ratio, spread_reasons, summarise, summarise_launches, turns_ratio
+from chordkit.runtime_bench.turns import Turns, take_turns, turns_in_a_process
 
 HOST = "host"
 _MAX_STEAL = 0.02
-_MAX_CALLS = 5000
 
 
 def run_host(
@@ -41,15 +32,29 @@ def run_host(
     settings: Settings | None = None,
     *,
     baseline: str | None = None,
+    samples: SampleWriter | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Measure ``contenders`` on this machine; arguments and errors are those of ``devices.device.Device.measure``."""
+    """Time ``contenders`` on this machine, interleaved, by the protocol of docs/benchmarking.md.
+
+    Args:
+        contenders: the artifacts, and eager PyTorch beside them.
+        histories: int32 ``[n, length]``, real ones, padded as they come; every contender walks through them in the
+            same order.
+        candidates: int32 ``[n, candidates]``.
+        settings: the protocol; None = the defaults.
+        baseline: name of the contender that ratios are taken against; None = no ratios.
+        samples: takes the raw samples as they come; None = they are not kept.
+        progress: called with (phase, done, total).
+
+    Raises:
+        DeviceError: a contender cannot be loaded here, or ``baseline`` is none of them.
+        CheckFailed: a contender gives scores of a wrong shape, that are not finite, or not those of its reference.
+    """
     settings = settings or Settings()
-    names = [contender.name for contender in contenders]
-    if len(set(names)) != len(names) or not names:
-        raise DeviceError("a benchmark needs at least one contender, and each needs its own name")
-    if baseline is not None and baseline not in names:
-        raise DeviceError(f"the baseline {baseline!r} is none of the contenders: {', '.join(names)}")
+    names = check_names(contenders, baseline)
+    if settings.threads != 1:
+        raise DeviceError(f"--threads {settings.threads}: on this host all artifacts take turns on one processor; use a device")
     inputs = [(np.ascontiguousarray(h), np.ascontiguousarray(c)) for h, c in zip(histories, candidates, strict=True)]
     cpu = last_processor()
     isolated = []
@@ -57,17 +62,16 @@ def run_host(
         isolated.append(measure_isolated(contender, *inputs[0], settings.processes, cpu) if settings.processes else None)
         if progress is not None and settings.processes:
             progress("bench: fresh processes", done + 1, len(contenders))
-    described = machine.describe(cpu)
-    with one_processor(cpu), no_collection():
-        runners = [_load(contender, inputs[0]) for contender in contenders]
-        stolen_before, ticks_before = machine.steal_ticks(cpu)
-        blocks = _turns(runners, inputs, settings, progress)
-        stolen, ticks = machine.steal_ticks(cpu)
-    steal = (stolen - stolen_before) / max(1, ticks - ticks_before)
-    base = None if baseline is None else blocks[names.index(baseline)]
-    results = tuple(
-        _result(contender, mine, base, alone, settings, steal) for contender, mine, alone in zip(contenders, blocks, isolated, strict=True)
-    )
+    described, before = machine.describe(cpu), machine.state(cpu)
+    launches = _launches(contenders, inputs, settings, cpu, progress)
+    if samples is not None:
+        for number, turns in enumerate(launches):
+            for name, mine, batch in zip(names, turns.blocks, turns.batches, strict=True):
+                for index, block in enumerate(mine):
+                    samples.add(name, launch=number, block=index, at_s=block.at_s, batch=batch, us=block.calls)
+    steal = sum(turns.stolen for turns in launches) / max(1, sum(turns.ticks for turns in launches))
+    base = None if baseline is None else names.index(baseline)
+    results = tuple(_result(contenders, index, base, launches, alone, settings, steal) for index, alone in enumerate(isolated))
     reasons = tuple(f"{result.name}: {reason}" for result in results for reason in result.reasons)
     return BenchReport(
         device=HOST,
@@ -76,47 +80,82 @@ def run_host(
         baseline=baseline,
         histories=len(inputs),
         candidates=candidates.shape[1],
+        before=before,
+        after=machine.state(cpu),
         steal=steal,
+        samples=None if samples is None else samples.name,
         results=results,
         comparable=not reasons,
         reasons=reasons,
     )
 
 
-def _load(contender: Contender, example: tuple[Ids, Ids]) -> Runner:
-    runner = contender.spec.create()
-    scores = np.asarray(runner.scores(*example))
-    if scores.shape != example[1].shape or not np.isfinite(scores).all():
+def check_names(contenders: Sequence[Contender], baseline: str | None) -> list[str]:
+    """The contenders' names.
+
+    Raises:
+        DeviceError: there is none, two are the same, or ``baseline`` is none of them.
+    """
+    names = [contender.name for contender in contenders]
+    if len(set(names)) != len(names) or not names:
+        raise DeviceError("a benchmark needs at least one contender, and each needs its own name")
+    if baseline is not None and baseline not in names:
+        raise DeviceError(f"the baseline {baseline!r} is none of the contenders: {', '.join(names)}")
+    return names
+
+
+def _launches(
+    contenders: Sequence[Contender], inputs: Sequence[tuple[Ids, Ids]], settings: Settings, cpu: int | None, progress: Progress | None
+) -> list[Turns]:
+    """Every launch: all contenders in one process, in turns; one launch in this process, several each in its own."""
+    specs = [contender.spec for contender in contenders]
+
+    def accept(scores: Sequence[NDArray[np.floating]]) -> None:
+        for contender, given in zip(contenders, scores, strict=True):
+            _check(contender, given, inputs)
+
+    if settings.launches == 1:
+        return [take_turns(specs, inputs, settings, settings.seed, cpu, accept, progress)]
+    share = settings.model_copy(update={"rounds": max(5, -(-settings.rounds // settings.launches))})
+    found = []
+    for number in range(settings.launches):
+        turns = turns_in_a_process(specs, inputs, share, settings.seed + number, cpu)
+        accept(turns.scores)
+        found.append(turns)
+        if progress is not None:
+            progress("bench: launches, all artifacts in turns", number + 1, settings.launches)
+    return found
+
+
+def _check(contender: Contender, scores: NDArray[np.floating], inputs: Sequence[tuple[Ids, Ids]]) -> None:
+    """Raise where a contender's scores are not those that they should be: it is then not worth timing."""
+    if scores.shape != (len(inputs), inputs[0][1].size) or not np.isfinite(scores).all():
         raise CheckFailed(
-            f"{contender.name}: the scores are not {example[1].size} finite numbers, so it is not worth timing; run `chordkit validate`"
+            f"{contender.name}: the scores are not {inputs[0][1].size} finite numbers, so it is not worth timing; run `chordkit validate`"
         )
-    return runner
-
-
-def _turns(
-    runners: Sequence[Runner], inputs: Sequence[tuple[Ids, Ids]], settings: Settings, progress: Progress | None
-) -> list[list[Block]]:
-    """Blocks of each runner, one a round."""
-    walks = [[partial(runner.scores, *pair) for pair in inputs] for runner in runners]
-    paces = [fastest_call(walk, settings.min_calls, settings.warmup_ms) for walk in walks]
-    calls = [calls_that_fill(settings.block_ms, pace, settings.min_calls, _MAX_CALLS) for pace in paces]
-    generator = np.random.default_rng(settings.seed)
-    return interleave(walks, calls, settings.rounds, generator, warmup_calls=settings.warmup_calls, progress=progress)
+    if contender.check is not None:
+        contender.check(scores.astype(np.float32))
 
 
 def _result(
-    contender: Contender,
-    blocks: Sequence[Block],
-    base: Sequence[Block] | None,
+    contenders: Sequence[Contender],
+    index: int,
+    base: int | None,
+    launches: Sequence[Turns],
     isolated: Isolated | None,
     settings: Settings,
     steal: float,
 ) -> Result:
-    latency = summarise([block.calls for block in blocks], settings.seed)
+    contender, batch = contenders[index], max(turns.batches[index] for turns in launches)
+    blocks = [block for turns in launches for block in turns.blocks[index]]
+    calls = [[block.calls for block in turns.blocks[index]] for turns in launches]
+    latency = summarise(calls[0], settings.seed, batch) if len(calls) == 1 else summarise_launches(calls, batch, settings.seed)
     ratio: Estimate | None = None
     if base is not None:
-        ratio = paired_ratio([block.calls for block in blocks], [block.calls for block in base], settings.seed)
-    contended = sum(block.busy < settings.min_busy for block in blocks)
+        under = [[block.calls for block in turns.blocks[base]] for turns in launches]
+        ratio = paired_ratio(calls[0], under[0], settings.seed) if len(calls) == 1 else turns_ratio(calls, under, settings.seed)
+    # A call that is waited for leaves the processor to others, which says nothing about them.
+    contended = 0 if settings.mode == "sparse" else sum(block.busy < settings.min_busy for block in blocks)
     other = other_threads(blocks)
     reasons = spread_reasons(latency, settings.max_interval, settings.max_block_spread)
     if contended > settings.max_contended * len(blocks):
@@ -130,10 +169,19 @@ def _result(
         target=contender.target,
         precision=contender.precision,
         file_bytes=contender.file_bytes,
+        sha256=contender.sha256,
+        strategy_sha256=contender.strategy_sha256,
         isolated=isolated,
         latency=latency,
         ratio=ratio,
+        drift_percent_per_minute=_drift(blocks, settings),
         contention=Contention(busy=busy(blocks), contended_blocks=contended, other_threads=other),
         comparable=not reasons,
         reasons=tuple(reasons),
     )
+
+
+def _drift(blocks: Sequence[Block], settings: Settings) -> Estimate | None:
+    if settings.mode != "sustained":
+        return None
+    return drift([block.at_s for block in blocks], [float(np.median(block.calls)) for block in blocks], settings.seed)

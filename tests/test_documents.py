@@ -33,5 +33,5 @@ def test_a_document_of_another_format_is_refused_by_the_field(tmp_path: Path) ->
 
 def test_a_newer_benchmark_run_does_not_meet_the_schema() -> None:
     with pytest.raises(ValidationError) as caught:
-        BenchReport.model_validate({"format_version": 2})
+        BenchReport.model_validate({"format_version": 3})
     assert caught.value.errors()[0]["loc"] == ("format_version",)

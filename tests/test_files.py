@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chordkit.errors import InputError
-from chordkit.files import atomic_writer, read_bytes, write_bytes, write_json
+from chordkit.files import CACHE_VARIABLE, alone, atomic_writer, cache_folder, read_bytes, write_bytes, write_json
 
 
 def test_an_exception_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
@@ -60,3 +60,22 @@ def test_json_refuses_what_is_not_json(tmp_path: Path) -> None:
 def test_a_missing_file_is_named_with_its_role(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such strategy file"):
         read_bytes(tmp_path / "nowhere", "strategy")
+
+
+def test_the_cache_is_where_its_variable_says_else_in_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    assert cache_folder("programs") == tmp_path / "user" / "chordkit" / "programs"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE_VARIABLE, "here")
+    assert cache_folder("programs") == tmp_path / "here" / "programs"
+
+
+def test_another_process_waits_for_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    code = f"from pathlib import Path; from chordkit.files import alone\nwith alone(Path({str(folder)!r})): print('in')"
+    with alone(folder):
+        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(2)
+    assert other.communicate(timeout=60)[0] == "in\n"

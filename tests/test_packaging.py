@@ -35,6 +35,7 @@ def test_the_wheel_holds_every_module_schema_and_template_and_only_the_name_chor
     folders = [path for path in (ROOT / "chordkit").iterdir() if path.is_dir()]
     needed = [path for folder in folders for kind in ("*.py", "*.json", "*.j2") for path in folder.rglob(kind)]
     needed += (ROOT / "chordkit").glob("*.py")
+    needed += (ROOT / "chordkit" / "runtime_bench").rglob("*.c")
     assert {path.relative_to(ROOT).as_posix() for path in needed} <= members.keys()
     assert all(any(name.startswith(f"chordkit/{linked}/") for name in members) for linked in LINKED)
 

@@ -22,7 +22,7 @@ FASTER = {
     ("train", "hypernetwork"): ["--epochs", "1"],
     ("bundle", "make"): ["--histories", "100"],
     ("validate",): ["--histories", "100"],
-    ("bench",): ["--rounds", "5", "--block-ms", "1", "--processes", "0"],
+    ("bench",): ["--rounds", "5", "--block-ms", "1", "--processes", "0", "--launches", "1"],
 }
 
 

@@ -13,11 +13,12 @@ wheel switches it on. The count of an inference is the difference of two runs th
 """
 
 import argparse
-import subprocess
 import tempfile
 from pathlib import Path
 
-from arm_instructions import QEMU, SHARES, build_plugin
+from arm_instructions import SHARES
+
+from chordkit.runtime_bench.runners.profile import counted, plugin_library
 
 CPUS = {
     "cortex-a53": ("cortex-a53", "0xd03", "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"),
@@ -83,17 +84,17 @@ def describe_cpu(rootfs: Path, part: str, features: str) -> None:
         (system / name).write_text("0\n", encoding="utf-8")
 
 
-def count(plugin: Path, model: Path, rootfs: Path, site: Path, cpu: str) -> float:
+def count(model: Path, rootfs: Path, site: Path, cpu: str) -> float:
     """Instructions of one inference on an emulated CPU."""
     totals = []
     with tempfile.TemporaryDirectory() as name:
-        program, out = Path(name) / "run.py", Path(name) / "counts"
+        program = Path(name) / "run.py"
         program.write_text(PROGRAM, encoding="utf-8")
         for repetitions in (20, 60):
-            command = [QEMU, "-L", str(rootfs), "-cpu", cpu, "-E", f"PYTHONHOME={rootfs}/usr", "-E", f"PYTHONPATH={site}", "-E"]
-            command += ["PYTHONHASHSEED=0", "-plugin", f"{plugin},out={out}", str(rootfs / "usr/bin/python3.11"), str(program), str(model)]
-            subprocess.run([*command, str(repetitions)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            totals.append(sum(int(line.split()[0]) for line in out.read_text(encoding="utf-8").splitlines()))
+            settings = (f"PYTHONHOME={rootfs}/usr", f"PYTHONPATH={site}", "PYTHONHASHSEED=0")
+            options = ["-L", str(rootfs), *(word for setting in settings for word in ("-E", setting))]
+            command = [str(rootfs / "usr/bin/python3.11"), str(program), str(model), str(repetitions)]
+            totals.append(counted(plugin_library(), command, cpu, None, *options).parts.total())
     return (totals[1] - totals[0]) / 40
 
 
@@ -108,12 +109,10 @@ def main() -> None:
     if options.verb == "write":
         write(options.folder)
         return
-    with tempfile.TemporaryDirectory() as name:
-        plugin = build_plugin(Path(name))
-        for model in sorted(options.folder.glob("rerank-*.tflite")):
-            for title, (cpu, part, features) in CPUS.items():
-                describe_cpu(options.rootfs, part, features)
-                print(f"{model.name} {title}: {count(plugin, model, options.rootfs, options.site, cpu):,.0f} instructions", flush=True)
+    for model in sorted(options.folder.glob("rerank-*.tflite")):
+        for title, (cpu, part, features) in CPUS.items():
+            describe_cpu(options.rootfs, part, features)
+            print(f"{model.name} {title}: {count(model, options.rootfs, options.site, cpu):,.0f} instructions", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from chordkit import __version__
-from chordkit.cli import bench, bundle, data, demo, evaluate, export, strategy, train, validate
+from chordkit.cli import bench, bench_import, bundle, data, demo, devices, evaluate, export, strategy, train, validate
 from chordkit.errors import CheckFailed, ChordkitError
 
 app = typer.Typer(
@@ -29,8 +29,9 @@ app.command(name="evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(name="export")(export.export)
 app.add_typer(bundle.app, name="bundle")
 app.command(name="validate")(validate.validate)
-app.command(name="bench")(bench.bench)
-app.command(name="devices")(bench.devices)
+bench.app.command(name="import")(bench_import.import_)
+app.add_typer(bench.app, name="bench")
+app.add_typer(devices.app, name="devices")
 app.command(name="report")(demo.report)
 app.command(name="demo")(demo.demo)
 

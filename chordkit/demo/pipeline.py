@@ -6,7 +6,7 @@ resumes from its checkpoints, everything else is quick and starts clean.
 
 import datetime
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from chordkit.backbones import default_config, find_architecture, make_master
 from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
 from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
-from chordkit.errors import DataError, MissingRuntimeError
+from chordkit.errors import DataError, DeviceError, MissingRuntimeError
 from chordkit.evaluation import ExperimentOptions, Models, SeedResult, Summary, measure_models, summarise_seeds
 from chordkit.evaluation.truth import Attainable, attainable
 from chordkit.export import bundle
@@ -32,7 +32,9 @@ from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
 from chordkit.report.model import Stage
 from chordkit.runtime_bench.bundles import bench_bundles
+from chordkit.runtime_bench.devices.registry import connect, list_devices
 from chordkit.runtime_bench.results import BenchReport, Settings
+from chordkit.runtime_bench.session import device_settings
 from chordkit.strategy import Strategy, to_wire
 from chordkit.training import TrainedBackbone
 
@@ -189,8 +191,10 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     paths = [_path(out, each) for each in shipments]
     with clock.stage("measure on this host"):
         measured = bench_bundles(paths, None, options.bench.model_copy(update={"seed": options.seed}), progress)
+    with clock.stage("measure on an emulated phone"):
+        emulated, trouble = _on_emulated_phone(paths[0], artifacts[shipments[0].name], progress)
     shown = {names[name]: strategy for name, strategy in strategies.items()}
-    found = _Findings(dataset, trained, personal, result, summary, truth, shown, shipments, measured, left_out)
+    found = _Findings(dataset, trained, personal, result, summary, truth, shown, shipments, measured, emulated, left_out + trouble)
     report = _report(options, found, clock)
     html, document = out / "report.html", out / "report.json"
     save_json(report, document)
@@ -291,6 +295,22 @@ def _strategies(
     return strategies, names
 
 
+def _on_emulated_phone(
+    path: Path, artifacts: Sequence[ArtifactContents], progress: Progress | None
+) -> tuple[BenchReport | None, list[str]]:
+    """One strategy in the native engine and in LiteRT on an emulated phone, where one is prepared; else why there is nothing to show."""
+    chosen = [next((each.name for each in artifacts if each.target == target), None) for target in ("litert", "native")]
+    names = [name for name in chosen if name is not None]
+    ready = any(device.measurable and device.name.startswith("emulator:") for device in list_devices().devices)
+    if not ready or not names:
+        return None, []
+    try:
+        with connect("emulator") as device:
+            return bench_bundles([path], names, device_settings(device), progress, device), []
+    except DeviceError as error:
+        return None, [f"The emulated phone could not be measured on: {error}."]
+
+
 def _signing_key(out: Path) -> Path:
     """The demo's own key pair; made once."""
     private, public = out / "demo.pem", out / "demo.pub.pem"
@@ -314,6 +334,7 @@ class _Findings:
     strategies: Mapping[str, Strategy]
     shipments: list[_Shipment]
     measured: BenchReport
+    emulated: BenchReport | None
     left_out: list[str]
 
 
@@ -329,7 +350,7 @@ def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
         title=f"chordkit demo: {find_architecture(options.architecture).title} on {found.dataset.name}",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         seed=options.seed,
-        **sections.environment(measured.machine),
+        **sections.environment(measured.machine, measured.before),
         dataset=sections.dataset_summary(found.dataset),
         headline=sections.headline(summary),
         truth=sections.truth(found.truth),
@@ -339,6 +360,7 @@ def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
         accuracy_protocol=sections.accuracy_protocol(summary, found.personal, HELD_OUT),
         artifacts=sections.artifact_summaries(manifests, measured),
         latency_protocol=sections.latency_protocol(measured),
+        emulated=sections.emulated_phone(found.emulated),
         strategies=[sections.user_strategy(name, strategy, master) for name, strategy in found.strategies.items()],
         personalisation=sections.personalisation(found.result.diversity),
         bundles=bundles,

@@ -118,6 +118,26 @@ class ArtifactSummary(Identity, _Model):
     latency: LatencySummary | None = None
 
 
+class EmulatedLine(_Model):
+    """An artifact on an emulated phone: instructions of one rerank and of one adoption, and us by a clock that counts instructions."""
+
+    name: str
+    instructions: float | None
+    adoption_instructions: float | None
+    emulated_us: float
+    ratio: Estimate | None
+    peak_memory_mib: float | None
+
+
+class EmulatedPhone(_Model):
+    """What was measured on an emulated phone, and on which; ``baseline`` is what the ratios are taken against."""
+
+    device: str
+    machine: str
+    baseline: str | None
+    lines: list[EmulatedLine]
+
+
 class LayerWidths(_Model):
     """Widths of one layer's channels, a digit a channel: 0, 2, 4 or 8."""
 
@@ -181,6 +201,7 @@ class Report(_Model):
     accuracy_protocol: str
     artifacts: list[ArtifactSummary]
     latency_protocol: str
+    emulated: EmulatedPhone | None = None
     strategies: list[UserStrategy]
     personalisation: Personalisation | None = None
     bundles: list[BundleSummary] = []

@@ -17,6 +17,8 @@ from chordkit.report.model import (
     BackboneAccuracy,
     BundleSummary,
     DatasetSummary,
+    EmulatedLine,
+    EmulatedPhone,
     Headline,
     LatencySummary,
     LayerWidths,
@@ -26,7 +28,7 @@ from chordkit.report.model import (
     Truth,
     UserStrategy,
 )
-from chordkit.runtime_bench.results import BenchReport, Machine, Result
+from chordkit.runtime_bench.results import BenchReport, Machine, Result, State
 from chordkit.strategy import Strategy, average_bits, wire_bytes
 from chordkit.training import Metrics
 
@@ -35,8 +37,8 @@ _ORDER = ("own", "static", "uniform2", "fp32", "start")
 _PROTOCOLS = {"test": "full", "test_masked": "masked", "test_negatives": "sampled"}
 
 
-def environment(machine: Machine) -> dict[str, Any]:
-    """Version, commit, machine and runtimes, as the report's fields."""
+def environment(machine: Machine, state: State) -> dict[str, Any]:
+    """Version, commit, machine, its state and runtimes, as the report's fields."""
     commit = "unknown" if machine.commit is None else machine.commit[:12] + ("+" if machine.commit_dirty else "")
     return {
         "chordkit": __version__,
@@ -48,8 +50,8 @@ def environment(machine: Machine) -> dict[str, Any]:
             "memory GiB": round(machine.memory_bytes / 2**30, 1),
             "kernel": machine.kernel,
             "virtual machine": machine.virtual,
-            "governor": machine.governor or "unknown",
-            "load average": [f"{load:.2f}" for load in machine.load_average],
+            "governor": next((cluster.governor for cluster in state.clusters if cluster.governor), "unknown"),
+            "load average": [f"{load:.2f}" for load in state.load_average or ()],
             "flags": list(machine.flags),
             "python": machine.python,
         },
@@ -217,6 +219,24 @@ def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport)
         if result.name not in listed
     ]
     return summaries
+
+
+def emulated_phone(measured: BenchReport | None) -> EmulatedPhone | None:
+    """What an emulated phone says, if there was one."""
+    if measured is None:
+        return None
+    lines = [
+        EmulatedLine(
+            name=result.name,
+            instructions=result.counts.per_call if result.counts else None,
+            adoption_instructions=result.counts.per_adoption if result.counts else None,
+            emulated_us=result.latency.p50_us,
+            ratio=result.ratio,
+            peak_memory_mib=result.isolated.peak_bytes / 2**20 if result.isolated and result.isolated.peak_bytes is not None else None,
+        )
+        for result in measured.results
+    ]
+    return EmulatedPhone(device=measured.device, machine=measured.machine.cpu, baseline=measured.baseline, lines=lines)
 
 
 def latency_protocol(measured: BenchReport) -> str:

@@ -43,12 +43,16 @@ class VectorSet:
 
     def head(self, count: int) -> "VectorSet":
         """The first ``count`` rows."""
+        return self.rows(np.arange(min(count, len(self.histories))))
+
+    def rows(self, chosen: NDArray[np.integer]) -> "VectorSet":
+        """Some of the rows, by number."""
         return VectorSet(
-            self.histories[:count],
-            self.candidates[:count],
-            self.targets[:count],
-            {name: scores[:count] for name, scores in self.scores.items()},
-            None if self.users is None else self.users[:count],
+            self.histories[chosen],
+            self.candidates[chosen],
+            self.targets[chosen],
+            {name: scores[chosen] for name, scores in self.scores.items()},
+            None if self.users is None else self.users[chosen],
         )
 
     def with_users(self, vectors: Sequence[NDArray[np.floating]]) -> "VectorSet":

@@ -56,6 +56,10 @@ class Runner(abc.ABC):
         """
         return _UserRunner(self, checked_vector(user, self.dim))
 
+    def adopt(self) -> bool:
+        """Adopt the strategy once more, as when a new one has come; False where it is part of the artifact."""
+        return False
+
     @abc.abstractmethod
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         """Scores of checked, contiguous arrays; ``user`` is None where the artifact takes none."""
@@ -67,6 +71,9 @@ class _UserRunner(Runner):
     def __init__(self, runner: Runner, user: Vector) -> None:
         self._runner, self._user = runner, user
         self.length, self.candidates, self.items = runner.length, runner.candidates, runner.items
+
+    def adopt(self) -> bool:
+        return self._runner.adopt()
 
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         return self._runner._run(history, candidates, self._user)

@@ -8,9 +8,7 @@ For a device::
     python -m chordkit.kernels.executorch --target aarch64 --out build/executorch
 """
 
-import contextlib
 import ctypes
-import fcntl
 import hashlib
 import os
 import platform
@@ -18,13 +16,14 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from chordkit import files
 from chordkit.errors import InputError, MissingRuntimeError
 from chordkit.kernels import build as libchord
 
@@ -37,8 +36,6 @@ VERSION = 1
 
 LIBRARY_VARIABLE = "CHORDKIT_EXECUTORCH_OPS"
 """Environment variable: a library that was built elsewhere, for machines without a compiler."""
-CACHE_VARIABLE = "CHORDKIT_CACHE"
-"""Environment variable: where built libraries are kept; the default is ``chordkit`` in the user's cache folder."""
 
 _SHARED = ["-fPIC", "-g0", "-pthread"]
 C_FLAGS = ["-x", "c", *libchord.flags(), *_SHARED]
@@ -47,6 +44,8 @@ CXX_FLAGS = [
     *("-fvisibility-inlines-hidden", "-DC10_USING_CUSTOM_GENERATED_MACROS"),
 ]
 LINK_FLAGS = ["-shared", "-pthread", "-s", f"-Wl,-soname,{NAME}", "-Wl,-z,max-page-size=16384", "-Wl,-z,relro,-z,now", "-Wl,--gc-sections"]
+BENCH_LIBRARIES = tuple(f"executorch{part}" for part in ("", "_threadpool", "_backend_xnnpack", "_kernels_optimized", "_kernels_quantized"))
+"""What a program on the C++ runtime is linked with to run the targets' files."""
 COMPILERS = {"x86_64": "x86_64-linux-gnu-g++", "aarch64": "aarch64-linux-gnu-g++"}
 
 
@@ -120,14 +119,7 @@ def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out.parent) as work:
-        objects = [Path(work) / f"{path.parent.name}_{path.name}.o" for path in sources()]
-
-        def compile_one(source: Path, target: Path) -> None:
-            flags = [*CXX_FLAGS, *_includes(executorch)] if source.suffix == ".cc" else C_FLAGS
-            _run([*command, *flags, "-c", str(source), "-o", str(target)])
-
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(compile_one, sources(), objects))
+        objects = _compile(sources(), Path(work), command, command, executorch, jobs)
         checks = ["-Wl,-z,defs"]
         if runtime is None:
             # A library of that name with nothing in it: the real one is there when the program runs.
@@ -137,7 +129,7 @@ def compile_library(out: Path, command: Sequence[str], executorch: Path, runtime
             _run([*command, "-x", "c", str(Path(work) / "empty.c"), "-x", "none", *stand_in])
         finished = Path(work) / NAME
         link = [f"-Wl,--version-script={EXPORTS}", f"-L{runtime}", "-Wl,--no-as-needed", "-lexecutorch", "-lm"]
-        _run([*command, *LINK_FLAGS, *checks, "-o", str(finished), *map(str, objects), *link])
+        _run([*command, *LINK_FLAGS, *checks, "-o", str(finished), *objects, *link])
         os.replace(finished, out)
     return out
 
@@ -162,6 +154,51 @@ def compile_runner(library: Path, command: Sequence[str], executorch: Path) -> P
     return runner
 
 
+def bench_sources() -> list[Path]:
+    """What ``chord_executorch_bench`` is compiled from besides :func:`sources`: ``chord_runner`` with ExecuTorch in libchord's place."""
+    return [*(path for path in libchord.tool("runner") if path.name != "model.c"), HERE / "tools" / "bench.cc"]
+
+
+def compile_bench(out: Path, command: Sequence[str], c_command: Sequence[str], executorch: Path, version: str, jobs: int = 2) -> Path:
+    """``chord_executorch_bench`` (``tools/bench.cc``), which measures any program of chordkit's on a device; the operators are part of it.
+
+    Args:
+        out: the program. It is linked with the libraries of ``executorch``, which the device's loader must find.
+        command: the C++ compiler, as for the library.
+        c_command: the compiler of libchord.
+        executorch: the target's package, and version its version, for the records.
+        jobs: compilers at once.
+
+    Raises:
+        MissingRuntimeError: a compiler refuses.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    more = [f'-DCHORD_EXECUTORCH_RUNTIME="executorch {version}"', f"-I{libchord.LIBCHORD / 'tools' / 'runner'}"]
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=out.parent) as work:
+        objects = _compile([*sources(), *bench_sources()], Path(work), [*command, *more], c_command, executorch, jobs)
+        finished = Path(work) / out.name
+        # Backends and kernels register themselves when they are loaded: nothing calls them by name.
+        link = [f"-L{executorch / 'lib'}", "-Wl,--no-as-needed", *(f"-l{name}" for name in BENCH_LIBRARIES), "-lm"]
+        _run([*command, "-pthread", "-s", "-o", str(finished), *objects, *link])
+        os.replace(finished, out)
+    return out
+
+
+def _compile(
+    files: Sequence[Path], folder: Path, command: Sequence[str], c_command: Sequence[str], executorch: Path, jobs: int
+) -> list[str]:
+    """Object files in ``folder``."""
+    objects = [str(folder / f"{path.parent.name}_{path.name}.o") for path in files]
+
+    def compile_one(source: Path, target: str) -> None:
+        compiling = [*command, *CXX_FLAGS, *_includes(executorch)] if source.suffix == ".cc" else [*c_command, *C_FLAGS]
+        _run([*compiling, "-c", str(source), "-o", target])
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(compile_one, files, objects))
+    return objects
+
+
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -171,11 +208,10 @@ def _run(command: list[str]) -> None:
 
 def cache_folder() -> Path:
     """Where libraries for this machine, these sources and this version of ExecuTorch are kept, one a compiler."""
-    base = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit"
     digest = hashlib.sha256(repr((C_FLAGS, CXX_FLAGS, LINK_FLAGS, platform.machine(), metadata.version("executorch"))).encode())
     for path in [*sources(), *headers(), EXPORTS]:
         digest.update(path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return Path(base) / "executorch-ops" / digest.hexdigest()[:24]
+    return files.cache_folder("executorch-ops") / digest.hexdigest()[:24]
 
 
 def build() -> Path:
@@ -202,21 +238,12 @@ def build() -> Path:
     if path.is_file():
         return path
     try:
-        with _alone(path.parent):
+        with files.alone(path.parent):
             return path if path.is_file() else compile_library(path, command, executorch, executorch / "lib")
     except OSError as error:
         raise MissingRuntimeError(
-            f"{path.parent}: the ExecuTorch operators cannot be kept there ({error.strerror}); name a folder in {CACHE_VARIABLE}"
+            f"{path.parent}: the ExecuTorch operators cannot be kept there ({error.strerror}); name a folder in {files.CACHE_VARIABLE}"
         ) from None
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time; the others wait and find the library made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 @dataclass(frozen=True)

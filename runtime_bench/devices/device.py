@@ -7,59 +7,103 @@ A device exists because its file does. The module ``devices/<scheme>.py`` is the
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from chordkit.export.parity import Ids
-from chordkit.progress import Progress
-from chordkit.runtime_bench.contender import Contender
-from chordkit.runtime_bench.results import BenchReport, Machine, Settings
+from chordkit.runtime_bench.results import Machine, State
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command on a device ended: its exit status (above 128: killed by signal status - 128) and what it wrote."""
+
+    status: int
+    stdout: str
+    stderr: str
 
 
 class Device(ABC):
-    """A device that is there and can be measured on.
+    """A device that is there: what its name says, a place for files on it, and commands that run there.
 
     Attributes:
         name: what ``--device`` takes and :attr:`BenchReport.device` says.
+        emulated: its clock counts instructions or is a guest's; its times say nothing of a phone.
+        abi: of the programs that it runs, as Android calls it: ``arm64-v8a``, ``x86_64``.
+        folder: a folder on the device that belongs to chordkit.
+        has_clock: its times mean something: a real clock, or one that counts instructions.
+        emulated_cpu: the processor, as QEMU calls it, of a device whose programs can be profiled instruction by instruction.
     """
 
     name: str
+    emulated: bool = False
+    abi: str
+    folder: str
+    has_clock: bool = True
+    emulated_cpu: str | None = None
 
     @abstractmethod
     def describe(self) -> Machine:
-        """The machine, its software and its present state.
+        """The machine and its software.
 
         Raises:
             DeviceError: the device does not answer.
         """
 
     @abstractmethod
-    def measure(
-        self,
-        contenders: Sequence[Contender],
-        histories: Ids,
-        candidates: Ids,
-        settings: Settings | None = None,
-        *,
-        baseline: str | None = None,
-        progress: Progress | None = None,
-    ) -> BenchReport:
-        """Time ``contenders`` here, interleaved, by the protocol of docs/benchmarking.md.
-
-        Args:
-            contenders: the artifacts, and eager PyTorch beside them.
-            histories: int32 ``[n, length]``, real ones, padded as they come; every contender walks through them in the
-                same order.
-            candidates: int32 ``[n, candidates]``.
-            settings: the protocol; None = the defaults.
-            baseline: name of the contender that ratios are taken against; None = no ratios.
-            progress: called with (phase, done, total).
+    def state(self) -> State:
+        """What can change from one minute to the next: clocks, temperatures, battery, bad states.
 
         Raises:
-            DeviceError: a contender cannot be loaded here, or ``baseline`` is none of them.
-            CheckFailed: a contender gives scores of a wrong shape or that are not finite; it is not worth timing.
+            DeviceError: the device does not answer.
         """
+
+    @abstractmethod
+    def push(self, local: Path, remote: str) -> None:
+        """Copy a file onto the device, executable where it is so here; missing folders are made.
+
+        Raises:
+            DeviceError: the device does not answer or its disk is full. Nothing partial is left under ``remote``.
+        """
+
+    @abstractmethod
+    def pull(self, remote: str, local: Path) -> None:
+        """Copy a file from the device.
+
+        Raises:
+            DeviceError: the device does not answer, or the file is not there or above 64 MiB.
+        """
+
+    @abstractmethod
+    def run(self, command: Sequence[str], timeout_s: float) -> Completed:
+        """Run a program on the device and wait for it.
+
+        Raises:
+            DeviceError: the device went away, or the program took longer than ``timeout_s``; it is killed where it still can be.
+        """
+
+    def processors(self) -> tuple[int, ...] | None:
+        """The processors to measure on, all of one kind; None: no choice is made."""
+        return None
+
+    def python(self) -> tuple[str, ...] | None:
+        """What to put before a Python script in :attr:`folder` so that it runs with numpy and the runtimes; None: there is no Python."""
+        return None
+
+    def executorch(self) -> tuple[str, ...] | None:
+        """What to put before a program in :attr:`folder` that is linked with the prepared ExecuTorch's libraries; None: it has none."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most devices hold nothing
+        """Give back what the connection holds; an emulated machine is shut down."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Listed(BaseModel):

@@ -1,36 +1,88 @@
 """This machine."""
 
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from chordkit.errors import DeviceError
-from chordkit.export.parity import Ids
-from chordkit.progress import Progress
 from chordkit.runtime_bench import machine
-from chordkit.runtime_bench.contender import Contender
-from chordkit.runtime_bench.devices.device import Device, DeviceList, Listed
-from chordkit.runtime_bench.protocol import HOST, run_host
-from chordkit.runtime_bench.results import BenchReport, Machine, Settings
+from chordkit.runtime_bench.devices.device import Completed, Device, DeviceList, Listed
+from chordkit.runtime_bench.protocol import HOST
+from chordkit.runtime_bench.results import Machine, State
+
+_ABIS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 
 
 class Host(Device):
-    """The machine that this process runs on."""
+    """The machine that this process runs on. Its folder is a temporary one, gone when it is closed."""
 
     name = HOST
+
+    def __init__(self) -> None:
+        machine_name = platform.machine().lower()
+        self.abi = _ABIS.get(machine_name, machine_name)
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def folder(self) -> str:  # type: ignore[override]  # made when it is first asked for
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="chordkit-host-")
+        return self._temporary.name
 
     def describe(self) -> Machine:
         return machine.describe()
 
-    def measure(
-        self,
-        contenders: Sequence[Contender],
-        histories: Ids,
-        candidates: Ids,
-        settings: Settings | None = None,
-        *,
-        baseline: str | None = None,
-        progress: Progress | None = None,
-    ) -> BenchReport:
-        return run_host(contenders, histories, candidates, settings, baseline=baseline, progress=progress)
+    def state(self) -> State:
+        return machine.state()
+
+    def push(self, local: Path, remote: str) -> None:
+        _copy(local, Path(remote))
+
+    def pull(self, remote: str, local: Path) -> None:
+        _copy(Path(remote), local)
+
+    def run(self, command: Sequence[str], timeout_s: float) -> Completed:
+        try:
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        except OSError as error:
+            raise DeviceError(f"{command[0]}: cannot be run on this machine ({error.strerror})") from None
+        try:
+            stdout, stderr = child.communicate(timeout=timeout_s)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise DeviceError(f"{command[0]}: it took longer than {timeout_s:g} s and was ended") from None
+            raise
+        # A shell's way to tell of a signal, which other devices use too.
+        return Completed(child.returncode if child.returncode >= 0 else 128 - child.returncode, stdout, stderr)
+
+    def python(self) -> tuple[str, ...]:
+        return (sys.executable,)
+
+    def close(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+
+def _copy(source: Path, destination: Path) -> None:
+    partial = destination.with_name(f".{destination.name}.partial")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, partial)
+        partial.replace(destination)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DeviceError(f"{source}: it cannot be copied to {destination} ({error.strerror})") from None
 
 
 def find() -> DeviceList:

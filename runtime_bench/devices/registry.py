@@ -2,6 +2,10 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
 
 from chordkit.errors import DeviceError
 from chordkit.runtime_bench import devices
@@ -41,3 +45,17 @@ def connect(name: str) -> Device:
             f"there is no device {name!r}; names begin with {' or '.join(known)}, and `chordkit devices` lists what is attached"
         )
     return known[scheme].connect(argument)
+
+
+def preparer(scheme: str) -> Callable[..., BaseModel]:
+    """The function that fetches and builds what the devices of ``scheme`` are made of, ``prepare(progress)`` of its module.
+
+    Raises:
+        DeviceError: nothing of that name can be prepared.
+    """
+    ready = {name: getattr(module, "prepare", None) for name, module in schemes().items()}
+    known = [name for name, prepare in ready.items() if prepare is not None]
+    prepare: Any = ready.get(scheme)
+    if prepare is None:
+        raise DeviceError(f"{scheme!r} is nothing that can be prepared; use {' or '.join(known)}")
+    return prepare

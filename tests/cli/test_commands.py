@@ -31,7 +31,9 @@ def test_the_commands_are_those_of_the_contract() -> None:
     assert {" ".join(verb) for verb in _verbs()} == {
         "data prepare", "data info", "train backbone", "train hypernetwork", "strategy make", "strategy show", "strategy diff",
         "evaluate", "export",
-        "bundle make", "bundle verify", "bundle inspect", "bundle key", "validate", "bench", "devices", "report", "demo",
+        "bundle make", "bundle verify", "bundle inspect", "bundle key", "validate",
+        "bench run", "bench compare", "bench history", "bench import",
+        "devices list", "devices prepare", "report", "demo",
     }  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def test_validate_and_bench_run_with_them(project, command, personal: Path) -> N
     real = ("--data", project / "shop.safetensors", "--backbone", project / "m.fp32.safetensors", "--histories", 40)
     report = command("validate", personal / "shop.chord", *real, "--json").json
     assert report["passed"] and all(each["n"] == 40 for each in report["artifacts"].values())
-    quick = ("--rounds", 5, "--block-ms", 1, "--processes", 1, "--artifact", "litert-u5", "--artifact", "onnx-int8")
+    quick = ("--rounds", 5, "--block-ms", 1, "--processes", 1, "--launches", 1, "--artifact", "litert-u5", "--artifact", "onnx-int8")
     results = command("bench", personal / "shop.chord", *quick, "--json").json["results"]
     assert [result["name"] for result in results] == ["pytorch-eager", "litert-u5", "onnx-int8"]
     assert all(result["latency"]["p50_us"] > 0 and result["isolated"]["first_call_us"] > 0 for result in results)

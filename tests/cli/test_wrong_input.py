@@ -209,7 +209,7 @@ def test_one_sentence_and_no_half_file(line: str, words: list[str], project, com
         ("onnxruntime", "onnx", "validate {p}/shop.chord --artifact onnx-u5"),
         ("onnx", "onnx", "export --master {p}/m.chrm --target onnx --candidates 20 --out {t}/a"),
         ("executorch", "executorch", "export --master {p}/m.chrm --target executorch --candidates 20 --out {t}/a"),
-        ("ai_edge_litert", "litert", "bench {p}/shop.chord --artifact litert-u5 --rounds 5 --processes 0"),
+        ("ai_edge_litert", "litert", "bench {p}/shop.chord --artifact litert-u5 --rounds 5 --processes 0 --launches 1"),
     ],
 )
 def test_a_missing_runtime_names_the_extra_that_brings_it(

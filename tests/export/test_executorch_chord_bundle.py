@@ -10,6 +10,7 @@ import pytest
 from chordkit.errors import CheckFailed
 from chordkit.export import bundle
 from chordkit.export.targets import all_targets, find_target
+from chordkit.files import CACHE_VARIABLE
 
 pytest.importorskip("executorch")
 TARGETS = ("executorch-chord", "executorch-chord-linear")
@@ -66,7 +67,7 @@ def test_verify_validate_and_bench_take_the_programs_as_any_other(made: Path, co
         assert judged[f"executorch-chord-linear-{kind}"]["emulation_rms_error"] < 1e-3
     on_data = command("validate", made, "--data", project / "shop.safetensors", "--histories", 40, "-a", "executorch-chord-u5", "--json")
     assert on_data.json["passed"]
-    timed = command("bench", made, "-a", "executorch-chord-u5", "--rounds", 5, "--block-ms", 1, "--processes", 1, "--json")
+    timed = command("bench", made, "-a", "executorch-chord-u5", "--rounds", 5, "--block-ms", 1, "--processes", 1, "--launches", 1, "--json")
     assert "executorch-chord-u5" in {result["name"] for result in timed.json["results"]}
 
 
@@ -91,13 +92,12 @@ def test_the_demo_leaves_out_what_needs_a_compiler_and_says_why(monkeypatch: pyt
     from chordkit.demo import DemoOptions
     from chordkit.demo.pipeline import _targets
     from chordkit.errors import MissingRuntimeError
-    from chordkit.kernels.executorch import library as executorch_ops
 
     targets, left_out = _targets(DemoOptions(tmp_path))
     assert targets == tuple(target for target in all_targets() if target.name != "executorch-chord-linear") and left_out == []
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setenv(executorch_ops.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     targets, (reason,) = _targets(DemoOptions(tmp_path))
     assert find_target("executorch-chord") not in targets and find_target("executorch") in targets
     assert reason.startswith("executorch-chord was left out: ") and "C++ compiler" in reason

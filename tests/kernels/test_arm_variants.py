@@ -1,7 +1,6 @@
 """The Arm kernels under qemu-user: the variant that each CPU takes, every kernel against its definition, whole models against
 the engine of this host, and the number of instructions."""
 
-import json
 import re
 import shutil
 import signal
@@ -17,6 +16,7 @@ from chordkit.backbones import BackboneConfig, CaserConfig
 from chordkit.kernels import Engine, available
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
+from chordkit.runtime_bench.records import read_records
 from chordkit.strategy import Strategy, encode, encode_user_vector, quantize_user_vector
 from tests.kernels.conftest import random_master
 
@@ -105,8 +105,10 @@ def case_of(config: BackboneConfig, folder: Path, users: int = 3) -> tuple[Maste
     for user in range(users):
         histories[user, : user * config.max_length // (users + 1)] = 0
     candidates = rng.integers(1, config.items + 1, (users, 17)).astype(np.int32)
-    contents = {"master": master.to_bytes(), "strategy": strategy, "histories": histories.tobytes(), "candidates": candidates.tobytes()}
-    arguments: list[str] = []
+    contents = {"artifact": master.to_bytes(), "strategy": strategy, "histories": histories.tobytes(), "candidates": candidates.tobytes()}
+    # Counting a call is the run that takes no time: nothing is timed, and scores are written first as always.
+    arguments = ["--target", "native", "--users", str(users), "--count", "1"]
+    arguments += ["--scores", str(folder / "scores.f32"), "--records", str(folder / "records.jsonl")]
     for name, data in contents.items():
         (folder / name).write_bytes(data)
         arguments += [f"--{name}", str(folder / name)]
@@ -123,21 +125,21 @@ def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_pa
     for more, vector in ((), None), (("--user", str(tmp_path / "user")), user):
         expected = engine.scores(histories, candidates, user=vector)
         for cpu in CPUS:
-            result = emulate(cpu, programs / "chord_runner", *arguments, "--scores", *more)
+            result = emulate(cpu, programs / "chord_runner", *arguments, *more)
             assert result.returncode == 0, result.stderr
-            answer = json.loads(result.stdout)
-            assert answer["variant"] == next(name for name, supported in listed(programs, cpu).items() if supported)
-            assert answer["rerank_us"]["n"] == len(histories)
-            np.testing.assert_array_equal(np.asarray(answer["scores"], np.float32), expected)
+            records = read_records(tmp_path / "records.jsonl")
+            assert records.start.variant == next(name for name, supported in listed(programs, cpu).items() if supported)
+            assert records.start.abi == "arm64-v8a" and records.end is not None
+            np.testing.assert_array_equal(np.fromfile(tmp_path / "scores.f32", "<f4").reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize(
     ("option", "content", "sentence"),
     [
-        ("master", b"CHRM", "master"),
+        ("artifact", b"CHRM", "master"),
         ("strategy", b"CHRD" + bytes(40), "strategy"),
         ("user", b"CHRU" + bytes(40), "user vector"),
-        ("histories", bytes(6), "not int32 rows"),
+        ("histories", bytes(6), "not int32"),
         ("candidates", bytes(6), "not int32"),
         ("candidates", b"", "is empty"),
     ],
@@ -167,10 +169,10 @@ def test_the_runner_refuses_a_variant_that_the_cpu_lacks(programs: Path, tmp_pat
 @pytest.mark.skipif(COMPILER != "clang", reason="the limits are those of clang-19 and lld-19, which are not installed")
 def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
     module = script("benchmarks/kernels/arm_instructions.py")
-    case, plugin = module.make_case(tmp_path), module.build_plugin(tmp_path)
+    case = module.make_case(tmp_path)
     limits = {"neon": 380_000, "dotprod": 243_000, "i8mm": 205_000}
-    counts = {variant: module.count(plugin, programs / "chord_runner", case, variant) for variant in limits}
+    counts = {variant: module.count(programs / "chord_runner", case, variant) for variant in limits}
     for variant, limit in limits.items():
         assert 100_000 < sum(counts[variant].values()) < limit
     assert any(symbol == "chord_gemm_qa8_c8__i8mm" for symbol in counts["i8mm"])
-    assert sum(module.count(plugin, programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 80_000
+    assert sum(module.count(programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 80_000

@@ -12,6 +12,7 @@ import pytest
 
 from chordkit.backbones import CaserConfig, SASRecConfig, build, initialise, make_master
 from chordkit.errors import MissingRuntimeError
+from chordkit.files import CACHE_VARIABLE
 from chordkit.kernels import Engine
 from chordkit.kernels import build as libchord
 from chordkit.kernels.executorch import library as executorch_ops
@@ -74,7 +75,7 @@ def test_other_sources_or_another_executorch_have_another_place(monkeypatch: pyt
         patch.setattr(executorch_ops, "sources", lambda: executorch_ops.headers()[:1])
         places.add(executorch_ops.cache_folder())
     with monkeypatch.context() as patch:
-        patch.setenv(executorch_ops.CACHE_VARIABLE, str(tmp_path))
+        patch.setenv(CACHE_VARIABLE, str(tmp_path))
         assert executorch_ops.cache_folder().is_relative_to(tmp_path)
         places.add(executorch_ops.cache_folder())
     assert len(places) == 4
@@ -100,7 +101,7 @@ def test_without_a_compiler_the_reason_is_named_and_a_kept_library_still_serves(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     assert executorch_ops.build().name == executorch_ops.NAME  # made while there was a compiler
-    monkeypatch.setenv(executorch_ops.CACHE_VARIABLE, str(tmp_path / "empty"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
     with pytest.raises(MissingRuntimeError, match=r"C\+\+ compiler .*apt-get install g\+\+"):
         executorch_ops.build()
     with pytest.raises(MissingRuntimeError, match=r"aarch64-linux-gnu-g\+\+.*apt-get install g\+\+-aarch64-linux-gnu"):
@@ -118,7 +119,7 @@ def test_a_compiler_that_fails_leaves_no_file_and_says_why(monkeypatch: pytest.M
     broken.write_text("#!/bin/sh\necho 'fatal error: no memory left' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    monkeypatch.setenv(executorch_ops.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     with pytest.raises(MissingRuntimeError, match="no memory left"):
         executorch_ops.build()
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".lock"]
@@ -174,7 +175,7 @@ def test_without_the_library_executorch_refuses_the_program_and_chordkit_says_wh
         "    print(error)\n"
     )
     environment = {key: value for key, value in os.environ.items() if key not in ("CXX", executorch_ops.LIBRARY_VARIABLE)}
-    environment |= {"PATH": str(tmp_path), executorch_ops.CACHE_VARIABLE: str(tmp_path / "empty")}
+    environment |= {"PATH": str(tmp_path), CACHE_VARIABLE: str(tmp_path / "empty")}
     done = subprocess.run([sys.executable, "-c", ours, str(tmp_path / "program.pte")], capture_output=True, text=True, env=environment)
     assert "the ExecuTorch operators need a C++ compiler" in done.stdout, done.stderr[-2000:]
 

@@ -20,7 +20,7 @@ def progress(text: str) -> None:
 
 def header(cpu: int | None, rounds: int) -> dict[str, Any]:
     """The machine, the versions, the protocol; ``cases`` is empty."""
-    described = machine.describe(cpu).model_dump()
+    described = machine.describe(cpu).model_dump() | {"load_average": machine.state(cpu).load_average}
     with contextlib.suppress(metadata.PackageNotFoundError):
         described["versions"]["openvino"] = metadata.version("openvino")
     return {"machine": described, "rounds": rounds, "cases": []}

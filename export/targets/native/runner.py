@@ -27,10 +27,15 @@ class NativeRunner(Runner):
         if strategy is None:
             strategy = encode(uniform(MasterWeights.from_bytes(master).channel_table, 8, engine.fingerprint))
         engine.adopt(strategy)
+        self._engine, self._strategy = engine, strategy
         self.length, self.candidates, self.items = engine.max_length, candidates, engine.items
         self.dim, self._fingerprint = engine.dim, engine.fingerprint
         self._rerank = engine.prepare(self.length, candidates)
         self._user: Vector | None = None
+
+    def adopt(self) -> bool:
+        self._engine.adopt(self._strategy)
+        return True
 
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         if user is not self._user:
