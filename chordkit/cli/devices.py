@@ -44,4 +44,5 @@ def prepare(
     with progress_bar() as progress:
         prepared = preparer(device)(progress)
     payload = prepared.model_dump(mode="json")
-    emit(as_json, payload, lambda: key_values(f"{device} is ready", payload))
+    short = {name: len(value) if isinstance(value, list) else value for name, value in payload.items() if not isinstance(value, dict)}
+    emit(as_json, payload, lambda: key_values(f"{device} is ready", short | {"seconds": f"{payload['seconds']:.1f}"}))

@@ -103,7 +103,7 @@ def connect(argument: str) -> Device:
     cpu = argument or DEFAULT
     made = prepared()
     if cpu in CPUS and made is None:
-        raise DeviceError(f"emulator:{cpu} is not prepared; run `{COMMAND}` once, which fetches 190 MB and needs no root")
+        raise DeviceError(f"emulator:{cpu} is not prepared; run `{COMMAND}` once, which fetches 200 MB and needs no root")
     if made is None:
         raise DeviceError(f"there is no device 'emulator:{cpu}'; use {' or '.join(f'emulator:{name}' for name in CPUS)}")
     return Emulator(cpu, made)

@@ -206,5 +206,5 @@ def connect(argument: str) -> Device:
         raise DeviceError(f"there is no device {name!r}; use one of {', '.join(CPUS)} after 'qemu-user:'")
     made = prepared()
     if made is None:
-        raise DeviceError(f"qemu-user:{argument} is not prepared; run `{COMMAND}` once, which fetches 190 MB and needs no root")
+        raise DeviceError(f"qemu-user:{argument} is not prepared; run `{COMMAND}` once, which fetches 200 MB and needs no root")
     return QemuUser(argument, made)
