@@ -3,9 +3,11 @@
     python benchmarks/regimes.py merge ml-100k cds:20 yelp:10 --out mixed.safetensors
     python benchmarks/regimes.py parts build/evaluation --data ml-100k --budget 2.0:0,8
     python benchmarks/regimes.py compare build/large/0.5-of-0.8 own build/small/8-of-8 uniform8
+    python benchmarks/regimes.py shops build/evaluation/mixed/2-of-0.8 own static --data mixed.safetensors
 
 `merge` makes one catalogue and one population of several data sets, each with its k-core. `parts` takes the personal models of an
-evaluation and lets only some layers be a user's own, the others everybody's. `compare` holds rows of two evaluations side by side.
+evaluation and lets only some layers be a user's own, the others everybody's. `compare` holds rows of two evaluations side
+by side, `shops` two rows for the users of each merged source.
 """
 
 import argparse
@@ -101,6 +103,16 @@ def compare(arguments: argparse.Namespace) -> None:
         print(_line(f"{title}, {name}", first, second, kept))
 
 
+def shops(arguments: argparse.Namespace) -> None:
+    """What two rows of an evaluation of a merged data set differ in, for the users of each of its sources."""
+    files = sorted(arguments.folder.glob("seed*.safetensors"))
+    first, second = ([_row(path, row) for path in files] for row in (arguments.first_row, arguments.second_row))
+    dataset = load_named(arguments.data)
+    source = np.array([dataset.item_ids[sequence[0]].partition(":")[0] for sequence in dataset.sequences])
+    for name in dict.fromkeys(source.tolist()):
+        print(_line(f"{arguments.first_row} - {arguments.second_row}, {name}", first, second, source == name))
+
+
 def _row(path: Path, key: str) -> Values:
     tensors, metadata = read_tensors(path, "result")
     figures = {row["key"]: row for row in metadata["rows"]}[key]
@@ -140,6 +152,12 @@ def main() -> None:
     one.add_argument("second", type=Path)
     one.add_argument("second_row")
     one.set_defaults(run=compare)
+    one = commands.add_parser("shops", help="rows of an evaluation of a merged data set, source by source")
+    one.add_argument("folder", type=Path, help="an evaluation's folder of one budget")
+    one.add_argument("first_row")
+    one.add_argument("second_row")
+    one.add_argument("--data", required=True)
+    one.set_defaults(run=shops)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,9 @@ def test_a_run_that_is_stopped_or_killed_leaves_what_it_measured_and_no_end(
 ) -> None:
     launch = replace(case.launch, min_samples=10**6, max_seconds=60)
     case.records.unlink(missing_ok=True)
-    process = subprocess.Popen([str(program), *launch.arguments()], stderr=subprocess.PIPE)
+    # Whoever runs the tests may ignore signals (nohup does), which programs inherit.
+    heeded = partial(signal.signal, number, signal.SIG_DFL) if number != signal.SIGKILL else None
+    process = subprocess.Popen([str(program), *launch.arguments()], stderr=subprocess.PIPE, preexec_fn=heeded)
     try:
         deadline = time.monotonic() + 60
         while not (case.records.exists() and case.records.read_bytes().count(b'"block"') >= 3) and time.monotonic() < deadline:
