@@ -61,7 +61,7 @@ def bench_bundles(
 ) -> BenchReport:
     """Time artifacts of one or several bundles over the histories of the first one's test vectors, once their scores are right there.
 
-    On the host all are interleaved in one process, and eager PyTorch, the model of the first, runs beside them. On a device they take
+    On the host all take turns in every launch, and eager PyTorch, the model of the first, runs beside them. On a device they take
     turns, launch by launch. An artifact goes by its name, or, where two bundles have one of that name, by the bundle's file and its
     name, ``shop/litert-int8``.
 

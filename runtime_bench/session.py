@@ -152,8 +152,8 @@ def _measure(
     total = len(jobs) * (launches + 2)
     for job in list(jobs):
         try:
-            job.counts = _run(room, job, job.launch.counting(_COUNTED_CALLS), shape, settings)
-            job.memory = _run(room, job, job.launch.remembering(), shape, settings)
+            job.counts = _run(room, job, job.launch.counting(_COUNTED_CALLS), shape)
+            job.memory = _run(room, job, job.launch.remembering(), shape)
         except _RefusedError as refusal:
             if must or len(jobs) == 1:
                 raise
@@ -165,7 +165,7 @@ def _measure(
         for index in generator.permutation(len(jobs)):
             job = jobs[int(index)]
             waited += _cool(device, settings, waited)
-            records = _run(room, job, job.launch, shape, settings)
+            records = _run(room, job, job.launch, shape)
             job.launches.append(records)
             if samples is not None:
                 for block, each in enumerate(records.blocks):
@@ -179,7 +179,7 @@ def _measure(
         why = skipped.get(chosen, "it is not among the artifacts")
         raise DeviceError(f"{device.name}: the baseline {chosen!r} does not run here: {why}")
     about = [] if device.has_clock else [f"{device.name} has the host's clock: its instructions repeat, its times do not"]
-    about += _reasons(before, after, waited, settings)
+    about += _reasons(before, after, waited)
     results = tuple(_result(job, base, settings, about) for job in jobs)
     own = [f"{each.name}: {reason}" for each in results for reason in each.reasons if reason not in about]
     told = (*about, *own)
@@ -256,7 +256,7 @@ def _prepare(
     return jobs, skipped
 
 
-def _run(room: _Room, job: _Job, launch: Launch, shape: tuple[int, ...], settings: Settings) -> Records:
+def _run(room: _Room, job: _Job, launch: Launch, shape: tuple[int, ...]) -> Records:
     """One process on the device: its records, once its scores are right and it has said that it came to its end."""
     device, name = room.device, job.contender.name
     limit = _EMULATED_TIMEOUT_S if device.emulated else 120.0
@@ -303,7 +303,7 @@ def _cool(device: Device, settings: Settings, waited: float) -> float:
     return time.monotonic() - start if time.monotonic() - start >= _GATE_S else 0.0
 
 
-def _reasons(before: State, after: State, waited: float, settings: Settings) -> list[str]:
+def _reasons(before: State, after: State, waited: float) -> list[str]:
     """Why no number of this run should be compared with others."""
     found = [f"the device is {state}" for state in dict.fromkeys([*before.bad, *after.bad]) if state != _NOT_BAD_HERE]
     if (after.thermal_status or 0) > 0:

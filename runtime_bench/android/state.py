@@ -18,7 +18,15 @@ from chordkit.runtime_bench.results import Machine, State
 LIMIT_S = 60.0
 """Limit for reading all; a service of Android that hangs gives up after ten seconds."""
 
-_ABIS = {"aarch64": "arm64-v8a", "x86_64": "x86_64", "armv7l": "armeabi-v7a", "armv8l": "armeabi-v7a", "i686": "x86"}
+_ABIS = {
+    "aarch64": "arm64-v8a",
+    "arm64": "arm64-v8a",
+    "x86_64": "x86_64",
+    "amd64": "x86_64",
+    "armv7l": "armeabi-v7a",
+    "armv8l": "armeabi-v7a",
+    "i686": "x86",
+}
 
 
 class Shell(Protocol):

@@ -1,10 +1,6 @@
 """This machine."""
 
-import contextlib
-import os
 import platform
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,11 +9,11 @@ from pathlib import Path
 
 from chordkit.errors import DeviceError
 from chordkit.runtime_bench import machine
+from chordkit.runtime_bench.android.state import abi_of
 from chordkit.runtime_bench.devices.device import Completed, Device, DeviceList, Listed
+from chordkit.runtime_bench.devices.local import completed, copy_whole
 from chordkit.runtime_bench.protocol import HOST
 from chordkit.runtime_bench.results import Machine, State
-
-_ABIS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 
 
 class Host(Device):
@@ -27,7 +23,7 @@ class Host(Device):
 
     def __init__(self) -> None:
         machine_name = platform.machine().lower()
-        self.abi = _ABIS.get(machine_name, machine_name)
+        self.abi = abi_of(machine_name) or machine_name
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -50,20 +46,13 @@ class Host(Device):
 
     def run(self, command: Sequence[str], timeout_s: float) -> Completed:
         try:
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         except OSError as error:
             raise DeviceError(f"{command[0]}: cannot be run on this machine ({error.strerror})") from None
         try:
-            stdout, stderr = child.communicate(timeout=timeout_s)
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise DeviceError(f"{command[0]}: it took longer than {timeout_s:g} s and was ended") from None
-            raise
-        # A shell's way to tell of a signal, which other devices use too.
-        return Completed(child.returncode if child.returncode >= 0 else 128 - child.returncode, stdout, stderr)
+            return completed(child, timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DeviceError(f"{command[0]}: it took longer than {timeout_s:g} s and was ended") from None
 
     def python(self) -> tuple[str, ...]:
         return (sys.executable,)
@@ -75,13 +64,9 @@ class Host(Device):
 
 
 def _copy(source: Path, destination: Path) -> None:
-    partial = destination.with_name(f".{destination.name}.partial")
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, partial)
-        partial.replace(destination)
+        copy_whole(source, destination)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DeviceError(f"{source}: it cannot be copied to {destination} ({error.strerror})") from None
 
 

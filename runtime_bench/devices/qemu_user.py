@@ -4,10 +4,7 @@ For trying which kernel variant a processor gets, without booting anything. Noth
 counts no instructions.
 """
 
-import contextlib
 import os
-import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +15,7 @@ import chordkit
 from chordkit.errors import DeviceError
 from chordkit.provenance import checkout
 from chordkit.runtime_bench.devices.device import Completed, Device, DeviceList, Listed
+from chordkit.runtime_bench.devices.local import completed, copy_whole
 from chordkit.runtime_bench.elf import elf_abi
 from chordkit.runtime_bench.emulated import COMMAND, Prepared, prepared
 from chordkit.runtime_bench.emulated.python import INTERPRETER, executorch_prefix
@@ -31,7 +29,6 @@ PULL_LIMIT = 64 << 20
 
 _ABI = "arm64-v8a"
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR")
-_GRACE_S = 2.0
 
 
 class QemuUser(Device):
@@ -86,27 +83,18 @@ class QemuUser(Device):
         return State(at=datetime.now(UTC).isoformat(timespec="seconds"), load_average=os.getloadavg(), bad=("EMULATOR",))
 
     def push(self, local: Path, remote: str) -> None:
-        target = self._inside(remote)
-        part = target.with_name(f".{target.name}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(local, part)
-            part.chmod(0o755 if os.access(local, os.X_OK) else 0o644)
-            os.replace(part, target)
+            copy_whole(local, self._inside(remote))
         except OSError as problem:
-            part.unlink(missing_ok=True)
             raise DeviceError(f"{self.name}: {local} cannot be copied to {remote} ({problem.strerror})") from None
 
     def pull(self, remote: str, local: Path) -> None:
         source = self._inside(remote)
-        part = local.with_name(f".{local.name}.part")
         try:
             if (size := source.stat().st_size) > PULL_LIMIT:
                 raise DeviceError(f"{self.name}: {remote} has {size:,} bytes; at most {PULL_LIMIT:,} are taken")
-            shutil.copyfile(source, part)
-            os.replace(part, local)
+            copy_whole(source, local)
         except OSError as problem:
-            part.unlink(missing_ok=True)
             raise DeviceError(f"{self.name}: {remote} cannot be copied to {local} ({problem.strerror})") from None
 
     def run(self, command: Sequence[str], timeout_s: float) -> Completed:
@@ -125,17 +113,10 @@ class QemuUser(Device):
             return Completed(127, "", f"{command[0]}: not found")
         except OSError as problem:
             return Completed(126, "", f"{command[0]}: {problem.strerror}")
-        with process:
-            try:
-                stdout, stderr = process.communicate(timeout=timeout_s)
-            except subprocess.TimeoutExpired:
-                self._end(process)
-                raise DeviceError(f"{self.name}: {Path(command[0]).name} took longer than {timeout_s:g} s and was ended") from None
-            except BaseException:
-                self._end(process)
-                raise
-        status = process.returncode if process.returncode >= 0 else 128 - process.returncode
-        return Completed(status, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+        try:
+            return completed(process, timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DeviceError(f"{self.name}: {Path(command[0]).name} took longer than {timeout_s:g} s and was ended") from None
 
     def python(self) -> tuple[str, ...]:
         """The prepared arm64 Python."""
@@ -175,12 +156,6 @@ class QemuUser(Device):
         if not path.is_relative_to(self.folder):
             raise DeviceError(f"{self.name}: {remote} is outside the device's folder {self.folder}; use a path inside it")
         return path
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_GRACE_S)
 
 
 def find() -> DeviceList:
