@@ -26,7 +26,7 @@ from chordkit.runtime_bench.runners.executorch import executorch_program
 from chordkit.runtime_bench.runners.launch import Launch
 from chordkit.runtime_bench.runners.programs import EXECUTORCH, Program, program_for
 from chordkit.strategy import encode_user_vector, quantize_user_vector
-from tests.conftest import Project
+from tests.conftest import Command, Project
 from tests.runtime_bench.measured import Measured, lowered, needs
 
 HERE = {"aarch64": "arm64-v8a", "x86_64": "x86_64"}[os.uname().machine]
@@ -185,7 +185,7 @@ def test_an_emulated_device_gives_the_same_scores_for_every_target(device: Devic
         assert device.name.startswith("qemu-user") or (records.counts is not None and records.counts.instructions > 0)
 
 
-def test_the_user_vector_of_a_bundle_reaches_every_target_in_its_form(project: Project, tmp_path: Path) -> None:
+def test_the_user_vector_of_a_bundle_reaches_every_target_in_its_form(project: Project, command: Command, tmp_path: Path) -> None:
     needs("executorch-chord")
     if prepared() is None:
         pytest.skip(f"no emulated machine is prepared; `{COMMAND}` makes one")
@@ -195,9 +195,11 @@ def test_the_user_vector_of_a_bundle_reaches_every_target_in_its_form(project: P
     made = ("--master", project / "m.chrm", "--strategy", project / "u5.chrd", "--user-vector", tmp_path / "u5.chru")
     folder, path = tmp_path / "artifacts", tmp_path / "shop.chord"
     more = ("--precision", "strategy", "--candidates", 20, "--out", folder)
-    project.make("export", "export", *made, "--target", ",".join(EXECUTORCH), *more)
+    exported = command("export", *made, "--target", ",".join(EXECUTORCH), *more, "--json")
+    assert exported.status == 0, exported.err
     rows = ("--data", project / "shop.safetensors", "--histories", 60, "--vectors", 12)
-    project.make("bundle make", "bundle", "make", *made, "--artifacts", folder, *rows, "--key", project / "key.pem", "--out", path)
+    bundled = command("bundle", "make", *made, "--artifacts", folder, *rows, "--key", project / "key.pem", "--out", path, "--json")
+    assert bundled.status == 0, bundled.err
     quick = Settings(processes=1, min_samples=2, min_seconds=0, block_ms=1)
     with qemu_user.connect("cortex-a76") as device:
         # Scores that are not those of the reference would be an error.
