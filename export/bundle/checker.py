@@ -18,10 +18,10 @@ from chordkit.export.bundle.manifest import (
     VectorsSection,
 )
 from chordkit.export.bundle.reader import Bundle
-from chordkit.export.bundle.signature import VerifyingKey
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, Runner
 from chordkit.progress import Progress
+from chordkit.signing import VerifyingKey
 
 RunnerFactory = Callable[[Bundle, ArtifactEntry], Runner]
 """Loads an artifact of an opened bundle into its runtime."""

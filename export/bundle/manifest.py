@@ -134,7 +134,7 @@ class MemberEntry(_Model):
 
 
 class SignatureSection(_Model):
-    """Says that ``manifest.sig`` is there, and with which key it was made (see ``signature.key_id``)."""
+    """Says that ``manifest.sig`` is there, and with which key it was made (see ``chordkit.signing.key_id``)."""
 
     algorithm: Annotated[str, Field(pattern="^ed25519$")]
     key: Hex16

@@ -11,14 +11,15 @@ from types import TracebackType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from chordkit import signing
 from chordkit.errors import BundleError, MasterError, StrategyError, UserVectorError
-from chordkit.export.bundle import container, manifest, signature
+from chordkit.export.bundle import container, manifest
 from chordkit.export.bundle.container import Located
 from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest, StrategyEntry, UserVectorEntry
-from chordkit.export.bundle.signature import VerifyingKey
 from chordkit.export.parity import VectorSet, problem_with, read_vectors
 from chordkit.export.targets import Runner, load_runner
 from chordkit.quantization import MasterWeights
+from chordkit.signing import VerifyingKey
 from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
 
 
@@ -228,7 +229,7 @@ def read(
     buffer: memoryview, label: str, public_key: VerifyingKey | None = None, verify: bool = True, mapping: mmap.mmap | None = None
 ) -> Bundle:
     """Check a bundle that is in memory; see :func:`open`."""
-    key = None if public_key is None else signature.load_public_key(public_key)
+    key = None if public_key is None else signing.load_public_key(public_key)
     located = container.read(buffer, label)
     if located[0].entry.name != MANIFEST:
         raise BundleError(
@@ -240,7 +241,7 @@ def read(
     if key is not None:
         _check_signature(key, raw_signature, raw, label)
     parsed = manifest.parse(raw, label)
-    if (parsed.signature is not None) != signed or (raw_signature is not None and len(raw_signature) != signature.SIGNATURE_BYTES):
+    if (parsed.signature is not None) != signed or (raw_signature is not None and len(raw_signature) != signing.SIGNATURE_BYTES):
         raise BundleError(
             f"{label}: the signature that {MANIFEST} announces is missing, or is one that it does not announce; fetch the bundle again"
         )
@@ -253,9 +254,9 @@ def _check_signature(key: Ed25519PublicKey, raw_signature: bytes | None, raw_man
         raise BundleError(
             f"{label}: the bundle is not signed, and a key was given to verify it with; sign it with `chordkit bundle make --key`"
         )
-    if signature.is_valid(key, raw_signature, raw_manifest):
+    if signing.is_valid(key, raw_signature, raw_manifest):
         return
-    given, signer = signature.key_id(key), None
+    given, signer = signing.key_id(key), None
     with suppress(BundleError):  # nothing in an unverified manifest is trusted; it only helps to choose the sentence
         section = manifest.parse(raw_manifest, label).signature
         signer = None if section is None else section.key

@@ -31,11 +31,11 @@ from chordkit.export.bundle.manifest import (
     VectorsSection,
     format_version,
 )
-from chordkit.export.bundle.signature import SigningKey, key_id, load_private_key
 from chordkit.export.parity import ParityReport, VectorSet, problem_with
 from chordkit.export.targets import find_target
 from chordkit.files import atomic_writer
 from chordkit.quantization import MasterWeights
+from chordkit.signing import SigningKey, key_id, load_private_key
 from chordkit.strategy import Strategy, UserVector, average_bits, encode_user_vector, to_wire
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.errors import InputError
 from chordkit.export.bundle import generate_key_pair, key_id, load_private_key, load_public_key
-from chordkit.export.bundle.signature import is_valid
+from chordkit.signing import is_valid
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Ed25519 keys and signatures of bundles (RFC 8032, through the ``cryptography`` package).
+"""Ed25519 keys and signatures (RFC 8032, through the ``cryptography`` package), and whose are accepted.
 
 A key is a PEM file: PKCS#8 for the private half, SubjectPublicKeyInfo for the public one; both are what
 ``openssl genpkey -algorithm ed25519`` makes. The signature file holds the 64 raw bytes, so that
@@ -7,6 +7,8 @@ A key is a PEM file: PKCS#8 for the private half, SubjectPublicKeyInfo for the p
 
 import hashlib
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,6 +23,43 @@ SIGNATURE_BYTES = 64
 StrPath = str | os.PathLike[str]
 SigningKey = Ed25519PrivateKey | StrPath
 VerifyingKey = Ed25519PublicKey | StrPath
+
+
+@dataclass(frozen=True)
+class TrustedKeys:
+    """Whose signatures are accepted: several keys while one takes another's place, less those that are revoked by their identifier."""
+
+    keys: tuple[Ed25519PublicKey, ...]
+    revoked: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, keys: "VerifyingKey | Sequence[VerifyingKey] | TrustedKeys", revoked: Iterable[str] = ()) -> "TrustedKeys":
+        """From a key, a PEM file, several of them, or what is made already.
+
+        Raises:
+            InputError: there is no key at all, one cannot be used, or an identifier is not 16 hexadecimal digits.
+        """
+        if isinstance(keys, TrustedKeys):
+            return TrustedKeys(keys.keys, keys.revoked | _identifiers(revoked))
+        several = [keys] if isinstance(keys, str | os.PathLike | Ed25519PublicKey) else list(keys)
+        if not several:
+            raise InputError("no public key was given to verify with; give at least one")
+        return cls(tuple(load_public_key(key) for key in several), _identifiers(revoked))
+
+    def signer(self, signature: bytes, message: bytes) -> str | None:
+        """Identifier of the accepted key that made ``signature`` over ``message``; None = none of them did."""
+        for key in self.keys:
+            if (identifier := key_id(key)) not in self.revoked and is_valid(key, signature, message):
+                return identifier
+        return None
+
+
+def _identifiers(values: Iterable[str]) -> frozenset[str]:
+    found = frozenset(values)
+    for value in sorted(found):
+        if len(value) != 16 or set(value) - set("0123456789abcdef"):
+            raise InputError(f"{value!r} is not the identifier of a key (16 hexadecimal digits, as `chordkit bundle key` prints them)")
+    return found
 
 
 def generate_key_pair(private_path: StrPath, public_path: StrPath) -> str:
