@@ -33,13 +33,11 @@ def import_(files: Files, seed: SeedOption = 0, as_json: JsonOption = False) -> 
 
 
 def _cells(file: str, result: "OfficialResult") -> list[str]:
-    from rich.markup import escape
-
     times = (getattr(result, name) for name in _TIMES.values())
     return [
-        escape(file),
+        file,
         result.tool,
-        escape(result.model or ""),
+        result.model or "",
         f"{result.n:,}" if result.n else "",
         *("" if value is None else f"{value:,.1f}" for value in times),
         "yes" if result.random_inputs else "no",

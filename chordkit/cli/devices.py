@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chordkit.cli.groups import DefaultGroup
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, note, progress_bar, rows
 
 app = typer.Typer(
     cls=DefaultGroup,
@@ -26,7 +26,7 @@ def list_(seed: SeedOption = 0, as_json: JsonOption = False) -> None:
     body = [[device.name, device.kind, "yes" if device.measurable else "no", device.detail] for device in found.devices]
     emit(as_json, found.model_dump(mode="json"), lambda: rows("devices", ["device", "kind", "measurable", "what"], body))
     for remark in found.remarks:
-        typer.echo(f"note: {remark}", err=True)
+        note(remark)
 
 
 @app.command()

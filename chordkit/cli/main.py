@@ -11,6 +11,7 @@ import typer
 
 from chordkit import __version__
 from chordkit.cli import bench, bench_import, bundle, data, demo, devices, evaluate, export, strategy, train, validate
+from chordkit.cli.output import clean
 from chordkit.errors import CheckFailed, ChordkitError
 
 app = typer.Typer(
@@ -71,9 +72,7 @@ def _sentence(error: OSError) -> str:
 
 def _say(message: str) -> None:
     """One line on stderr, whatever a file's content put into the message."""
-    line = " ".join(message.split())
-    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
-    print(f"chordkit: {shown}", file=sys.stderr)
+    print(f"chordkit: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,8 @@
-"""What every command shares: how it speaks to a person, to a machine, and how it shows that it is still at work."""
+"""What every command shares: how it speaks to a person, to a machine, and how it shows that it is still at work.
+
+Names, versions and options come from files of strangers. What is shown to a person is plain text: no control character of theirs reaches
+the terminal (:func:`clean`), and no markup of theirs is one. JSON, for machines, has them as they are, escaped as JSON escapes them.
+"""
 
 import contextlib
 import json
@@ -22,6 +26,16 @@ _NATURAL_WIDTH = 400
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
+
+
+def clean(text: str) -> str:
+    """``text`` on one line, with what a terminal would act on (escapes, other controls, marks that turn the direction) spelled out."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def note(text: str) -> None:
+    """A remark on stderr, beside a command's result."""
+    print(f"note: {clean(text)}", file=sys.stderr)
 
 
 def writable_file(option: typer.CallbackParam, path: Path | None) -> Path | None:
@@ -59,6 +73,8 @@ def emit(as_json: bool, payload: dict[str, Any], view: RenderableType | Callable
         sys.stdout.write(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         shown = view() if callable(view) else view
+        if isinstance(shown, str):
+            shown = Text("\n".join(map(clean, shown.splitlines())))
         console = Console()
         if not console.is_terminal:
             # A file or a pipe has no width: nothing is wrapped or shortened.
@@ -68,11 +84,12 @@ def emit(as_json: bool, payload: dict[str, Any], view: RenderableType | Callable
 
 def key_values(title: str, values: dict[str, Any]) -> Table:
     """A two-column table of names and values."""
-    table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+    table = Table(title=Text(clean(title), style="bold"), show_header=False, title_justify="left")
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(name, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        table.add_row(Text(clean(name)), Text(clean(shown)))
     return table
 
 
@@ -80,23 +97,24 @@ class _Rows:
     """A table, or where that is wider than the terminal one block of "name: value" lines per row: nothing is ever cut off."""
 
     def __init__(self, title: str, columns: list[str], body: list[list[Any]]) -> None:
-        self.title, self.columns, self.body = title, columns, body
+        self.title, self.columns = clean(title), [clean(column) for column in columns]
+        self.body = [[clean(str(cell)) for cell in row] for row in body]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(title=self.title, title_justify="left", title_style="bold")
+        table = Table(title=Text(self.title, style="bold"), title_justify="left")
         for index, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+            table.add_column(Text(column), justify="left" if index == 0 else "right", no_wrap=True)
         for row in self.body:
-            table.add_row(*[str(cell) for cell in row])
+            table.add_row(*map(Text, row))
         if console.measure(table, options=options.update_width(_NATURAL_WIDTH)).maximum <= options.max_width:
             yield table
             return
         yield Text(self.title, style="bold")
         names = max(map(len, self.columns))
         for first, *rest in self.body:
-            yield Text(str(first), style="cyan")
+            yield Text(first, style="cyan")
             for name, value in zip(self.columns[1:], rest, strict=True):
-                if str(value):
+                if value:
                     yield Text(f"  {name:<{names}}  {value}")
 
 
@@ -116,7 +134,7 @@ def progress_bar() -> Iterator[ProgressCallback | None]:
         yield None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
@@ -127,7 +145,7 @@ def progress_bar() -> Iterator[ProgressCallback | None]:
 
         def advance(phase: str, done: int, total: int) -> None:
             if phase not in phases:
-                phases[phase] = bar.add_task(phase, total=total)
+                phases[phase] = bar.add_task(clean(phase), total=total)
             bar.update(phases[phase], completed=done, total=total)
 
         yield advance
