@@ -1,7 +1,7 @@
 """From artifacts to a checked bundle, and from a bundle back to running artifacts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -9,13 +9,13 @@ from chordkit.backbones import Backbone
 from chordkit.data import Dataset, split
 from chordkit.errors import InputError
 from chordkit.export import bundle as bundles
-from chordkit.export.bundle import ArtifactContents, BundleContents, Provenance, VerifyingKey, dataset_section
+from chordkit.export.bundle import ArtifactContents, BundleContents, Keys, Provenance, dataset_section
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, VectorSet, draw, references
-from chordkit.export.targets import load_runner
+from chordkit.export.targets import all_targets, load_runner
 from chordkit.progress import Progress
-from chordkit.provenance import checkout
+from chordkit.provenance import checkout, lock
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import to_wire
 
@@ -115,7 +115,9 @@ def validate_bundle(
     artifacts: Sequence[str] | None = None,
     *,
     histories: int = 1000,
-    public_key: VerifyingKey | None = None,
+    public_key: Keys | None = None,
+    revoked: Iterable[str] = (),
+    minimum: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, ParityReport]:
@@ -127,7 +129,9 @@ def validate_bundle(
         backbone: the float model, reference of fp32 artifacts, with ``dataset``.
         artifacts: names; None = all.
         histories: with ``dataset``: how many.
-        public_key: required signer.
+        public_key: required signer, or several that are accepted.
+        revoked: identifiers of keys that are no longer accepted.
+        minimum: the lowest counter that is accepted.
         seed: of the choice of histories and candidates.
         progress: called with (phase, done, total).
 
@@ -136,7 +140,7 @@ def validate_bundle(
         InputError: the data set is not the backbone's, or an fp32 artifact has no reference.
         MissingRuntimeError: a runtime is not installed.
     """
-    with bundles.open(path, public_key) as bundle:
+    with bundles.open(path, public_key, revoked=revoked, minimum=minimum) as bundle:
         entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
         vectors, master = bundle.vectors(), bundle.master()
         if dataset is not None:
@@ -165,12 +169,13 @@ def validate_bundle(
 
 
 def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[str, float] | None = None) -> Provenance:
-    """Where a bundle comes from: seed, options, metrics, package versions, and the commit when run from a checkout."""
+    """Where a bundle comes from: seed, options, metrics, package versions, their lock, and the commit when run from a checkout."""
     commit, changed = checkout()
     return Provenance(
         seed=seed,
         commit=None if commit is None else commit[:12] + ("+" if changed else ""),
         versions={name: metadata.version(name) for name in _PACKAGES},
+        lock_sha256=lock({target.capability.extra for target in all_targets() if target.capability.extra is not None}),
         options={key: value for key, value in (options or {}).items() if isinstance(value, (str, int, float, bool))},
         metrics=metrics or {},
     )

@@ -6,16 +6,20 @@ from typing import Annotated
 import typer
 
 from chordkit.cli.options import (
+    UNVERIFIED,
     BundleArgument,
     DataOption,
     MasterOption,
-    PublicKeyOption,
+    MinimumCounterOption,
+    PublicKeysOption,
+    RevokedOption,
     StrategiesOption,
     UserVectorsOption,
+    read_revoked,
     read_strategies,
     read_user_vectors,
 )
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, note, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Make, verify and inspect bundles.")
@@ -23,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="Make, verify and inspect bundles."
 
 @app.command(
     epilog="Example: `chordkit bundle make --master master.chrm --artifacts artifacts --strategy 42.chrd --data shop.safetensors "
-    "--key key.pem --out shop.chord`"
+    "--key key.pem --counter 7 --out shop.chord`"
 )
 def make(
     master: MasterOption,
@@ -36,12 +40,18 @@ def make(
         Path | None, typer.Option("--backbone", "-b", help="The float backbone, when fp32 artifacts are among them.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", help="Private Ed25519 key (PEM) to sign with; see `chordkit bundle key`.")] = None,
+    counter: Annotated[
+        int, typer.Option("--counter", min=0, max=2**53 - 1, help="Higher than that of the release before, so that no device goes back.")
+    ] = 0,
+    sbom: Annotated[bool, typer.Option("--sbom", help="Put a bill of materials inside (CycloneDX; needs chordkit\\[sbom]).")] = False,
     histories: Annotated[int, typer.Option(min=1, help="Real histories to check parity on.")] = 1000,
     vectors: Annotated[int, typer.Option(min=1, help="Of these, how many travel inside as test vectors.")] = 64,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check every artifact against the reference and put all of it into one file. A missed tolerance is status 1 and no file."""
+    from dataclasses import replace
+
     from chordkit.data import load_named
     from chordkit.export.assembly import assemble
     from chordkit.export.bundle import load_private_key, write
@@ -71,11 +81,12 @@ def make(
             seed=seed,
             progress=progress,
         )
-    manifest = write(out, contents, signing_key)
+    manifest = write(out, replace(contents, counter=counter, sbom=sbom), signing_key)
     payload = {
         "file": str(out),
         "bytes": out.stat().st_size,
         "members": len(manifest.members),
+        "counter": manifest.counter,
         "signed_by": manifest.signature.key if manifest.signature else None,
         "backbone": manifest.backbone.fingerprint,
     }
@@ -85,45 +96,79 @@ def make(
 @app.command(epilog="Example: `chordkit bundle verify shop.chord --public-key key.pub.pem --run`")
 def verify(
     bundle: BundleArgument,
-    public_key: PublicKeyOption = None,
+    public_key: PublicKeysOption = None,
+    revoked: RevokedOption = None,
+    minimum_counter: MinimumCounterOption = 0,
     run: Annotated[bool, typer.Option("--run", help="Also run every artifact over the test vectors inside.")] = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a bundle to the last byte."""
+    """Check a bundle to the last byte, and everything in it against everything else."""
     from chordkit.export.bundle import Bundle
     from chordkit.export.bundle import verify as verify_bundle
 
     with progress_bar() as progress:
-        report = verify_bundle(bundle, public_key, runner_factory=Bundle.runner if run else None, progress=progress)
+        report = verify_bundle(
+            bundle,
+            public_key or None,
+            revoked=read_revoked(revoked),
+            minimum=minimum_counter,
+            runner_factory=Bundle.runner if run else None,
+            progress=progress,
+        )
     payload = report.model_dump(mode="json")
     shown = {
         name: payload[name]
-        for name in ("bytes", "fingerprint", "signed", "key", "signature_checked", "members", "strategies", "user_vectors", "passed")
+        for name in (
+            "bytes",
+            "fingerprint",
+            "counter",
+            "signed",
+            "key",
+            "signature_checked",
+            "members",
+            "strategies",
+            "user_vectors",
+            "passed",
+        )
     }
     shown["checks"] = ", ".join(report.checks)
+    if report.unchecked:
+        shown["not checked, of unknown targets"] = ", ".join(report.unchecked)
     emit(as_json, payload, lambda: key_values(f"{bundle}: verified", shown))
     report.require()
+    if run and not public_key:
+        note(UNVERIFIED.format(bundle))
 
 
 @app.command(epilog="Example: `chordkit bundle inspect shop.chord`")
-def inspect(bundle: BundleArgument, seed: SeedOption = 0, as_json: JsonOption = False) -> None:
-    """List what a bundle says of itself, without vouching for it."""
+def inspect(
+    bundle: BundleArgument,
+    public_key: PublicKeysOption = None,
+    revoked: RevokedOption = None,
+    minimum_counter: MinimumCounterOption = 0,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """List what a bundle says of itself; without --public-key nobody vouches for it."""
     from rich.console import Group
 
     from chordkit.export.bundle import inspect as inspect_bundle
 
-    summary = inspect_bundle(bundle)
+    summary = inspect_bundle(bundle, public_key or None, revoked=read_revoked(revoked), minimum=minimum_counter)
     head = {
         "bytes": summary.bytes,
         "of these not members": summary.overhead_bytes,
-        "signed by": summary.key or "nobody",
+        "counter": summary.counter or "none",
+        "signed by": (summary.key or "nobody") + ("" if summary.signature_checked or summary.key is None else ", as it says"),
         "backbone": f"{summary.backbone.architecture} {summary.backbone.fingerprint}",
         "data set": f"{summary.dataset.name}, {summary.dataset.items:,} items",
         "user vectors": ", ".join(entry.name for entry in summary.user_vectors) or "none",
         "test vectors": f"{summary.vectors.count} histories x {summary.vectors.candidates} candidates",
         "commit": summary.provenance.commit or "unknown",
         "seed": summary.provenance.seed,
+        "lock, SHA-256": summary.provenance.lock_sha256 or "unknown",
+        "SBOM": "none" if summary.sbom is None else summary.sbom.format,
     }
     artifacts = [
         [entry.name, entry.strategy or "", " ".join(f"{package} {version}" for package, version in entry.requires.items()),

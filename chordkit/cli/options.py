@@ -1,6 +1,7 @@
 """Options and arguments that several commands take: each with one name, one help text and one reading."""
 
 import pkgutil
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -63,9 +64,19 @@ UserVectorsOption = Annotated[
     typer.Option("--user-vector", "-u", help="A user vector (.chru), called as its user's strategy is; may be repeated."),
 ]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
+UNVERIFIED = "{}: no --public-key was given, so nobody vouches for the programs that ran"
+"""What is said beside the result when a bundle's artifacts ran."""
 BundlesArgument = Annotated[list[Path], typer.Argument(help="One or several bundles (.chord).")]
 ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
-PublicKeyOption = Annotated[Path | None, typer.Option(help="Require the signature of this public Ed25519 key (PEM).")]
+PublicKeysOption = Annotated[
+    list[Path] | None,
+    typer.Option("--public-key", help="Require the signature of this public Ed25519 key (PEM); repeated: of one of them."),
+]
+RevokedOption = Annotated[
+    list[str] | None,
+    typer.Option("--revoked", help="Identifier of a key that is no longer accepted, or a file with one a line; may be repeated."),
+]
+MinimumCounterOption = Annotated[int, typer.Option("--minimum-counter", min=0, help="Refuse a bundle with a lower counter: an older one.")]
 TargetsOption = Annotated[str, typer.Option("--target", "-t", help=f"Comma-separated: {_named_by_files('export/targets', packages=True)}.")]
 
 
@@ -163,6 +174,28 @@ def parse_ids(text: str, items: int, option: str) -> list[int]:
     if not all(1 <= item <= items for item in ids):
         raise InputError(f"{option} {text}: item indices lie in 1..{items}")
     return ids
+
+
+def read_revoked(values: Sequence[str] | None) -> list[str]:
+    """The identifiers of ``--revoked``: given as they are, or in a file, one a line, what follows a ``#`` left out.
+
+    Raises:
+        InputError: a value is neither 16 hexadecimal digits nor a file, or a line is no identifier.
+    """
+    from chordkit.files import read_bytes
+
+    found = []
+    for value in values or []:
+        if re.fullmatch("[0-9a-f]{16}", value):
+            found.append(value)
+            continue
+        lines = read_bytes(value, "list of revoked keys").decode("utf-8", "replace").splitlines()
+        named = [line.partition("#")[0].strip() for line in lines]
+        for name in filter(None, named):
+            if not re.fullmatch("[0-9a-f]{16}", name):
+                raise InputError(f"--revoked {value}: {name[:40]!r} is not the identifier of a key (16 hexadecimal digits)")
+            found.append(name)
+    return found
 
 
 def read_strategy(path: Path, weights: "MasterWeights") -> "Strategy":

@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
-from chordkit.cli.options import SOURCE_HELP, ArtifactsOption, BundleArgument, PublicKeyOption
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
+from chordkit.cli.options import (
+    SOURCE_HELP,
+    UNVERIFIED,
+    ArtifactsOption,
+    BundleArgument,
+    MinimumCounterOption,
+    PublicKeysOption,
+    RevokedOption,
+    read_revoked,
+)
+from chordkit.cli.output import JsonOption, SeedOption, emit, note, progress_bar, rows
 
 
 def validate(
@@ -24,7 +33,9 @@ def validate(
     ] = None,
     artifact: ArtifactsOption = None,
     histories: Annotated[int, typer.Option(min=1, help="With --data: how many histories.")] = 1000,
-    public_key: PublicKeyOption = None,
+    public_key: PublicKeysOption = None,
+    revoked: RevokedOption = None,
+    minimum_counter: MinimumCounterOption = 0,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +51,16 @@ def validate(
         dataset = None if data is None else load_named(data, seed=seed, progress=progress)
         floats = None if backbone is None else load_backbone(backbone)[0]
         reports = validate_bundle(
-            bundle, dataset, floats, artifact, histories=histories, public_key=public_key, seed=seed, progress=progress
+            bundle,
+            dataset,
+            floats,
+            artifact,
+            histories=histories,
+            public_key=public_key or None,
+            revoked=read_revoked(revoked),
+            minimum=minimum_counter,
+            seed=seed,
+            progress=progress,
         )
     payload = {"bundle": str(bundle), "passed": all(report.passed for report in reports.values()),
                "artifacts": {name: report.model_dump(mode="json") for name, report in reports.items()}}  # fmt: skip
@@ -54,3 +74,5 @@ def validate(
     emit(as_json, payload, lambda: rows(f"{bundle} against the PyTorch reference", columns, body))
     for name, report in reports.items():
         report.require(f"{bundle}: artifact {name}")
+    if not public_key:
+        note(UNVERIFIED.format(bundle))

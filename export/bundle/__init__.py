@@ -10,23 +10,26 @@ bundle.verify("shop.chord", "public.pem").require()
 """
 
 from chordkit.export.bundle.checker import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
-from chordkit.export.bundle.manifest import FORMAT_VERSION, ArtifactEntry, DatasetSection, Manifest, Provenance
-from chordkit.export.bundle.reader import Bundle, open, read
+from chordkit.export.bundle.manifest import FORMAT_VERSION, MASTER, ArtifactEntry, DatasetSection, Manifest, Provenance
+from chordkit.export.bundle.reader import Bundle, Keys, open, read
 from chordkit.export.bundle.writer import ArtifactContents, BundleContents, dataset_section, write
-from chordkit.signing import SigningKey, VerifyingKey, generate_key_pair, key_id, load_private_key, load_public_key
+from chordkit.signing import SigningKey, TrustedKeys, VerifyingKey, generate_key_pair, key_id, load_private_key, load_public_key
 
 __all__ = [
     "FORMAT_VERSION",
+    "MASTER",
     "ArtifactContents",
     "ArtifactEntry",
     "Bundle",
     "BundleContents",
     "BundleSummary",
     "DatasetSection",
+    "Keys",
     "Manifest",
     "Provenance",
     "RunnerFactory",
     "SigningKey",
+    "TrustedKeys",
     "VectorResult",
     "VerificationReport",
     "VerifyingKey",

@@ -36,6 +36,7 @@ _DATE = 1 << 5 | 1  # 1 January 1980, the zero of the format
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_+.-]{0,99}"
 _NAME = re.compile(rf"{_PART}(?:/{_PART}){{0,3}}")
+_MAX_NAME = 4 * 100 + 3
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def _directory(buffer: memoryview, label: str) -> Iterator[Entry]:
         room -= length
         if room < 0:
             raise _damaged(label, "its members would be longer than the file")
+        if name_length > _MAX_NAME:
+            raise _damaged(label, f"a member's name is {name_length} bytes long, where {_MAX_NAME} are possible")
         position += _CENTRAL.size
         name = bytes(buffer[position : min(position + name_length, end)]).decode("ascii", "replace")
         position += name_length

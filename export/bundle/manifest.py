@@ -3,34 +3,50 @@
 A manifest has one spelling only (:meth:`Manifest.to_bytes`); :func:`parse` refuses every other one, so that equal
 bundles are equal files and nothing can be added that a reader would skip. ``make schemas`` writes the JSON schema beside
 this module from the classes here.
+
+A bundle that is opened without a key brings a stranger's manifest, so what parsing costs is bounded by this module and not by its bytes:
+first their number, then depth, lengths and number of the values, and only what is left meets the classes, where the first error ends it.
 """
 
 import json
 import operator
-from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chordkit.errors import BundleError
 from chordkit.export.artifact import Artifact, Label
-from chordkit.export.bundle.container import MAX_BYTES, name_problem
+from chordkit.export.bundle.container import MAX_BYTES, MAX_MEMBERS, name_problem
 from chordkit.export.parity import ParityReport
 
-FORMAT_VERSION = 2
-"""The highest that is read; 2 has user vectors, and a bundle without any is written as 1."""
+FORMAT_VERSION = 3
+"""The one that is written, and the highest that is read: 2 brought user vectors, 3 the counter, the lock's hash and the SBOM."""
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MASTER = "master.chrm"
 ITEMS = "items.json"
 VECTORS = "vectors.safetensors"
-MAX_MANIFEST_BYTES = 16 << 20
+SBOM = "sbom.cdx.json"
+
+# An artifact takes about 2,000 bytes of a manifest, a strategy 270: 500 of the one or 3,900 of the other, forty times the largest so far.
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_DEPTH = 8
+MAX_LIST = MAX_MEMBERS
+MAX_FIELDS = 256
+MAX_TEXT = 4096
+MAX_VALUES = 1 << 16
+MAX_COUNTER = 2**53 - 1  # what every JSON reader can hold
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Field(ge=0)]
 Scalar = int | float | str
-OptionValue = bool | int | float | str | None | list[bool | int | float | str | None]
+OptionValue = bool | int | float | str | None | Annotated[list[bool | int | float | str | None], Field(fail_fast=True)]
+Counter = Annotated[int, Field(ge=0, le=MAX_COUNTER)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class _Model(BaseModel):
@@ -52,9 +68,9 @@ class BackboneSection(_Model):
     """The frozen backbone; ``fingerprint`` is what every strategy for it carries (contract 2)."""
 
     architecture: str
-    config: dict[str, Scalar | list[int]]
+    config: dict[str, Scalar | Annotated[list[int], Field(fail_fast=True)]]
     fingerprint: Hex16
-    channels: tuple[ChannelEntry, ...]
+    channels: Annotated[tuple[ChannelEntry, ...], Field(fail_fast=True)]
 
 
 class DatasetSection(_Model):
@@ -106,17 +122,34 @@ class VectorsSection(_Model):
     count: Count
     length: Count
     candidates: Count
-    references: tuple[Label, ...]
+    references: Annotated[tuple[Label, ...], Field(fail_fast=True)]
 
 
 class Provenance(_Model):
-    """How the model came to be. Holds no time of day: the same run twice gives the same bundle."""
+    """How the model came to be. Holds no time of day: the same run twice gives the same bundle.
+
+    Attributes:
+        seed: of everything random.
+        commit: of the checkout that made it, with a ``+`` where files differed from it; None outside a checkout.
+        versions: of the packages that computed.
+        lock_sha256: of everything that was installed to compute with, see :func:`chordkit.provenance.lock`; None where it was not said.
+        options: of training.
+        metrics: of the trained model.
+    """
 
     seed: int
     commit: str | None
     versions: dict[str, str]
+    lock_sha256: Hex64 | None = Field(default=None, exclude_if=_is_none)
     options: dict[str, OptionValue] = {}
     metrics: dict[str, float] = {}
+
+
+class SbomSection(_Model):
+    """The bill of materials, a CycloneDX document: what the other members are, and the packages they need."""
+
+    member: str
+    format: Annotated[str, Field(pattern=r"^CycloneDX \d+\.\d+$")]
 
 
 class MemberEntry(_Model):
@@ -141,30 +174,34 @@ class SignatureSection(_Model):
 
 
 class Manifest(_Model):
-    """``manifest.json`` of a bundle."""
+    """``manifest.json`` of a bundle.
+
+    ``counter`` grows with every release of a bundle, so that a device can refuse to go back; 0 = never counted, as all before version 3.
+    """
 
     format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)]
     name: Label
+    counter: Counter = 0
     backbone: BackboneSection
     dataset: DatasetSection
-    artifacts: tuple[ArtifactEntry, ...]
-    strategies: tuple[StrategyEntry, ...]
-    user_vectors: tuple[UserVectorEntry, ...] = Field(default=(), exclude_if=operator.not_)
+    artifacts: Annotated[tuple[ArtifactEntry, ...], Field(fail_fast=True)]
+    strategies: Annotated[tuple[StrategyEntry, ...], Field(fail_fast=True)]
+    user_vectors: Annotated[tuple[UserVectorEntry, ...], Field(fail_fast=True)] = Field(default=(), exclude_if=operator.not_)
     vectors: VectorsSection
     provenance: Provenance
-    members: tuple[MemberEntry, ...]
+    sbom: SbomSection | None = Field(default=None, exclude_if=_is_none)
+    members: Annotated[tuple[MemberEntry, ...], Field(fail_fast=True)]
     signature: SignatureSection | None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
-        if self.format_version != (needed := format_version(self.user_vectors)):
-            raise ValueError(f"format_version: {self.format_version}, and with {len(self.user_vectors)} user vectors it is {needed}")
+        self._require_version()
         listed = {member.name for member in self.members}
         if listed & {MANIFEST, SIGNATURE}:
             raise ValueError("members: the manifest and its signature cannot list themselves")
         if len(listed) != len(self.members):
             raise ValueError("members: a name comes twice")
-        used = {MASTER, ITEMS, self.vectors.member}
+        used = {MASTER, ITEMS, self.vectors.member} | ({self.sbom.member} if self.sbom else set())
         used |= {x.member for entries in (self.artifacts, self.strategies, self.user_vectors) for x in entries}
         if used != listed:
             name = min(used ^ listed)
@@ -173,11 +210,12 @@ class Manifest(_Model):
             names = [entry.name for entry in getattr(self, kind)]
             if len(set(names)) != len(names):
                 raise ValueError(f"{kind}: a name comes twice")
-        strategies = {entry.name for entry in self.strategies}
+        self._require_names()
+        strategies, references = {entry.name for entry in self.strategies}, set(self.vectors.references)
         for artifact in self.artifacts:
             if artifact.strategy is not None and artifact.strategy not in strategies:
                 raise ValueError(f"artifacts: {artifact.name} was made with strategy {artifact.strategy!r}, which is not in the bundle")
-            if artifact.reference not in self.vectors.references:
+            if artifact.reference not in references:
                 raise ValueError(f"artifacts: {artifact.name} refers to test vectors {artifact.reference!r}, which are not in the bundle")
             if artifact.user_vector is not bool(self.user_vectors):
                 takes, has = ("a", "none") if artifact.user_vector else ("no", "some")
@@ -188,35 +226,50 @@ class Manifest(_Model):
                 )
         return self
 
+    def _require_version(self) -> None:
+        """A manifest of an older version says nothing that its version could not say."""
+        if self.format_version >= 3:
+            return
+        if self.format_version != (needed := 2 if self.user_vectors else 1):
+            raise ValueError(f"format_version: {self.format_version}, and with {len(self.user_vectors)} user vectors it is {needed}")
+        if self.counter or self.sbom or self.provenance.lock_sha256:
+            raise ValueError(f"format_version: {self.format_version}, and a counter, an SBOM and the lock's hash came with 3")
+
+    def _require_names(self) -> None:
+        """An entry's member is called as the entry is, so that two of them cannot be exchanged by their names."""
+        for kind, entries, ending in (("strategies", self.strategies, ".chrd"), ("user_vectors", self.user_vectors, ".chru")):
+            for entry in entries:
+                if entry.member != f"{kind}/{entry.name}{ending}":
+                    raise ValueError(f"{kind}: {entry.name} lies in {entry.member}, and its member is {kind}/{entry.name}{ending}")
+        for artifact in self.artifacts:
+            if artifact.member != MASTER and artifact.member.rpartition(".")[0] != f"artifacts/{artifact.name}":
+                raise ValueError(f"artifacts: {artifact.name} lies in {artifact.member}, and its member is called as it is")
+
     def to_bytes(self) -> bytes:
         """The manifest's one spelling: UTF-8 JSON, sorted keys, indented by one space, a final newline."""
-        return (json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-    def artifact(self, name: str) -> ArtifactEntry | None:
-        """The artifact called ``name``, or None."""
-        return next((entry for entry in self.artifacts if entry.name == name), None)
-
-
-def format_version(user_vectors: Collection[object]) -> int:
-    """The version of a bundle with these user vectors: the lowest that can say what is in it."""
-    return 2 if user_vectors else 1
+        document = self.model_dump(mode="json", exclude={"counter"} if self.format_version < 3 else None)
+        return (json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def parse(data: bytes, label: str) -> Manifest:
-    """Read a manifest.
+    """Read a manifest, at a cost that does not depend on what is in it: tenths of a second and 100 MB for the worst.
 
     Raises:
-        BundleError: not JSON, of a newer format version, not what the schema says, or not in its one spelling.
+        BundleError: too large, not JSON, of a newer format version, not what the schema says, or not in its one spelling.
     """
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{label}: {MANIFEST} is {len(data)} bytes long, more than any manifest is; make the bundle anew")
+    require_size(len(data), label)
     try:
-        version = _format_version(data)
+        document = json.loads(data)
+        if problem := _problem_with_size(document):
+            raise BundleError(f"{label}: {MANIFEST} {problem}; make the bundle anew")
+        version = _format_version(document)
         if version is not None and version > FORMAT_VERSION:
             raise BundleError(
                 f"{label}: the bundle has format version {version} and this chordkit reads up to {FORMAT_VERSION}; "
                 "update chordkit, or make the bundle with this version"
             )
+        if version == 3 and "counter" not in document:
+            raise BundleError(f"{label}: {MANIFEST}: counter: Field required; make the bundle anew")
         manifest = Manifest.model_validate_json(data)
         if manifest.to_bytes() != data:
             raise BundleError(f"{label}: {MANIFEST} is not written the way chordkit writes it; make the bundle anew")
@@ -230,6 +283,46 @@ def parse(data: bytes, label: str) -> Manifest:
     return manifest
 
 
+def require_size(size: int, label: str) -> None:
+    """Refuse a manifest by its length, before a byte of it is looked at.
+
+    Raises:
+        BundleError: it is longer than any manifest is.
+    """
+    if size > MAX_MANIFEST_BYTES:
+        raise BundleError(
+            f"{label}: {MANIFEST} is {size:,} bytes long, more than the {MAX_MANIFEST_BYTES:,} of the longest; "
+            "make the bundle anew, with fewer strategies or artifacts"
+        )
+
+
+def _problem_with_size(document: object) -> str | None:
+    """What of a parsed document is longer or deeper than a manifest has it, or None; a level at a time, so nothing recurses."""
+    level, values = [document], 0
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, str) and len(value) > MAX_TEXT:
+                return f"holds a text of {len(value):,} characters, where {MAX_TEXT:,} are possible"
+            if isinstance(value, list):
+                if len(value) > MAX_LIST:
+                    return f"holds a list of {len(value):,} entries, where {MAX_LIST:,} are possible"
+                below += value
+            if isinstance(value, dict):
+                if len(value) > MAX_FIELDS:
+                    return f"holds an object of {len(value):,} fields, where {MAX_FIELDS} are possible"
+                if max(map(len, value), default=0) > MAX_TEXT:
+                    return f"has a field whose name is longer than {MAX_TEXT:,} characters"
+                below += value.values()
+        values += len(below)
+        if values > MAX_VALUES:
+            return f"holds more than {MAX_VALUES:,} values"
+        if not below:
+            return None
+        level = below
+    return f"is nested more than {MAX_DEPTH} deep"
+
+
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of ``manifest.json``."""
     schema = Manifest.model_json_schema(mode="serialization")
@@ -241,8 +334,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:300])
 
 
-def _format_version(data: bytes) -> int | None:
+def _format_version(document: object) -> int | None:
     """The announced format version, read before anything else is required of the rest."""
-    value = json.loads(data)
-    version = value.get("format_version") if isinstance(value, dict) else None
+    version = document.get("format_version") if isinstance(document, dict) else None
     return version if isinstance(version, int) and not isinstance(version, bool) else None

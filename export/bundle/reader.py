@@ -1,26 +1,36 @@
-"""Opening a bundle: every byte accounted for before anything in it is used, then views of the mapped file."""
+"""Opening a bundle: every byte accounted for before anything in it is used, then views of the mapped file.
+
+With keys, nothing is parsed before its signature is known to fit: the container is compared, the manifest is hashed, and that is all.
+"""
 
 import builtins
 import hashlib
 import json
 import mmap
 import os
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
+from typing import TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from chordkit import signing
-from chordkit.errors import BundleError, MasterError, StrategyError, UserVectorError
+from chordkit.errors import BundleError, InputError, MasterError, StrategyError, UserVectorError
 from chordkit.export.bundle import container, manifest
 from chordkit.export.bundle.container import Located
 from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest, StrategyEntry, UserVectorEntry
 from chordkit.export.parity import VectorSet, problem_with, read_vectors
 from chordkit.export.targets import Runner, load_runner
 from chordkit.quantization import MasterWeights
-from chordkit.signing import VerifyingKey
+from chordkit.signing import SIGNATURE_BYTES, TrustedKeys, VerifyingKey, key_id
 from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
+
+Keys = VerifyingKey | Sequence[VerifyingKey] | TrustedKeys
+"""Whose signatures are accepted: a key, a PEM file, several of them, or what is made of them already."""
+Entry = TypeVar("Entry", ArtifactEntry, StrategyEntry, UserVectorEntry)
+_MAX_VECTORS_HEADER = 1 << 20
+# The signature's entry as a manifest spells it. Found in bytes that nobody vouches for, and used for a sentence alone.
+_ANNOUNCED_KEY = re.compile(rb'\n "signature": \{\n  "algorithm": "ed25519",\n  "key": "([0-9a-f]{16})"\n \}')
 
 
 class Bundle:
@@ -44,6 +54,11 @@ class Bundle:
         self.signature_checked = signature_checked
         self._members = members
         self._mapping = mapping
+        self._master: MasterWeights | None = None
+        self._artifacts = {entry.name: entry for entry in parsed.artifacts}
+        self._strategies = {entry.name: entry for entry in parsed.strategies}
+        self._user_vectors = {entry.name: entry for entry in parsed.user_vectors}
+        self._channels = sum(layer.out_channels for layer in parsed.backbone.channels)
 
     def __enter__(self) -> "Bundle":
         return self
@@ -53,7 +68,7 @@ class Bundle:
 
     def close(self) -> None:
         """Give the mapping back. Views that were handed out stay valid, and the file stays mapped until the last is gone."""
-        self._members = {}
+        self._members, self._master = {}, None
         if self._mapping is not None:
             with suppress(BufferError):
                 self._mapping.close()
@@ -75,10 +90,12 @@ class Bundle:
         Raises:
             BundleError: the member is not a master-weights file.
         """
-        try:
-            return MasterWeights.from_bytes(self.member(MASTER))
-        except MasterError as error:
-            raise BundleError(f"{self.label}: {MASTER}: {error}") from None
+        if self._master is None:
+            try:
+                self._master = MasterWeights.from_bytes(self.member(MASTER))
+            except MasterError as error:
+                raise BundleError(f"{self.label}: {MASTER}: {error}") from None
+        return self._master
 
     def artifact_entry(self, name: str) -> ArtifactEntry:
         """What the manifest says of an artifact.
@@ -86,11 +103,7 @@ class Bundle:
         Raises:
             BundleError: there is none of this name.
         """
-        entry = self.manifest.artifact(name)
-        if entry is None:
-            known = ", ".join(x.name for x in self.manifest.artifacts) or "none"
-            raise BundleError(f"{self.label}: the bundle has no artifact {name!r}; it has: {known}")
-        return entry
+        return self._entry("artifact", self._artifacts, name)
 
     def artifact(self, name: str) -> memoryview:
         """The file of an artifact. A native artifact without a file of its own is the master.
@@ -117,7 +130,7 @@ class Bundle:
         Raises:
             BundleError: there is none of this name.
         """
-        return self._personal("strategy", self.manifest.strategies, name)
+        return bytes(self.member(self._entry("strategy", self._strategies, name).member))
 
     def strategy(self, name: str) -> Strategy:
         """A strategy, decoded and checked against this bundle's backbone.
@@ -125,9 +138,9 @@ class Bundle:
         Raises:
             BundleError: there is none of this name, or it is malformed or of another backbone.
         """
-        channels = sum(layer.out_channels for layer in self.manifest.backbone.channels)
+        fingerprint = bytes.fromhex(self.manifest.backbone.fingerprint)
         try:
-            return decode(self.strategy_bytes(name), fingerprint=bytes.fromhex(self.manifest.backbone.fingerprint), channels=channels)
+            return decode(self.strategy_bytes(name), fingerprint=fingerprint, channels=self._channels)
         except StrategyError as error:
             raise BundleError(f"{self.label}: strategies/{name}.chrd: {error}") from None
 
@@ -137,7 +150,7 @@ class Bundle:
         Raises:
             BundleError: there is none of this name.
         """
-        return self._personal("user vector", self.manifest.user_vectors, name)
+        return bytes(self.member(self._entry("user vector", self._user_vectors, name).member))
 
     def user_vector(self, name: str) -> UserVector:
         """A user vector, decoded and checked against this bundle's backbone; ``values`` is what a runner takes.
@@ -151,18 +164,18 @@ class Bundle:
         except UserVectorError as error:
             raise BundleError(f"{self.label}: user_vectors/{name}.chru: {error}") from None
 
-    def _personal(self, kind: str, entries: Sequence[StrategyEntry | UserVectorEntry], name: str) -> bytes:
-        entry = next((x for x in entries if x.name == name), None)
-        if entry is None:
-            known = ", ".join(x.name for x in entries) or "none"
-            raise BundleError(f"{self.label}: the bundle has no {kind} {name!r}; it has: {known}")
-        return bytes(self.member(entry.member))
+    def _entry(self, kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
+        try:
+            return entries[name]
+        except KeyError:
+            known = ", ".join(entries) or "none"
+            raise BundleError(f"{self.label}: the bundle has no {kind} {name!r}; it has: {known}") from None
 
     def item_ids(self) -> list[str]:
         """The data set's item ids by index; index 0 is padding.
 
         Raises:
-            BundleError: the member is not a list of strings, one per item.
+            BundleError: the member is not a list of strings, one per item, no two of them the same.
         """
         try:
             ids = json.loads(bytes(self.member(ITEMS)))
@@ -170,6 +183,8 @@ class Bundle:
             ids = None
         if not isinstance(ids, list) or len(ids) != self.manifest.dataset.items + 1 or not all(isinstance(x, str) for x in ids):
             raise BundleError(f"{self.label}: {ITEMS} is not a list of {self.manifest.dataset.items + 1} item ids; make the bundle anew")
+        if problem := problem_with_ids(ids):
+            raise BundleError(f"{self.label}: {ITEMS}: {problem}; make the bundle anew")
         return ids
 
     def vectors(self) -> VectorSet:
@@ -179,7 +194,10 @@ class Bundle:
             BundleError: the member is malformed or is not what the manifest announces.
         """
         announced = self.manifest.vectors
-        vectors = read_vectors(self.member(announced.member), self.label)
+        data = self.member(announced.member)
+        if int.from_bytes(data[:8], "little") > _MAX_VECTORS_HEADER:  # the header of a safetensors file is JSON, its length in front
+            raise BundleError(f"{self.label}: {announced.member} has a longer header than test vectors have; make the bundle anew")
+        vectors = read_vectors(data, self.label)
         found = (len(vectors.histories), vectors.histories.shape[1], vectors.candidates.shape[1], tuple(sorted(vectors.scores)))
         dim = None if vectors.users is None else vectors.users.shape[1]
         known = (announced.count, announced.length, announced.candidates, tuple(sorted(announced.references)))
@@ -192,20 +210,24 @@ class Bundle:
         return vectors
 
 
-def open(path: str | os.PathLike[str], public_key: VerifyingKey | None = None, verify: bool = True) -> Bundle:
+def open(
+    path: str | os.PathLike[str], public_key: Keys | None = None, *, revoked: Iterable[str] = (), minimum: int = 0, verify: bool = True
+) -> Bundle:
     """Open and check a bundle.
 
     Args:
         path: the ``.chord`` file.
-        public_key: with a key, a bundle that is unsigned, signed with another key, or altered in any byte is refused.
-            Without one, damage is still found (CRC-32 and SHA-256 of every member, the container byte by byte), but an
-            altered bundle with a manifest to match is not.
+        public_key: with a key, or several while one takes another's place, a bundle that is unsigned, signed with another key, or
+            altered in any byte is refused, before anything in it is parsed. Without one, damage is still found (CRC-32 and SHA-256 of
+            every member, the container byte by byte), but an altered bundle with a manifest to match is not.
+        revoked: identifiers of keys that are no longer accepted, whoever lists them.
+        minimum: the lowest counter that is accepted: that of the bundle that is installed. It means something with a key only.
         verify: False skips the hashing of the members (not the container, the manifest or the signature): for a
             file that was verified when it was installed.
 
     Raises:
         BundleError: the bundle is refused; one sentence says why.
-        InputError: the key cannot be used.
+        InputError: a key cannot be used.
     """
     label = os.fspath(path)
     try:
@@ -218,7 +240,7 @@ def open(path: str | os.PathLike[str], public_key: VerifyingKey | None = None, v
     except OSError as error:
         raise BundleError(f"{label}: the bundle cannot be read: {error.strerror}") from None
     try:
-        return read(memoryview(mapping), label, public_key, verify, mapping)
+        return read(memoryview(mapping), label, public_key, revoked=revoked, minimum=minimum, verify=verify, mapping=mapping)
     except BaseException:
         with suppress(BufferError):
             mapping.close()
@@ -226,43 +248,79 @@ def open(path: str | os.PathLike[str], public_key: VerifyingKey | None = None, v
 
 
 def read(
-    buffer: memoryview, label: str, public_key: VerifyingKey | None = None, verify: bool = True, mapping: mmap.mmap | None = None
+    buffer: memoryview,
+    label: str,
+    public_key: Keys | None = None,
+    *,
+    revoked: Iterable[str] = (),
+    minimum: int = 0,
+    verify: bool = True,
+    mapping: mmap.mmap | None = None,
 ) -> Bundle:
     """Check a bundle that is in memory; see :func:`open`."""
-    key = None if public_key is None else signing.load_public_key(public_key)
+    trusted = _trusted(public_key, revoked)
     located = container.read(buffer, label)
     if located[0].entry.name != MANIFEST:
         raise BundleError(
             f"{label}: this is a ZIP file, but its first member is not {MANIFEST}; give a bundle made by `chordkit bundle make`"
         )
+    manifest.require_size(located[0].entry.size, label)
     raw = bytes(container.check_data(buffer, located[0], label))
     signed = len(located) > 1 and located[1].entry.name == SIGNATURE
+    if signed and located[1].entry.size != SIGNATURE_BYTES:
+        size = located[1].entry.size
+        raise BundleError(f"{label}: {SIGNATURE} is {size} bytes long, a signature is {SIGNATURE_BYTES}; fetch the bundle again")
     raw_signature = bytes(container.check_data(buffer, located[1], label)) if signed else None
-    if key is not None:
-        _check_signature(key, raw_signature, raw, label)
+    signer = None if trusted is None else _signer(trusted, raw_signature, raw, label)
     parsed = manifest.parse(raw, label)
-    if (parsed.signature is not None) != signed or (raw_signature is not None and len(raw_signature) != signing.SIGNATURE_BYTES):
+    if (parsed.signature is not None) != signed:
         raise BundleError(
             f"{label}: the signature that {MANIFEST} announces is missing, or is one that it does not announce; fetch the bundle again"
         )
+    if signer is not None and parsed.signature is not None and parsed.signature.key != signer:
+        raise BundleError(f"{label}: {MANIFEST} announces key {parsed.signature.key} and was signed with {signer}; make the bundle anew")
+    if parsed.counter < minimum:
+        raise BundleError(
+            f"{label}: its counter is {parsed.counter}, and the lowest that is accepted is {minimum}: "
+            "the bundle is an older one; fetch the newest"
+        )
     members = _check_members(buffer, parsed, located[2 if signed else 1 :], label, verify)
-    return Bundle(label, parsed, members, len(buffer), key is not None, mapping)
+    return Bundle(label, parsed, members, len(buffer), trusted is not None, mapping)
 
 
-def _check_signature(key: Ed25519PublicKey, raw_signature: bytes | None, raw_manifest: bytes, label: str) -> None:
+def problem_with_ids(ids: Sequence[str]) -> str | None:
+    """What is wrong with item ids by index, or None: the first is padding's, and no item is called as another is."""
+    if not ids or ids[0] != "":
+        return "its first entry, which is padding's, is not empty"
+    if len(set(ids)) == len(ids):
+        return None
+    return f"the item id {Counter(ids).most_common(1)[0][0][:100]!r} comes more than once"
+
+
+def _trusted(public_key: Keys | None, revoked: Iterable[str]) -> TrustedKeys | None:
+    if public_key is not None:
+        return TrustedKeys.of(public_key, revoked)
+    if frozenset(revoked):
+        raise InputError("keys are revoked, and no public key is given to verify with; give at least one")
+    return None
+
+
+def _signer(trusted: TrustedKeys, raw_signature: bytes | None, raw_manifest: bytes, label: str) -> str:
+    """Identifier of the accepted key that signed, with the manifest as bytes: nothing in it is trusted yet."""
     if raw_signature is None:
         raise BundleError(
             f"{label}: the bundle is not signed, and a key was given to verify it with; sign it with `chordkit bundle make --key`"
         )
-    if signing.is_valid(key, raw_signature, raw_manifest):
-        return
-    given, signer = signing.key_id(key), None
-    with suppress(BundleError):  # nothing in an unverified manifest is trusted; it only helps to choose the sentence
-        section = manifest.parse(raw_manifest, label).signature
-        signer = None if section is None else section.key
-    if signer is not None and signer != given:
+    if (signer := trusted.signer(raw_signature, raw_manifest)) is not None:
+        return signer
+    found = _ANNOUNCED_KEY.search(raw_manifest)
+    announced, accepted = found and found[1].decode(), sorted({key_id(key) for key in trusted.keys} - trusted.revoked)
+    if announced in trusted.revoked:
+        raise BundleError(f"{label}: the bundle says that it was signed with key {announced}, which is revoked; fetch one of a later key")
+    if announced is not None and announced not in accepted:
+        given = f"the key {accepted[0]} that was" if len(accepted) == 1 else f"any of {', '.join(accepted) or 'no keys'} that were"
         raise BundleError(
-            f"{label}: the bundle was signed with key {signer}, not with the key {given} that was given; use the signer's public key"
+            f"{label}: the bundle says that it was signed with key {announced}, not with {given} given; use the signer's public key"
         )
     raise BundleError(f"{label}: the signature does not fit the manifest: the bundle was altered; fetch it again from its maker")
 

@@ -11,11 +11,13 @@ from pydantic import Field
 
 from chordkit.errors import BundleError, CheckFailed
 from chordkit.export.artifact import Artifact, is_label
-from chordkit.export.bundle import container
+from chordkit.export.bundle import container, sbom
 from chordkit.export.bundle.manifest import (
+    FORMAT_VERSION,
     ITEMS,
     MANIFEST,
     MASTER,
+    SBOM,
     SIGNATURE,
     VECTORS,
     ArtifactEntry,
@@ -25,12 +27,14 @@ from chordkit.export.bundle.manifest import (
     Manifest,
     MemberEntry,
     Provenance,
+    SbomSection,
     SignatureSection,
     StrategyEntry,
     UserVectorEntry,
     VectorsSection,
-    format_version,
+    parse,
 )
+from chordkit.export.bundle.reader import problem_with_ids
 from chordkit.export.parity import ParityReport, VectorSet, problem_with
 from chordkit.export.targets import find_target
 from chordkit.files import atomic_writer
@@ -62,7 +66,8 @@ class BundleContents:
 
     ``item_ids`` are the data set's own ids by index, ``""`` for padding at index 0; ``vectors`` have the scores of
     every reference that an artifact names. With ``user_vectors``, which are named as their users' strategies are, every artifact takes
-    a user vector and ``vectors`` have one for each history; without, none does.
+    a user vector and ``vectors`` have one for each history; without, none does. ``counter`` grows from release to release, so that
+    devices can refuse to go back; 0 = not counted. With ``sbom`` a bill of materials travels inside.
     """
 
     name: str
@@ -74,6 +79,8 @@ class BundleContents:
     vectors: VectorSet
     provenance: Provenance
     user_vectors: Mapping[str, UserVector] = field(default_factory=dict)
+    counter: int = 0
+    sbom: bool = False
 
 
 def dataset_section(dataset: "Dataset") -> DatasetSection:
@@ -100,6 +107,7 @@ def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: S
         CapabilityError: an artifact is of an unknown target.
         CheckFailed: an artifact missed its tolerance or was never compared; nothing is written or signed.
         InputError: the key cannot be used.
+        MissingRuntimeError: an SBOM is wanted, and the package that writes it is not installed.
     """
     for artifact in contents.artifacts:
         if artifact.parity is None:
@@ -110,6 +118,7 @@ def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: S
     signature = None if key is None else SignatureSection(algorithm="ed25519", key=key_id(key.public_key()))
     manifest = _manifest(contents, members, signature)
     data = manifest.to_bytes()
+    parse(data, "bundle")  # what no reader takes is not signed
     framed: list[tuple[str, bytes | memoryview]] = [(MANIFEST, data)]
     if key is not None:
         framed.append((SIGNATURE, key.sign(data)))
@@ -134,6 +143,8 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
         raise BundleError(
             f"bundle: {items} item ids were given for a data set of {contents.dataset.items} items; give one per item, after the padding's"
         )
+    if problem := problem_with_ids(contents.item_ids):
+        raise BundleError(f"bundle: the item ids cannot be used: {problem}")
     if problem := problem_with(contents.vectors, items):
         raise BundleError(f"bundle: the test vectors cannot be used: {problem}")
     channels, fingerprint = contents.master.channel_table.channels, contents.master.fingerprint
@@ -157,7 +168,15 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
             members[member] = artifact.data
     members[ITEMS] = json.dumps(list(contents.item_ids), ensure_ascii=False, separators=(",", ":")).encode()
     members[VECTORS] = contents.vectors.to_bytes()
+    if contents.sbom:
+        files = {artifact.name: _artifact_member(artifact) for artifact in contents.artifacts}
+        members[SBOM] = sbom.document(contents.name, members, _requirements(contents), files, contents.provenance)
     return members
+
+
+def _requirements(contents: BundleContents) -> dict[str, dict[str, str]]:
+    """Per artifact what it requires."""
+    return {artifact.name: artifact.requires or find_target(artifact.target).requires() for artifact in contents.artifacts}
 
 
 def _artifact_member(artifact: ArtifactContents) -> str:
@@ -174,11 +193,12 @@ def _artifact_member(artifact: ArtifactContents) -> str:
 def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature: SignatureSection | None) -> Manifest:
     master = MasterWeights.from_bytes(members[MASTER])  # as a reader will see it: the file's numbers are 32 bits wide
     table = master.channel_table
-    vectors = contents.vectors
+    vectors, requires = contents.vectors, _requirements(contents)
     try:
         return Manifest(
-            format_version=format_version(contents.user_vectors),
+            format_version=FORMAT_VERSION,
             name=contents.name,
+            counter=contents.counter,
             backbone=BackboneSection(
                 architecture=str(master.config["architecture"]),
                 config={key: list(value) if isinstance(value, tuple) else value for key, value in master.config.items()},
@@ -188,7 +208,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
                 ),
             ),
             dataset=contents.dataset,
-            artifacts=tuple(_artifact_entry(artifact) for artifact in contents.artifacts),
+            artifacts=tuple(_artifact_entry(artifact, requires[artifact.name]) for artifact in contents.artifacts),
             strategies=tuple(
                 StrategyEntry(name=name, member=f"strategies/{name}.chrd", average_bits=float(average_bits(strategy.widths, table)))
                 for name, strategy in contents.strategies.items()
@@ -202,6 +222,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
                 references=tuple(sorted(vectors.scores)),
             ),
             provenance=contents.provenance,
+            sbom=SbomSection(member=SBOM, format=sbom.FORMAT) if contents.sbom else None,
             members=tuple(
                 MemberEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in members.items()
             ),
@@ -213,10 +234,5 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
         raise BundleError(f"bundle: the contents do not fit together: {reason}") from None
 
 
-def _artifact_entry(artifact: ArtifactContents) -> ArtifactEntry:
-    return ArtifactEntry.of(
-        artifact,
-        member=_artifact_member(artifact),
-        requires=artifact.requires or find_target(artifact.target).requires(),
-        parity=artifact.parity,
-    )
+def _artifact_entry(artifact: ArtifactContents, requires: dict[str, str]) -> ArtifactEntry:
+    return ArtifactEntry.of(artifact, member=_artifact_member(artifact), requires=requires, parity=artifact.parity)

@@ -108,6 +108,10 @@ class Target(abc.ABC):
             MissingRuntimeError: the runtime is not installed.
         """
 
+    def problem_with_file(self, data: memoryview) -> str | None:
+        """Why these bytes cannot be a file of this target, told without its runtime, or None; where it tells no file from another, None."""
+        return None
+
     def tolerance(self, activations: Activations) -> Tolerance:
         """What an artifact may differ from the reference by."""
         return FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE

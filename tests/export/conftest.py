@@ -1,6 +1,7 @@
 """A toy bundle in memory, and ways to spoil it, for the tests of the bundle format."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import zipfile
@@ -29,6 +30,7 @@ class Toy:
     ITEMS, LENGTH, CANDIDATES = 9, 4, 5
     KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     PUBLIC = KEY.public_key()
+    TFLITE = b"\x0c\0\0\0TFL3\x04\0\x04\0\x04\0\0\0" + b"x" * 64  # what a .tflite begins with, and no model
 
     def master(self, seed: int = 0) -> MasterWeights:
         generator = np.random.default_rng(seed)
@@ -55,7 +57,7 @@ class Toy:
         one = uniform(master.channel_table, 4, master.fingerprint)
         off = Strategy(np.array([0, 2, 4, 8, 0, 2, 4, 8], np.uint8), master.fingerprint)
         parity = compare(vectors.scores["fp32"], vectors.scores["fp32"], FP32_TOLERANCE)
-        float32 = self.artifact("litert-fp32", "litert", b"TFL3" * 20, requires={"ai-edge-litert": "2.3.0"}, parity=parity)
+        float32 = self.artifact("litert-fp32", "litert", self.TFLITE, requires={"ai-edge-litert": "2.3.0"}, parity=parity)
         native = self.artifact("native-user-1", "native", None, "strategy", strategy="user-1", activations="int8", parity=parity)
         contents = BundleContents(
             name="toy",
@@ -121,6 +123,17 @@ class Toy:
         change(document)
         data = self.spelled(document)
         return self.rebuilt({**members, "manifest.json": data, "manifest.sig": self.KEY.sign(data)})
+
+    def rehashed(self, members: dict[str, bytes], change: Change = lambda document: None) -> bytes:
+        """The bundle with other members, whose sizes and hashes its manifest tells as they are, signed: its owner made the mistake."""
+
+        def listed(document: dict[str, Any]) -> None:
+            for entry in document["members"]:
+                data = members[entry["name"]]
+                entry.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            change(document)
+
+        return self.with_manifest(members, listed)
 
     def setting(self, path: str, value: object) -> Change:
         """The change that puts ``value`` at ``path`` ("members.0.bytes") of a manifest."""

@@ -19,7 +19,7 @@ def test_everything_comes_out_as_it_went_in(toy, signed: Path) -> None:
     with bundle.open(signed, toy.PUBLIC) as opened:
         assert opened.signature_checked
         assert opened.master().to_bytes() == contents.master.to_bytes()
-        assert opened.artifact("litert-fp32") == b"TFL3" * 20
+        assert opened.artifact("litert-fp32") == toy.TFLITE
         assert opened.artifact("native-user-1") == contents.master.to_bytes()
         assert {name: opened.strategy(name) for name in ("user-1", "user-2")} == contents.strategies
         assert opened.item_ids() == contents.item_ids
@@ -58,7 +58,7 @@ def test_a_view_outlives_the_bundle(toy, signed: Path) -> None:
     with bundle.open(signed) as opened:
         view = opened.artifact("litert-fp32")
         codes = opened.master().layers["blocks.0.query"].rows.codes
-    assert bytes(view[:4]) == b"TFL3"
+    assert view == toy.TFLITE
     np.testing.assert_array_equal(codes, toy.master().layers["blocks.0.query"].rows.codes)
 
 
@@ -70,7 +70,7 @@ def test_the_manifest_is_what_the_schema_says(signed: Path) -> None:
 
 def test_inspect_tells_what_is_inside_without_a_key(toy, signed: Path, unsigned: Path) -> None:
     summary = bundle.inspect(signed)
-    assert (summary.name, summary.format_version, summary.bytes) == ("toy", 1, signed.stat().st_size)
+    assert (summary.name, summary.format_version, summary.bytes) == ("toy", 3, signed.stat().st_size)
     assert summary.key == bundle.key_id(toy.PUBLIC)
     assert [member.name for member in summary.members][:2] == ["master.chrm", "strategies/user-1.chrd"]
     assert sum(member.bytes for member in summary.members) + summary.overhead_bytes == summary.bytes

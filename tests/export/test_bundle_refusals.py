@@ -33,11 +33,11 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
     members = toy.members(signed)
 
     def newer(document: dict[str, Any]) -> None:
-        document.update(format_version=3, something_new=[1])
+        document.update(format_version=4, something_new=[1])
         del document["dataset"]
 
     for key in (toy.PUBLIC, None):
-        assert "format version 3 and this chordkit reads up to 2; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
+        assert "format version 4 and this chordkit reads up to 3; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
         ("format_version", 0, "format_version"),
         ("format_version", True, "format_version"),
         ("format_version", 2, "format_version: 2, and with 0 user vectors it is 1"),
+        ("format_version", 1, "not written the way"),
+        ("counter", -1, "counter: Input should be greater than or equal to 0"),
+        ("counter", 2**53, "counter: Input should be less than or equal to"),
+        ("counter", 1.0, "counter: Input should be a valid integer"),
+        ("counter", True, "counter: Input should be a valid integer"),
+        ("strategies.0.member", "strategies/user-2.chrd", "is listed but used by nothing"),
+        ("provenance.lock_sha256", "f" * 63, "provenance.lock_sha256"),
+        ("sbom", {"member": "items.json", "format": "SPDX 2.3"}, "sbom.format"),
         ("surprise", 1, "surprise: Extra inputs are not permitted"),
         ("provenance.surprise", 1, "provenance.surprise"),
         ("dataset.items", "9", "dataset.items"),

@@ -21,7 +21,7 @@ from chordkit.strategy import UserVector, encode_user_vector
 def test_user_vectors_come_out_as_they_went_in(toy, personal: Path) -> None:
     contents = toy.personal_contents()
     with bundle.open(personal, toy.PUBLIC) as opened:
-        assert opened.manifest.format_version == 2
+        assert opened.manifest.format_version == 3
         assert [entry.name for entry in opened.manifest.user_vectors] == ["user-1", "user-3"]
         assert {name: opened.user_vector(name) for name in contents.user_vectors} == contents.user_vectors
         assert opened.user_vector_bytes("user-3") == encode_user_vector(contents.user_vectors["user-3"])
@@ -38,9 +38,9 @@ def test_user_vectors_come_out_as_they_went_in(toy, personal: Path) -> None:
     assert report.passed and report.user_vectors == 2 and "user_vectors" in report.checks
 
 
-def test_a_bundle_without_user_vectors_is_of_version_1_and_does_not_speak_of_them(toy, signed: Path) -> None:
+def test_a_bundle_without_user_vectors_does_not_speak_of_them(toy, signed: Path) -> None:
     raw = toy.members(signed)["manifest.json"]
-    assert b"user_vector" not in raw and json.loads(raw)["format_version"] == 1
+    assert b"user_vector" not in raw
     with bundle.open(signed) as opened:
         assert opened.manifest.user_vectors == () and not any(artifact.user_vector for artifact in opened.manifest.artifacts)
         assert opened.vectors().users is None
@@ -88,6 +88,7 @@ def test_a_vector_that_is_damaged_or_of_another_backbone_is_refused_with_its_nam
     ("path", "value", "message"),
     [
         ("format_version", 1, "format_version: 1, and with 2 user vectors it is 2"),
+        ("user_vectors.0.member", "user_vectors/user-3.chru", "is listed but used by nothing"),
         ("artifacts.0.user_vector", False, "litert-fp32 takes no user vector, and the bundle has some"),
         ("artifacts.0.user_vector", 1, "artifacts.0.user_vector"),
         ("user_vectors.0.name", "user-3", "user_vectors: a name comes twice"),

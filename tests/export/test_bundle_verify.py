@@ -28,7 +28,18 @@ def runner(toy):
 def test_verify_runs_the_artifacts_over_the_vectors_on_request(toy, runner, signed: Path) -> None:
     report = bundle.verify(signed, toy.PUBLIC)
     assert report.passed and report.signature_checked and report.vectors == ()
-    assert report.checks == ("container", "manifest", "members", "signature", "master", "strategies", "items", "vectors", "parity")
+    assert report.checks == (
+        "container",
+        "manifest",
+        "members",
+        "signature",
+        "master",
+        "strategies",
+        "items",
+        "vectors",
+        "artifacts",
+        "parity",
+    )
     asked: list[str] = []
 
     def factory(opened: bundle.Bundle, entry: Any) -> Any:
@@ -65,7 +76,7 @@ def test_verify_finds_a_manifest_that_describes_another_model(toy, signed: Path,
     for change, message in (
         (toy.setting("backbone.channels.0.in_features", 5), "channel table"),
         (toy.setting("backbone.config.max_length", 5), "configuration"),
-        (toy.setting("dataset.items", toy.ITEMS + 1), "11 item ids"),
+        (toy.setting("dataset.items", toy.ITEMS + 1), "speaks of 10 items, the master weights have 9"),
         (toy.setting("vectors.count", 4), "test vectors that the manifest announces"),
     ):
         (tmp_path / "x.chord").write_bytes(toy.with_manifest(toy.members(signed), change))

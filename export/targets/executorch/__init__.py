@@ -1,9 +1,13 @@
 """ExecuTorch: a ``.pte`` file for the XNNPACK backend (``docs/targets/executorch.md``)."""
 
+import re
+
 from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.filetype import problem_with_flatbuffer
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 
+_OPERATOR = re.compile(rb"chord::[a-z_]+")
 RUNTIME = ("executorch", "1.5.1")
 """What runs every ``.pte``, ours with operators of libchord included, and what they are tested with."""
 
@@ -41,6 +45,17 @@ class ExecutorchTarget(Target):
         from chordkit.export.targets.executorch.runner import ExecutorchRunner
 
         return ExecutorchRunner(bytes(data), threads)
+
+    def problem_with_file(self, data: memoryview) -> str | None:
+        # Operators stand in a program by their names, without the overload.
+        content, wanted = bytes(data), {name.partition(".")[0] for name in self.capability.operators}
+        found = {name.decode() for name in _OPERATOR.findall(content)}
+        if problem := problem_with_flatbuffer(data, "ET12"):
+            return problem
+        if (wanted and not wanted & found) or found - wanted:
+            calls, others = (", ".join(sorted(each)) or "none" for each in (found, wanted))
+            return f"the program calls these operators of libchord: {calls}; one of {self} calls: {others}"
+        return None
 
 
 TARGET = ExecutorchTarget()

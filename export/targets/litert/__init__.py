@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import VectorSet
+from chordkit.export.targets.filetype import problem_with_flatbuffer
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 from chordkit.quantization import MasterWeights
@@ -39,6 +40,9 @@ class LitertTarget(Target):
         from chordkit.export.targets.litert.runner import LitertRunner
 
         return LitertRunner(bytes(data), threads)
+
+    def problem_with_file(self, data: memoryview) -> str | None:
+        return problem_with_flatbuffer(data, "TFL3")
 
     def emulate(
         self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet

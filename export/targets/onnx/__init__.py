@@ -1,6 +1,7 @@
 """ONNX: an ``.onnx`` file for ONNX Runtime (``docs/targets/onnx.md``)."""
 
 from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.filetype import problem_with_onnx
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 
@@ -35,6 +36,9 @@ class OnnxTarget(Target):
         from chordkit.export.targets.onnx.runner import OnnxRunner
 
         return OnnxRunner(bytes(data), threads)
+
+    def problem_with_file(self, data: memoryview) -> str | None:
+        return problem_with_onnx(data)
 
 
 TARGET = OnnxTarget()
