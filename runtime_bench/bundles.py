@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from chordkit.backbones import from_master
 from chordkit.errors import CheckFailed, DeviceError, InputError
 from chordkit.export import bundle as bundles
-from chordkit.export.bundle import ArtifactEntry, Bundle
+from chordkit.export.bundle import MASTER, ArtifactEntry, Bundle, Keys
 from chordkit.export.judge import judge
 from chordkit.export.parity import Ids, Scores, VectorSet, references
 from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
 from chordkit.progress import Progress
-from chordkit.runtime_bench.contender import Contender, RunnerSpec
+from chordkit.quantization import MasterWeights
+from chordkit.runtime_bench.contender import Argument, Contender, RunnerSpec
 from chordkit.runtime_bench.devices.device import Device
 from chordkit.runtime_bench.profiling import profiled
 from chordkit.runtime_bench.protocol import HOST, run_host
@@ -39,14 +40,12 @@ def artifact_runner(target: str, path: str, strategy: str | None, candidates: in
     return runner if user is None else runner.for_user(np.fromfile(user, np.float32))
 
 
-def eager_runner(bundle: str) -> Runner:
-    """The PyTorch reference of a bundle, int8 weights dequantised to FP32; with the first of its user vectors, if it has any."""
-    with bundles.open(bundle, verify=False) as opened:
-        backbone = from_master(opened.master())
-        if not opened.manifest.user_vectors:
-            return EagerRunner(backbone, threads=1)
-        runner = EagerRunner(backbone, threads=1, candidates=opened.manifest.vectors.candidates, user_vector=True)
-        return runner.for_user(opened.user_vector(opened.manifest.user_vectors[0].name).values)
+def eager_runner(master: str, candidates: int, user: str | None = None) -> Runner:
+    """The PyTorch reference, int8 weights dequantised to FP32, from the file of the master and one of a user's numbers, float32."""
+    backbone = from_master(MasterWeights.load(master))
+    if user is None:
+        return EagerRunner(backbone, threads=1)
+    return EagerRunner(backbone, threads=1, candidates=candidates, user_vector=True).for_user(np.fromfile(user, np.float32))
 
 
 def bench_bundles(
@@ -58,6 +57,10 @@ def bench_bundles(
     baseline: str | None = None,
     samples: SampleWriter | None = None,
     profile: bool = False,
+    *,
+    public_key: Keys | None = None,
+    revoked: Iterable[str] = (),
+    minimum: int = 0,
 ) -> BenchReport:
     """Time artifacts of one or several bundles over the histories of the first one's test vectors, once their scores are right there.
 
@@ -66,6 +69,9 @@ def bench_bundles(
     name, ``shop/litert-int8``.
 
     Artifacts that take a user vector have one: that of their strategy's user, else the bundle's first.
+
+    A bundle is read once. What is loaded here, or pushed to a device, are copies of the bytes that were verified, in a folder that only
+    this user can read; nothing asks for the bundle's path again.
 
     Args:
         paths: the bundles, which must take the same histories and candidates; each is verified first.
@@ -76,6 +82,9 @@ def bench_bundles(
         baseline: what ratios are taken against; None = eager PyTorch on the host, the first FP32 artifact that ran on a device.
         samples: takes the raw samples.
         profile: on an emulated device, the native engine's instructions by layer and function as well.
+        public_key: required signer of every bundle, or several that are accepted; None checks integrity only.
+        revoked: identifiers of keys that are no longer accepted.
+        minimum: the lowest counter that is accepted.
 
     Raises:
         BundleError: a bundle is refused, or an artifact is in none of them.
@@ -85,7 +94,7 @@ def bench_bundles(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chordkit-bench-")))
-        opened = [stack.enter_context(bundles.open(path)) for path in paths]
+        opened = [stack.enter_context(bundles.open(path, public_key, revoked=revoked, minimum=minimum)) for path in paths]
         chosen = _chosen(opened, artifacts)
         vectors = opened[0].vectors()
         for path, bundle in zip(paths, opened, strict=True):
@@ -104,8 +113,7 @@ def bench_bundles(
             return profiled(report, device, contenders, *inputs) if profile else report
         if profile:
             raise DeviceError("only an emulated device tells instructions by layer; use --device emulator or qemu-user:cortex-a76")
-        spec = RunnerSpec("chordkit.runtime_bench.bundles:eager_runner", {"bundle": os.fspath(paths[0])}, ("torch",))
-        contenders.insert(0, Contender(EAGER, "pytorch", "fp32", spec))
+        contenders.insert(0, _eager(opened[0], folder))
         return run_host(contenders, *inputs, settings, baseline=baseline or EAGER, samples=samples, progress=progress)
 
 
@@ -124,6 +132,21 @@ def _chosen(opened: Sequence[Bundle], artifacts: Sequence[str] | None) -> list[l
         if name not in known:
             opened[0].artifact_entry(name)  # says what there is instead
     return [[entry for entry in bundle.manifest.artifacts if entry.name in artifacts] for bundle in opened]
+
+
+def _eager(bundle: Bundle, folder: Path) -> Contender:
+    """Eager PyTorch on a bundle's master, for the first of its users if it has any."""
+    master, user = folder / "eager.chrm", folder / "eager.user"
+    master.write_bytes(bundle.member(MASTER))
+    names = [entry.name for entry in bundle.manifest.user_vectors]
+    if names:
+        bundle.user_vector(names[0]).values.tofile(user)
+    arguments: dict[str, Argument] = {
+        "master": str(master),
+        "candidates": bundle.manifest.vectors.candidates,
+        "user": str(user) if names else None,
+    }
+    return Contender(EAGER, "pytorch", "fp32", RunnerSpec("chordkit.runtime_bench.bundles:eager_runner", arguments, ("torch",)))
 
 
 def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSet, folder: Path) -> Contender:

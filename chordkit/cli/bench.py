@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from chordkit.cli.groups import DefaultGroup
-from chordkit.cli.options import ArtifactsOption, BundlesArgument
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_file
+from chordkit.cli.options import (
+    UNVERIFIED,
+    ArtifactsOption,
+    BundlesArgument,
+    MinimumCounterOption,
+    PublicKeysOption,
+    RevokedOption,
+    read_revoked,
+)
+from chordkit.cli.output import JsonOption, SeedOption, emit, note, progress_bar, rows, writable_file
 
 if TYPE_CHECKING:
     from chordkit.runtime_bench.results import BenchReport, Result
@@ -29,6 +37,9 @@ def run(
     bundles: BundlesArgument,
     device: Annotated[str, typer.Option("--device", help="What to measure on: a name from `chordkit devices`.")] = "host",
     artifact: ArtifactsOption = None,
+    public_key: PublicKeysOption = None,
+    revoked: RevokedOption = None,
+    minimum_counter: MinimumCounterOption = 0,
     mode: Annotated[
         Literal["saturated", "cold", "sparse", "sustained"],
         typer.Option(help="Call after call; with the caches read over before each call, as on a phone; one call a second; or for minutes."),
@@ -99,7 +110,19 @@ def run(
         settings = device_settings(measuring).model_copy(update={**chosen, "thermal_wait_s": thermal_wait_s, "seed": seed})
         samples = None if out is None else stack.enter_context(SampleWriter(out.with_suffix(".jsonl")))
         progress = stack.enter_context(progress_bar())
-        report = bench_bundles(bundles, artifact, settings, progress, measuring, baseline, samples, by_layer)
+        report = bench_bundles(
+            bundles,
+            artifact,
+            settings,
+            progress,
+            measuring,
+            baseline,
+            samples,
+            by_layer,
+            public_key=public_key or None,
+            revoked=read_revoked(revoked),
+            minimum=minimum_counter,
+        )
     payload = json.loads(report.model_dump_json())
     if out is not None:
         from chordkit.report import render_bench
@@ -116,11 +139,13 @@ def run(
         if not as_json and each.counts and each.counts.by_layer:
             emit(False, {}, rows(f"{each.name}: instructions of a call", ["where", "instructions"], _parts(each)))
     if report.machine.emulated:
-        typer.echo(f"note: {device} is emulated: its times and counts compare with each other, never with a phone's", err=True)
+        note(f"{device} is emulated: its times and counts compare with each other, never with a phone's")
     for name, reason in report.skipped.items():
-        typer.echo(f"note: {name} was not measured: {reason}", err=True)
+        note(f"{name} was not measured: {reason}")
     for reason in report.reasons:
-        typer.echo(f"note: not comparable: {reason}", err=True)
+        note(f"not comparable: {reason}")
+    if not public_key:
+        note(UNVERIFIED.format(", ".join(map(str, bundles))))
 
 
 @app.command()
@@ -143,8 +168,8 @@ def compare(
     samples = [read_samples(path.with_suffix(".jsonl")) if path.with_suffix(".jsonl").exists() else None for path in (before, after)]
     comparison = compare_reports(load_report(before), load_report(after), threshold=threshold, samples=(samples[0], samples[1]), seed=seed)
     emit(as_json, comparison.model_dump(mode="json"), lambda: rows(f"{after} against {before}", comparison.columns(), comparison.rows()))
-    for note in comparison.notes:
-        typer.echo(f"note: {note}", err=True)
+    for remark in comparison.notes:
+        note(remark)
     if comparison.slower:
         raise CheckFailed(f"{after}: slower than {before} by more than {threshold:.1%}: {', '.join(comparison.slower)}")
 

@@ -40,6 +40,7 @@ from chordkit.training import TrainedBackbone
 
 HISTORIES = 1000
 CANDIDATES = 100
+PUBLIC_KEY = "demo.pub.pem"
 PERSONAL, STATIC, FULL = "demo", "static", "fp32"
 
 
@@ -187,12 +188,13 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 progress=progress,
             )
             bundle.write(_path(out, each), contents, _signing_key(out))
-            bundle.verify(_path(out, each), out / "demo.pub.pem").require()
+            bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
     paths = [_path(out, each) for each in shipments]
     with clock.stage("measure on this host"):
-        measured = bench_bundles(paths, None, options.bench.model_copy(update={"seed": options.seed}), progress)
+        settings = options.bench.model_copy(update={"seed": options.seed})
+        measured = bench_bundles(paths, None, settings, progress, public_key=out / PUBLIC_KEY)
     with clock.stage("measure on an emulated phone"):
-        emulated, trouble = _on_emulated_phone(paths[0], artifacts[shipments[0].name], progress)
+        emulated, trouble = _on_emulated_phone(paths[0], out / PUBLIC_KEY, artifacts[shipments[0].name], progress)
     shown = {names[name]: strategy for name, strategy in strategies.items()}
     found = _Findings(dataset, trained, personal, result, summary, truth, shown, shipments, measured, emulated, left_out + trouble)
     report = _report(options, found, clock)
@@ -296,7 +298,7 @@ def _strategies(
 
 
 def _on_emulated_phone(
-    path: Path, artifacts: Sequence[ArtifactContents], progress: Progress | None
+    path: Path, public_key: Path, artifacts: Sequence[ArtifactContents], progress: Progress | None
 ) -> tuple[BenchReport | None, list[str]]:
     """One strategy in the native engine and in LiteRT on an emulated phone, where one is prepared; else why there is nothing to show."""
     chosen = [next((each.name for each in artifacts if each.target == target), None) for target in ("litert", "native")]
@@ -306,14 +308,14 @@ def _on_emulated_phone(
         return None, []
     try:
         with connect("emulator") as device:
-            return bench_bundles([path], names, device_settings(device), progress, device), []
+            return bench_bundles([path], names, device_settings(device), progress, device, public_key=public_key), []
     except DeviceError as error:
         return None, [f"The emulated phone could not be measured on: {error}."]
 
 
 def _signing_key(out: Path) -> Path:
     """The demo's own key pair; made once."""
-    private, public = out / "demo.pem", out / "demo.pub.pem"
+    private, public = out / "demo.pem", out / PUBLIC_KEY
     if not (private.exists() and public.exists()):
         private.unlink(missing_ok=True)
         public.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ def data_of(project) -> tuple[object, ...]:
 
 def test_the_bundle_has_them_and_says_so(project, command, personal: Path) -> None:
     seen = command("bundle", "inspect", personal / "shop.chord", "--json").json
-    assert [entry["name"] for entry in seen["user_vectors"]] == ["u5", "u6"] and seen["format_version"] == 2
+    assert [entry["name"] for entry in seen["user_vectors"]] == ["u5", "u6"] and seen["format_version"] == 3
     assert "u5, u6" in command("bundle", "inspect", personal / "shop.chord").out
     report = command("bundle", "verify", personal / "shop.chord", "--public-key", project / "key.pub.pem", "--run", "--json").json
     assert report["passed"] and report["user_vectors"] == 2 and "user_vectors" in report["checks"]
@@ -84,13 +84,14 @@ def test_validate_and_bench_run_with_them(project, command, personal: Path) -> N
     assert all(result["latency"]["p50_us"] > 0 and result["isolated"]["first_call_us"] > 0 for result in results)
 
 
-def test_bench_times_eager_pytorch_with_a_vector_too(personal: Path) -> None:
-    path = personal / "shop.chord"
-    with bundle.open(path) as opened:
+def test_bench_times_eager_pytorch_with_a_vector_too(personal: Path, tmp_path: Path) -> None:
+    with bundle.open(personal / "shop.chord") as opened:
+        (tmp_path / "master").write_bytes(opened.member(bundle.MASTER))
+        opened.user_vector("u5").values.tofile(tmp_path / "user")
         vectors, user = opened.vectors(), opened.user_vector("u5").values
         reference = EagerRunner(from_master(opened.master()), candidates=CANDIDATES, user_vector=True)
     inputs = vectors.histories[0], vectors.candidates[0]
-    timed = eager_runner(str(path)).scores(*inputs)
+    timed = eager_runner(str(tmp_path / "master"), CANDIDATES, str(tmp_path / "user")).scores(*inputs)
     assert np.array_equal(timed, reference.scores(*inputs, user)) and not np.array_equal(timed, reference.scores(*inputs))
 
 
