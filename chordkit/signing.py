@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from chordkit.errors import InputError
-from chordkit.files import read_bytes, write_bytes
+from chordkit.files import read_bytes, write_together
 
 SIGNATURE_BYTES = 64
 
@@ -63,9 +63,10 @@ def _identifiers(values: Iterable[str]) -> frozenset[str]:
 
 
 def generate_key_pair(private_path: StrPath, public_path: StrPath) -> str:
-    """Make a new key pair; the private file is readable by its owner only (mode 0600). Returns the key's identifier.
+    """Make a new key pair, both files or none; the private one is readable by its owner only (mode 0600). Returns the key's identifier.
 
     Raises:
+        OSError: one of them cannot be written; then neither is there.
         InputError: one of the files is already there; a key is never overwritten, since bundles signed with it would
             have no verifier any more.
     """
@@ -75,8 +76,7 @@ def generate_key_pair(private_path: StrPath, public_path: StrPath) -> str:
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    write_bytes(private_path, private, private=True)
-    write_bytes(public_path, public)
+    write_together({Path(private_path): (private, True), Path(public_path): (public, False)})
     return key_id(key.public_key())
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from torch import Tensor
 
 from chordkit.backbones import Backbone
-from chordkit.documents import read_document
+from chordkit.documents import Document, read_document
 from chordkit.errors import InputError, UserVectorError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
@@ -64,7 +64,7 @@ class IndexEntry(Artifact):
     sha256: str
 
 
-class Index(BaseModel):
+class Index(Document):
     """``export.json``; version 2 where artifacts take a user vector."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
 
+from chordkit.documents import MOST_BYTES, parse_json
 from chordkit.errors import InputError
 from chordkit.estimate import Estimate
 from chordkit.files import read_bytes
@@ -91,9 +91,9 @@ def load_report(path: str | os.PathLike[str]) -> BenchReport:
     Raises:
         InputError: the file is missing, is not JSON, is no result, or is one of another format; the message names the field and the mend.
     """
-    data = read_bytes(path, "benchmark result")
+    data = read_bytes(path, "benchmark result", MOST_BYTES)
     try:
-        found = from_json(data, allow_inf_nan=False)
+        found = parse_json(data)
     except ValueError as error:
         raise InputError(f"{path}: damaged: it is not JSON ({error}); {_MEND}") from None
     version = found.get("format_version") if isinstance(found, dict) else None

@@ -5,14 +5,14 @@ and :mod:`chordkit.runtime_bench.runners.on_device`. They say in this order: sta
 run was for: warmup and blocks; warmup and counts; or memory. A run that came to its end says so in its last line.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
+from chordkit.documents import Document, parse_json
 from chordkit.errors import DeviceError
 from chordkit.runtime_bench.results import Mode
 
@@ -27,7 +27,7 @@ Times = Annotated[tuple[Us, ...], Field(min_length=1, max_length=1 << 16)]
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[ -~]*$")]
 
 
-class _Record(BaseModel):
+class _Record(Document):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -212,8 +212,8 @@ def _record(path: str | os.PathLike[str], number: int, line: bytes) -> Record:
     if len(line) > MAX_LINE_BYTES:
         raise DeviceError(f"{where}: is longer than {MAX_LINE_BYTES} bytes; measure again")
     try:
-        value = json.loads(line.decode("ascii"), parse_constant=_constant, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(line.decode("ascii"))
+    except ValueError as error:
         raise DeviceError(f"{where}: is not one JSON object ({error}); measure again") from None
     event = value.get("event") if isinstance(value, dict) else None
     model = _MODELS.get(event) if isinstance(event, str) else None
@@ -226,14 +226,3 @@ def _record(path: str | os.PathLike[str], number: int, line: bytes) -> Record:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "record"
         raise DeviceError(f"{where}, {field[:80]}: {first['msg']}; measure again") from None
-
-
-def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise ValueError("a key stands twice")
-    return names

@@ -5,12 +5,13 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from chordkit.documents import Document
 from chordkit.estimate import Estimate
 
 
-class _Model(BaseModel):
+class _Model(Document):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 

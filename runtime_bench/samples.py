@@ -17,12 +17,14 @@ from typing import Annotated, Self, TextIO
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
+from chordkit.documents import Document
 from chordkit.errors import InputError
 from chordkit.runtime_bench.statistics import Calls
 
 _MOST_BYTES = 1 << 30
+_MOST_LINE_BYTES = 4 << 20
 _MEND = "measure again with `chordkit bench run --out`"
 
 
@@ -42,7 +44,7 @@ Samples = Mapping[str, tuple[tuple[SampleBlock, ...], ...]]
 """Contender -> launches -> blocks, in the order of their numbers."""
 
 
-class _Line(BaseModel):
+class _Line(Document):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     contender: str = Field(min_length=1)
@@ -124,7 +126,9 @@ def read_samples(path: str | os.PathLike[str]) -> Samples:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: larger than {_MOST_BYTES >> 30} GiB, which no run of this tool leaves; {_MEND}")
         with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
+            for number, line in enumerate(iter(lambda: stream.readline(_MOST_LINE_BYTES + 1), b""), 1):
+                if len(line) > _MOST_LINE_BYTES:
+                    raise InputError(f"{path}: line {number} is longer than {_MOST_LINE_BYTES} bytes, which no block is; {_MEND}")
                 if not line.endswith(b"\n") and path.stem.endswith(".partial"):
                     break
                 _place(found, _block(path, number, line), f"{path}: line {number}")

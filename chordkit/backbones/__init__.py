@@ -10,6 +10,7 @@ from chordkit.backbones.config import BackboneConfig, config_to_dict, training_o
 from chordkit.backbones.initialise import DISTRIBUTIONS, freeze_channel_layers, initialise
 from chordkit.backbones.layers import ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
+from chordkit.backbones.outline import require_outline
 from chordkit.backbones.registry import ARCHITECTURES, build, config_from_dict, default_config, find_architecture, register
 from chordkit.backbones.scorers import CatalogueScorer, PersonalReranker, Reranker
 from chordkit.backbones.window import shorten
@@ -44,6 +45,7 @@ __all__ = [
     "order_within",
     "reflected_order",
     "register",
+    "require_outline",
     "shorten",
     "training_only",
 ]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from chordkit.documents import parse_json
 from chordkit.errors import DataError, InputError
-from chordkit.files import reproducible_safetensors, write_bytes
+from chordkit.files import read_bytes, reproducible_safetensors, write_bytes
+from chordkit.tensors import read_arrays
 
 FORMAT = "chordkit.dataset"
 VERSION = 1
@@ -140,22 +141,25 @@ class Dataset:
         if not path.is_file():
             raise DataError(f"{path}: no such data set file; {mend}")
         try:
-            header, tensors = _read(path)
-        except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+            tensors, header = read_arrays(read_bytes(path, "data set"))
+        except ValueError as error:
             raise DataError(f"{path}: not a prepared data set, or damaged ({_one_line(error)}); {mend}") from None
+        except InputError as error:
+            raise DataError(str(error)) from None
         if header.get("format") != FORMAT:
             raise DataError(f"{path}: a safetensors file, but not a prepared data set (metadata field 'format'); {mend}")
         version = header.get("version", "")
         if version.isascii() and version.isdigit() and len(version) < 6 and int(version) > VERSION:
             raise DataError(f"{path}: data set format version {version} is newer than this chordkit reads ({VERSION}); upgrade chordkit")
         expected = header.pop("sha256", "")
-        if {name: str(tensor.dtype) for name, tensor in tensors.items()} != _TENSORS or _checksum(header, tensors) != expected:
+        types = {name: str(tensor.dtype) for name, tensor in tensors.items()}
+        if types != _TENSORS or _checksum(header, tensors) != expected:
             raise DataError(f"{path}: damaged (metadata field 'sha256' does not match the content); {mend}")
         try:
             ids = [_decode_ids(tensors[key]) for key in ("item_ids", "user_ids")]
-            provenance = json.loads(header["provenance"])
+            provenance = parse_json(header["provenance"])
             return cls(header["name"], tensors["flat"], tensors["offsets"], ids[0], ids[1], provenance)
-        except (KeyError, TypeError, ValueError, RecursionError, InputError) as error:
+        except (KeyError, TypeError, ValueError, InputError) as error:
             raise DataError(f"{path}: not a usable data set ({_one_line(error)}); {mend}") from None
 
 
@@ -166,7 +170,9 @@ def _problem(dataset: Dataset) -> str:
         return "flat must be int32 [interactions] and offsets int64 [users + 1]"
     if len(offsets) < 2:
         return f"it is empty; a data set needs at least one user with {MINIMUM_LENGTH} interactions"
-    if offsets[0] != 0 or offsets[-1] != len(flat) or (np.diff(offsets) < MINIMUM_LENGTH).any():
+    # Within the range first: the difference of two offsets far apart overflows, and a wrapped one looks like a good one.
+    inside = offsets[0] == 0 and offsets[-1] == len(flat) and offsets.min() >= 0 and offsets.max() <= len(flat)
+    if not inside or (np.diff(offsets) < MINIMUM_LENGTH).any():
         return f"offsets must rise from 0 to the number of interactions, by at least {MINIMUM_LENGTH} per user"
     if len(dataset.user_ids) != dataset.users:
         return f"{len(dataset.user_ids)} user ids for {dataset.users} users"
@@ -175,11 +181,6 @@ def _problem(dataset: Dataset) -> str:
     if flat.min() < 1 or flat.max() > dataset.items:
         return f"items must lie in 1..{dataset.items}; 0 is the padding item"
     return ""
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    with safe_open(path, framework="numpy") as stream:
-        return dict(stream.metadata() or {}), {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
 
 
 def _checksum(header: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
@@ -198,7 +199,8 @@ def _encode_ids(ids: Sequence[str]) -> bytes:
 
 
 def _decode_ids(encoded: np.ndarray) -> list[str]:
-    ids = json.loads(encoded.tobytes().decode("utf-8", "surrogatepass"))
+    # As long as the file is; the ids of a catalogue are most of it.
+    ids = parse_json(encoded.tobytes().decode("utf-8", "surrogatepass"), None)
     if not isinstance(ids, list) or not all(isinstance(entry, str) for entry in ids):
         raise ValueError("ids must be a list of strings")
     return ids

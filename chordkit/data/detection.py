@@ -22,6 +22,17 @@ FORMATS = (
     "amazon (user,item,rating,timestamp), csv or parquet (named columns)"
 )
 _MOVIELENS_FILES = ("u.data", "ratings.dat", "ratings.csv")
+_COMPRESSED = (
+    b"\x1f\x8b",
+    b"PK\x03\x04",
+    b"x\x01",
+    b"x\x5e",
+    b"x\x9c",
+    b"x\xda",
+    *(f"BZh{level}1AY".encode() for level in range(1, 10)),
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+)
 _DATA_SUFFIXES = {".txt", ".csv", ".tsv", ".inter", ".parquet", ".pq"}
 
 
@@ -47,6 +58,16 @@ def locate(path: Path) -> Path:
     raise DataError(f"{path}: this folder holds {why}: {found}; name one file")
 
 
+def refuse_compressed(path: Path, head: bytes) -> None:
+    """Nothing is unpacked here: how large a file is then, nobody can tell before.
+
+    Raises:
+        DataError: the file begins as gzip, zip, zlib, bzip2, xz or Zstandard files do.
+    """
+    if head.startswith(_COMPRESSED):
+        raise DataError(f"{path}: a compressed file; unpack it first")
+
+
 def detect(path: Path, head: bytes) -> Format:
     """Tell the format of a file from its first bytes.
 
@@ -57,8 +78,6 @@ def detect(path: Path, head: bytes) -> Format:
         raise DataError(f"{path}: this data set is already prepared; use it as it is")
     if head[:4] == b"PAR1" or path.suffix.lower() in {".parquet", ".pq"}:
         return Format.PARQUET
-    if head[:2] in (b"\x1f\x8b", b"PK"):
-        raise DataError(f"{path}: a compressed file; unpack it first")
     lines = [line.strip() for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{path}: the file is empty; give a file with interactions")

@@ -1,11 +1,12 @@
 """``chordkit data prepare``: any supported file becomes a data set; and the data sets that have a name."""
 
 import os
+import re
 from pathlib import Path
 
 from chordkit.data.assembly import Events, assemble
 from chordkit.data.dataset import Dataset
-from chordkit.data.detection import FORMATS, Format, detect, locate
+from chordkit.data.detection import FORMATS, Format, detect, locate, refuse_compressed
 from chordkit.data.generator import synthesize
 from chordkit.data.sequences import read_sequences
 from chordkit.data.tables import RATINGS_BY_POSITION, Columns, guess_separator, is_number, read_delimited, read_parquet, recognise
@@ -58,6 +59,7 @@ def prepare(
     try:
         with file.open("rb") as stream:
             head = stream.read(65_536)
+        refuse_compressed(file, head)
         kind = Format(format) if format != "auto" else detect(file, head)
         data = b"" if kind is Format.PARQUET else file.read_bytes()
     except OSError as error:
@@ -117,9 +119,10 @@ def _read(path: Path, kind: Format, data: bytes, columns: Columns | None, with_r
         if with_rating:
             raise DataError(f"{path}: a sequence file has no ratings; leave min_rating out")
         return read_sequences(path, data)
-    if not data.strip():
+    found = re.search(rb"[^\r\n]*\S[^\r\n]*", data)
+    if found is None:
         raise DataError(f"{path}: the file is empty; give a file with interactions")
-    first = next(line for line in data.splitlines() if line.strip()).decode("utf-8", "replace")
+    first = found.group().decode("utf-8", "replace")
     separator = guess_separator(first)
     if kind is Format.CSV:
         return read_delimited(path, data, separator, columns or Columns(), with_rating)

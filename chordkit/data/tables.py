@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from chordkit.data.assembly import Events
+from chordkit.data.parquet import ImmodestError, most_bytes, require_modest
 from chordkit.errors import DataError
 
 _ALIASES = {
@@ -20,6 +22,8 @@ _ALIASES = {
     "rating": ("rating", "overall", "stars", "score"),
 }
 _BY_POSITION = re.compile(r"column_[1-9][0-9]{0,3}")
+_MOST_COLUMNS = 4096
+_EXACT_DIGITS = 15
 _POLARS_ERRORS: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 
 
@@ -73,6 +77,8 @@ def read_delimited(path: Path, data: bytes, separator: str, columns: Columns, wi
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; convert the file with 'iconv -t UTF-8'") from None
     first: list[str] = next((fields for _, fields in _records(text, separator)), [])
+    if len(first) > _MOST_COLUMNS:
+        raise DataError(f"{path}: {len(first)} columns in the first line, more than {_MOST_COLUMNS}; keep those of user, item and time")
     header = first if has_header else [f"column_{index}" for index in range(1, len(first) + 1)]
     roles = _roles(path, header, columns, with_rating)
     try:
@@ -109,11 +115,19 @@ def read_parquet(path: Path, columns: Columns, with_rating: bool) -> Events:
             raise DataError(f"{path}: not a whole Parquet file (the mark 'PAR1' is missing at the start or the end); {mend}")
     try:
         roles = _roles(path, list(pl.read_parquet_schema(path)), columns, with_rating)
+        with path.open("rb") as stream:
+            require_modest(stream, set(roles.values()))
         frame = pl.read_parquet(path, columns=list(roles.values()))
         frame = frame.select([pl.col(name).alias(role) for role, name in roles.items()])
         if frame["timestamp"].dtype.is_temporal():
-            frame = frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us")).cast(pl.Int64))
+            frame = frame.with_columns(pl.col("timestamp").to_physical())
+        texts = [frame[role].str.len_bytes().sum() for role in roles if frame[role].dtype == pl.String]
+        # Rows share a text of the dictionary until one of them is changed.
+        if sum(texts) > most_bytes(path.stat().st_size):
+            raise ImmodestError(f"its texts unpack to {sum(texts)} bytes")
         frame = frame.with_columns(pl.all().cast(pl.String))
+    except ImmodestError as error:
+        raise DataError(f"{path}: far larger than its file ({error}), as no real interactions are; write it as CSV if they are") from None
     except _POLARS_ERRORS as error:
         raise DataError(f"{path}: a damaged Parquet file, or columns of an unusable type ({_one_line(error)}); {mend}") from None
 
@@ -183,7 +197,10 @@ def _in_order(ids: pl.Series) -> list[str]:
 
 
 def _numbers(role: str, column: pl.Series, name: str, where: Callable[[str, Callable[[str], bool]], str]) -> np.ndarray:
-    """int64 when every value is a whole number (no digit of a nanosecond is lost), else float64."""
+    """int64 when every value is a whole number (no digit of a nanosecond is lost), else float64.
+
+    Times are there to be ordered. Where a float64 would lose digits, they are int64 ranks: equal values have equal ones.
+    """
     whole = column.cast(pl.Int64, strict=False)
     if not whole.null_count():
         return whole.to_numpy()
@@ -196,7 +213,16 @@ def _numbers(role: str, column: pl.Series, name: str, where: Callable[[str, Call
             raise DataError(f"{place}: {role} (column '{name}') is empty; fill it or remove the row")
         unit = "give seconds since 1970" if role == "timestamp" else "give a rating such as 4.5"
         raise DataError(f"{place}: {role} '{value[:40]}' is not a number; {unit}, or name another column than '{name}'")
+    if role == "timestamp" and column.str.count_matches(r"\d").max() > _EXACT_DIGITS:  # type: ignore[operator]
+        return _ranks(column)
     return values.to_numpy()
+
+
+def _ranks(column: pl.Series) -> np.ndarray:
+    """Where each of these numbers stands among them all, by their exact values, int64."""
+    exact = {text: Decimal(text) for text in column.unique()}
+    ranks = {value: rank for rank, value in enumerate(sorted(set(exact.values())))}
+    return column.replace_strict({text: ranks[value] for text, value in exact.items()}, return_dtype=pl.Int64).to_numpy()
 
 
 def _without_empty_lines(text: str) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from chordkit.errors import CheckpointError, InputError, MasterError, StrategyError
+from chordkit.backbones import require_outline
+from chordkit.errors import CheckpointError, InputError, StrategyError
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.quantization import ChannelTable, MasterWeights
@@ -55,11 +56,12 @@ def load_hypernetwork(path: str | os.PathLike[str], master: MasterWeights) -> tu
                 f"{path}: this hypernetwork belongs to the backbone {metadata['fingerprint']}, not to {master.fingerprint.hex()}: "
                 "give the master weights it was trained with, or train it again"
             )
+        require_outline(lambda: Hypernetwork(master, options), tensors)
         hypernetwork = Hypernetwork(master, options)
         hypernetwork.load_state_dict(tensors)
     except StrategyError:
         raise
-    except (InputError, MasterError, RuntimeError, KeyError, TypeError) as error:
+    except (InputError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the hypernetwork does not fit its own options, train it again: {detail}") from None
     if not all(bool(torch.isfinite(tensor).all()) for tensor in hypernetwork.state_dict().values()):

@@ -6,15 +6,15 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from chordkit.documents import read_document
+from chordkit.documents import Document, read_document
 from chordkit.estimate import Estimate
 from chordkit.export.artifact import Identity
 from chordkit.files import write_bytes
 
 
-class _Model(BaseModel):
+class _Model(Document):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -194,7 +194,7 @@ class Report(_Model):
     runtimes: dict[str, str]
     dataset: DatasetSummary
     headline: Headline
-    truth: list[Truth] = []
+    truth: list[Truth] = []  # noqa: RUF012 (pydantic copies it)
     backbone: dict[str, Any]
     backbone_accuracy: list[BackboneAccuracy]
     strategy_accuracy: list[StrategyAccuracy]
@@ -204,9 +204,9 @@ class Report(_Model):
     emulated: EmulatedPhone | None = None
     strategies: list[UserStrategy]
     personalisation: Personalisation | None = None
-    bundles: list[BundleSummary] = []
+    bundles: list[BundleSummary] = []  # noqa: RUF012 (pydantic copies it)
     stages: list[Stage]
-    notes: list[str] = []
+    notes: list[str] = []  # noqa: RUF012 (pydantic copies it)
 
 
 def json_schema() -> dict[str, Any]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from chordkit.documents import parse_json
 from chordkit.errors import CheckpointError
 from chordkit.files import read_bytes, reproducible_safetensors, write_bytes
+from chordkit.tensors import read_tensors as safetensors_tensors
 
 _METADATA = "chordkit"
 _DIGEST = "sha256"
@@ -33,15 +34,14 @@ def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Ten
         CheckpointError: it is no safetensors file of chordkit, or its content is damaged.
     """
     data = read_bytes(path, what)
-    damaged = f"{path}: this is not a whole {what} file of chordkit: delete it and train again"
     try:
-        tensors = safetensors.torch.load(data)
-        size = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        tensors, header = safetensors_tensors(data)
         text, expected = header[_METADATA], header[_DIGEST]
-        metadata = json.loads(text)
-    except (SafetensorError, ValueError, KeyError, AttributeError):
-        raise CheckpointError(damaged) from None
+        metadata = parse_json(text)
+    except (ValueError, KeyError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: this is not a whole {what} file of chordkit: delete it and train again")
     if expected != digest(tensors, text):
         raise CheckpointError(f"{path}: the {what} file is damaged (its SHA-256 does not match): delete it and train again")
     return tensors, metadata
@@ -57,12 +57,13 @@ def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
     return sha.hexdigest()
 
 
-def require_same(path: Path, kind: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that was made for something else.
+def require_same(path: Path, kind: str, found: object, wanted: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that was made for something else: ``found`` is what its file says of a kind, whatever that is.
 
     Raises:
         CheckpointError: names the first field that differs.
     """
+    found = found if isinstance(found, dict) else {}
     for name in sorted(set(found) | set(wanted)):
         if found.get(name) != wanted.get(name):
             raise CheckpointError(

@@ -218,12 +218,7 @@ class Run:
 
     def _resume(self) -> None:
         """Take over the checkpoint when there is one."""
-        if self._path is None:
-            return
-        # What a kill in the middle of a write left behind; the checkpoint itself was only ever replaced by a whole file.
-        for unfinished in self._path.parent.glob(f".{self._path.name}.*.partial"):
-            unfinished.unlink(missing_ok=True)
-        if not self._path.exists():
+        if self._path is None or not self._path.exists():
             return
         tensors, metadata = read_tensors(self._path, f"{self._task.name} checkpoint")
         require_same(self._path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
@@ -231,7 +226,7 @@ class Run:
             require_same(self._path, kind, metadata.get(kind, {}), wanted)
         try:
             self._take_over(tensors, metadata)
-        except (KeyError, RuntimeError):
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
             raise CheckpointError(
                 f"{self._path}: this checkpoint does not hold all of this run, so another version of chordkit wrote it: "
                 "delete it to start anew"

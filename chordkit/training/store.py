@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from chordkit.backbones import Backbone, build, config_from_dict, config_to_dict, find_architecture
+from chordkit.backbones import Backbone, build, config_from_dict, config_to_dict, find_architecture, require_outline
 from chordkit.errors import CheckpointError, InputError
 from chordkit.training.checkpoint import read_tensors, write_tensors
 
@@ -43,7 +43,9 @@ def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any
     except InputError as error:
         raise CheckpointError(f"{path}: {error}") from None
     try:
-        backbone = build(config_from_dict(configuration))
+        config = config_from_dict(configuration)
+        require_outline(lambda: build(config), tensors)
+        backbone = build(config)
         backbone.load_state_dict(tensors)
     except (InputError, RuntimeError, TypeError) as error:
         detail = " ".join(str(error).split())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chordkit.errors import BundleError, DataError
 from chordkit.export.parity.compare import Ids, Scores, ScoresFn, Vectors
+from chordkit.tensors import read_arrays
 
 _SCORES = "scores/"
 _USERS = "users"
@@ -86,13 +87,10 @@ def read_vectors(data: bytes | memoryview, label: str) -> VectorSet:
     Raises:
         BundleError: not safetensors, or an array is missing or has another type or shape; the sentence starts with ``label``.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        arrays = load(bytes(data))
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise BundleError(f"{label}: the test vectors are not a safetensors file ({type(error).__name__}); make the bundle anew") from None
+        arrays, _ = read_arrays(bytes(data))
+    except ValueError as error:
+        raise BundleError(f"{label}: the test vectors are not a safetensors file ({error}); make the bundle anew") from None
     expected: dict[str, tuple[type[np.generic], int]] = {"histories": (np.int32, 2), "candidates": (np.int32, 2), "targets": (np.int32, 1)}
     expected |= {name: (np.float32, 2) for name in arrays if name == _USERS or name.startswith(_SCORES)}
     for name, (dtype, dimensions) in expected.items():

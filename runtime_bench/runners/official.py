@@ -10,7 +10,6 @@ them. The formats are those of the tools' sources:
 - ``onnxruntime_perf_test``: what it prints (``onnxruntime/test/perftest/performance_runner.cc``), percentiles with its option ``-s``.
 """
 
-import json
 import math
 import os
 import re
@@ -22,6 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chordkit.documents import parse_json
 from chordkit.errors import DeviceError
 
 MAX_BYTES = 16 << 20
@@ -181,8 +181,8 @@ def executorch_app(text: str) -> OfficialResult:
     """
     tool = "executorch benchmark app"
     try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError):
+        rows = parse_json(text)
+    except ValueError:
         raise DeviceError(f"{tool}: benchmark_results.json is not JSON; copy it from the device anew") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("metric"), str) for row in rows):
         raise DeviceError(f"{tool}, metric: benchmark_results.json is no list of metrics")

@@ -97,7 +97,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path,
 def test_a_half_written_checkpoint_is_swept_away_and_never_read(tmp_path, dataset):
     with pytest.raises(StopTraining):
         train_backbone(dataset, SASREC, OPTIONS, tmp_path, stop_at(5))
-    (tmp_path / f".{CHECKPOINT_NAME}.abc.partial").write_bytes((tmp_path / CHECKPOINT_NAME).read_bytes()[:1000])
+    (tmp_path / ".chordkit-0123abcd.partial").write_bytes((tmp_path / CHECKPOINT_NAME).read_bytes()[:1000])
     resumed = train_backbone(dataset, SASREC, OPTIONS, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_NAME]
     assert same(resumed, train_backbone(dataset, SASREC, OPTIONS))
