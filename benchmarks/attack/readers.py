@@ -2,8 +2,8 @@
 
     python benchmarks/attack/readers.py [--memory-gb 4] [--seconds 120] [NAME ...]
 
-An attack is *bounded* when the reader answers with one of chordkit's errors (or reads the file) within the limits; the exit status is 1 when
-one is not.
+An attack is *bounded* when the reader answers with one of chordkit's errors (or reads the file) within the limits; the exit status is 1
+when one is not.
 """
 
 import argparse
@@ -135,10 +135,12 @@ def data_set_of_a_million_empty_ids(folder: Path) -> Callable[[], object]:
     from safetensors.numpy import save_file
 
     from chordkit.data import Dataset
+    from chordkit.data.dataset import _checksum
 
     ids = np.frombuffer(b"[" + b"[]," * 3_000_000 + b"[]]", np.uint8)
-    save_file({"flat": np.ones(3, np.int32), "offsets": np.array([0, 3]), "item_ids": ids, "user_ids": ids}, folder / "d.safetensors",
-              {"format": "chordkit.dataset", "version": "1"})  # fmt: skip
+    tensors = {"flat": np.ones(3, np.int32), "offsets": np.array([0, 3]), "item_ids": ids, "user_ids": ids}
+    header = {"format": "chordkit.dataset", "version": "1", "name": "x", "provenance": "{}"}
+    save_file(tensors, folder / "d.safetensors", header | {"sha256": _checksum(header, tensors)})
     return lambda: Dataset.load(folder / "d.safetensors")
 
 

@@ -12,11 +12,16 @@ from torch.overrides import TorchFunctionMode
 _UNSAVED_BYTES = 64 << 20
 
 
-class _Undrawn(TorchFunctionMode):
-    """Initial weights are not drawn: there is nothing to draw them into, and torch loads its compiler (seconds) to find that out."""
+# What only fills a tensor or a mask: on the meta device there is nothing to fill, and torch loads its compiler (seconds) to find that out.
+_FILLING = (Tensor.normal_, Tensor.uniform_, Tensor.triu, Tensor.tril, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
 
+
+class _Unfilled(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return args[0] if function in (Tensor.normal_, Tensor.uniform_) else function(*args, **(kwargs or {}))
+        given = kwargs or {}
+        if function in _FILLING:
+            return args[0] if args else given["tensor"]
+        return function(*args, **given)
 
 
 def require_outline(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
@@ -49,7 +54,7 @@ def require_outline(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]
         hooks.register_module_parameter_registration_hook(parameter),
         hooks.register_module_buffer_registration_hook(buffer),
         torch.device("meta"),
-        _Undrawn(),
+        _Unfilled(),
     ):
         try:
             wanted = {name: tuple(value.shape) for name, value in make().state_dict().items()}
