@@ -8,6 +8,7 @@
     │   ├── CheckpointError
     │   ├── MasterError
     │   ├── StrategyError
+    │   │   └── EnvelopeError
     │   ├── UserVectorError
     │   ├── BundleError
     │   ├── CapabilityError
@@ -41,6 +42,10 @@ class MasterError(InputError):
 
 class StrategyError(InputError):
     """A strategy is malformed or belongs to another backbone."""
+
+
+class EnvelopeError(StrategyError):
+    """A signed envelope is malformed, not signed by an accepted key, too old, or meant for another time, subject or backbone."""
 
 
 class UserVectorError(InputError):

@@ -20,6 +20,19 @@ from chordkit.files import read_bytes, write_together
 
 SIGNATURE_BYTES = 64
 
+_FIELD = 2**255 - 19
+_GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
+# The y coordinates of the eight points whose order divides 8; the sign of x is no part of them.
+_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        _FIELD - 1,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        _FIELD - 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    }
+)
+
 StrPath = str | os.PathLike[str]
 SigningKey = Ed25519PrivateKey | StrPath
 VerifyingKey = Ed25519PublicKey | StrPath
@@ -45,6 +58,12 @@ class TrustedKeys:
         if not several:
             raise InputError("no public key was given to verify with; give at least one")
         return cls(tuple(load_public_key(key) for key in several), _identifiers(revoked))
+
+    def find(self, identifier: str) -> Ed25519PublicKey | None:
+        """The accepted key of this identifier; None = there is none, or it is revoked."""
+        if identifier in self.revoked:
+            return None
+        return next((key for key in self.keys if key_id(key) == identifier), None)
 
     def signer(self, signature: bytes, message: bytes) -> str | None:
         """Identifier of the accepted key that made ``signature`` over ``message``; None = none of them did."""
@@ -104,10 +123,10 @@ def load_public_key(key: VerifyingKey) -> Ed25519PublicKey:
     """The public key in a PEM file; a key object is returned as it is.
 
     Raises:
-        InputError: the file is missing, is not a PEM public key, or is of another algorithm.
+        InputError: the file is missing, is not a PEM public key, is of another algorithm, or is a key under which anybody can sign.
     """
     if isinstance(key, Ed25519PublicKey):
-        return key
+        return _require_strict(key, "the public key")
     data = read_bytes(key, "public key")
     if b"PRIVATE KEY" in data:
         raise InputError(f"{key}: this is a private key; verify with the public half and keep this one where bundles are made")
@@ -119,19 +138,44 @@ def load_public_key(key: VerifyingKey) -> Ed25519PublicKey:
         raise InputError(
             f"{key}: bundles are signed with Ed25519, and this is a key of another kind; give the public half of the signing key"
         )
-    return loaded
+    return _require_strict(loaded, str(key))
+
+
+def _require_strict(key: Ed25519PublicKey, label: str) -> Ed25519PublicKey:
+    if not _is_strict_point(raw_key(key)):
+        raise InputError(f"{label}: anybody can sign under this key (its point has a small order, or another spelling); give the signer's")
+    return key
+
+
+def raw_key(key: Ed25519PublicKey) -> bytes:
+    """The 32 bytes of a public key, as RFC 8032 writes them."""
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
     """Identifier of a key: the first 16 hexadecimal digits of the SHA-256 of its 32 raw bytes."""
-    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    return hashlib.sha256(raw).hexdigest()[:16]
+    return hashlib.sha256(raw_key(key)).hexdigest()[:16]
 
 
 def is_valid(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature`` was made over ``message`` by the private half of ``key``."""
+    """Whether ``signature`` was made over ``message`` by the private half of ``key``.
+
+    Libraries differ in what they forgive. What they differ in is refused before one is asked, by comparing bytes, here as in C
+    (``kernels/libchord/verify/ed25519.c``) and in Java (``StrictEd25519``): a length that is not 64, an S that is not below the group's
+    order (a second spelling of a signature), a key or an R that is not the one spelling of its point, or whose order is small (under such
+    a key one signature fits any message).
+    """
+    if len(signature) != SIGNATURE_BYTES or int.from_bytes(signature[32:], "little") >= _GROUP_ORDER:
+        return False
+    if not (_is_strict_point(raw_key(key)) and _is_strict_point(signature[:32])):
+        return False
     try:
         key.verify(signature, message)
     except InvalidSignature:
         return False
     return True
+
+
+def _is_strict_point(encoded: bytes) -> bool:
+    y = int.from_bytes(encoded, "little") & (2**255 - 1)
+    return y < _FIELD and y not in _SMALL_ORDER

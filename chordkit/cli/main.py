@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from chordkit import __version__
-from chordkit.cli import bench, bench_import, bundle, data, demo, devices, evaluate, export, strategy, train, validate
+from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, strategy, train, validate
 from chordkit.cli.output import clean
 from chordkit.errors import CheckFailed, ChordkitError
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
+strategy.app.command(name="seal", epilog=envelope.SEAL_EXAMPLE)(envelope.seal)
+strategy.app.command(name="open", epilog=envelope.OPEN_EXAMPLE)(envelope.open_)
 app.add_typer(strategy.app, name="strategy")
 app.command(name="evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(name="export")(export.export)

@@ -203,9 +203,13 @@ def read_strategy(path: Path, weights: "MasterWeights") -> "Strategy":
     from chordkit.errors import StrategyError
     from chordkit.files import read_bytes
     from chordkit.strategy import decode
+    from chordkit.strategy.envelope import MAGIC
 
+    data = read_bytes(path, "strategy")
+    if data[: len(MAGIC)] == MAGIC:
+        raise StrategyError(f"{path}: this is a signed envelope; take the strategy out with `chordkit strategy open --out`")
     try:
-        return decode(read_bytes(path, "strategy"), fingerprint=weights.fingerprint, channels=weights.channel_table.channels)
+        return decode(data, fingerprint=weights.fingerprint, channels=weights.channel_table.channels)
     except StrategyError as error:
         raise StrategyError(f"{path}: {error}") from None
 

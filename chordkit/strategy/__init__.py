@@ -1,8 +1,9 @@
-"""Strategies and user vectors on the wire, and bit budgets (DESIGN.md, contract 2); numpy only."""
+"""Strategies and user vectors on the wire, bare and in signed envelopes, and bit budgets (DESIGN.md, contract 2); no torch."""
 
 from chordkit.strategy.allocation import allocate
 from chordkit.strategy.budget import TOLERANCE, Budget, average_bits, average_bits_each, payload_bytes, uniform
 from chordkit.strategy.difference import LayerDifference, StrategyDifference, difference
+from chordkit.strategy.envelope import Envelope, envelope_bytes, open_envelope, seal
 from chordkit.strategy.user_vector import (
     UserVector,
     decode_user_vector,
@@ -16,6 +17,7 @@ from chordkit.strategy.wire import Strategy, decode, encode, to_wire, wire_bytes
 __all__ = [
     "TOLERANCE",
     "Budget",
+    "Envelope",
     "LayerDifference",
     "Strategy",
     "StrategyDifference",
@@ -28,9 +30,12 @@ __all__ = [
     "difference",
     "encode",
     "encode_user_vector",
+    "envelope_bytes",
+    "open_envelope",
     "payload_bytes",
     "quantize_user_vector",
     "quantize_user_vectors",
+    "seal",
     "to_wire",
     "uniform",
     "user_vector_bytes",

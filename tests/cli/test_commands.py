@@ -29,7 +29,8 @@ def _verbs() -> list[tuple[str, ...]]:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert {" ".join(verb) for verb in _verbs()} == {
-        "data prepare", "data info", "train backbone", "train hypernetwork", "strategy make", "strategy show", "strategy diff",
+        "data prepare", "data info", "train backbone", "train hypernetwork",
+        "strategy make", "strategy show", "strategy diff", "strategy seal", "strategy open",
         "evaluate", "export",
         "bundle make", "bundle verify", "bundle inspect", "bundle key", "validate",
         "bench run", "bench compare", "bench history", "bench import",

@@ -109,3 +109,13 @@ def test_people_get_all_of_it_as_tables(show, project) -> None:
     said += [f"{found['since']['changed']} of 192 channels have changed"]
     text = " ".join(outcome.out.split())
     assert all(word in text for word in said)
+
+
+def test_an_envelope_is_not_taken_for_a_strategy(project, command, tmp_path: Path) -> None:
+    sealing = ("strategy", "seal", project / "u5.chrd", "--key", project / "key.pem", "--serial", 1, "--out", tmp_path / "u5.chre")
+    assert command(*sealing).status == 0
+    outcome = command("strategy", "show", tmp_path / "u5.chre", "--master", project / "m.chrm")
+    assert outcome.status == 2 and "strategy open --out" in outcome.err
+    opening = ("strategy", "open", tmp_path / "u5.chre", "--public-key", project / "key.pub.pem", "--out", tmp_path / "same.chrd")
+    assert command(*opening, "--master", project / "m.chrm", "--json").json["backbone_checked"]
+    assert (tmp_path / "same.chrd").read_bytes() == (project / "u5.chrd").read_bytes()

@@ -4,12 +4,14 @@ Numbers are plain JSON; bytes, and the long rows of int8 codes in derivation.jso
 Python read the same files.
 """
 
+import hashlib
 import json
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.files import write_json
 from chordkit.quantization import (
@@ -21,7 +23,8 @@ from chordkit.quantization import (
     derive_codes,
     pack_codes,
 )
-from chordkit.strategy import Budget, Strategy, UserVector, allocate, encode, encode_user_vector
+from chordkit.signing import key_id, raw_key
+from chordkit.strategy import Budget, Strategy, UserVector, allocate, encode, encode_user_vector, seal
 
 FOLDER = Path(__file__).parent
 FINGERPRINT = bytes(range(0xA0, 0xA8))
@@ -179,6 +182,163 @@ def allocations() -> dict[str, Any]:
     return {"channel_table": table.to_json(), "importance": [[float(str(x)) for x in user] for user in importance], "cases": cases}
 
 
+FIELD = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+EIGHTH = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+
+
+def _scalar(secret: bytes) -> int:
+    """RFC 8032, 5.1.5."""
+    return (int.from_bytes(hashlib.sha512(secret).digest()[:32], "little") & ~7 & (1 << 255) - 1 | 1 << 254) % ORDER
+
+
+def _challenge(r: bytes, key: bytes, message: bytes) -> int:
+    return int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % ORDER
+
+
+def _point(y: int, sign: int = 0) -> bytes:
+    return (y | sign << 255).to_bytes(32, "little")
+
+
+def _is_on_curve(y: int) -> bool:
+    u, v = (y * y - 1) % FIELD, (-121665 * pow(121666, -1, FIELD) * y * y + 1) % FIELD
+    return pow(u * v % FIELD, (FIELD - 1) // 2, FIELD) in (0, 1)
+
+
+def ed25519() -> dict[str, Any]:
+    """RFC 8032's tests (section 7.1; public facts, kept as they stand in the file), and what libraries forgive and we do not.
+
+    A case of ours is made as sharply as can be: where the equation of a verification can hold, it does.
+    """
+    rfc8032 = json.loads((FOLDER / "ed25519.json").read_text())["rfc8032"]
+    secret = bytes.fromhex(rfc8032[2]["secret"])
+    private, a = Ed25519PrivateKey.from_private_bytes(secret), _scalar(secret)
+    key, message = raw_key(private.public_key()), b"chordkit"
+    signature = private.sign(message)
+    r, s = signature[:32], int.from_bytes(signature[32:], "little")
+    cases: list[dict[str, Any]] = []
+
+    def case(name: str, accept: bool, key: bytes, signature: bytes, message: bytes = message) -> None:
+        cases.append({"case": name, "key": key.hex(), "signature": signature.hex(), "message": message.hex(), "accept": accept})
+
+    case("ours", True, key, signature)
+    case("ours, no message", True, key, private.sign(b""), b"")
+    for multiple in (1, 2, 14):
+        case(f"S + {multiple} L", False, key, r + (s + multiple * ORDER).to_bytes(32, "little"))
+    case("S = L", False, key, r + ORDER.to_bytes(32, "little"))
+    for length in (0, 32, 63, 65):
+        case(f"{length} bytes", False, key, (signature + b"\0")[:length])
+    for bit in (0, 254, 255, 256, 256 + 251, 511):
+        flipped = (int.from_bytes(signature, "little") ^ 1 << bit).to_bytes(64, "little")
+        case(f"bit {bit} of the signature flipped", False, key, flipped)
+    for bit in (0, 100, 254, 255):
+        case(f"bit {bit} of the key flipped", False, (int.from_bytes(key, "little") ^ 1 << bit).to_bytes(32, "little"), signature)
+    case("another message", False, key, signature, b"chordkiT")
+    case("another key", False, bytes.fromhex(rfc8032[0]["key"]), signature)
+    case("zeros", False, key, bytes(64))
+
+    small = {"1": 1, "-1": FIELD - 1, "0": 0, "order 8": EIGHTH, "order 8, negative": FIELD - EIGHTH, "p": FIELD, "p + 1": FIELD + 1}
+    for name, y in small.items():
+        for sign in (0, 1):
+            weak = _point(y, sign)
+            # R = [a] B, S = a: holds where the challenge times the weak key vanishes, so a message is searched for which it does.
+            counter = next(i for i in range(1000) if _challenge(key, weak, bytes([i // 256, i % 256])) % 8 == 0)
+            fitting = bytes([counter // 256, counter % 256])
+            case(f"key of small order: y = {name}, sign {sign}", False, weak, key + a.to_bytes(32, "little"), fitting)
+            # S = challenge x a: holds where R is the neutral point, and for its whole order where the equation is multiplied by 8.
+            forged = weak + (_challenge(weak, key, message) * a % ORDER).to_bytes(32, "little")
+            case(f"R of small order: y = {name}, sign {sign}", False, key, forged)
+    for y in (FIELD + 3, FIELD + 4, FIELD + 18):
+        case(f"key with y = p + {y - FIELD}", False, _point(y), signature)
+        case(f"R with y = p + {y - FIELD}", False, key, _point(y) + signature[32:])
+    off = next(y for y in range(2, 100) if not _is_on_curve(y))
+    case("a key that is no point", False, _point(off), signature)
+    case("an R that is no point", False, key, _point(off) + signature[32:])
+    return {"rfc8032": rfc8032, "cases": cases}
+
+
+def envelopes() -> dict[str, Any]:
+    """Accepted envelopes and what is in them; refused ones with the check that refuses them. Terms of a case go before those of all."""
+    rfc8032 = json.loads((FOLDER / "ed25519.json").read_text())["rfc8032"]
+    first, second, stranger = (Ed25519PrivateKey.from_private_bytes(bytes.fromhex(rfc8032[i]["secret"])) for i in range(3))
+    strategy = bytes.fromhex(strategies()["accepted"][1]["bytes"])
+    vector = bytes.fromhex(user_vectors()["accepted"][1]["bytes"])
+    now, subject = 1_800_000_000, b"user-42"
+    accepted = []
+    for case, key, payload, values, terms in [
+        ("a strategy", first, strategy, {"serial": 5, "subject": subject}, {}),
+        ("a user vector", second, vector, {"serial": 5, "subject": subject, "not_before": now, "expires": now + 1}, {}),
+        ("for anybody", first, strategy, {"serial": 1}, {"subject": None, "minimum_serial": 1}),
+        ("for nobody", first, strategy, {"serial": 9}, {"subject": ""}),
+        ("the largest", first, strategy, {"serial": 2**53 - 1, "subject": bytes(range(24)), "not_before": 1, "expires": 2**53 - 1},
+         {"subject": bytes(range(24)).hex(), "minimum_serial": 2**53 - 1}),
+        ("without a clock", first, strategy, {"serial": 5, "subject": subject}, {"now": None}),
+        ("any backbone", first, strategy, {"serial": 5, "subject": subject}, {"fingerprint": None}),
+    ]:  # fmt: skip
+        data = seal(payload, signing_key=key, **values)
+        found = {"key": key_id(key.public_key()), "payload": payload.hex(), **{"not_before": 0, "expires": 0, "subject": b""}, **values}
+        accepted.append({"case": case, "bytes": data.hex(), "terms": terms, "found": found | {"subject": found["subject"].hex()}})
+
+    def sealed(**values: Any) -> bytes:
+        return seal(strategy, **{"serial": 5, "subject": subject, "signing_key": first} | values)
+
+    good = sealed()
+
+    def changed(offset: int, value: bytes, signed: bool = True) -> bytes:
+        body = good[:offset] + value + good[offset + len(value) : -64]
+        return body + (first.sign(body) if signed else good[-64:])
+
+    short = good[:40] + subject + strategy[:15]
+    refused: list[tuple[str, str, bytes, dict[str, Any]]] = [
+        ("nothing", "length", b"", {}),
+        ("119 bytes", "length", good[:119], {}),
+        ("no room for a subject and a payload", "length", short + first.sign(short), {}),
+        ("magic", "magic", changed(0, b"CHRD"), {}),
+        ("version", "version", changed(4, b"\2"), {}),
+        ("a long subject", "subject", changed(5, b"\x19"), {}),
+        ("reserved", "reserved", changed(7, b"\1"), {}),
+        ("a stranger", "key", sealed(signing_key=stranger), {}),
+        ("a revoked key", "key", good, {"revoked": [key_id(first.public_key())]}),
+        ("another key's identifier", "signature", changed(32, bytes.fromhex(key_id(second.public_key()))), {}),
+        ("a changed payload", "signature", changed(60, b"\xff", signed=False), {}),
+        ("a changed serial", "signature", changed(8, b"\6", signed=False), {}),
+        ("a second spelling of the signature", "signature",
+         good[:-32] + (int.from_bytes(good[-32:], "little") + ORDER).to_bytes(32, "little"), {}),
+        ("cut", "signature", good[:-1], {}),
+        ("something behind", "signature", good + b"\0", {}),
+        ("serial 0", "serial", changed(8, bytes(8)), {}),
+        ("serial 2^53", "serial", changed(8, (2**53).to_bytes(8, "little")), {}),
+        ("serial 2^64 - 1", "serial", changed(8, b"\xff" * 8), {}),
+        ("an older serial", "serial", good, {"minimum_serial": 6}),
+        ("not before 2^53", "times", changed(16, (2**53).to_bytes(8, "little")), {}),
+        ("expires 2^53", "times", changed(24, (2**53).to_bytes(8, "little")), {}),
+        ("expires when it begins", "times", changed(16, (7).to_bytes(8, "little") * 2), {}),
+        ("too early", "times", sealed(not_before=now + 1), {}),
+        ("expired", "times", sealed(expires=now), {}),
+        ("expired, by a clock that went back", "times", sealed(expires=now), {"now": now - 1000, "latest_seen": now}),
+        ("times without a clock", "times", sealed(expires=now + 9), {"now": None}),
+        ("a beginning without a clock", "times", sealed(not_before=1), {"now": None}),
+        ("another subject", "subject", good, {"subject": b"user-43".hex()}),
+        ("a longer subject", "subject", good, {"subject": b"user-421".hex()}),
+        ("a subject where none is wanted", "subject", good, {"subject": ""}),
+        ("no strategy", "payload", changed(40 + len(subject), b"CHRM"), {}),
+        ("another backbone", "fingerprint", changed(40 + len(subject) + 15, b"\0"), {}),
+    ]  # fmt: skip
+    return {
+        "keys": [raw_key(first.public_key()).hex(), raw_key(second.public_key()).hex()],
+        "terms": {
+            "fingerprint": FINGERPRINT.hex(),
+            "subject": subject.hex(),
+            "minimum_serial": 5,
+            "now": now,
+            "latest_seen": 0,
+            "revoked": [],
+        },
+        "accepted": accepted,
+        "refused": [{"case": case, "check": check, "bytes": data.hex(), "terms": terms} for case, check, data, terms in refused],
+    }
+
+
 VECTORS = {
     "derivation": derivation,
     "packing": packing,
@@ -186,6 +346,8 @@ VECTORS = {
     "user_vector": user_vectors,
     "master": master,
     "allocation": allocations,
+    "ed25519": ed25519,
+    "envelope": envelopes,
 }
 
 

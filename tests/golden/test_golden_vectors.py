@@ -7,10 +7,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from chordkit.errors import StrategyError, UserVectorError
+from chordkit.errors import EnvelopeError, StrategyError, UserVectorError
 from chordkit.quantization import MasterWeights, derive_codes, pack_codes, unpack_codes
-from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector
+from chordkit.signing import is_valid
+from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector, open_envelope
 
 FOLDER = Path(__file__).parent
 
@@ -102,3 +105,52 @@ def test_master_reads_back_from_the_file_alone() -> None:
     state = master.state_dict(np.array(golden["widths"], np.uint8))
     # Every number in the vector is exact in float32.
     assert {name: value.tolist() for name, value in state.items()} == golden["state_dict"]
+
+
+@pytest.mark.parametrize("case", _golden("ed25519")["rfc8032"], ids=lambda case: case["case"])
+def test_signatures_are_those_of_rfc_8032(case: dict) -> None:
+    secret, key, message, signature = (bytes.fromhex(case[name]) for name in ("secret", "key", "message", "signature"))
+    assert Ed25519PrivateKey.from_private_bytes(secret).sign(message) == signature
+    assert is_valid(Ed25519PublicKey.from_public_bytes(key), signature, message)
+
+
+@pytest.mark.parametrize("case", _golden("ed25519")["cases"], ids=lambda case: case["case"])
+def test_signatures_are_accepted_and_refused_as_in_every_language(case: dict) -> None:
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(case["key"]))
+    assert is_valid(key, bytes.fromhex(case["signature"]), bytes.fromhex(case["message"])) is case["accept"]
+
+
+def test_a_library_by_itself_accepts_some_of_what_is_refused() -> None:
+    forgiven = set()
+    for case in _golden("ed25519")["cases"]:
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(case["key"])).verify(
+                bytes.fromhex(case["signature"]), bytes.fromhex(case["message"])
+            )
+        except InvalidSignature:
+            continue
+        forgiven.add(case["case"])
+    assert {"key of small order: y = 1, sign 0", "R of small order: y = 1, sign 0"} <= forgiven
+
+
+def _terms(golden: dict, case: dict) -> dict:
+    terms = golden["terms"] | case["terms"]
+    return terms | {name: None if terms[name] is None else bytes.fromhex(terms[name]) for name in ("fingerprint", "subject")}
+
+
+@pytest.fixture(scope="module")
+def accepted_keys() -> list[Ed25519PublicKey]:
+    return [Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)) for key in _golden("envelope")["keys"]]
+
+
+@pytest.mark.parametrize("case", _golden("envelope")["accepted"], ids=lambda case: case["case"])
+def test_envelopes_read_back_from_the_file_alone(case: dict, accepted_keys: list[Ed25519PublicKey]) -> None:
+    opened = open_envelope(bytes.fromhex(case["bytes"]), accepted_keys, **_terms(_golden("envelope"), case))
+    found = {name: getattr(opened, name) for name in case["found"]}
+    assert found | {"payload": opened.payload.hex(), "subject": opened.subject.hex()} == case["found"]
+
+
+@pytest.mark.parametrize("case", _golden("envelope")["refused"], ids=lambda case: case["case"])
+def test_refused_envelopes_are_refused_by_the_check_named(case: dict, accepted_keys: list[Ed25519PublicKey]) -> None:
+    with pytest.raises(EnvelopeError, match=f"^envelope: {case['check']}: "):
+        open_envelope(bytes.fromhex(case["bytes"]), accepted_keys, **_terms(_golden("envelope"), case))
