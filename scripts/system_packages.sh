@@ -1,6 +1,6 @@
 #!/bin/sh
 # Names the system packages that are missing, with the command that installs them; installs them when run as root on Debian.
-#   system_packages.sh [tests]      with `tests`: also what the sanitizers and the emulated arm64 CPUs of the tests need
+#   system_packages.sh [tests]      with `tests`: also what the sanitizers, the emulated arm64 CPUs and the verifiers of the tests need
 set -eu
 
 PYTHON="${PYTHON:-python3}"
@@ -24,6 +24,11 @@ if [ "${1:-}" = tests ]; then
     have qemu-aarch64 || checkers="$checkers qemu-user"
     have aarch64-linux-gnu-gcc || checkers="$checkers gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
     have aarch64-linux-gnu-g++ || checkers="$checkers g++-aarch64-linux-gnu"
+    # The verifier: libraries for Ed25519 in C and in Java, and a JDK.
+    [ -e /usr/include/sodium.h ] || checkers="$checkers libsodium-dev"
+    [ -e /usr/include/openssl/evp.h ] || checkers="$checkers libssl-dev"
+    [ -e /usr/share/java/bcprov.jar ] || checkers="$checkers libbcprov-java"
+    have javac || checkers="$checkers default-jdk-headless"
 fi
 [ -n "$missing$checkers" ] || exit 0
 
@@ -43,5 +48,5 @@ fi
 echo "missing:$missing$checkers" >&2
 echo "install with:  sudo apt-get install --no-install-recommends$missing$checkers" >&2
 echo "(without a C compiler there is no native engine, without a C++ compiler no executorch-chord; without Chromium the report's browser tests are skipped," >&2
-echo " without clang the sanitizers', without qemu and the arm64 compiler the arm64 tests)" >&2
+echo " without clang the sanitizers', without qemu and the arm64 compiler the arm64 tests, without a JDK those of the Java verifier)" >&2
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || exit 1

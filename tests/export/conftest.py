@@ -105,7 +105,10 @@ class Toy:
         return str(caught.value)
 
     def members(self, path: Path) -> dict[str, bytes]:
-        with zipfile.ZipFile(path) as archive:
+        return self.members_of(path.read_bytes())
+
+    def members_of(self, data: bytes) -> dict[str, bytes]:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
 
     def rebuilt(self, members: dict[str, bytes]) -> bytes:

@@ -1,7 +1,7 @@
 /* CRC-32 (zlib's polynomial, eight bytes a step) and SHA-256 (FIPS 180-4). */
-#include <string.h>
+#include "checksum.h"
 
-#include "internal.h"
+#include <string.h>
 
 void chord_crc32_table(uint32_t table[CHORD_CRC_WORDS]) {
   for (uint32_t i = 0; i < 256; i++) {

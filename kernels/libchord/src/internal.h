@@ -9,6 +9,7 @@
 
 #include "../include/chord.h"
 #include "../ukernels/ukernels.h"
+#include "checksum.h"
 
 /* Limits that keep every size computation and every int32 accumulator far from overflow. */
 enum {
@@ -25,12 +26,6 @@ chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const c
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
-
-/* checksum.c */
-enum { CHORD_CRC_WORDS = 8 * 256 };
-void chord_crc32_table(uint32_t table[CHORD_CRC_WORDS]);
-uint32_t chord_crc32(const uint32_t table[CHORD_CRC_WORDS], const uint8_t *data, size_t size);
-void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
 
 /* master.c: the container. An entry points into the file; nothing is copied. */
 typedef enum chord_dtype { CHORD_I8 = 1, CHORD_U8 = 2, CHORD_I16 = 3, CHORD_I32 = 4, CHORD_F32 = 5, CHORD_UTF8 = 6 } chord_dtype;

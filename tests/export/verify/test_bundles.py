@@ -1,0 +1,324 @@
+"""Bundles in C: whole ones open, and what Python refuses is refused."""
+
+import copy
+import hashlib
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chordkit.errors import BundleError
+from chordkit.export.bundle import FORMAT_VERSION
+from chordkit.signing import key_id
+
+SECONDS = float(os.environ.get("CHORD_FUZZ_SECONDS", "2"))
+OTHER = Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32).public_key()
+
+pytestmark = pytest.mark.checkout
+
+
+def with_counter(toy, path: Path, counter: object, **more: object) -> bytes:
+    """The bundle as format version 3, with a counter."""
+
+    def change(document: dict[str, Any]) -> None:
+        document.update({"format_version": 3, "counter": counter} | more)
+
+    return toy.with_manifest(toy.members(path), change)
+
+
+@pytest.mark.parametrize("kind", ["signed", "personal"])
+def test_a_bundle_opens_with_all_its_members(kind: str, toy, verifier, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(kind)
+    with toy.read(path.read_bytes()) as opened:
+        found = verifier.bundle(path.read_bytes(), [OTHER, toy.PUBLIC]).found
+        assert found["fingerprint"] == opened.manifest.backbone.fingerprint and found["key"] == key_id(toy.PUBLIC)
+        assert found["format_version"] == opened.manifest.format_version
+        assert found["members"] == {entry.name: bytes(opened.member(entry.name)) for entry in opened.manifest.members}
+
+
+def test_versions_1_to_3_are_read_and_a_later_one_is_too_new(toy, signed: Path, personal: Path, verifier) -> None:
+    for path in (signed, personal):
+        document = json.loads(toy.members(path)["manifest.json"])
+        old = verifier.bundle(path.read_bytes(), [toy.PUBLIC])
+        assert old.found["format_version"] == document["format_version"] and old.found["counter"] == document.get("counter", 0)
+        for counter in (0, 7, 2**53 - 1):
+            verdict = verifier.bundle(with_counter(toy, path, counter), [toy.PUBLIC])
+            assert (verdict.found["format_version"], verdict.found["counter"]) == (3, counter)
+    newer = with_counter(toy, signed, 1, format_version=4, another_part={"1": [1.5e-7]})
+    assert verifier.bundle(newer, [toy.PUBLIC]).status == "TOO_NEW"
+    for counter in (-1, 2**53, 1.0, "1", None, True, [1]):
+        assert verifier.bundle(with_counter(toy, signed, counter), [toy.PUBLIC]).status == "DAMAGED"
+
+
+def test_an_older_counter_is_refused(toy, signed: Path, verifier) -> None:
+    data = with_counter(toy, signed, 7)
+    assert verifier.bundle(data, [toy.PUBLIC], minimum=7).accepted
+    verdict = verifier.bundle(data, [toy.PUBLIC], minimum=8)
+    assert verdict.status == "OLDER" and "counter of the bundle is 7" in verdict.sentence
+    old = verifier.bundle(signed.read_bytes(), [toy.PUBLIC], minimum=1)
+    assert old.status == "OLDER" and verifier.bundle(signed.read_bytes(), [toy.PUBLIC]).accepted
+
+
+def test_only_an_accepted_key_that_is_not_revoked_opens_a_bundle(toy, signed: Path, unsigned: Path, verifier) -> None:
+    data = signed.read_bytes()
+    assert verifier.bundle(data, [OTHER, toy.PUBLIC], revoked=[key_id(OTHER)]).accepted
+    assert verifier.bundle(data, [OTHER]).status == "BAD_SIGNATURE"
+    assert verifier.bundle(data, [OTHER, toy.PUBLIC], revoked=[key_id(toy.PUBLIC)]).status == "BAD_SIGNATURE"
+    assert verifier.bundle(data, [toy.PUBLIC], revoked=[key_id(toy.PUBLIC)]).status == "UNKNOWN_KEY"
+    assert verifier.bundle(unsigned.read_bytes(), [toy.PUBLIC]).status == "UNSIGNED"
+    assert verifier.bundle(data, [toy.PUBLIC], arithmetic=0).status == "NO_VERIFIER"
+    assert verifier.bundle(data, []).status == "BAD_ARGUMENT"
+
+
+def test_a_change_of_any_byte_and_a_cut_anywhere_is_refused(toy, signed: Path, verifier) -> None:
+    data, rng = signed.read_bytes(), random.Random(3)
+    changed = bytearray(data)
+    for position in range(len(data)):
+        changed[position] ^= rng.randrange(1, 256)
+        assert not verifier.bundle(bytes(changed), [toy.PUBLIC]).accepted, position
+        changed[position] = data[position]
+    assert verifier.bundle(bytes(changed), [toy.PUBLIC]).accepted
+    for length in {*range(0, 200), *range(0, len(data), 37), *range(len(data) - 200, len(data))}:
+        assert not verifier.bundle(data[:length], [toy.PUBLIC]).accepted
+    for longer in (data + b"\0", b"\0" + data, data + data):
+        assert verifier.bundle(longer, [toy.PUBLIC]).status == "DAMAGED"
+
+
+def test_nothing_of_a_manifest_is_read_before_its_signature(toy, signed: Path, verifier) -> None:
+    members = toy.members(signed)
+    for manifest in (b"{", b"[" * 1000, b""):
+        data = toy.rebuilt({**members, "manifest.json": manifest})
+        assert verifier.bundle(data, [toy.PUBLIC]).status == "BAD_SIGNATURE"
+    long = toy.rebuilt({**members, "manifest.json": bytes((1 << 20) + 1)})
+    assert "more than any manifest" in verifier.bundle(long, [toy.PUBLIC]).sentence
+
+
+# What its owner got wrong: path in the manifest, and value.
+WRONG = [
+    ("format_version", 0), ("format_version", "1"), ("format_version", 2), ("format_version", 1.0), ("backbone", None), ("backbone", []),
+    ("backbone.fingerprint", "0" * 16), ("backbone.fingerprint", "0" * 15), ("backbone.fingerprint", 5), ("backbone.fingerprint", "G" * 16),
+    ("members", {}), ("members", []), ("members.0", None), ("members.0.bytes", 5), ("members.0.bytes", -1), ("members.0.name", "x"),
+    ("members.0.sha256", "0" * 64), ("members.0.sha256", "A" * 64), ("members.0.more", 1), ("signature", None), ("signature", {}),
+    ("signature.algorithm", "rsa"), ("signature.more", 1), ("signature.key", 5), ("counter", "1"), ("user_vectors", []), ("sbom", None),
+    ("unknown", 1), ("é", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value"), WRONG, ids=str)
+def test_a_signed_manifest_that_is_wrong_is_refused(path: str, value: object, toy, signed: Path, verifier) -> None:
+    data = toy.with_manifest(toy.members(signed), toy.setting(path, value))
+    assert verifier.bundle(data, [toy.PUBLIC]).status == "DAMAGED"
+    toy.refused(data, toy.PUBLIC)
+
+
+@pytest.mark.parametrize(
+    "part", ["artifacts", "backbone", "dataset", "format_version", "members", "name", "provenance", "signature", "vectors"]
+)
+def test_a_signed_manifest_without_one_of_its_parts_is_refused(part: str, toy, signed: Path, verifier) -> None:
+    data = toy.with_manifest(toy.members(signed), lambda document: document.pop(part))
+    assert verifier.bundle(data, [toy.PUBLIC]).status == "DAMAGED"
+
+
+def resigned(toy, members: dict[str, bytes], manifest: bytes) -> bytes:
+    return toy.rebuilt({**members, "manifest.json": manifest, "manifest.sig": toy.KEY.sign(manifest)})
+
+
+SPELLINGS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("no final newline", lambda raw: raw[:-1]),
+    ("two", lambda raw: raw + b"\n"),
+    ("a space more", lambda raw: raw.replace(b'": ', b'":  ', 1)),
+    ("indented otherwise", lambda raw: json.dumps(json.loads(raw), sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"),
+    ("in one line", lambda raw: json.dumps(json.loads(raw), sort_keys=True, ensure_ascii=False).encode() + b"\n"),
+    ("in another order", lambda raw: json.dumps(dict(reversed(json.loads(raw).items())), indent=1, ensure_ascii=False).encode() + b"\n"),
+    ("a key twice", lambda raw: raw.replace(b' "name": "toy",\n "prov', b' "name": "toy",\n "name": "toy",\n "prov')),
+    ("escaped without need", lambda raw: raw.replace(b'"toy"', b'"t\\u006fy"')),
+    ("a slash escaped", lambda raw: raw.replace(b"strategies/", b"strategies\\/")),
+    ("a tab as it is", lambda raw: raw.replace(b'"abc"', b'"a\tc"')),
+    ("a tab by its number", lambda raw: raw.replace(b'"abc"', b'"a\\u0009c"')),
+    ("upper-case hexadecimal", lambda raw: raw.replace(b'"abc"', b'"a\\u001Fc"')),
+    ("no UTF-8", lambda raw: raw.replace(b'"abc"', b'"a\xffc"')),
+    ("a second spelling of UTF-8", lambda raw: raw.replace(b'"abc"', b'"a\xc1\xa1c"')),
+    ("half a pair", lambda raw: raw.replace(b'"abc"', b'"a\xed\xa0\x80c"')),
+    ("no number", lambda raw: raw.replace(b": 0.001", b": NaN")),
+    ("a number with zeros before it", lambda raw: raw.replace(b": 0.001", b": 00.001")),
+    ("minus zero", lambda raw: raw.replace(b'"seed": 7', b'"seed": -0')),
+    ("a byte order mark", lambda raw: b"\xef\xbb\xbf" + raw),
+    ("cut", lambda raw: raw[:-9]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "change"), SPELLINGS, ids=lambda value: value if isinstance(value, str) else "")
+def test_another_spelling_of_a_signed_manifest_is_refused(name: str, change: Callable, toy, signed: Path, verifier) -> None:
+    members = toy.members(signed)
+    raw = change(members["manifest.json"])
+    assert raw != members["manifest.json"]
+    data = resigned(toy, members, raw)
+    assert verifier.bundle(data, [toy.PUBLIC]).status == "DAMAGED"
+    toy.refused(data, toy.PUBLIC)
+
+
+def test_what_a_manifest_may_hold_is_read(toy, signed: Path, verifier) -> None:
+    texts = ["\x7f", 'a "b" \\ \b\f\n\r\t\x00\x1f', "é \U0001f600 \u2028", "\ud7ff\ue000", ""]
+    options = {text: [text, -1, 2**70, -1.5e-07, 1e16, True, False, None] for text in texts}
+    data = toy.with_manifest(toy.members(signed), toy.setting("provenance.options", options))
+    toy.read(data)
+    assert verifier.bundle(data, [toy.PUBLIC]).accepted
+
+
+def test_limits_are_those_of_python(toy, signed: Path, verifier) -> None:
+    members = toy.members(signed)
+
+    def nested(depth: int) -> Any:
+        return [] if depth == 0 else [nested(depth - 1)]
+
+    # A value of `options` lies on level 4, and there are 8.
+    for values, accepted in [
+        ({"x": nested(4)}, True), ({"x": nested(5)}, False), ({"x": [0] * 4096}, True), ({"x": [0] * 4097}, False),
+        ({"x": "é" * 4096}, True), ({"x": "é" * 4097}, False), ({f"{i:03}": 0 for i in range(256)}, True),
+        ({f"{i:03}": 0 for i in range(257)}, False), ({f"{i}": [0] * 4096 for i in range(10, 25)}, True),
+        ({f"{i}": [0] * 4096 for i in range(10, 27)}, False),
+    ]:  # fmt: skip
+        data = toy.with_manifest(members, toy.setting("provenance.options", values))
+        assert verifier.bundle(data, [toy.PUBLIC]).accepted is accepted, str(values)[:60]
+
+
+def test_members_that_are_not_the_listed_ones_are_refused(toy, signed: Path, verifier) -> None:
+    members = toy.members(signed)
+    names = list(members)
+    spoiled = {
+        "one left out": {name: members[name] for name in names if name != "items.json"},
+        "one more": {**members, "more": b""},
+        "exchanged": {name: members[name] for name in [*names[:3], names[4], names[3], *names[5:]]},
+        "changed": {**members, "items.json": members["items.json"].replace(b"1", b"2")},
+        "longer": {**members, "items.json": members["items.json"] + b" "},
+        "the signature is short": {**members, "manifest.sig": members["manifest.sig"][:-1]},
+        "the signature is long": {**members, "manifest.sig": members["manifest.sig"] + b"\0"},
+        "the signature is elsewhere": {name: members[name] for name in [names[0], *names[2:], names[1]]},
+        "the manifest is elsewhere": {name: members[name] for name in [names[1], names[0], *names[2:]]},
+        "only the manifest": {"manifest.json": members["manifest.json"]},
+    }
+    for name, changed in spoiled.items():
+        data = toy.rebuilt(changed)
+        assert not verifier.bundle(data, [toy.PUBLIC]).accepted, name
+        toy.refused(data, toy.PUBLIC)
+
+
+# --- whatever comes ---------------------------------------------------------------------------------------------------
+
+
+def _nodes(value: Any, path: tuple = ()) -> list[tuple]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, child in children for found in _nodes(child, (*path, key)))]
+
+
+def _edited(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """One value of a manifest changed, removed, repeated or added; half of the time one of those that the verifier takes."""
+    document = copy.deepcopy(document)
+    paths = _nodes(document)[1:]
+    if rng.random() < 0.5:
+        paths = [path for path in paths if path[0] in ("format_version", "counter", "members", "signature", "user_vectors", "sbom")]
+    *parents, last = rng.choice(paths)
+    node: Any = document
+    for parent in parents:
+        node = node[parent]
+    value, kind = node[last], rng.randrange(5)
+    if kind == 0:
+        del node[last]
+    elif kind == 1:
+        node[last] = rng.choice([None, True, 0, 1, 2, 3, 4, -1, 2**53 - 1, 2**53, 1.5, "", "x", [], {}, [value], {"x": value}])
+    elif kind == 2 and isinstance(value, str) and value:
+        place = rng.randrange(len(value))
+        node[last] = value[:place] + rng.choice("a0G/é\n\x7f") + value[place + 1 :]
+    elif kind == 2 and isinstance(value, int):
+        node[last] = value + rng.choice([-1, 1, 1 << 32])
+    elif kind == 3 and isinstance(node, list):
+        node.insert(rng.randrange(len(node) + 1), copy.deepcopy(value))
+    elif isinstance(node, dict):
+        node[rng.choice(["x", "counter", "sbom", "user_vectors", "é"])] = rng.choice([0, 1, [], {}, None])
+    return document
+
+
+def _damaged(data: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(rng.choice([1, 1, 1, 3])):
+        position, kind = rng.randrange(len(changed) + 1), rng.randrange(4)
+        if kind == 0:
+            changed[position : position + 1] = rng.randbytes(1)
+        elif kind == 1:
+            del changed[position : position + rng.randint(1, 9)]
+        elif kind == 2:
+            changed[position:position] = rng.choice([rng.randbytes(rng.randint(1, 9)), b" ", b"\n", b"0", b'"', b","])
+        else:
+            other = rng.randrange(len(changed) + 1)
+            changed[position : position + 8] = changed[other : other + 8]
+    return bytes(changed)
+
+
+def _mutant(toy, members: dict[str, bytes], rng: random.Random) -> tuple[str, bytes, bytes]:
+    """What was done, the bundle, and its manifest."""
+    document, raw = json.loads(members["manifest.json"]), members["manifest.json"]
+    kind = rng.choice(["container", "members", "hashed members", "manifest", "manifest", "bytes"])
+    if kind == "container":
+        data = toy.rebuilt(members)
+        end = rng.choice([len(data), len(data), 400])  # the directory is at the end
+        return kind, data[: len(data) - end] + _damaged(data[len(data) - end :], rng), raw
+    changed = dict(members)
+    if kind in ("members", "hashed members"):
+        name = rng.choice(list(members)[2:])
+        changed[name] = _damaged(members[name], rng)
+        if kind == "hashed members":
+            for entry in document["members"]:
+                entry.update(bytes=len(changed[entry["name"]]), sha256=hashlib.sha256(changed[entry["name"]]).hexdigest())
+            if rng.random() < 0.5:
+                document["backbone"]["fingerprint"] = document["members"][0]["sha256"][:16]
+            raw = toy.spelled(document)
+        if rng.random() < 0.2:
+            order = list(changed)
+            rng.shuffle(order)
+            changed = {name: changed[name] for name in order}
+    elif kind == "manifest":
+        raw = toy.spelled(_edited(document, rng))
+    else:
+        raw = _damaged(raw, rng)
+    return kind, resigned(toy, changed, raw), raw
+
+
+NUMBER = re.compile(rb"-?[0-9]+(\.[0-9]+)?(e[+-][0-9]+)?")
+
+
+def _is_spelled(toy, raw: bytes) -> bool:
+    """Whether a manifest has chordkit's spelling, whatever that of its numbers."""
+    return NUMBER.sub(b"0", toy.spelled(json.loads(raw))) == NUMBER.sub(b"0", raw)
+
+
+def test_c_and_python_give_the_same_answer_to_whatever_comes(toy, signed: Path, personal: Path, verifier) -> None:
+    rng, end, counts = random.Random(8), time.monotonic() + SECONDS, dict.fromkeys(("same", "accepted", "schema"), 0)
+    bundles = [toy.members(signed), toy.members(personal)]
+    if FORMAT_VERSION >= 3:
+        bundles += [toy.members_of(with_counter(toy, path, 5)) for path in (signed, personal)]
+    while time.monotonic() < end or counts["same"] < 300:
+        kind, data, raw = _mutant(toy, rng.choice(bundles), rng)
+        try:
+            toy.read(data)
+            said = ""
+        except BundleError as error:
+            said = str(error)
+        verdict = verifier.bundle(data, [toy.PUBLIC])
+        if verdict.accepted and said:
+            # The verifier takes a few values of a manifest and holds the rest to its spelling; what else Python knows of it, it does not.
+            assert "manifest.json" in said and kind in ("manifest", "bytes"), (kind, said)
+            assert _is_spelled(toy, raw), (said, raw)
+            counts["schema"] += 1
+            continue
+        assert verdict.accepted is (said == ""), (kind, said, verdict, raw)
+        counts["same"] += 1
+        counts["accepted"] += verdict.accepted
+    print(counts)
+    assert counts["accepted"] > 10 and counts["same"] > counts["schema"]
