@@ -1,0 +1,63 @@
+package io.chordkit.trust;
+
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+
+/** A bundle that was accepted; its members are views of the buffer that it was opened from. */
+public final class VerifiedBundle {
+  private final ByteBuffer data;
+  private final int formatVersion;
+  private final long counter;
+  private final byte[] ids;
+  private final Map<String, long[]> places = new LinkedHashMap<String, long[]>();
+
+  VerifiedBundle(ByteBuffer data, int formatVersion, long counter, byte[] ids, String[] names, long[] places) {
+    this.data = data;
+    this.formatVersion = formatVersion;
+    this.counter = counter;
+    this.ids = ids;
+    for (int i = 0; i < names.length; i++) {
+      this.places.put(names[i], new long[] {places[2 * i], places[2 * i + 1]});
+    }
+  }
+
+  public int formatVersion() {
+    return formatVersion;
+  }
+
+  /** To be kept, and given as the lowest that is accepted from then on. */
+  public long counter() {
+    return counter;
+  }
+
+  /** The 8 bytes that every strategy for this backbone carries. */
+  public byte[] fingerprint() {
+    return Arrays.copyOf(ids, 8);
+  }
+
+  /** Identifier of the key that signed, 8 bytes. */
+  public byte[] keyId() {
+    return Arrays.copyOfRange(ids, 8, 16);
+  }
+
+  /** Names of the members in the order of the file, without the manifest and its signature. */
+  public Set<String> members() {
+    return Collections.unmodifiableSet(places.keySet());
+  }
+
+  /** A read-only view of a member, or null where there is none of this name. */
+  public ByteBuffer member(String name) {
+    long[] place = places.get(name);
+    if (place == null) {
+      return null;
+    }
+    ByteBuffer view = data.asReadOnlyBuffer();
+    view.limit((int) (place[0] + place[1]));
+    view.position((int) place[0]);
+    return view.slice();
+  }
+}

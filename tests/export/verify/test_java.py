@@ -1,0 +1,141 @@
+"""The Java library on the host's JDK: the arithmetic of the platform and of BouncyCastle, and the C verifier through JNI."""
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chordkit.signing import key_id, raw_key
+
+ROOT = Path(__file__).parents[3]
+LIBRARY = ROOT / "android_demo" / "chord-android" / "src"
+BOUNCYCASTLE = Path("/usr/share/java/bcprov.jar")
+VERIFIERS = ("platform", "bouncycastle")
+OTHER = raw_key(Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32).public_key()).hex()
+
+pytestmark = pytest.mark.checkout
+Ask = Callable[[list[str]], list[str]]
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library, BouncyCastle's part and the program of the tests, for Java 8 as dx reads it."""
+    if shutil.which("javac") is None or shutil.which("java") is None:
+        pytest.skip("there is no JDK: `make system-test` names its package")
+    if not BOUNCYCASTLE.exists():
+        pytest.skip(f"{BOUNCYCASTLE} is not installed: `make system-test` names its package")
+    folder = tmp_path_factory.mktemp("classes")
+    sources = [*sorted(LIBRARY.rglob("*.java")), Path(__file__).parent / "java" / "Answers.java"]
+    options = ["--release", "8", "-Xlint:all,-options,-path", "-Werror", "-cp", str(BOUNCYCASTLE), "-d", str(folder)]
+    built = subprocess.run(["javac", *options, *map(str, sources)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ask(classes: Path, compile_verifier: Callable[..., Path]) -> Ask:
+    """All questions of a test to one virtual machine."""
+    home = Path(shutil.which("javac") or "").resolve().parents[1]
+    includes = [f"-I{home / 'include'}", f"-I{home / 'include' / 'linux'}", f"-I{ROOT / 'kernels' / 'libchord' / 'include'}"]
+    built = compile_verifier("libchord_verify_jni.so", "-shared", *includes, LIBRARY / "main" / "cpp" / "chord_verify_jni.c")
+    command = ["java", "-Xcheck:jni", "-Xshare:auto", f"-Djava.library.path={built.parent}", "-cp", f"{classes}:{BOUNCYCASTLE}", "Answers"]
+
+    def questions(lines: list[str]) -> list[str]:
+        done = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True)
+        assert done.returncode == 0 and "WARNING" not in done.stdout + done.stderr, (done.stdout + done.stderr)[-3000:]
+        answers = done.stdout.splitlines()
+        assert len(answers) == len(lines), done.stdout[-3000:]
+        return answers
+
+    return questions
+
+
+def test_golden_signatures_are_accepted_and_refused_by_the_platform_and_by_bouncycastle(ask: Ask, golden: Callable) -> None:
+    vectors = golden("ed25519")
+    cases = [*vectors["rfc8032"], *vectors["cases"]]
+    lines = [f"ed25519 {verifier} {case['key']} {case['signature']} {case['message']}" for verifier in VERIFIERS for case in cases]
+    available, *answers = ask(["available", *lines])
+    assert available == "true"
+    wanted = [str(case.get("accept", True)).lower() for case in cases] * len(VERIFIERS)
+    assert [line for line, answer, right in zip(lines, answers, wanted, strict=True) if answer != right] == []
+
+
+def _question(verifier: str, vectors: dict[str, Any], case: dict[str, Any]) -> str:
+    terms = vectors["terms"] | case["terms"]
+    subject, fingerprint = ("any" if terms[name] is None else terms[name] for name in ("subject", "fingerprint"))
+    now = "none" if terms["now"] is None else terms["now"]
+    start = f"envelope {verifier} {case['bytes']} {','.join(vectors['keys'])} {','.join(terms['revoked'])}"
+    return f"{start} {subject} {fingerprint} {terms['minimum_serial']} {now} {terms['latest_seen']}"
+
+
+def test_golden_envelopes_are_opened_and_refused_by_the_check_named(ask: Ask, golden: Callable) -> None:
+    vectors = golden("envelope")
+    kinds = {
+        "key": {"Untrusted"}, "signature": {"Untrusted"}, "version": {"TooNew"}, "reserved": {"TooNew"}, "serial": {"Older", "Damaged"},
+        "times": {"NotNow", "Damaged"}, "subject": {"NotForThis", "Damaged"}, "fingerprint": {"NotForThis"},
+    }  # fmt: skip
+    for verifier in VERIFIERS:
+        answers = ask([_question(verifier, vectors, case) for case in [*vectors["accepted"], *vectors["refused"]]])
+        for case, answer in zip(vectors["accepted"], answers, strict=False):
+            found = case["found"]
+            names = ("serial", "subject", "not_before", "expires", "key", "payload")
+            assert answer.split(" ")[:7] == ["accepted", *(str(found[name]) for name in names)], case["case"]
+        for case, answer in zip(vectors["refused"], answers[len(vectors["accepted"]) :], strict=True):
+            kind, sentence = answer.split(" ", 1)
+            assert sentence.startswith(f"envelope: {case['check']}: ") and kind in kinds.get(case["check"], {"Damaged"}), case["case"]
+
+
+def test_a_bundle_opens_with_all_its_members_or_is_refused(
+    ask: Ask, toy, signed: Path, personal: Path, unsigned: Path, tmp_path: Path
+) -> None:
+    key, identifier = raw_key(toy.PUBLIC).hex(), key_id(toy.PUBLIC)
+    (tmp_path / "counted.chord").write_bytes(
+        toy.with_manifest(toy.members(signed), lambda document: document.update(format_version=3, counter=7))
+    )
+    changed = bytearray(signed.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (tmp_path / "changed.chord").write_bytes(changed)
+    for verifier in VERIFIERS:
+        whole = ask([f"bundle {verifier} {path} {OTHER},{key} {key_id_of(OTHER)} 0" for path in (signed, personal)])
+        for path, answer in zip((signed, personal), whole, strict=True):
+            members = {name: data for name, data in toy.members(path).items() if not name.startswith("manifest.")}
+            words = answer.split(" ")
+            assert words[0] == "accepted" and words[3:5] == [toy.master().fingerprint.hex(), identifier]
+            assert words[5:] == [f"{name}={hashlib.sha256(data).hexdigest()}" for name, data in members.items()]
+        refused = ask(
+            [
+                f"bundle {verifier} {tmp_path / 'counted.chord'} {key}  8",
+                f"bundle {verifier} {tmp_path / 'changed.chord'} {key}  0",
+                f"bundle {verifier} {unsigned} {key}  0",
+                f"bundle {verifier} {signed} {OTHER}  0",
+                f"bundle {verifier} {signed} {key} {identifier} 0",
+                f"bundle {verifier} {tmp_path / 'counted.chord'} {key}  7",
+            ]
+        )
+        assert [answer.split(" ")[0] for answer in refused] == ["Older", "Damaged", "Untrusted", "Untrusted", "Untrusted", "accepted"]
+        assert refused[-1].split(" ")[1:3] == ["3", "7"]
+
+
+def key_id_of(key: str) -> str:
+    return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:16]
+
+
+def test_without_a_verifier_or_with_one_that_fails_nothing_is_accepted(ask: Ask, toy, signed: Path, golden: Callable) -> None:
+    key, vectors = raw_key(toy.PUBLIC).hex(), golden("envelope")
+    lines = [f"bundle {{}} {signed} {key},{OTHER}  0", _question("{}", vectors, vectors["accepted"][0])]
+    for verifier, words in (("none", "NoVerifier there is no function"), ("failing", "IllegalStateException no luck")):
+        for answer in ask([line.format(verifier) for line in lines]):
+            assert answer.startswith(words), answer
+    assert ask([f"bundle platform {signed}   0"])[0].startswith("IllegalArgumentException no public key")
+
+
+def test_the_library_has_nothing_that_dx_cannot_translate(classes: Path) -> None:
+    library = [path for path in classes.rglob("*.class") if path.stem.partition("$")[0] != "Answers"]
+    assert len(library) > 10
+    # Lambdas, method references and joined strings of Java 9 need one of these in the class; dx makes calls of them that no phone answers.
+    assert [path.name for path in library if b"BootstrapMethods" in path.read_bytes()] == []
