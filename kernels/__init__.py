@@ -9,5 +9,6 @@
 
 from chordkit.kernels.engine import Engine, Variant, available, backbones, variants
 from chordkit.kernels.linear import Form, NativeLinear
+from chordkit.kernels.sharpness import is_sharp, sharpness
 
-__all__ = ["Engine", "Form", "NativeLinear", "Variant", "available", "backbones", "variants"]
+__all__ = ["Engine", "Form", "NativeLinear", "Variant", "available", "backbones", "is_sharp", "sharpness", "variants"]

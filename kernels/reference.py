@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.errors import InputError, MasterError
+from chordkit.kernels.sharpness import is_sharp
 from chordkit.quantization import MasterWeights, select_codes
 from chordkit.strategy import UserVector, decode_user_vector, encode_user_vector
 
@@ -128,6 +129,13 @@ class Linear:
         y = fma(sums * self.scales, a.scales[:, None], self.bias)
         return np.maximum(y, F32(0)) if relu else y
 
+    def wide(self, x: np.ndarray, relu: bool = False) -> np.ndarray:
+        """The same from 16 bits: those of :func:`quantize`, and as many of what they leave."""
+        high = quantize(x)
+        low = quantize(x - high.codes.astype(F32) * high.scales[:, None])
+        y = self(high) + Linear(self.codes, self.scales, np.zeros_like(self.bias))(low)
+        return np.maximum(y, F32(0)) if relu else y
+
 
 class ReferenceEngine:
     """The engine in numpy. Interface and errors as :class:`chordkit.kernels.Engine`, one history at a time.
@@ -135,18 +143,20 @@ class ReferenceEngine:
     Args:
         master: the master weights.
         widths: uint8 ``[channels]`` in {0, 2, 4, 8}; None = int8 everywhere.
+        sharp: activations of 16 bits and attention in floats; None = as the engine decides (:func:`chordkit.kernels.is_sharp`).
 
     Raises:
         MasterError: an architecture that the engine does not run.
     """
 
-    def __init__(self, master: MasterWeights, widths: np.ndarray | None = None) -> None:
+    def __init__(self, master: MasterWeights, widths: np.ndarray | None = None, sharp: bool | None = None) -> None:
         table = master.channel_table
         chosen = np.full(table.channels, 8, np.uint8) if widths is None else np.asarray(widths, np.uint8)
         self.config: dict[str, Any] = dict(master.config)
         if self.config["architecture"] not in _HIDDEN:
             raise MasterError(f"architecture {self.config['architecture']!r} is none that this engine runs ({', '.join(_HIDDEN)})")
         self.tensors, self.tables, self.fingerprint = master.tensors, master.embeddings, master.fingerprint
+        self.sharp = is_sharp(master) if sharp is None else sharp
         self.layers: dict[str, Linear] = {}
         for name, layer in master.layers.items():
             codes, scales = select_codes(layer.rows, chosen[table.layer_slice(name)])
@@ -194,12 +204,16 @@ class ReferenceEngine:
         rows = self.tables["item_embedding"]
         return rows.codes[ids].astype(F32) * rows.scales[ids, None]
 
+    def _linear(self, name: str, x: np.ndarray, relu: bool = False) -> np.ndarray:
+        layer = self.layers[name]
+        return layer.wide(x, relu) if self.sharp else layer(quantize(x), relu)
+
     def _feed_forward(self, x: np.ndarray, block: str) -> np.ndarray:
         use_gelu = self.config["activation"] == "gelu"
-        wide = self.layers[f"{block}.ffn1"](quantize(x), relu=not use_gelu)
-        return self.layers[f"{block}.ffn2"](quantize(gelu(wide) if use_gelu else wide))
+        wide = self._linear(f"{block}.ffn1", x, relu=not use_gelu)
+        return self._linear(f"{block}.ffn2", gelu(wide) if use_gelu else wide)
 
-    def _attention(self, x: np.ndarray, block: str) -> np.ndarray:
+    def _attention_in_codes(self, x: np.ndarray, block: str) -> np.ndarray:
         """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/libchord/src/attention.c)."""
         rows, dim = x.shape
         width = dim // int(self.config["heads"])
@@ -218,19 +232,22 @@ class ReferenceEngine:
                 mixed[i, head] = sums_of_values * (weights.scales[0] * inverse)
         return self.layers[f"{block}.output"](quantize(mixed))
 
-    def _attention_of_last(self, x: np.ndarray, block: str) -> np.ndarray:
-        """Attention of the last row, [1, dim]: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""
+    def _attention(self, x: np.ndarray, block: str, first: int) -> np.ndarray:
+        """Causal attention of rows ``first`` and later in floats: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""
         dim = x.shape[1]
         width = dim // int(self.config["heads"])
-        key, value = self.layers[f"{block}.key"], self.layers[f"{block}.value"]
-        query = self.layers[f"{block}.query"](quantize(x[-1:]))[0] * key.scales
-        mixed = np.zeros((1, dim), F32)
+        key = self.layers[f"{block}.key"]
+        queries = self._linear(f"{block}.query", x[first:]) * key.scales
+        mixed = np.zeros((len(queries), dim), F32)
         for start in range(0, dim, width):
             head = slice(start, start + width)
-            probe = chains(query[head], key.codes[head].astype(F32))
-            p, inverse = softmax_parts(lane_dot(probe, x))
-            mixed[:, head] = value(quantize((chains(p, x) * inverse)[None]))[:, head]
-        return self.layers[f"{block}.output"](quantize(mixed))
+            mix = np.empty_like(mixed)
+            for row, query in enumerate(queries):
+                seen = x[: first + row + 1]
+                p, inverse = softmax_parts(lane_dot(chains(query[head], key.codes[head].astype(F32)), seen))
+                mix[row] = chains(p, seen) * inverse
+            mixed[:, head] = self._linear(f"{block}.value", mix)[:, head]
+        return self._linear(f"{block}.output", mixed)
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         if not slots.size or slots[-1] + 1 != int(self.config["max_length"]):
@@ -245,8 +262,11 @@ class ReferenceEngine:
         blocks = int(self.config["blocks"])
         for index in range(blocks):
             block = f"blocks.{index}"
-            attention = self._attention if index + 1 < blocks else self._attention_of_last
-            change = attention(self._norm(x, f"{block}.attention_norm") if first else x, block)
+            normed, final = self._norm(x, f"{block}.attention_norm") if first else x, index + 1 == blocks
+            if final or self.sharp:
+                change = self._attention(normed, block, len(x) - 1 if final else 0)
+            else:
+                change = self._attention_in_codes(normed, block)
             x = x[-len(change) :] + change
             x = x if first else self._norm(x, f"{block}.attention_norm")
             x = x + self._feed_forward(self._norm(x, f"{block}.ffn_norm") if first else x, block)

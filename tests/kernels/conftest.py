@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chordkit.backbones import BackboneConfig, CaserConfig, SASRecConfig, build, make_master
+from chordkit.backbones import Backbone, BackboneConfig, CaserConfig, SASRecConfig, build, make_master
 from chordkit.quantization import MasterWeights
 
 ITEMS = 120
@@ -23,6 +23,12 @@ OTHERS: dict[str, BackboneConfig] = {
     "caser as it is": CaserConfig(items=ITEMS),
     "caser, a filter over all": CaserConfig(items=ITEMS, dim=16, max_length=7, heights=(1, 7), filters=18, vertical_filters=1),
 }
+SHARP: dict[str, BackboneConfig] = {
+    "sharp": SASRecConfig(items=ITEMS, max_length=26, heads=1, norm_first=True),
+    "sharp, narrow heads": SASRecConfig(items=ITEMS, dim=32, max_length=13, blocks=3, heads=4, ffn_dim=40, activation="gelu"),
+    "sharp, one block": SASRecConfig(items=ITEMS, dim=48, max_length=7, blocks=1, heads=2, norm_first=False),
+}
+"""Those whose random master gets such queries that the engine attends in floats."""
 
 
 @pytest.fixture(params=SMALL.values(), ids=SMALL)
@@ -31,7 +37,7 @@ def small(request: pytest.FixtureRequest) -> BackboneConfig:
     return request.param
 
 
-@pytest.fixture(params=(SMALL | OTHERS).values(), ids=SMALL | OTHERS)
+@pytest.fixture(params=(SMALL | OTHERS | SHARP).values(), ids=SMALL | OTHERS | SHARP)
 def configuration(request: pytest.FixtureRequest) -> BackboneConfig:
     """Every configuration."""
     return request.param
@@ -46,8 +52,17 @@ def small_masters() -> dict[str, MasterWeights]:
         return {name: make_master(one, embedding_bits=(8, 4)[turn % 2]) for turn, (name, one) in enumerate(backbones.items())}
 
 
-def random_master(config: BackboneConfig, embedding_bits: int = 8, seed: int = 5) -> MasterWeights:
-    """Master weights of a random backbone whose norms and biases are not the trivial ones."""
+def sharpened(backbone: Backbone, factor: float) -> Backbone:
+    """The backbone itself, with queries and so logits ``factor`` times as large."""
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if ".query." in name:
+                parameter.mul_(factor)
+    return backbone
+
+
+def random_master(config: BackboneConfig, embedding_bits: int = 8, seed: int = 5, sharp: bool | None = None) -> MasterWeights:
+    """Master weights of a random backbone whose norms and biases are not the trivial ones; ``sharp`` None: if it is one of SHARP."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = build(config)
@@ -55,4 +70,6 @@ def random_master(config: BackboneConfig, embedding_bits: int = 8, seed: int = 5
             for parameter in backbone.parameters():
                 if parameter.ndim == 1:
                     parameter.add_(torch.randn_like(parameter) * 0.1)
+    if sharp or (sharp is None and config in SHARP.values()):
+        sharpened(backbone, 30.0)
     return make_master(backbone, embedding_bits=embedding_bits)

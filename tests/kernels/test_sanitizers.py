@@ -15,6 +15,7 @@ from chordkit.backbones import SASRecConfig, build, make_master
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, UserVector, encode, encode_user_vector
+from tests.kernels.conftest import random_master
 
 NATIVE = Path(__file__).parent / "native"
 CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(name))), None)
@@ -29,12 +30,14 @@ pytestmark = [pytest.mark.checkout, pytest.mark.skipif(CLANG is None, reason="cl
 
 @pytest.fixture(scope="module")
 def masters(small_masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a master, a strategy and a user vector of every backbone, and of a SASRec with the other norms and activation."""
+    """A folder with a master, a strategy and a user vector of every backbone, of a sharp SASRec, and of one with the other norms and
+    activation."""
     folder = tmp_path_factory.mktemp("masters")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         tuned = make_master(build(SASRecConfig(items=20, dim=64, max_length=10, heads=1, norm_first=False, activation="gelu")))
-    for name, master in (*small_masters.items(), ("tuned", tuned)):
+    sharp = random_master(SASRecConfig(items=20, dim=16, max_length=12, heads=4, ffn_dim=40, norm_first=True), sharp=True)
+    for name, master in (*small_masters.items(), ("tuned", tuned), ("sharp", sharp)):
         (folder / f"{name}.chrm").write_bytes(master.to_bytes())
         widths = np.full(master.channel_table.channels, 4, np.uint8)
         (folder / f"{name}.chrd").write_bytes(encode(Strategy(widths, master.fingerprint)))

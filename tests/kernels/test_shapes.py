@@ -26,7 +26,7 @@ DIMS, LENGTHS = (32, 64, 128, 256), (9, 50, 200)
 
 
 class Shape(NamedTuple):
-    """What may vary in a SASRec, ``wide`` being the width of its feed-forward layers over ``dim``."""
+    """What may vary in a SASRec, ``wide`` being the width of its feed-forward layers over ``dim``; ``sharp``: attends in floats."""
 
     dim: int
     wide: int
@@ -35,27 +35,28 @@ class Shape(NamedTuple):
     activation: str
     norm_first: bool
     embedding_bits: int
+    sharp: bool
 
 
 # Any two values of any two columns meet in one row at least; the first is the largest and most expensive of all.
 SHAPES = [
-    Shape(256, 4, 4, 200, "gelu", True, 8),
-    Shape(64, 1, 1, 9, "relu", False, 4),
-    Shape(32, 4, 2, 50, "gelu", False, 4),
-    Shape(128, 1, 2, 50, "relu", True, 8),
-    Shape(32, 4, 1, 9, "gelu", True, 8),
-    Shape(32, 1, 4, 200, "relu", False, 4),
-    Shape(64, 1, 4, 50, "gelu", False, 8),
-    Shape(64, 4, 2, 200, "relu", True, 4),
-    Shape(256, 1, 1, 50, "relu", False, 4),
-    Shape(128, 4, 4, 9, "gelu", False, 4),
-    Shape(256, 1, 2, 9, "gelu", False, 4),
-    Shape(128, 1, 1, 200, "gelu", False, 8),
+    Shape(256, 4, 4, 200, "gelu", True, 8, False),
+    Shape(64, 1, 1, 9, "relu", False, 4, False),
+    Shape(32, 4, 2, 50, "gelu", False, 4, True),
+    Shape(128, 1, 2, 50, "relu", True, 8, False),
+    Shape(32, 4, 1, 9, "gelu", True, 8, True),
+    Shape(32, 1, 4, 200, "relu", False, 4, False),
+    Shape(64, 1, 4, 50, "gelu", False, 8, False),
+    Shape(64, 4, 2, 200, "relu", True, 4, True),
+    Shape(256, 1, 1, 50, "relu", False, 4, False),
+    Shape(128, 4, 4, 9, "gelu", False, 4, True),
+    Shape(256, 1, 2, 9, "gelu", False, 4, True),
+    Shape(128, 1, 1, 200, "gelu", False, 8, False),
 ]
 
 
 def test_the_shapes_hold_every_pair_of_values() -> None:
-    values = (DIMS, (1, 4), (1, 2, 4), LENGTHS, ("relu", "gelu"), (False, True), (4, 8))
+    values = (DIMS, (1, 4), (1, 2, 4), LENGTHS, ("relu", "gelu"), (False, True), (4, 8), (False, True))
     for first, second in itertools.combinations(range(len(Shape._fields)), 2):
         met = {(shape[first], shape[second]) for shape in SHAPES}
         missing = set(itertools.product(values[first], values[second])) - met
@@ -92,7 +93,7 @@ def test_sasrec_runs_in_every_promised_shape(shape: Shape) -> None:
         items=ITEMS, dim=shape.dim, ffn_dim=shape.wide * shape.dim, heads=shape.heads, max_length=shape.length,
         activation=shape.activation, norm_first=shape.norm_first,
     )  # fmt: skip
-    _assert_all_variants_return_the_reference(_master(config, shape.embedding_bits), shape.length)
+    _assert_all_variants_return_the_reference(_master(config, shape.embedding_bits, sharp=shape.sharp), shape.length)
 
 
 @pytest.mark.parametrize("norm_first", [False, True])

@@ -203,6 +203,11 @@ static inline chord_gemm chord_product(const chord_session *s, const chord_slot 
                       .bias = s->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
 }
 
+/* halves.c: `rows` rows [width] to the session as activations of 16 bits, and a product of `chord_product` with them. The session must have
+ * twice `max_length` rows; `zeros` are as many as the product has channels. */
+void chord_quantize_halves(chord_session *session, size_t rows, size_t width, const float *x);
+void chord_multiply_halves(chord_session *session, const chord_gemm *gemm, const float *zeros);
+
 static inline size_t chord_blocks(const chord_layer *layer) { return chord_round_up(layer->virtuals, 16) / 16; }
 
 /* score.c: session->hidden after a history, with the number of its items; that state in 16 bits, with its scale; the scores of items

@@ -40,6 +40,12 @@ chord_table chord_plan_table(chord_plan *plan, const char *embedding, uint32_t r
 /* The next layer of the channel table, which the file must list in the same order. Its form and factor are the backbone's to change. */
 chord_layer *chord_plan_layer(chord_plan *plan, const char *name, uint32_t out, uint32_t in);
 
+/* sharpness.c: whether in any head (of `width` channels) the length of queries times that of keys is above CHORD_SHARP widths: as large as
+ * that were the logits' standard deviation if queries and keys pointed anywhere, and in proportion to it 8-bit codes move logits, wherever
+ * these point. Trained models have 0.7 to 1.1. */
+#define CHORD_SHARP 2.0
+bool chord_sharp(const chord_layer *query, const chord_layer *key, chord_norm_weights norm, uint32_t width);
+
 void chord_plan_refuse(chord_plan *plan, const char *sentence);
 
 #endif

@@ -5,6 +5,9 @@
  * In the last block only the last position is needed, and its keys and values need not exist: with W the codes and s the
  * scales of the key projection, q . K[t] = sum over c of (q[c] s[c]) W[c] . x[t] + q . b, whose last term is the same for all t and
  * leaves the softmax as it is; and sum over t of p[t] V[t] = W_v (sum over t of p[t] x[t]) + b_v because the p sum to 1.
+ *
+ * A sharp model, one whose logits are so large that 8-bit codes would move them by much, attends in this way in every block, and its
+ * activations have 16 bits.
  */
 #include <math.h>
 #include <string.h>
@@ -16,7 +19,7 @@ enum { MAX_BLOCKS = 32 };
 
 typedef struct sasrec {
   uint32_t blocks, heads, ffn, ffn_padded;
-  bool gelu, norm_first;
+  bool gelu, norm_first, sharp;
   float eps;
   chord_table positions;
   chord_norm_weights edge; /* final_norm or embedding_norm */
@@ -32,12 +35,16 @@ static void plan_block(chord_plan *p, sasrec *s, uint32_t block) {
   s->feed[block] = chord_plan_norm(p, chord_named("blocks.%u.ffn_norm", block).text);
   chord_layer *query = chord_plan_layer(p, chord_named("blocks.%u.query", block).text, dim, dim);
   if (query) query->factor = CHORD_LOG2E / sqrtf((float)(dim / s->heads));
-  chord_layer *key = chord_plan_layer(p, chord_named("blocks.%u.key", block).text, dim, dim);
-  if (key && block + 1 == s->blocks) key->form = CHORD_ROWS;
+  chord_plan_layer(p, chord_named("blocks.%u.key", block).text, dim, dim);
   chord_plan_layer(p, chord_named("blocks.%u.value", block).text, dim, dim);
   chord_plan_layer(p, chord_named("blocks.%u.output", block).text, dim, dim);
   chord_plan_layer(p, chord_named("blocks.%u.ffn1", block).text, s->ffn, dim);
   chord_plan_layer(p, chord_named("blocks.%u.ffn2", block).text, dim, s->ffn);
+}
+
+/* The norm before a block's attention. */
+static chord_norm_weights before(const sasrec *s, uint32_t block) {
+  return s->norm_first ? s->attention[block] : block == 0 ? s->edge : s->feed[block - 1];
 }
 
 static void plan(chord_plan *p) {
@@ -58,19 +65,29 @@ static void plan(chord_plan *p) {
   s->positions = chord_plan_table(p, "position_embedding", model->max_length);
   s->edge = chord_plan_norm(p, s->norm_first ? "final_norm" : "embedding_norm");
   for (uint32_t i = 0; i < s->blocks && p->status == CHORD_OK; i++) plan_block(p, s, i);
+  if (p->status != CHORD_OK) return;
+  chord_layer *layers = p->model->layers;
+  for (uint32_t i = 0; i < s->blocks; i++)
+    if (chord_sharp(&layers[6 * i], &layers[6 * i + 1], before(s, i), model->dim / s->heads)) s->sharp = true;
+  for (uint32_t i = s->sharp ? 0 : s->blocks - 1; i < s->blocks; i++) layers[6 * i + 1].form = CHORD_ROWS;
 }
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Scratch in `work` of attention in floats: weights of one query, then results [rows][dim]. Zeros [widest layer] lie behind them. */
+static size_t part_at(const chord_model *model) { return chord_round_up(model->max_length + 16, 16); }
+static size_t zeros_at(const chord_model *model) { return part_at(model) + (size_t)model->max_length * model->dim; }
+
+/* A sharp model has twice the rows, for the low halves of its activations. */
 static chord_room room(const chord_model *model) {
   const sasrec *s = CHORD_OWN(const sasrec, model);
-  const size_t rows = model->max_length, dim = model->dim;
-  size_t work = chord_attend_bytes(rows, dim / s->heads) / sizeof(float);
-  work = work > rows + 16 ? work : rows + 16;
+  const size_t rows = model->max_length, dim = model->dim, inputs = larger(dim, s->ffn_padded);
   return (chord_room){
-      /* The last block keeps one probe and one mix of `dim` for each head in `wide` and `y`. */
-      .rows = rows > s->heads ? rows : s->heads,
-      .wide = 3 * dim > s->ffn_padded ? 3 * dim : s->ffn_padded,
-      .inputs = dim > s->ffn_padded ? dim : s->ffn_padded,
-      .work = work > dim ? work : dim,
+      .rows = s->sharp ? 2 * rows : rows,
+      .wide = larger(3 * dim, s->ffn_padded),
+      .inputs = inputs,
+      .work = s->sharp ? zeros_at(model) + inputs
+                       : larger(chord_attend_bytes(rows, dim / s->heads) / sizeof(float), part_at(model) + dim),
   };
 }
 
@@ -82,6 +99,23 @@ typedef struct run {
   size_t rows;
 } run;
 
+/* Rows [rows][width] to the session as activations of the model's kind. */
+static void quantize(const run *r, size_t rows, size_t width, const float *x) {
+  chord_session *s = r->session;
+  if (r->config->sharp)
+    chord_quantize_halves(s, rows, width, x);
+  else
+    r->model->kernels->quantize_f32_qa8(rows, width, x, width, s->a, s->a_stride, s->a_scale);
+}
+
+/* A product with them. */
+static void multiply(const run *r, const chord_gemm *gemm) {
+  if (r->config->sharp)
+    chord_multiply_halves(r->session, gemm, r->session->work + zeros_at(r->model));
+  else
+    r->model->kernels->gemm_qa8_c8(gemm);
+}
+
 /* Linear layers [first, first + count) that read the same input, which lies quantised in the session, and lie side by side, as one
  * product. */
 static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t count, int relu, float *out, size_t out_stride) {
@@ -91,9 +125,9 @@ static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t co
   return chord_product(r->session, r->slot, layer, blocks, rows, relu, out, out_stride);
 }
 
-static void linear(const run *r, size_t rows, uint32_t first, int relu, float *out, size_t out_stride) {
-  const chord_gemm gemm = product(r, rows, first, 1, relu, out, out_stride);
-  r->model->kernels->gemm_qa8_c8(&gemm);
+static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
+  const chord_gemm gemm = product(r, rows, first, 1, 0, out, out_stride);
+  multiply(r, &gemm);
 }
 
 static void norm(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out, float *norm_out,
@@ -104,6 +138,19 @@ static void norm(const run *r, size_t rows, const float *x, const float *delta, 
   r->model->kernels->norm_f32(&args);
 }
 
+/* The norm, whose result also goes to the session as activations. norm_out may be null: `y` may be overwritten then. */
+static void norm_to_activations(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out,
+                                float *norm_out) {
+  chord_session *s = r->session;
+  if (!r->config->sharp) {
+    norm(r, rows, x, delta, weights, sum_out, norm_out, s->a, s->a_scale);
+    return;
+  }
+  float *kept = norm_out ? norm_out : s->y;
+  norm(r, rows, x, delta, weights, sum_out, kept, NULL, NULL);
+  quantize(r, rows, r->model->dim, kept);
+}
+
 /* Feed-forward of `rows` rows whose input lies quantised in the session; the result goes to y. */
 static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
   chord_session *s = r->session;
@@ -111,56 +158,58 @@ static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
   const sasrec *config = r->config;
   const size_t wide = config->ffn_padded;
   const chord_gemm inner = product(r, rows, first + 4, 1, !config->gelu, s->wide, wide);
-  if (wide == 64 && !config->gelu && kernels->gemm_qa8_c8_qa8) {
+  if (wide == 64 && !config->gelu && !config->sharp && kernels->gemm_qa8_c8_qa8) {
     kernels->gemm_qa8_c8_qa8(&inner, s->a, s->a_stride, s->a_scale);
   } else {
-    kernels->gemm_qa8_c8(&inner);
+    multiply(r, &inner);
     if (config->gelu) kernels->gelu_f32(rows * wide, s->wide);
-    kernels->quantize_f32_qa8(rows, wide, s->wide, wide, s->a, s->a_stride, s->a_scale);
+    quantize(r, rows, wide, s->wide);
   }
-  linear(r, rows, first + 5, 0, y, r->model->dim);
+  linear(r, rows, first + 5, y, r->model->dim);
 }
 
-/* Attention of the last position over x (all rows), whose own row lies quantised in s->a: the result goes to y[0]. */
-static void attend_last(const run *r, uint32_t first, const float *x, float *y) {
+/* Attention in floats of positions [from, r->rows) over x (all rows), keys and values absorbed. These positions lie quantised in the
+ * session; their results go to the first rows of y, which may be x. */
+static void attend(const run *r, uint32_t first, const float *x, size_t from, float *y) {
   chord_session *s = r->session;
   const chord_model *model = r->model;
   const chord_ukernels *kernels = model->kernels;
-  const size_t dim = model->dim, heads = r->config->heads, width = dim / heads;
+  const size_t dim = model->dim, heads = r->config->heads, width = dim / heads, rows = r->rows - from;
   const chord_layer *key = &model->layers[first + 1], *value = &model->layers[first + 2];
-  float *query = s->hidden, *probe = s->wide;
-  linear(r, 1, first, 0, query, dim);
-  for (size_t c = 0; c < dim; c++) query[c] *= r->slot->scales[key->lanes + c];
-  for (size_t h = 0; h < heads; h++)
-    kernels->combine_rows_f32(width, dim, query + h * width, r->slot->weights + key->weights + h * width * key->depth, key->depth,
-                              probe + h * dim);
-  /* x may be y: attend_last_f32 reads all of x before the mix replaces anything, because the mix goes to `wide`. */
-  float *mix = probe + heads * dim;
-  const chord_attend_last attend = {.rows = r->rows, .dim = dim, .heads = heads, .probe = probe, .x = x, .work = s->work, .out = mix};
-  kernels->attend_last_f32(&attend);
-  kernels->quantize_f32_qa8(heads, dim, mix, dim, s->a, s->a_stride, s->a_scale);
-  float *joined = s->work;
-  for (size_t h = 0; h < heads; h++) {
-    const size_t block = h * width / 16, end = (h * width + width + 15) / 16;
-    float part[CHORD_MAX_DIM];
+  float *query = s->wide, *mix = query + rows * dim, *joined = mix + rows * dim, *probe = s->hidden, *part = s->work + part_at(model);
+  linear(r, rows, first, query, dim);
+  for (size_t row = 0; row < rows; row++)
+    for (size_t c = 0; c < dim; c++) query[row * dim + c] *= r->slot->scales[key->lanes + c];
+  for (size_t column = 0; column < dim; column += width) {
+    for (size_t row = 0; row < rows; row++) {
+      kernels->combine_rows_f32(width, dim, query + row * dim + column, r->slot->weights + key->weights + column * key->depth, key->depth,
+                                probe);
+      const chord_attend_last one = {.rows = from + row + 1, .dim = dim, .heads = 1, .probe = probe, .x = x, .work = s->work,
+                                     .out = mix + row * dim};
+      kernels->attend_last_f32(&one);
+    }
+    quantize(r, rows, dim, mix);
+    const size_t block = column / 16, end = (column + width + 15) / 16;
     const chord_gemm gemm = {
-        .rows = 1, .blocks = end - block, .depth = value->depth, .a = s->a + h * s->a_stride, .a_stride = s->a_stride,
-        .a_scale = s->a_scale + h, .panel = r->slot->weights + value->weights + block * 16 * value->depth, .panel_depth = value->depth,
+        .rows = rows, .blocks = end - block, .depth = value->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
+        .panel = r->slot->weights + value->weights + block * 16 * value->depth, .panel_depth = value->depth,
         .correction = r->slot->corrections + value->lanes + block * 16, .scale = r->slot->scales + value->lanes + block * 16,
-        .bias = model->biases + value->lanes + block * 16, .out = part, .out_stride = CHORD_MAX_DIM};
-    kernels->gemm_qa8_c8(&gemm);
-    memcpy(joined + h * width, part + (h * width - block * 16), width * sizeof(float));
+        .bias = model->biases + value->lanes + block * 16, .out = part, .out_stride = dim};
+    multiply(r, &gemm);
+    for (size_t row = 0; row < rows; row++)
+      memcpy(joined + row * dim + column, part + row * dim + (column - block * 16), width * sizeof(float));
   }
-  kernels->quantize_f32_qa8(1, dim, joined, dim, s->a, s->a_stride, s->a_scale);
-  linear(r, 1, first + 3, 0, y, dim);
+  quantize(r, rows, dim, joined);
+  linear(r, rows, first + 3, y, dim);
 }
 
-static void attend_all(const run *r, uint32_t first, float *y) {
+/* Attention in 8 bits of all positions, which lie quantised in the session. */
+static void attend_in_codes(const run *r, uint32_t first, float *y) {
   chord_session *s = r->session;
   const size_t dim = r->model->dim;
   const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, 3 * dim);
   chord_attend(r->model->kernels, &qkv, dim, r->config->heads, s->work, y, s->a, s->a_stride, s->a_scale);
-  linear(r, r->rows, first + 3, 0, y, dim);
+  linear(r, r->rows, first + 3, y, dim);
 }
 
 /* What is added after the embedding's norm is a change of its beta; where there is no such norm, hidden() adds it. */
@@ -186,32 +235,33 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
     const uint32_t first = 6 * block;
     const bool final = block + 1 == config->blocks;
     /* Input of the block: LN(x) when norms come first, else x, which is the output of the norm before. */
-    const chord_norm_weights before =
-        config->norm_first ? config->attention[block] : block == 0 ? embedding : config->feed[block - 1];
-    float *sum_out = config->norm_first ? x : NULL, *norm_out = config->norm_first ? NULL : x;
+    const chord_norm_weights weights = block == 0 && !config->norm_first ? embedding : before(config, block);
+    float *sum_out = config->norm_first ? x : NULL, *input = config->norm_first ? y : x;
     if (!final) {
-      norm(&r, count, x, delta, before, sum_out, norm_out, s->a, s->a_scale);
-      attend_all(&r, first, y);
-      if (config->norm_first)
-        norm(&r, count, x, y, config->feed[block], x, NULL, s->a, s->a_scale);
+      norm_to_activations(&r, count, x, delta, weights, sum_out, config->norm_first ? NULL : x);
+      if (config->sharp)
+        attend(&r, first, input, 0, y);
       else
-        norm(&r, count, x, y, config->attention[block], NULL, x, s->a, s->a_scale);
+        attend_in_codes(&r, first, y);
+      if (config->norm_first)
+        norm_to_activations(&r, count, x, y, config->feed[block], x, NULL);
+      else
+        norm_to_activations(&r, count, x, y, config->attention[block], NULL, x);
       feed_forward(&r, count, first, y);
       delta = y;
       continue;
     }
     /* All rows are attended to as floats; the last one is also quantised, for the query. */
-    float *input = config->norm_first ? y : x;
-    norm(&r, count, x, delta, before, sum_out, input, NULL, NULL);
-    model->kernels->quantize_f32_qa8(1, dim, input + last, dim, s->a, s->a_stride, s->a_scale);
+    norm(&r, count, x, delta, weights, sum_out, input, NULL, NULL);
+    quantize(&r, 1, dim, input + last);
     float *own = x + last, *change = y;
-    attend_last(&r, first, input, change);
+    attend(&r, first, input, count - 1, change);
     if (config->norm_first) {
-      norm(&r, 1, own, change, config->feed[block], own, NULL, s->a, s->a_scale);
+      norm_to_activations(&r, 1, own, change, config->feed[block], own, NULL);
       feed_forward(&r, 1, first, change);
       norm(&r, 1, own, change, config->edge, NULL, s->hidden, NULL, NULL);
     } else {
-      norm(&r, 1, own, change, config->attention[block], NULL, own, s->a, s->a_scale);
+      norm_to_activations(&r, 1, own, change, config->attention[block], NULL, own);
       feed_forward(&r, 1, first, change);
       norm(&r, 1, own, change, config->feed[block], NULL, s->hidden, NULL, NULL);
     }

@@ -116,6 +116,7 @@ typedef struct chord_table {
 
 typedef struct chord_ukernels {
   uint32_t depth_group; /* of the panels: 4, 8 or 16 */
+  uint8_t zero;         /* how activations store the code 0: 0, or 128 */
 
   /* Adoption: codes at the chosen widths into one panel block; scale[16] of those widths; correction[16] for `gemm`. */
   void (*expand_c8)(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale);

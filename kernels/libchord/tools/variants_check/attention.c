@@ -53,6 +53,9 @@ static void check_causal(size_t rows, size_t depth, float spread) {
       (side ? tested : reference)->gemm_qa8_c8(&product);
     }
     same_codes("softmax_f32_qa8", shape, p[0], p[1], here, first + 1, keys);
+    for (size_t i = 0; i < here; i++)
+      for (size_t t = first + i + 1; t < seen; t++)
+        if (p[0][i * keys + t]) fail("softmax_f32_qa8", shape, "a position sees those behind it");
     same_floats("softmax_f32_qa8", shape, p_scale[0], p_scale[1], here);
   }
   same_floats("products with values", shape, out[0], out[1], rows * depth);
@@ -83,4 +86,5 @@ void check_attention(void) {
   check_causal(50, 64, 1.0f);
   check_causal(50, 64, 0.0f);
   check_causal(200, 64, 4.0f);
+  check_causal(50, 64, 1e3f); /* logits of 1e7: no finite number that stood for a mask would hide anything */
 }

@@ -21,6 +21,7 @@ static void check_quantize(size_t rows, size_t width, int zero) {
   tested->quantize_f32_qa8(rows, width, x, stride, a[1], a_stride, scale[1]);
   same_codes("quantize_f32_qa8", shape, a[0], a[1], rows, width, a_stride);
   same_floats("quantize_f32_qa8", shape, scale[0], scale[1], rows);
+  if (zero && (a[0][0] != reference->zero || a[1][0] != tested->zero)) fail("quantize_f32_qa8", shape, "the code 0 is not stored as said");
   release("quantize_f32_qa8", shape);
 }
 

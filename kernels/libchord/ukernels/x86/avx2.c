@@ -109,6 +109,7 @@ CHORD_AVX2 void chord_derive_rows__avx2(const chord_channels *channels, int8_t *
 
 const chord_ukernels chord_ukernels_avx2 = {
     .depth_group = 4,
+    .zero = 128,
     .expand_c8 = chord_expand_c8__avx2,
     .derive_rows = chord_derive_rows__avx2,
     .quantize_f32_qa8 = chord_quantize_f32_qa8__avx2,

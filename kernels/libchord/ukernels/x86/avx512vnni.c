@@ -364,6 +364,7 @@ static CHORD_AVX512 void chord_score_q16_e__avx512vnni(size_t count, size_t dim,
 
 const chord_ukernels chord_ukernels_avx512vnni = {
     .depth_group = 4,
+    .zero = 128,
     .expand_c8 = chord_expand_c8__avx512vnni,
     .derive_rows = chord_derive_rows__avx512vnni,
     .quantize_f32_qa8 = chord_quantize_f32_qa8__avx512,

@@ -24,6 +24,7 @@ static inline __attribute__((always_inline)) GEMM_TARGET __m256i dot(__m256i sum
 
 const chord_ukernels chord_ukernels_avxvnni = {
     .depth_group = 4,
+    .zero = 128,
     .expand_c8 = chord_expand_c8__avx2,
     .derive_rows = chord_derive_rows__avx2,
     .quantize_f32_qa8 = chord_quantize_f32_qa8__avx2,
