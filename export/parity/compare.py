@@ -25,6 +25,9 @@ Vectors = NDArray[np.float32]
 ScoresFn = Callable[..., NDArray[np.floating]]
 """Histories ``[n, length]``, candidates ``[n, candidates]`` and perhaps user vectors ``[n, dim]`` to scores ``[n, candidates]``."""
 
+_UNIT_IN_THE_LAST_PLACE = 2.0**-23
+"""Of a float32 score, relative to it: scores that differ by less are equal up to their own rounding."""
+
 
 class Runner(Protocol):
     """One loaded artifact: scores of one history's candidates."""
@@ -39,11 +42,12 @@ class ParityReport(BaseModel):
 
     Attributes:
         n: histories compared; candidates: scored per history; k: depth of the overlap and of NDCG.
-        score_spread: root mean square of the reference's scores around their history's mean, the unit of the relative errors.
+        score_spread: root mean square of the reference's scores around their history's mean, or, where each history has one candidate,
+            around the mean of all; the unit of the relative errors. Never zero: scores that do not differ are not judged.
         max_abs_error, mean_abs_error: over all scores, in the model's own unit.
         relative_rms_error, max_relative_error: the error's root mean square and maximum over ``score_spread``.
-        kendall_tau: mean tau-b over the histories; kendall_tau_min: the worst history's.
-        top10_overlap: mean share of the reference's top k that are in the artifact's.
+        kendall_tau: mean tau-b over the histories; kendall_tau_min: the worst history's. 1 by construction with one candidate.
+        top10_overlap: mean share of the reference's top k that are in the artifact's. 1 by construction with k candidates or fewer.
         ndcg_reference, ndcg_difference: mean NDCG@k of the reference, and the artifact's minus it.
         non_finite: scores that are NaN or infinite; they count as 0 in the errors and rank last.
         emulation_rms_error, emulation_max_error: relative distance from the reference with emulated 8-bit activations, for
@@ -129,7 +133,8 @@ def compare(
             without any still agree to rounding, while an error of the artifact is in all of them: a tenth of them has to agree so.
 
     Raises:
-        CheckFailed: the shapes differ or the reference itself is not finite.
+        CheckFailed: the shapes differ, or the reference's scores are not finite, or none of them differs from another: whatever the
+            artifact computes, nothing could be told from that.
     """
     if scores.shape != reference.shape or scores.ndim != 2 or scores.size == 0:
         raise CheckFailed(f"scores of shape {list(scores.shape)} cannot be compared with a reference of shape {list(reference.shape)}")
@@ -139,8 +144,7 @@ def compare(
     expected = reference.astype(np.float64)
     error = np.abs(np.where(broken, 0.0, scores.astype(np.float64)) - expected)
     ranking = np.where(broken, -np.finfo(np.float32).max, scores)
-    spread = float(np.sqrt(np.mean((expected - expected.mean(1, keepdims=True)) ** 2)))
-    unit = spread or 1.0
+    unit = _spread(expected)
     tau = kendall_tau(ranking, reference)
     if targets is None:
         ndcg_reference, ndcg = 1.0, float(ndcg_of_ranks(ranking, reference, k).mean())
@@ -171,7 +175,7 @@ def compare(
         n=len(scores),
         candidates=scores.shape[1],
         k=k,
-        score_spread=spread,
+        score_spread=unit,
         max_abs_error=float(error.max()),
         mean_abs_error=float(error.mean()),
         kendall_tau_min=float(tau.min()),
@@ -203,6 +207,18 @@ def parity(
     """
     inputs = (histories, candidates) if users is None else (histories, candidates, users)
     return compare(run_all(runner, *inputs, progress=progress), np.asarray(reference(*inputs)), tolerance, k=k, targets=targets)
+
+
+def _spread(expected: NDArray[np.float64]) -> float:
+    """The unit of errors: what the scores of one history differ by, or, with one candidate each, those of different histories."""
+    centre = expected.mean(1, keepdims=True) if expected.shape[1] > 1 else expected.mean()
+    spread = float(np.sqrt(np.mean((expected - centre) ** 2)))
+    if spread <= _UNIT_IN_THE_LAST_PLACE * float(np.abs(expected).max()):
+        raise CheckFailed(
+            f"the artifact cannot be judged: the reference's scores do not differ ({len(expected)} histories, {expected.shape[1]} "
+            "candidates each), so that an error has nothing to be measured by; compare over more histories, or more candidates of each"
+        )
+    return spread
 
 
 def _reasons(measured: dict[str, float], tolerance: Tolerance, non_finite: int, size: int) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ class Tolerance(BaseModel):
     """What an artifact may differ from the reference by.
 
     Errors are relative to the spread of the reference's scores: the root mean square of a score's distance from the
-    mean of its history's candidates. A model whose scores are all ten times larger has the same relative error.
+    mean of its history's candidates (with one candidate: from the mean of all). A model whose scores are all ten times larger
+    has the same relative error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

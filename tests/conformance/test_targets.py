@@ -4,6 +4,7 @@ An architecture's examples may be smaller than an engine's kernels take, which t
 the examples that it takes, and to one of each architecture at least.
 """
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -54,12 +55,12 @@ def model(config: BackboneConfig) -> Backbone:
 
 
 @functools.cache
-def vectors_of(config: BackboneConfig) -> VectorSet:
+def vectors_of(config: BackboneConfig, candidates: int = CANDIDATES) -> VectorSet:
     generator = np.random.default_rng(1)
     histories = generator.integers(1, config.items + 1, (HISTORIES, config.max_length)).astype(np.int32)
     for row in range(HISTORIES // 2):
         histories[row, : generator.integers(0, config.max_length)] = 0
-    return draw(histories, generator.integers(1, config.items + 1, HISTORIES), config.items, count=HISTORIES, candidates=CANDIDATES)
+    return draw(histories, generator.integers(1, config.items + 1, HISTORIES), config.items, count=HISTORIES, candidates=candidates)
 
 
 def mixed(master: MasterWeights, seed: int, widths: tuple[int, ...] = (0, 2, 4, 8)) -> np.ndarray:
@@ -74,11 +75,12 @@ def load(
     widths: np.ndarray,
     backbone: Backbone,
     user_vector: bool = False,
+    candidates: int = CANDIDATES,
 ) -> Runner:
     wire = to_wire(Strategy(widths, master.fingerprint))
     if target.capability.suffix is None:
-        return load_runner(target.name, master.to_bytes(), strategy=wire, candidates=CANDIDATES)
-    spec = ArtifactSpec(target.name, precision, CANDIDATES, activations, user_vector)  # type: ignore[arg-type]
+        return load_runner(target.name, master.to_bytes(), strategy=wire, candidates=candidates)
+    spec = ArtifactSpec(target.name, precision, candidates, activations, user_vector)  # type: ignore[arg-type]
     return load_runner(target.name, lower(spec, backbone if precision is Precision.FP32 else (master, widths)))
 
 
@@ -92,6 +94,7 @@ def verdict(
     runner: Runner,
     users: list[np.ndarray] | None = None,
     fed: Callable[[np.ndarray], np.ndarray] = np.array,
+    candidates: int = CANDIDATES,
 ) -> ParityReport:
     """The gate's own judgement of ``runner`` as an artifact of ``master`` and ``widths``, with the vectors of ``users`` in turn.
 
@@ -101,10 +104,10 @@ def verdict(
     strategy = {"mix": Strategy(widths, master.fingerprint)} if precision is Precision.STRATEGY else {}
     known = references(master, backbone, strategy)
     artifact = Artifact(
-        name="x", target=target.name, precision=precision, activations=activations, candidates=CANDIDATES,  # type: ignore[arg-type]
+        name="x", target=target.name, precision=precision, activations=activations, candidates=candidates,  # type: ignore[arg-type]
         strategy="mix" if strategy else None, user_vector=users is not None,
     )  # fmt: skip
-    vectors = vectors_of(config) if users is None else vectors_of(config).with_users(users)
+    vectors = vectors_of(config, candidates) if users is None else vectors_of(config, candidates).with_users(users)
     vectors = vectors.with_scores({artifact.reference: known[artifact.reference]})
     if vectors.users is not None:
         vectors = dataclasses.replace(vectors, users=fed(vectors.users))
@@ -168,6 +171,23 @@ def test_two_exchanged_channels_turn_the_gate_red(target: Target, architecture: 
         assert not verdict(target, Precision.STRATEGY, activations, master, widths, config, runner).passed
         return
     pytest.fail("the target takes no example of a backbone that it claims")
+
+
+@pytest.mark.parametrize("target", all_targets(), ids=str)
+def test_with_one_candidate_a_call_the_strategy_of_a_wrong_user_turns_the_gate_red(target: Target) -> None:
+    config = ARCHITECTURES["caser"].examples[0]
+    backbone = copy.deepcopy(model(config))
+    with torch.no_grad():  # scores so small that no error of theirs would be above a limit that were absolute
+        for parameter in backbone.get_submodule("fc").parameters():
+            parameter *= 1e-3
+    master = make_master(backbone)
+    own, others = (mixed(master, seed) for seed in (1, 2))
+    activations = target.capability.activations[-1]
+    runner = load(target, Precision.STRATEGY, activations, master, own, backbone, candidates=1)
+    judged = functools.partial(verdict, target, Precision.STRATEGY, activations, master, config=config, runner=runner, candidates=1)
+    right, wrong = judged(widths=own), judged(widths=others)
+    assert right.passed, right.reasons
+    assert not wrong.passed and wrong.relative_rms_error > 0.2
 
 
 @pytest.mark.parametrize(

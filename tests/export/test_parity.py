@@ -174,6 +174,34 @@ def test_what_cannot_be_compared_is_said() -> None:
         compare(scores, np.full_like(scores, np.nan), FP32_TOLERANCE)
 
 
+def test_with_one_candidate_errors_are_relative_to_the_spread_over_histories() -> None:
+    scores = _scores(0, n=200, candidates=1)
+    for scale, offset in ((1.0, 0.0), (1e-3, 0.0), (100.0, 7.0)):
+        reference = scores.astype(np.float64) * scale + offset
+        report = compare(reference + 0.57 * scale * _scores(1, 200, 1), reference, INT8_ACTIVATION_TOLERANCE)
+        assert not report.passed
+        assert report.score_spread == pytest.approx(scale, rel=0.2) and report.relative_rms_error == pytest.approx(0.57, rel=0.2)
+        near = compare(reference + 1e-5 * scale * _scores(1, 200, 1), reference, FP32_TOLERANCE)
+        assert near.passed, near.reasons
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        np.full((200, 100), 3.25),
+        np.zeros((200, 100)),
+        np.zeros((200, 1)),
+        np.repeat(_scores(0, 200, 1), 100, axis=1),
+        np.full((200, 100), 1e6) + 1e-3 * _scores(0),
+        _scores(0, 1, 1),
+    ],
+    ids=["constant", "zero", "one candidate, constant", "the same for all candidates", "up to its own rounding", "one score"],
+)
+def test_scores_that_do_not_differ_are_not_judged(reference: np.ndarray) -> None:
+    with pytest.raises(CheckFailed, match=r"the artifact cannot be judged: the reference's scores do not differ \(\d+ histories, \d+ candid"):
+        compare(reference.copy(), reference, INT8_ACTIVATION_TOLERANCE)
+
+
 class _Table:
     """A runner that looks its answers up."""
 
