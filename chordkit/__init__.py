@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chordkit.export.collection import Sources, export_artifacts
     from chordkit.export.targets import load_runner
     from chordkit.hypernetwork import HypernetworkOptions, make_strategies, to_strategy, train_hypernetwork
+    from chordkit.inputs import pad_history
     from chordkit.kernels import Engine
     from chordkit.training import default_options, train_backbone
 
@@ -45,6 +46,7 @@ _HOMES = {
     "make_master": "backbones",
     "make_strategies": "hypernetwork",
     "open_bundle": "export.bundle:open",
+    "pad_history": "inputs",
     "split": "data",
     "synthesize": "data",
     "to_strategy": "hypernetwork",
@@ -68,6 +70,7 @@ __all__ = [
     "make_master",
     "make_strategies",
     "open_bundle",
+    "pad_history",
     "split",
     "synthesize",
     "to_strategy",

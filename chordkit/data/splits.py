@@ -139,15 +139,6 @@ def _gather(flat: np.ndarray, starts: np.ndarray, stops: np.ndarray, width: int)
     return np.where(inside, flat[np.where(inside, index, 0)], 0).astype(np.int32)
 
 
-def left_pad(sequences: Sequence[np.ndarray], max_length: int) -> np.ndarray:
-    """int32 [len(sequences), max_length]: the last ``max_length`` items of every sequence, left padded with 0."""
-    padded = np.zeros((len(sequences), max_length), np.int32)
-    for row, sequence in zip(padded, sequences, strict=True):
-        recent = np.asarray(sequence)[-max_length:]
-        row[max_length - len(recent) :] = recent
-    return padded
-
-
 def windows(sequences: Sequence[np.ndarray], max_length: int, stride: int) -> np.ndarray:
     """Cut training windows: int32 [n, max_length + 1], left padded with 0.
 

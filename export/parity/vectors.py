@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.errors import BundleError, DataError
+from chordkit.errors import BundleError, DataError, InputError
 from chordkit.export.parity.compare import Ids, Scores, ScoresFn, Vectors
+from chordkit.inputs import checked_history
 from chordkit.tensors import read_arrays
 
 _SCORES = "scores/"
@@ -23,7 +24,7 @@ class VectorSet:
     """Inputs of the re-ranker and, by name of the reference, the scores they must give.
 
     Attributes:
-        histories: int32 ``[n, length]``, left padded with 0.
+        histories: int32 ``[n, length]``, left padded with 0, each with an item.
         candidates: int32 ``[n, candidates]``, ids 1..items, no id twice in a row.
         targets: int32 ``[n]``, the column of the item that the user took next.
         scores: float32 ``[n, candidates]`` for each reference: ``fp32``, ``int8``, and one per strategy.
@@ -126,6 +127,10 @@ def problem_with(vectors: VectorSet, items: int | None) -> str | None:
     highest = max(vectors.candidates.max(), vectors.histories.max())
     if vectors.candidates.min() < 1 or vectors.histories.min() < 0 or (items is not None and highest > items):
         return "an item id lies outside the catalogue" + (f" 1..{items}" if items is not None else "")
+    try:
+        checked_history(vectors.histories, items)
+    except InputError as error:
+        return str(error)
     return None
 
 

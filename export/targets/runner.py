@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chordkit.errors import InputError
+from chordkit.inputs import Ids, checked_candidates, checked_history
 
-Ids = NDArray[np.int32]
 Vector = NDArray[np.float32]
 Scores = NDArray[np.float32]
 
@@ -35,16 +35,16 @@ class Runner(abc.ABC):
         """Scores float32 ``[candidates]`` of the ids ``candidates [candidates]`` after ``history [length]``.
 
         Args:
-            history: ids in 0..items, left-padded with 0.
+            history: item ids, oldest first, left-padded with 0 (:mod:`chordkit.inputs` has the rules).
             candidates: ids in 1..items.
             user: the user's vector, float32 ``[dim]`` (``UserVector.values``), for an artifact that takes one; None = zeros, nobody's.
 
         Raises:
-            InputError: a wrong shape or type, an id out of range, or a vector for an artifact that takes none.
+            InputError: a wrong shape or type, an id out of range, a history with an empty slot that is not in front, or a vector for
+                an artifact that takes none.
         """
         return self._run(
-            checked_ids(history, self.length, "history", 0, self.items),
-            checked_ids(candidates, self.candidates, "candidates", 1, self.items),
+            *self._ids(history, candidates),
             None if user is None and not (self.vector_needed and self.dim) else checked_vector(user, self.dim),
         )
 
@@ -59,6 +59,10 @@ class Runner(abc.ABC):
     def adopt(self) -> bool:
         """Adopt the strategy once more, as when a new one has come; False where it is part of the artifact."""
         return False
+
+    def _ids(self, history: ArrayLike, candidates: ArrayLike) -> tuple[Ids, Ids]:
+        """The ids of a call, checked."""
+        return checked_history(history, self.items, self.length), checked_candidates(candidates, self.items, self.candidates)
 
     @abc.abstractmethod
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
@@ -77,31 +81,6 @@ class _UserRunner(Runner):
 
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         return self._runner._run(history, candidates, self._user)
-
-
-def checked_ids(values: ArrayLike, size: int, what: str, lowest: int, highest: int | None) -> Ids:
-    """``values`` as contiguous int32 ``[size]``, every id in ``lowest..highest`` (None: as int32 allows).
-
-    Raises:
-        InputError: they are not; the sentence begins with ``what``.
-    """
-    array = np.asarray(values)
-    if array.shape != (size,):
-        raise InputError(f"{what}: {list(array.shape)} ids were given where the artifact takes [{size}]")
-    if array.dtype != np.int32:
-        if array.dtype.kind not in "iu":
-            raise InputError(f"{what}: ids of type {array.dtype} were given; use int32")
-        if array.size and (array.min() < 0 or array.max() > np.iinfo(np.int32).max):
-            raise InputError(f"{what}: an id is negative or larger than int32 can hold")
-        array = array.astype(np.int32)
-    array = np.ascontiguousarray(array)
-    # Ids below the lowest wrap around to huge numbers: one comparison checks both ends.
-    last = np.iinfo(np.int32).max if highest is None else highest
-    shifted = array.view(np.uint32) if lowest == 0 else (array - np.int32(lowest)).view(np.uint32)
-    if int(shifted.max()) > last - lowest:
-        wrong = int(array[shifted > last - lowest][0])
-        raise InputError(f"{what}: the id {wrong} is not an item; ids lie in {lowest}..{'' if highest is None else highest}")
-    return array
 
 
 def checked_vector(values: ArrayLike | None, dim: int | None) -> Vector:

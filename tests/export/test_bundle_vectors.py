@@ -14,7 +14,9 @@ from chordkit.export.parity import VectorSet, draw, problem_with, read_vectors
 
 def _split(users: int, items: int, seed: int = 0, length: int = 6) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
-    return generator.integers(0, items + 1, (users, length)).astype(np.int32), generator.integers(1, items + 1, users).astype(np.int32)
+    histories = generator.integers(1, items + 1, (users, length)).astype(np.int32)
+    histories[np.arange(length) < generator.integers(0, length, (users, 1))] = 0
+    return histories, generator.integers(1, items + 1, users).astype(np.int32)
 
 
 @given(st.integers(1, 30), st.integers(2, 60), st.integers(1, 60), st.integers(0, 5))
@@ -110,6 +112,9 @@ def test_users_take_turns_and_nobody_has_one_too() -> None:
         ({"targets": np.full(8, 6, np.int32)}, "outside the columns 0..5"),
         ({"candidates": np.zeros((8, 6), np.int32)}, "outside the catalogue"),
         ({"histories": np.full((8, 6), -1, np.int32)}, "outside the catalogue"),
+        ({"histories": np.zeros((8, 6), np.int32)}, "history: it holds no item"),
+        ({"histories": np.full((8, 6), [1, 2, 3, 0, 0, 0], np.int32)}, "history: its last slot is empty"),
+        ({"histories": np.full((8, 6), [0, 1, 2, 0, 3, 4], np.int32)}, "history: an empty slot"),
         ({"weights": np.zeros(1)}, "an array 'weights' that this version does not know"),
     ],
 )

@@ -198,7 +198,7 @@ def test_with_one_candidate_errors_are_relative_to_the_spread_over_histories() -
     ids=["constant", "zero", "one candidate, constant", "the same for all candidates", "up to its own rounding", "one score"],
 )
 def test_scores_that_do_not_differ_are_not_judged(reference: np.ndarray) -> None:
-    with pytest.raises(CheckFailed, match=r"the artifact cannot be judged: the reference's scores do not differ \(\d+ histories, \d+ candid"):
+    with pytest.raises(CheckFailed, match=r"the artifact cannot be judged: the reference's scores do not differ \(\d+ hist"):
         compare(reference.copy(), reference, INT8_ACTIVATION_TOLERANCE)
 
 

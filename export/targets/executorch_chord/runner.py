@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from chordkit.errors import CapabilityError, InputError, StrategyError, UserVectorError
 from chordkit.export.targets.executorch.runner import ExecutorchRunner
 from chordkit.export.targets.executorch_chord.lower import FINGERPRINT_METHOD, PERSONAL_METHOD, USER_METHOD
-from chordkit.export.targets.runner import Ids, Scores, Vector, checked_ids, first_line
+from chordkit.export.targets.runner import Ids, Scores, Vector, first_line
 from chordkit.kernels.executorch import library
 from chordkit.strategy import encode_user_vector, quantize_user_vector, user_vector_bytes
 from chordkit.strategy.wire import FINGERPRINT_BYTES
@@ -81,12 +81,7 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
         files = [_fitting(method, 2, strategy, "strategy", StrategyError)]
         if user is not None:
             files.append(_fitting(method, 3, user, "user vector", UserVectorError))
-        return self._execute(
-            method,
-            checked_ids(history, self.length, "history", 0, self.items)[None],
-            checked_ids(candidates, self.candidates, "candidates", 1, self.items)[None],
-            *files,
-        )
+        return self._execute(method, *(ids[None] for ids in self._ids(history, candidates)), *files)
 
 
 def _fitting(method: Any, index: int, data: bytes, what: str, error: type[InputError]) -> NDArray[np.uint8]:
