@@ -2,6 +2,7 @@
 
     python benchmarks/kernels/arm_instructions.py                       # SASRec d=64, L=50, 2 blocks, 100 candidates
     python benchmarks/kernels/arm_instructions.py --filled 25 --compiler gcc --json
+    python benchmarks/kernels/arm_instructions.py --sharp               # queries so large that the engine attends in floats
 
 qemu-user runs the static runner with the plugin of ``chordkit.runtime_bench.runners.profile``, which counts executed instructions by
 symbol. A count is the difference of two runs that differ only in their number of repetitions. Counts repeat exactly; they say
@@ -45,8 +46,8 @@ class Case:
         return ["--target", "native", "--users", "1", *(part for name, path in named.items() for part in (f"--{name}", str(path)))]
 
 
-def make_case(folder: Path, *, filled: int = 50, candidates: int = 100, heads: int = 1, items: int = 3707) -> Case:
-    """Write the reference case: SASRec d=64, L=50, 2 blocks, random weights, ``filled`` items in the history."""
+def make_case(folder: Path, *, filled: int = 50, candidates: int = 100, heads: int = 1, items: int = 3707, sharp: bool = False) -> Case:
+    """Write the reference case: SASRec d=64, L=50, 2 blocks, random weights, ``filled`` items in the history; ``sharp``: large queries."""
     import torch
 
     from chordkit.backbones import SASRecConfig, build, make_master
@@ -54,7 +55,10 @@ def make_case(folder: Path, *, filled: int = 50, candidates: int = 100, heads: i
 
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        master = make_master(build(SASRecConfig(items=items, dim=64, max_length=50, blocks=2, heads=heads, norm_first=True)))
+        backbone = build(SASRecConfig(items=items, dim=64, max_length=50, blocks=2, heads=heads, norm_first=True))
+        for name, layer in backbone.channel_layers().items():
+            layer.weight.data *= 100 if sharp and name.endswith(".query") else 1
+        master = make_master(backbone)
     rng = np.random.default_rng(1)
     widths = rng.choice(list(SHARES), master.channel_table.channels, p=list(SHARES.values())).astype(np.uint8)
     history = rng.integers(1, items + 1, 50).astype(np.int32)
@@ -103,11 +107,12 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--heads", type=int, default=1)
     parser.add_argument("--variants", help="names, with commas; all of them when it is not given")
+    parser.add_argument("--sharp", action="store_true", help="a model that attends in floats")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        case = make_case(folder, filled=options.filled, candidates=options.candidates, heads=options.heads)
+        case = make_case(folder, filled=options.filled, candidates=options.candidates, heads=options.heads, sharp=options.sharp)
         runner = build_runner(folder, options.compiler)
         results = {
             variant: {what: count(runner, case, variant, what=what) for what in ("count", "adoptions")}
