@@ -71,6 +71,12 @@ def test_what_is_longer_or_deeper_than_a_manifest_is_refused_before_its_fields_a
             assert message in toy.refused(_with(toy, signed, **changes), key)
 
 
+def test_a_manifest_is_refused_by_its_length_before_it_is_hashed(toy, signed: Path) -> None:
+    data = toy.rebuilt({**toy.members(signed), "manifest.json": b" " * (manifest.MAX_MANIFEST_BYTES + 1)})
+    for key in (toy.PUBLIC, None):
+        assert "manifest.json is 1,048,577 bytes long, more than the 1,048,576 of the longest" in toy.refused(data, key)
+
+
 def test_the_first_wrong_entry_of_a_list_ends_it(toy, signed: Path) -> None:
     """Collecting the others is what cost gigabytes."""
     document = json.loads(toy.members(signed)["manifest.json"])
