@@ -47,8 +47,27 @@ def test_what_is_shown_is_plain_text(view: Any, terminal: io.StringIO) -> None:
     emit(False, {}, view)
     shown = terminal.getvalue()
     assert not ACTING & set(shown), ascii(shown)
-    # Markup is text as well: no link is made, and nothing of it is swallowed.
-    assert "]8;" not in shown and "[link=" in shown.replace("\n", "").replace(" ", "").replace("│", "")
+    assert "]8;" not in shown  # a link
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda text: key_values(text, {"a": "b"}),
+        lambda text: key_values("t", {text: "b"}),
+        lambda text: key_values("t", {"a": text}),
+        lambda text: rows(text, ["a"], [["b"]]),
+        lambda text: rows("t", ["a", text], [["b", "c"]]),
+        lambda text: rows("t", ["a", "b"], [[text, "c"]]),
+        lambda text: rows("t", ["a", "b"], [["x" * 80, text]]),
+        lambda text: f"{text} written",
+    ],
+    ids=["title of values", "name", "value", "title of rows", "column", "cell", "block", "sentence"],
+)
+def test_markup_is_text_wherever_it_stands(view: Any, terminal: io.StringIO) -> None:
+    emit(False, {}, view("[red]x[/red][/y]"))
+    # A title is broken to the width of its table.
+    assert "[red]x[/red][/y]" in "".join(terminal.getvalue().split())
 
 
 def test_notes_and_errors_are_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
