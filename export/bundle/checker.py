@@ -292,6 +292,7 @@ def _passed(report: ParityReport) -> bool:
         and not report.reasons
         and report.n > 0
         and report.non_finite == 0
+        and report.score_spread > 0
         and report.relative_rms_error <= limits.relative_rms_error
         and report.max_relative_error <= limits.max_relative_error
         and report.kendall_tau >= limits.kendall_tau

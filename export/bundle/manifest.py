@@ -12,8 +12,9 @@ import json
 import operator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from chordkit.documents import Document, parse_json
 from chordkit.errors import BundleError
 from chordkit.export.artifact import Artifact, Label
 from chordkit.export.bundle.container import MAX_BYTES, MAX_MEMBERS, name_problem
@@ -41,7 +42,7 @@ Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Field(ge=0)]
 Scalar = int | float | str
-OptionValue = bool | int | float | str | None | Annotated[list[bool | int | float | str | None], Field(fail_fast=True)]
+OptionValue = bool | int | float | str | None | list[bool | int | float | str | None]
 Counter = Annotated[int, Field(ge=0, le=MAX_COUNTER)]
 
 
@@ -49,7 +50,7 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class _Model(BaseModel):
+class _Model(Document):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
     )
@@ -68,9 +69,9 @@ class BackboneSection(_Model):
     """The frozen backbone; ``fingerprint`` is what every strategy for it carries (contract 2)."""
 
     architecture: str
-    config: dict[str, Scalar | Annotated[list[int], Field(fail_fast=True)]]
+    config: dict[str, Scalar | list[int]]
     fingerprint: Hex16
-    channels: Annotated[tuple[ChannelEntry, ...], Field(fail_fast=True)]
+    channels: tuple[ChannelEntry, ...]
 
 
 class DatasetSection(_Model):
@@ -122,7 +123,7 @@ class VectorsSection(_Model):
     count: Count
     length: Count
     candidates: Count
-    references: Annotated[tuple[Label, ...], Field(fail_fast=True)]
+    references: tuple[Label, ...]
 
 
 class Provenance(_Model):
@@ -141,8 +142,8 @@ class Provenance(_Model):
     commit: str | None
     versions: dict[str, str]
     lock_sha256: Hex64 | None = Field(default=None, exclude_if=_is_none)
-    options: dict[str, OptionValue] = {}
-    metrics: dict[str, float] = {}
+    options: dict[str, OptionValue] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
 
 
 class SbomSection(_Model):
@@ -184,13 +185,13 @@ class Manifest(_Model):
     counter: Counter = 0
     backbone: BackboneSection
     dataset: DatasetSection
-    artifacts: Annotated[tuple[ArtifactEntry, ...], Field(fail_fast=True)]
-    strategies: Annotated[tuple[StrategyEntry, ...], Field(fail_fast=True)]
-    user_vectors: Annotated[tuple[UserVectorEntry, ...], Field(fail_fast=True)] = Field(default=(), exclude_if=operator.not_)
+    artifacts: tuple[ArtifactEntry, ...]
+    strategies: tuple[StrategyEntry, ...]
+    user_vectors: tuple[UserVectorEntry, ...] = Field(default=(), exclude_if=operator.not_)
     vectors: VectorsSection
     provenance: Provenance
     sbom: SbomSection | None = Field(default=None, exclude_if=_is_none)
-    members: Annotated[tuple[MemberEntry, ...], Field(fail_fast=True)]
+    members: tuple[MemberEntry, ...]
     signature: SignatureSection | None
 
     @model_validator(mode="after")
@@ -259,7 +260,7 @@ def parse(data: bytes, label: str) -> Manifest:
     """
     require_size(len(data), label)
     try:
-        document = json.loads(data)
+        document = parse_json(data, MAX_MANIFEST_BYTES)
         if problem := _problem_with_size(document):
             raise BundleError(f"{label}: {MANIFEST} {problem}; make the bundle anew")
         version = _format_version(document)
@@ -278,7 +279,7 @@ def parse(data: bytes, label: str) -> Manifest:
         field = ".".join(str(part) for part in first["loc"])
         reason = ": ".join(part for part in (field, first["msg"].removeprefix("Value error, ")) if part)
         raise BundleError(f"{label}: {MANIFEST}: {_printable(reason)}; make the bundle anew") from None
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, a lone surrogate, nested without end
+    except ValueError:  # not UTF-8, not JSON, a lone surrogate, a name twice, nested without end
         raise BundleError(f"{label}: {MANIFEST} is not JSON; fetch the bundle again or make it anew") from None
     return manifest
 

@@ -5,7 +5,6 @@ With keys, nothing is parsed before its signature is known to fit: the container
 
 import builtins
 import hashlib
-import json
 import mmap
 import os
 import re
@@ -15,6 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
+from chordkit.documents import parse_json
 from chordkit.errors import BundleError, InputError, MasterError, StrategyError, UserVectorError
 from chordkit.export.bundle import container, manifest
 from chordkit.export.bundle.container import Located
@@ -28,7 +28,6 @@ from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
 Keys = VerifyingKey | Sequence[VerifyingKey] | TrustedKeys
 """Whose signatures are accepted: a key, a PEM file, several of them, or what is made of them already."""
 Entry = TypeVar("Entry", ArtifactEntry, StrategyEntry, UserVectorEntry)
-_MAX_VECTORS_HEADER = 1 << 20
 # The signature's entry as a manifest spells it. Found in bytes that nobody vouches for, and used for a sentence alone.
 _ANNOUNCED_KEY = re.compile(rb'\n "signature": \{\n  "algorithm": "ed25519",\n  "key": "([0-9a-f]{16})"\n \}')
 
@@ -178,8 +177,8 @@ class Bundle:
             BundleError: the member is not a list of strings, one per item, no two of them the same.
         """
         try:
-            ids = json.loads(bytes(self.member(ITEMS)))
-        except (ValueError, RecursionError):
+            ids = parse_json(bytes(self.member(ITEMS)), None)
+        except ValueError:
             ids = None
         if not isinstance(ids, list) or len(ids) != self.manifest.dataset.items + 1 or not all(isinstance(x, str) for x in ids):
             raise BundleError(f"{self.label}: {ITEMS} is not a list of {self.manifest.dataset.items + 1} item ids; make the bundle anew")
@@ -194,10 +193,7 @@ class Bundle:
             BundleError: the member is malformed or is not what the manifest announces.
         """
         announced = self.manifest.vectors
-        data = self.member(announced.member)
-        if int.from_bytes(data[:8], "little") > _MAX_VECTORS_HEADER:  # the header of a safetensors file is JSON, its length in front
-            raise BundleError(f"{self.label}: {announced.member} has a longer header than test vectors have; make the bundle anew")
-        vectors = read_vectors(data, self.label)
+        vectors = read_vectors(self.member(announced.member), self.label)
         found = (len(vectors.histories), vectors.histories.shape[1], vectors.candidates.shape[1], tuple(sorted(vectors.scores)))
         dim = None if vectors.users is None else vectors.users.shape[1]
         known = (announced.count, announced.length, announced.candidates, tuple(sorted(announced.references)))

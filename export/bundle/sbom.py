@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import Mapping
 
+from chordkit.documents import parse_json
 from chordkit.errors import MissingRuntimeError
 from chordkit.export.bundle.manifest import MASTER, MemberEntry, Provenance
 
@@ -78,13 +79,13 @@ def document(
 def problem(data: bytes, members: Mapping[str, MemberEntry]) -> str | None:
     """Why an SBOM is not that of these members (its own left out), or None."""
     try:
-        components = json.loads(data)["components"]
+        components = parse_json(data, None)["components"]
         listed = {
             component["bom-ref"]: [each["content"] for each in component["hashes"] if each["alg"] == "SHA-256"]
             for component in components
             if "hashes" in component
         }
-    except (ValueError, RecursionError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return "it is no CycloneDX document"
     expected = {name: [member.sha256] for name, member in members.items()}
     if listed == expected:

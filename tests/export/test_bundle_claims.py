@@ -35,6 +35,7 @@ def verify(toy, tmp_path: Path) -> Verify:
         ("parity.reasons", ["relative_rms_error 1 is above 0.1"]),
         ("parity.non_finite", 1),
         ("parity.n", 0),
+        ("parity.score_spread", 0.0),
         ("parity.relative_rms_error", 1.0),
         ("parity.max_relative_error", 1.0),
         ("parity.kendall_tau", 0.5),
