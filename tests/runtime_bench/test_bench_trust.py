@@ -65,13 +65,13 @@ def test_what_is_measured_are_the_bytes_that_were_verified(project: Any, tmp_pat
     assert all(result.isolated is not None for result in report.results)
 
 
-def test_bench_verifies_every_bundle_it_is_given(project: Any, toy_unsigned: Path) -> None:
+def test_bench_verifies_every_bundle_it_is_given(project: Any, unsigned: Path) -> None:
     with pytest.raises(BundleError, match=r"unsigned\.chord: the bundle is not signed"):
-        bench_bundles([project / "shop.chord", toy_unsigned], public_key=project / "key.pub.pem")
+        bench_bundles([project / "shop.chord", unsigned], ["native-u5"], QUICK, public_key=project / "key.pub.pem")
 
 
 @pytest.fixture
-def toy_unsigned(project: Any, command: Any, tmp_path: Path) -> Path:
+def unsigned(project: Any, command: Any, tmp_path: Path) -> Path:
     path = tmp_path / "unsigned.chord"
     make = (
         "bundle",
