@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,24 @@ def test_signatures_are_those_of_rfc_8032(case: dict) -> None:
 def test_signatures_are_accepted_and_refused_as_in_every_language(case: dict) -> None:
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(case["key"]))
     assert is_valid(key, bytes.fromhex(case["signature"]), bytes.fromhex(case["message"])) is case["accept"]
+
+
+class Forgiving:
+    """A key under which its library accepts everything."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def public_bytes(self, *_: object) -> bytes:
+        return self._raw
+
+    def verify(self, signature: bytes, message: bytes) -> None: ...
+
+
+@pytest.mark.parametrize("case", _golden("ed25519")["cases"], ids=lambda case: case["case"])
+def test_what_libraries_differ_in_is_refused_whatever_the_library_says(case: dict) -> None:
+    forgiving: Any = Forgiving(bytes.fromhex(case["key"]))
+    assert is_valid(forgiving, bytes.fromhex(case["signature"]), bytes.fromhex(case["message"])) is not case["strict"]
 
 
 def test_a_library_by_itself_accepts_some_of_what_is_refused() -> None:

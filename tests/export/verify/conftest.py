@@ -91,6 +91,12 @@ def by_cryptography(context: int, key: int, signature: int, message: int, count:
     return 1
 
 
+@Arithmetic
+def forgiving_arithmetic(context: int, key: int, signature: int, message: int, count: int) -> int:
+    """Of a library that accepts everything."""
+    return 1
+
+
 class Verifier:
     """``chord_verify.h`` for tests."""
 
@@ -192,6 +198,11 @@ def compile_verifier(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
 @pytest.fixture(scope="session")
 def verifier(compile_verifier: Callable[..., Path]) -> Verifier:
     return Verifier(ctypes.CDLL(str(compile_verifier("libchord_verify.so", "-shared"))))
+
+
+@pytest.fixture(scope="session")
+def forgiving() -> Any:
+    return forgiving_arithmetic
 
 
 @pytest.fixture(scope="session")

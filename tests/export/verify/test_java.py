@@ -65,6 +65,12 @@ def test_golden_signatures_are_accepted_and_refused_by_the_platform_and_by_bounc
     assert [line for line, answer, right in zip(lines, answers, wanted, strict=True) if answer != right] == []
 
 
+def test_what_libraries_differ_in_is_refused_whatever_the_library_says(ask: Ask, golden: Callable) -> None:
+    cases = golden("ed25519")["cases"]
+    answers = ask([f"ed25519 forgiving {case['key']} {case['signature']} {case['message']}" for case in cases])
+    assert [case["case"] for case, answer in zip(cases, answers, strict=True) if (answer == "false") is not case["strict"]] == []
+
+
 def _question(verifier: str, vectors: dict[str, Any], case: dict[str, Any]) -> str:
     terms = vectors["terms"] | case["terms"]
     subject, fingerprint = ("any" if terms[name] is None else terms[name] for name in ("subject", "fingerprint"))
