@@ -50,20 +50,21 @@ static size_t character(const uint8_t *at, size_t left) {
   return bytes;
 }
 
-/* The bytes of an escape at `at`, or 0, and the character that it means. Only what cannot stand for itself is escaped. */
+/* The bytes of an escape at `at`, or 0, and the character that it means. Only what cannot stand for itself is escaped, in the shorter way. */
 static size_t escape(const uint8_t *at, size_t left, uint8_t *meaning) {
-  static const char names[] = "\"\\bfnrt", meanings[] = "\"\\\b\f\n\r\t";
+  static const char names[7] = "\"\\bfnrt", meanings[7] = "\"\\\b\f\n\r\t";
   if (left < 2) return 0;
-  const char *name = at[1] ? strchr(names, at[1]) : NULL;
-  if (name) {
-    *meaning = (uint8_t)meanings[name - names];
-    return 2;
+  for (size_t i = 0; i < sizeof names; i++) {
+    *meaning = (uint8_t)meanings[i];
+    if (at[1] == (uint8_t)names[i]) return 2;
   }
   if (left < 6 || memcmp(at, "\\u00", 4) != 0 || (at[4] != '0' && at[4] != '1')) return 0;
-  const char *low = at[5] ? strchr("0123456789abcdef", at[5]) : NULL;
-  if (!low) return 0;
-  *meaning = (uint8_t)((at[4] - '0') * 16 + (is_digit(at[5]) ? at[5] - '0' : at[5] - 'a' + 10));
-  return strchr("\b\f\n\r\t", *meaning) && *meaning ? 0 : 6;
+  const bool letter = at[5] >= 'a' && at[5] <= 'f';
+  if (!letter && !is_digit(at[5])) return 0;
+  *meaning = (uint8_t)((at[4] - '0') * 16 + (letter ? at[5] - 'a' + 10 : at[5] - '0'));
+  for (size_t i = 0; i < sizeof meanings; i++)
+    if (*meaning == (uint8_t)meanings[i]) return 0;
+  return 6;
 }
 
 static bool read_text(chord_json *json, chord_text *text) {

@@ -15,7 +15,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.errors import BundleError
-from chordkit.export.bundle import FORMAT_VERSION
 from chordkit.signing import key_id
 
 SECONDS = float(os.environ.get("CHORD_FUZZ_SECONDS", "2"))
@@ -183,10 +182,60 @@ def test_limits_are_those_of_python(toy, signed: Path, verifier) -> None:
         ({"x": nested(4)}, True), ({"x": nested(5)}, False), ({"x": [0] * 4096}, True), ({"x": [0] * 4097}, False),
         ({"x": "é" * 4096}, True), ({"x": "é" * 4097}, False), ({f"{i:03}": 0 for i in range(256)}, True),
         ({f"{i:03}": 0 for i in range(257)}, False), ({f"{i}": [0] * 4096 for i in range(10, 25)}, True),
-        ({f"{i}": [0] * 4096 for i in range(10, 27)}, False),
+        ({f"{i}": [0] * 4096 for i in range(10, 27)}, False), ({"é" * 4097: 0}, False),
     ]:  # fmt: skip
         data = toy.with_manifest(members, toy.setting("provenance.options", values))
         assert verifier.bundle(data, [toy.PUBLIC]).accepted is accepted, str(values)[:60]
+        said = "" if _accepts(toy, data) else toy.refused(data, toy.PUBLIC)
+        assert bool(re.search("manifest.json (holds|has a field|is nested)", said)) is not accepted, said
+
+
+def _accepts(toy, data: bytes) -> bool:
+    try:
+        toy.read(data)
+    except BundleError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_bundles_of_every_format_version_open(version: int, toy, verifier) -> None:
+    data = (Path(__file__).parents[2] / "golden" / f"bundle_v{version}.chord").read_bytes()
+    verdict = verifier.bundle(data, [toy.PUBLIC])
+    with toy.read(data) as opened:
+        assert (verdict.found["format_version"], verdict.found["counter"]) == (version, opened.manifest.counter)
+
+
+def test_names_that_differ_in_case_alone_are_refused(toy, signed: Path, verifier) -> None:
+    old, new = b"strategies/user-2.chrd", b"strategies/USER-1.chrd"
+    manifest = toy.members(signed)["manifest.json"].replace(old, new).replace(b'"user-2"', b'"USER-1"')
+    # The manifest has the new name alone, so what is replaced is in the headers.
+    data = resigned(toy, toy.members(signed), manifest).replace(old, new)
+    verdict = verifier.bundle(data, [toy.PUBLIC])
+    assert verdict.status == "DAMAGED" and "comes twice" in verdict.sentence
+    assert "comes twice" in toy.refused(data, toy.PUBLIC)
+
+
+@pytest.mark.parametrize("place", ["before the directory", "in the directory"])
+def test_room_around_the_directory_is_refused(place: str, toy, signed: Path, verifier) -> None:
+    data = bytearray(signed.read_bytes())
+    offset, size = (int.from_bytes(data[start : start + 4], "little") for start in (len(data) - 6, len(data) - 10))
+    at = offset if place == "before the directory" else offset + size
+    changed = data[:at] + bytes(64) + data[at:]
+    if place == "before the directory":
+        changed[-6:-2] = (offset + 64).to_bytes(4, "little")
+    else:
+        changed[-10:-6] = (size + 64).to_bytes(4, "little")
+    verdict = verifier.bundle(bytes(changed), [toy.PUBLIC])
+    assert verdict.status == "DAMAGED" and "something lies between" in verdict.sentence
+    toy.refused(bytes(changed), toy.PUBLIC)
+
+
+def test_a_key_that_the_manifest_announces_and_did_not_sign_is_refused(toy, signed: Path, verifier) -> None:
+    data = toy.with_manifest(toy.members(signed), toy.setting("signature.key", "0" * 16))
+    verdict = verifier.bundle(data, [toy.PUBLIC])
+    assert verdict.status == "DAMAGED" and "another key" in verdict.sentence
+    toy.refused(data, toy.PUBLIC)
 
 
 def test_members_that_are_not_the_listed_ones_are_refused(toy, signed: Path, verifier) -> None:
@@ -300,9 +349,9 @@ def _is_spelled(toy, raw: bytes) -> bool:
 
 def test_c_and_python_give_the_same_answer_to_whatever_comes(toy, signed: Path, personal: Path, verifier) -> None:
     rng, end, counts = random.Random(8), time.monotonic() + SECONDS, dict.fromkeys(("same", "accepted", "schema"), 0)
-    bundles = [toy.members(signed), toy.members(personal)]
-    if FORMAT_VERSION >= 3:
-        bundles += [toy.members_of(with_counter(toy, path, 5)) for path in (signed, personal)]
+    golden = Path(__file__).parents[2] / "golden"
+    paths = [signed, personal, *(golden / f"bundle_v{version}.chord" for version in (1, 2))]
+    bundles = [toy.members(path) for path in paths] + [toy.members_of(with_counter(toy, signed, 5))]
     while time.monotonic() < end or counts["same"] < 300:
         kind, data, raw = _mutant(toy, rng.choice(bundles), rng)
         try:
