@@ -7,6 +7,7 @@ import os
 import random
 import re
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,16 @@ def test_room_around_the_directory_is_refused(place: str, toy, signed: Path, ver
     verdict = verifier.bundle(bytes(changed), [toy.PUBLIC])
     assert verdict.status == "DAMAGED" and "something lies between" in verdict.sentence
     toy.refused(bytes(changed), toy.PUBLIC)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sig", "items.json"])
+def test_a_crc_that_is_not_the_datas_is_refused_though_the_headers_agree(name: str, toy, signed: Path, verifier) -> None:
+    crc = zlib.crc32(toy.members(signed)[name]).to_bytes(4, "little")
+    assert signed.read_bytes().count(crc) == 2
+    data = signed.read_bytes().replace(crc, bytes([crc[0] ^ 1]) + crc[1:])
+    verdict = verifier.bundle(data, [toy.PUBLIC])
+    assert verdict.status == "DAMAGED" and "CRC" in verdict.sentence
+    toy.refused(data, toy.PUBLIC)
 
 
 def test_a_key_that_the_manifest_announces_and_did_not_sign_is_refused(toy, signed: Path, verifier) -> None:
