@@ -19,7 +19,8 @@ ALIGNMENT = 64
 _HEADER = struct.Struct("<4sIQII40x")
 _ENTRY = struct.Struct("<88sII4IQQ")
 _NAME_BYTES = 88
-_MOST_ENTRIES = 1 << 16
+_MOST_ENTRIES = 4096
+"""A reader without memory of its own compares each name with all before it: few enough for a phone."""
 # Type codes of the file. 6 is text: a flat uint8 array that holds UTF-8.
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("i1"),
@@ -50,17 +51,19 @@ def pack(entries: Mapping[str, Value]) -> bytes:
     records, blobs = [], []
     offset = _align(_HEADER.size + _ENTRY.size * len(entries))
     for name, value in entries.items():
-        encoded = name.encode()
+        encoded = _encoded(name, name)
         if not encoded or len(encoded) > _NAME_BYTES or b"\0" in encoded:
             raise MasterError(f"master: the name '{name}' has not 1 to {_NAME_BYTES} bytes")
         if isinstance(value, str):
-            code, array = _TEXT, np.frombuffer(value.encode(), np.uint8)
+            code, array = _TEXT, np.frombuffer(_encoded(name, value), np.uint8)
         else:
             array = np.ascontiguousarray(value) if value.ndim else value
             if array.dtype not in _CODES or array.ndim > 4:
                 raise MasterError(
                     f"master: entry '{name}' has type {array.dtype} and {array.ndim} dimensions, which the format does not know"
                 )
+            if 0 in array.shape:
+                raise MasterError(f"master: entry '{name}' has the shape {array.shape}, without a single number: leave it out")
             code = _CODES[array.dtype]
         data = array.astype(_DTYPES[code], copy=False).tobytes()
         shape = (*array.shape, *(0,) * (4 - array.ndim))
@@ -76,6 +79,13 @@ def pack(entries: Mapping[str, Value]) -> bytes:
     checksum = zlib.crc32(memoryview(image)[24:])
     _HEADER.pack_into(image, 0, MAGIC, VERSION, len(image), len(entries), checksum)
     return bytes(image)
+
+
+def _encoded(name: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise MasterError(f"master: entry {name!r} or its text cannot be written as UTF-8") from None
 
 
 def unpack(data: bytes | memoryview) -> dict[str, Value]:
@@ -115,6 +125,8 @@ def unpack(data: bytes | memoryview) -> dict[str, Value]:
             raise MasterError(f"master: the name '{name}' of entry {index} is empty, repeated or not padded with zeros")
         if code not in _DTYPES or rank > 4 or any(shape[rank:]) or (code == _TEXT and rank != 1):
             raise MasterError(f"master: entry '{name}' has an unknown type or shape")
+        if code != _TEXT and 0 in shape[:rank]:
+            raise MasterError(f"master: entry '{name}' has a shape without a single number")
         elements = 1
         for dimension in shape[:rank]:
             elements *= dimension

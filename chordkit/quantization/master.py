@@ -9,9 +9,9 @@ import numpy as np
 
 from chordkit.errors import MasterError, StrategyError
 from chordkit.files import read_bytes, write_bytes
-from chordkit.quantization import container
+from chordkit.quantization import container, rules
 from chordkit.quantization.channels import ChannelTable
-from chordkit.quantization.grid import RANGES, QuantizedRows, dequantize_rows
+from chordkit.quantization.grid import QuantizedRows, dequantize_rows
 from chordkit.quantization.packing import pack_codes, unpack_codes
 from chordkit.quantization.tables import QuantizedTable, dequantize_table
 
@@ -35,12 +35,32 @@ class MasterWeights:
         layers: the strategy's layers in channel order, keyed by their torch module path.
         embeddings: row-quantised tables, keyed by their torch module path.
         tensors: all else (LayerNorm, free biases) as float32, keyed by their state-dict name.
+
+    Raises:
+        MasterError: a part that no reader would take: NaN, infinity, a code off the grid, a scale of 0; the message names its entry.
     """
 
     config: dict[str, ConfigValue]
     layers: dict[str, MasterLayer]
     embeddings: dict[str, QuantizedTable] = field(default_factory=dict)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self.config.get("architecture"), str):
+            raise MasterError("master: entry 'config/architecture' is missing")
+        if "item_embedding" not in self.embeddings:
+            raise MasterError("master: entry 'embeddings/item_embedding' is missing: a backbone's item table has this name")
+        for key, value in self.config.items():
+            _config_to_entry(key, value)
+        for name, layer in self.layers.items():
+            rules.check_layer(name, layer.rows, layer.bias)
+        for name, table in self.embeddings.items():
+            rules.check_table(name, table.codes, table.scales, table.bits)
+        for key, tensor in self.tensors.items():
+            rules.check_tensor(key, tensor)
 
     @cached_property
     def channel_table(self) -> ChannelTable:
@@ -88,8 +108,9 @@ class MasterWeights:
         """The master file (docs/formats.md).
 
         Raises:
-            MasterError: something the file cannot hold: a tensor that is not float32, a configuration value out of range, a long name.
+            MasterError: something the file cannot hold (a long name), or numbers that have become what no reader takes since they came in.
         """
+        self._check()
         return container.pack(self._entries())
 
     def _entries(self) -> dict[str, container.Value]:
@@ -108,8 +129,6 @@ class MasterWeights:
             entries[f"embeddings/{name}/scales"] = table.scales
             entries[f"embeddings/{name}/bits"] = np.array([table.bits, table.codes.shape[1]], np.int32)
         for key, tensor in self.tensors.items():
-            if tensor.dtype != np.float32:
-                raise MasterError(f"master: entry 'tensors/{key}' is {tensor.dtype}; float32 is needed")
             entries[f"tensors/{key}"] = tensor
         return entries
 
@@ -132,14 +151,12 @@ class MasterWeights:
             if isinstance(value, str):
                 raise MasterError(f"master: entry '{entry}' is a text, which only the configuration has")
             if kind == "tensors" and rest and value.dtype == np.float32:
-                tensors[rest] = _finite(entry, value)
+                tensors[rest] = value
             elif kind in groups and rest.count("/") == 1:
                 name, _, part = rest.partition("/")
                 groups[kind].setdefault(name, {})[part] = value
             else:
                 raise MasterError(f"master: entry '{entry}' has no place in a master")
-        if not isinstance(config.get("architecture"), str):
-            raise MasterError("master: entry 'config/architecture' is missing")
         layers = {name: _layer(name, parts) for name, parts in groups["layers"].items()}
         embeddings = {name: _table(name, parts) for name, parts in groups["embeddings"].items()}
         master = cls(config, layers, embeddings, tensors)
@@ -168,6 +185,8 @@ class MasterWeights:
 
 
 def _config_to_entry(key: str, value: ConfigValue) -> container.Value:
+    if not key:
+        raise MasterError("master: a configuration value has no name: give it one")
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, np.integer)):
@@ -178,9 +197,11 @@ def _config_to_entry(key: str, value: ConfigValue) -> container.Value:
         if not abs(value) <= np.finfo(np.float32).max:
             raise MasterError(f"master: configuration '{key}' = {value} is not a finite float32")
         return np.array([value], np.float32)
-    if isinstance(value, tuple) and all(isinstance(item, (int, np.integer)) and -(1 << 31) <= item < 1 << 31 for item in value):
+    if isinstance(value, tuple) and value and all(isinstance(item, (int, np.integer)) and -(1 << 31) <= item < 1 << 31 for item in value):
         return np.array([value], np.int32)  # two dimensions tell a tuple of one from a number
-    raise MasterError(f"master: configuration '{key}' is a {type(value).__name__}; numbers, texts and tuples of integers can be stored")
+    raise MasterError(
+        f"master: configuration '{key}' is a {type(value).__name__}; numbers, texts and tuples of one or more integers can be stored"
+    )
 
 
 def _config_from_entry(entry: str, value: container.Value) -> ConfigValue:
@@ -196,18 +217,6 @@ def _config_from_entry(entry: str, value: container.Value) -> ConfigValue:
     raise MasterError(f"master: entry '{entry}' is not a number, a text or a list of integers")
 
 
-def _finite(entry: str, value: np.ndarray) -> np.ndarray:
-    if not np.isfinite(value).all():
-        raise MasterError(f"master: entry '{entry}' holds NaN or infinity")
-    return value
-
-
-def _positive(entry: str, value: np.ndarray) -> np.ndarray:
-    if not (np.isfinite(value) & (value > 0)).all():
-        raise MasterError(f"master: entry '{entry}' holds a scale that is not positive and finite")
-    return value
-
-
 def _parts(kind: str, name: str, parts: dict[str, np.ndarray], needed: set[str], optional: set[str]) -> None:
     missing, extra = needed - parts.keys(), parts.keys() - needed - optional
     if not name or missing or extra:
@@ -217,29 +226,18 @@ def _parts(kind: str, name: str, parts: dict[str, np.ndarray], needed: set[str],
 
 def _layer(name: str, parts: dict[str, np.ndarray]) -> MasterLayer:
     _parts("layers", name, parts, {"codes", "scales", "ratios"}, {"bias"})
-    codes, scales, ratios = parts["codes"], parts["scales"], parts["ratios"]
-    if codes.ndim != 2 or 0 in codes.shape:
+    if parts["codes"].ndim != 2:
         raise MasterError(f"master: entry 'layers/{name}/codes' has not the shape [out, in]")
     try:
-        rows = QuantizedRows(codes, scales, ratios)
+        rows = QuantizedRows(parts["codes"], parts["scales"], parts["ratios"])
     except MasterError as error:
         raise MasterError(f"master: entry 'layers/{name}': {error}") from None
-    if (codes < RANGES[8][0]).any():
-        raise MasterError(f"master: entry 'layers/{name}/codes' holds -128, which is outside the grid")
-    if (ratios < 1).any():
-        raise MasterError(f"master: entry 'layers/{name}/ratios' holds a ratio below 1")
-    _positive(f"layers/{name}/scales", scales)
-    bias = parts.get("bias")
-    if bias is not None:
-        if bias.dtype != np.float32 or bias.shape != (len(codes),):
-            raise MasterError(f"master: entry 'layers/{name}/bias' is not float32 [{len(codes)}]")
-        _finite(f"layers/{name}/bias", bias)
-    return MasterLayer(rows, bias)
+    return MasterLayer(rows, parts.get("bias"))
 
 
 def _table(name: str, parts: dict[str, np.ndarray]) -> QuantizedTable:
     _parts("embeddings", name, parts, {"codes", "scales", "bits"}, set())
-    codes, scales, bits = parts["codes"], parts["scales"], parts["bits"]
+    codes, bits = parts["codes"], parts["bits"]
     if bits.dtype != np.int32 or bits.shape != (2,) or int(bits[0]) not in (4, 8) or int(bits[1]) < 1:
         raise MasterError(f"master: entry 'embeddings/{name}/bits' is not [4 or 8, dim]")
     width, dim = int(bits[0]), int(bits[1])
@@ -250,8 +248,6 @@ def _table(name: str, parts: dict[str, np.ndarray]) -> QuantizedTable:
             codes = unpack_codes(codes, 4, dim)
         except MasterError as error:
             raise MasterError(f"master: entry 'embeddings/{name}/codes': {error}") from None
-    if codes.dtype != np.int8 or codes.ndim != 2 or codes.shape[1] != dim or len(codes) < 1 or (codes < RANGES[width][0]).any():
-        raise MasterError(f"master: entry 'embeddings/{name}/codes' is not int8 [rows, {dim}] on the grid")
-    if scales.dtype != np.float32 or scales.shape != (len(codes),):
-        raise MasterError(f"master: entry 'embeddings/{name}/scales' is not float32 [{len(codes)}]")
-    return QuantizedTable(codes, _positive(f"embeddings/{name}/scales", scales), width)
+    if codes.ndim != 2 or codes.shape[1] != dim:
+        raise MasterError(f"master: entry 'embeddings/{name}/codes' has not the shape [rows, {dim}]")
+    return QuantizedTable(codes, parts["scales"], width)

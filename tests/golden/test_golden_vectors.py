@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from chordkit.errors import EnvelopeError, StrategyError, UserVectorError
-from chordkit.quantization import MasterWeights, derive_codes, pack_codes, unpack_codes
+from chordkit.errors import EnvelopeError, MasterError, StrategyError, UserVectorError
+from chordkit.kernels import Engine, available
+from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
 from chordkit.signing import is_valid
 from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector, open_envelope
 
@@ -173,3 +175,44 @@ def test_envelopes_read_back_from_the_file_alone(case: dict, accepted_keys: list
 def test_refused_envelopes_are_refused_by_the_check_named(case: dict, accepted_keys: list[Ed25519PublicKey]) -> None:
     with pytest.raises(EnvelopeError, match=f"^envelope: {case['check']}: "):
         open_envelope(bytes.fromhex(case["bytes"]), accepted_keys, **_terms(_golden("envelope"), case))
+
+
+REFUSED = _golden("master_refused")
+
+
+def _edited(case: dict) -> bytes:
+    data = bytearray(bytes.fromhex(REFUSED["bases"][case["base"]]["bytes"]).ljust(case["length"], b"\0")[: case["length"]])
+    for offset, edit in case["edits"]:
+        data[offset : offset + len(edit) // 2] = bytes.fromhex(edit)
+    return bytes(data)
+
+
+def _answer_of_python(data: bytes) -> str:
+    try:
+        master = MasterWeights.from_bytes(data)
+    except MasterError:
+        return "malformed"
+    return "runs" if engine_refusal(master) is None else "not run"
+
+
+def _answer_of_libchord(data: bytes) -> str:
+    try:
+        Engine(data)
+    except MasterError as error:
+        return "not run" if str(error).startswith("engine: ") else "malformed"
+    return "runs"
+
+
+READERS = [_answer_of_python, *([_answer_of_libchord] if available() else [])]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("case", REFUSED["cases"], ids=lambda case: case["rule"])
+def test_a_master_that_breaks_one_rule_is_refused_by_every_reader(case: dict, reader: Callable[[bytes], str]) -> None:
+    assert reader(_edited(case)) == case["answer"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_the_masters_that_those_are_made_from_break_none(reader: Callable[[bytes], str]) -> None:
+    for base in REFUSED["bases"].values():
+        assert reader(bytes.fromhex(base["bytes"])) == base["answer"]

@@ -14,7 +14,7 @@ from chordkit.backbones import BackboneConfig, CaserConfig, SASRecConfig, build,
 from chordkit.errors import InputError, MasterError, StrategyError
 from chordkit.kernels import Engine, available, backbones, variants
 from chordkit.kernels.reference import ReferenceEngine
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import ENGINE_ARCHITECTURES, MasterWeights, engine_refusal
 from chordkit.strategy import Strategy, encode
 from tests.kernels.conftest import random_master
 
@@ -58,6 +58,14 @@ def test_every_variant_returns_the_reference_bit_for_bit(configuration: Backbone
 
 def test_every_backbone_that_the_engine_lists_is_among_those_that_are_tested(small_masters: dict[str, MasterWeights]) -> None:
     assert set(small_masters) == set(backbones())
+
+
+def test_what_the_engine_runs_is_known_without_it() -> None:
+    assert backbones() == ENGINE_ARCHITECTURES
+
+
+def test_what_the_engine_runs_is_not_remarked_upon(configuration: BackboneConfig) -> None:
+    assert engine_refusal(master_of(configuration)) is None
 
 
 def test_a_model_says_which_backbone_it_is(small: BackboneConfig) -> None:

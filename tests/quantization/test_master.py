@@ -266,8 +266,8 @@ def test_a_channel_table_reads_back_and_refuses_what_is_none() -> None:
 
 def test_int4_tables_take_half_the_bytes() -> None:
     table = QuantizedTable(np.ones((100, 64), np.int8), np.ones(100, np.float32), 4)
-    entries = container.unpack(MasterWeights({"architecture": "sasrec"}, {}, {"e": table}).to_bytes())
-    codes = entries["embeddings/e/codes"]
+    entries = container.unpack(MasterWeights({"architecture": "sasrec"}, {}, {"item_embedding": table}).to_bytes())
+    codes = entries["embeddings/item_embedding/codes"]
     assert isinstance(codes, np.ndarray) and codes.nbytes == 100 * 32
 
 

@@ -33,26 +33,35 @@ typedef enum chord_dtype { CHORD_I8 = 1, CHORD_U8 = 2, CHORD_I16 = 3, CHORD_I32 
 typedef struct chord_entry {
   const void *data;
   uint64_t bytes;
+  uint32_t index;
   uint32_t dtype;
   uint32_t dims;
   uint32_t shape[4];
 } chord_entry;
 
+enum { CHORD_MAX_ENTRIES = 4096 };
+
 typedef struct chord_master {
   const uint8_t *data;
   size_t bytes;
   uint32_t entries;
+  uint32_t asked[CHORD_MAX_ENTRIES / 32]; /* bit i: entry i has been found by its name */
 } chord_master;
 
+/* Everything that docs/formats.md says of a master, whatever its architecture. */
 chord_status chord_master_read(const void *data, size_t bytes, chord_master *master, chord_diagnosis *diagnosis);
-bool chord_master_find(const chord_master *master, const char *name, chord_entry *entry);
-/* Like find, but the entry must be there, of this type and shape (a shape of 0 ends the list; 0 dimensions = scalar). */
-chord_status chord_master_get(const chord_master *master, const char *name, chord_dtype dtype, uint32_t dims, uint32_t first,
-                              uint32_t second, chord_entry *entry, chord_diagnosis *diagnosis);
-chord_status chord_master_floats(const chord_master *master, const char *name, uint32_t dims, uint32_t first, uint32_t second,
-                                 bool positive, const float **out, chord_diagnosis *diagnosis);
-chord_status chord_master_int(const chord_master *master, const char *key, int64_t least, int64_t most, uint32_t *out,
+
+/* Of a master that has been read. Refusals begin with "engine: ": the file is whole, and not for this engine. */
+bool chord_master_find(chord_master *master, const char *name, chord_entry *entry);
+/* Like find, but the entry must be there, of this type and shape. */
+chord_status chord_master_get(chord_master *master, const char *name, chord_dtype dtype, uint32_t dims, uint32_t first, uint32_t second,
+                              chord_entry *entry, chord_diagnosis *diagnosis);
+chord_status chord_master_floats(chord_master *master, const char *name, uint32_t dims, uint32_t first, uint32_t second, bool positive,
+                                 const float **out, chord_diagnosis *diagnosis);
+chord_status chord_master_int(chord_master *master, const char *key, int64_t least, int64_t most, uint32_t *out,
                               chord_diagnosis *diagnosis);
+/* Refuses a master with an entry that nobody has asked for. */
+chord_status chord_master_all_asked(const chord_master *master, chord_diagnosis *diagnosis);
 
 typedef struct chord_plan chord_plan; /* plan.h */
 
@@ -173,7 +182,7 @@ static inline void *chord_carve(chord_carver *c, size_t bytes) {
 const chord_backbone *chord_backbone_at(uint32_t index);
 
 /* plan.c: reads the configuration, finds and checks all tensors, lays out the memory. */
-chord_status chord_plan_model(const chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
+chord_status chord_plan_model(chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
 size_t chord_model_layout(chord_model *model, uint8_t *base);
 size_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base);
 

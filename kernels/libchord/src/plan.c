@@ -35,7 +35,7 @@ const float *chord_plan_floats(chord_plan *p, const char *name, uint32_t dims, u
 }
 
 void chord_plan_refuse(chord_plan *p, const char *sentence) {
-  if (p->status == CHORD_OK) p->status = chord_fail(p->diagnosis, CHORD_BAD_MASTER, "master weights: %s", sentence);
+  if (p->status == CHORD_OK) p->status = chord_fail(p->diagnosis, CHORD_BAD_MASTER, "engine: %s", sentence);
 }
 
 chord_norm_weights chord_plan_norm(chord_plan *p, const char *name) {
@@ -70,27 +70,22 @@ chord_layer *chord_plan_layer(chord_plan *p, const char *name, uint32_t out, uin
   chord_model *model = p->model;
   if (p->status != CHORD_OK) return NULL;
   if (model->layer_count == CHORD_MAX_LAYERS || in > CHORD_MAX_DEPTH || model->channels + out > CHORD_MAX_CHANNELS) {
-    p->status = chord_fail(p->diagnosis, CHORD_BAD_MASTER, "layer %s: %u layers, %u inputs and %u channels up to it exceed %d, %d and %d", name,
+    p->status = chord_fail(p->diagnosis, CHORD_BAD_MASTER, "engine: layer %s: %u layers, %u inputs and %u channels up to it exceed %d, %d and %d", name,
                            model->layer_count + 1, in, model->channels + out, CHORD_MAX_LAYERS, CHORD_MAX_DEPTH, CHORD_MAX_CHANNELS);
     return NULL;
   }
-  chord_entry codes, ratios, bias;
+  chord_entry codes, ratios;
   p->status = chord_master_get(p->master, chord_named("layers/%s/codes", name).text, CHORD_I8, 2, out, in, &codes, p->diagnosis);
   if (p->status != CHORD_OK) return NULL;
-  p->status = chord_master_get(p->master, chord_named("layers/%s/ratios", name).text, CHORD_I16, 2, 2, out, &ratios, p->diagnosis);
+  if (codes.index < p->behind) chord_plan_refuse(p, "the layers are not in the order of the architecture");
+  p->behind = codes.index;
+  if (p->status == CHORD_OK)
+    p->status = chord_master_get(p->master, chord_named("layers/%s/ratios", name).text, CHORD_I16, 2, 2, out, &ratios, p->diagnosis);
   const float *scales = chord_plan_floats(p, chord_named("layers/%s/scales", name).text, 2, 3, out, true);
-  const chord_name biases = chord_named("layers/%s/bias", name);
-  const bool biased = chord_master_find(p->master, biases.text, &bias);
-  const float *bias_values = biased ? chord_plan_floats(p, biases.text, 1, out, 0, false) : NULL;
+  const float *bias = chord_plan_floats(p, chord_named("layers/%s/bias", name).text, 1, out, 0, false);
   if (p->status != CHORD_OK) return NULL;
-  const int8_t *code = codes.data;
-  for (uint64_t i = 0; i < codes.bytes; i++)
-    if (code[i] == -128) chord_plan_refuse(p, "a layer holds the code -128, which is outside the grid");
-  const int16_t *ratio = ratios.data;
-  for (uint64_t i = 0; i < ratios.bytes / 2; i++)
-    if (ratio[i] < 1) chord_plan_refuse(p, "a layer holds a ratio below 1");
   chord_layer *result = &model->layers[model->layer_count++];
-  *result = (chord_layer){.codes = code, .scales = scales, .ratios = ratio, .bias = bias_values,
+  *result = (chord_layer){.codes = codes.data, .scales = scales, .ratios = ratios.data, .bias = bias,
                           .out = out, .in = in, .first = model->channels, .factor = 1.0f};
   result->depth = (uint32_t)chord_round_up(in, 16);
   result->virtuals = out;
@@ -99,11 +94,8 @@ chord_layer *chord_plan_layer(chord_plan *p, const char *name, uint32_t out, uin
 }
 
 static void refuse_architecture(chord_plan *p) {
-  chord_entry word;
-  if (!chord_master_find(p->master, "config/architecture", &word) || word.dtype != CHORD_UTF8) {
-    chord_plan_refuse(p, "'config/architecture' is missing");
-    return;
-  }
+  chord_entry word = {.data = ""};
+  chord_master_find(p->master, "config/architecture", &word);
   char known[96] = "";
   const chord_backbone *backbone;
   for (uint32_t i = 0; (backbone = chord_backbone_at(i)) != NULL; i++) {
@@ -111,7 +103,7 @@ static void refuse_architecture(chord_plan *p) {
     snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", backbone->name);
   }
   const int shown = word.bytes < LONGEST_WORD ? (int)word.bytes : LONGEST_WORD;
-  p->status = chord_fail(p->diagnosis, CHORD_BAD_MASTER, "master weights: architecture '%.*s' is none that this engine runs (%s)", shown,
+  p->status = chord_fail(p->diagnosis, CHORD_BAD_MASTER, "engine: architecture '%.*s' is none that this engine runs (%s)", shown,
                          (const char *)word.data, known);
 }
 
@@ -122,7 +114,7 @@ static const chord_backbone *backbone_of(const chord_plan *p) {
   }
 }
 
-chord_status chord_plan_model(const chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis) {
+chord_status chord_plan_model(chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis) {
   memset(model, 0, sizeof *model);
   const char *wanted = options && options->struct_size >= sizeof(chord_options) ? options->variant : NULL;
   const chord_variant *variant = chord_choose_variant(wanted);
@@ -131,17 +123,22 @@ chord_status chord_plan_model(const chord_master *master, const chord_options *o
   model->kernels = variant->ukernels;
   model->variant = variant->name;
   chord_plan p = {.master = master, .model = model, .diagnosis = diagnosis, .status = CHORD_OK};
+  model->backbone = backbone_of(&p);
+  if (!model->backbone) {
+    refuse_architecture(&p);
+    return p.status;
+  }
   model->items = chord_plan_integer(&p, "items", 1, (1 << 30) - 1);
   model->max_length = chord_plan_integer(&p, "max_length", 1, CHORD_MAX_LENGTH);
   model->dim = chord_plan_integer(&p, "dim", 16, CHORD_MAX_DIM);
   if (p.status == CHORD_OK && model->dim % 16 != 0) chord_plan_refuse(&p, "dim is not a multiple of 16");
   model->table = chord_plan_table(&p, "item_embedding", model->items + 1);
   if (p.status != CHORD_OK) return p.status;
-  model->backbone = backbone_of(&p);
-  if (model->backbone)
-    model->backbone->plan(&p);
-  else
-    refuse_architecture(&p);
+  int any = 0;
+  for (size_t i = 0; i < model->dim * model->table.bits / 8; i++) any |= model->table.codes[i];
+  if (any != 0) chord_plan_refuse(&p, "row 0 of 'embeddings/item_embedding', the padding's, is not zero");
+  model->backbone->plan(&p);
+  if (p.status == CHORD_OK) p.status = chord_master_all_asked(master, diagnosis);
   if (p.status != CHORD_OK) return p.status;
   for (uint32_t i = 0; i < model->layer_count; i++) {
     chord_layer *l = &model->layers[i];

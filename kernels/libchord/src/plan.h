@@ -6,10 +6,11 @@
 #include "internal.h"
 
 struct chord_plan {
-  const chord_master *master;
+  chord_master *master;
   chord_model *model; /* items, max_length, dim and the item table are there before the backbone's part begins */
   chord_diagnosis *diagnosis;
   chord_status status;
+  uint32_t behind; /* entry that the next layer stands at or behind */
 };
 
 typedef struct chord_norm_weights {

@@ -29,12 +29,12 @@ chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t 
     return chord_fail(diagnosis, CHORD_BAD_STRATEGY, "strategy: the checksum (CRC-32) is wrong");
   const uint8_t *codes = data + HEADER_BYTES;
   const uint8_t used = channels % 4 ? (uint8_t)((1u << 2 * (channels % 4)) - 1) : 0xFF;
-  if ((codes[payload - 1] & ~used) != 0)
-    return chord_fail(diagnosis, CHORD_BAD_STRATEGY, "strategy: the unused bits of the last byte are not zero");
   uint8_t off = (uint8_t)(~(codes[payload - 1] | codes[payload - 1] >> 1) & 0x55 & used);
   for (size_t i = 0; i + 1 < payload; i++) off |= ~(codes[i] | codes[i] >> 1) & 0x55;
   if (off != 0 && !(flags & FLAG_OFF))
     return chord_fail(diagnosis, CHORD_BAD_STRATEGY, "strategy: a channel is off (code 0), which its flags do not allow");
+  if ((codes[payload - 1] & ~used) != 0)
+    return chord_fail(diagnosis, CHORD_BAD_STRATEGY, "strategy: the unused bits of the last byte are not zero");
   return CHORD_OK;
 }
 
