@@ -16,6 +16,8 @@
     │   └── DeviceError
     └── CheckFailed
 
+:class:`MasterWarning` is the one warning: given with ``warnings.warn``, a line on stderr of the command line.
+
 The command line turns :class:`InputError` into exit status 2 and :class:`CheckFailed` into exit status 1.
 """
 
@@ -70,3 +72,7 @@ class DeviceError(InputError):
 
 class CheckFailed(ChordkitError):
     """A check ran and said no (parity, verification, accuracy): exit status 1."""
+
+
+class MasterWarning(UserWarning):
+    """Master weights that can be made, and that something will not do well with; the message says what and how much."""

@@ -15,6 +15,7 @@ from chordkit.backbones.layers import Choices
 from chordkit.backbones.probe import close, hidden_state, probe_histories, require_samples_first
 from chordkit.backbones.registry import build, register
 from chordkit.backbones.replacement import replace_layers, require_replaceable
+from chordkit.backbones.soundness import require_finite
 from chordkit.errors import InputError
 
 _PREFIX = "model."
@@ -123,6 +124,7 @@ def adapt(module: nn.Module, *, name: str, max_length: int, items: int, item_emb
     for tensor_name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise InputError(f"adapt: {tensor_name!r} is {tensor.dtype}: a master holds float32; call module.float() first")
+    require_finite(module.state_dict(), InputError, "adapt")
     require_replaceable(module)
     config = _config(name, items, max_length, dim)
     original = _copy(module)

@@ -11,6 +11,9 @@ from chordkit.errors import InputError
 
 ConfigValue = int | float | str | tuple[int, ...]
 
+LARGEST = (1 << 31) - 1
+"""A whole number of a configuration fits the int32 of the master file."""
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _DEPLOYED = "deployed"
 
 
@@ -54,7 +57,8 @@ class BackboneConfig:
         """Each of the fields is a whole number of at least 1."""
         for name in names:
             value = getattr(self, name)
-            self.require(isinstance(value, int) and not isinstance(value, bool) and value >= 1, name, "give a whole number of at least 1")
+            self.require(_is_whole(value) and value >= 1, name, "give a whole number of at least 1")
+            self.require(value <= LARGEST, name, f"a master holds numbers up to {LARGEST}")
 
     def require_choice(self, name: str, *choices: str) -> None:
         """The field is one of ``choices``."""
@@ -70,19 +74,21 @@ class BackboneConfig:
         """Each of the fields is a positive number; kept is the nearest fp32 number's shortest decimal, as the master file gives it back."""
         for name in names:
             value = getattr(self, name)
-            self.require(_is_number(value) and float(np.float32(value)) > 0, name, "give a positive number")
+            possible = _is_number(value) and 0 < value <= _LARGEST_FLOAT and np.float32(value) > 0
+            self.require(bool(possible), name, "give a positive number")
             object.__setattr__(self, name, float(str(np.float32(value))))
 
     def require_flag(self, *names: str) -> None:
         """Each of the fields is true or false; 0 and 1, as the master file has it, become so."""
         for name in names:
-            self.require(getattr(self, name) in (0, 1), name, "give true or false")
+            value = getattr(self, name)
+            self.require(isinstance(value, (int, np.bool_)) and value in (0, 1), name, "give true or false")
             object.__setattr__(self, name, bool(getattr(self, name)))
 
     def require_whole_tuple(self, name: str) -> None:
         """The field is a list of whole numbers, at least one; it is kept as a tuple, which JSON makes a list of."""
         value = getattr(self, name)
-        whole = isinstance(value, (tuple, list)) and bool(value) and all(isinstance(each, (int, np.integer)) for each in value)
+        whole = isinstance(value, (tuple, list)) and bool(value) and all(_is_whole(each) and abs(each) <= LARGEST for each in value)
         self.require(whole, name, "give a list of whole numbers, at least one")
         object.__setattr__(self, name, tuple(int(each) for each in value))
 
@@ -121,5 +127,9 @@ def config_to_dict(config: BackboneConfig, *, training: bool = True) -> dict[str
     return flat
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return _is_whole(value) or (isinstance(value, (float, np.floating)) and math.isfinite(value))

@@ -5,14 +5,16 @@
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import typer
 
 from chordkit import __version__
 from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, strategy, train, validate
 from chordkit.cli.output import clean
-from chordkit.errors import CheckFailed, ChordkitError
+from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
 
 app = typer.Typer(
     name="chordkit",
@@ -77,8 +79,27 @@ def _say(message: str) -> None:
     print(f"chordkit: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
+_show_foreign_warning = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Chordkit's own warnings as one line; those of other packages as Python shows them."""
+    if issubclass(category, MasterWarning):
+        _say(f"warning: {message}")
+    else:
+        _show_foreign_warning(message, category, filename, lineno, file, line)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = app(args=list(arguments) if arguments is not None else None, prog_name="chordkit", standalone_mode=False)
     except CheckFailed as error:

@@ -47,6 +47,18 @@ def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Ten
     return tensors, metadata
 
 
+def object_of(path: str | os.PathLike[str], what: str, metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The JSON object ``name`` of a file's metadata; ``what`` as in :func:`read_tensors`.
+
+    Raises:
+        CheckpointError: it is missing, or no object.
+    """
+    value = metadata.get(name)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: the {what}'s metadata field {name!r} is missing or no object: delete the file and train again")
+    return value
+
+
 def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
     """SHA-256, in hexadecimal, over tensors with their names, and ``text``."""
     sha = hashlib.sha256(text.encode())

@@ -5,15 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from chordkit.backbones import Backbone, build, config_from_dict, config_to_dict, find_architecture, require_outline
+from chordkit.backbones.soundness import require_sound
 from chordkit.errors import CheckpointError, InputError
-from chordkit.training.checkpoint import read_tensors, write_tensors
+from chordkit.training.checkpoint import object_of, read_tensors, write_tensors
 
 _FORMAT = "chordkit-backbone"
 _VERSION = 1
 
 
 def save_backbone(path: str | os.PathLike[str], backbone: Backbone, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write a backbone's fp32 weights, its configuration and where it came from (JSON values), atomically."""
+    """Write a backbone's fp32 weights, its configuration and where it came from (JSON values), atomically.
+
+    Raises:
+        CheckpointError: a weight is NaN or infinite, or the padding's row is not zero: :func:`load_backbone` would refuse the file.
+    """
+    require_sound(backbone.state_dict(), CheckpointError, str(path))
     metadata = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -28,7 +34,8 @@ def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any
 
     Raises:
         InputError: no such file.
-        CheckpointError: it is damaged, no backbone, or made by a newer chordkit.
+        CheckpointError: it is damaged, no backbone, made by a newer chordkit, or holds what no backbone has: NaN, infinity, a padding row
+            that is not zero.
     """
     tensors, metadata = read_tensors(path, "backbone")
     if metadata.get("format") != _FORMAT:
@@ -37,7 +44,8 @@ def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any
         raise CheckpointError(
             f"{path}: backbone format version {metadata.get('version')} is unknown (this is {_VERSION}): use a newer chordkit"
         )
-    configuration = metadata.get("configuration", {})
+    configuration = object_of(path, "backbone", metadata, "configuration")
+    provenance = object_of(path, "backbone", metadata, "provenance")
     try:
         find_architecture(configuration.get("architecture"))
     except InputError as error:
@@ -50,4 +58,5 @@ def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any
     except (InputError, RuntimeError, TypeError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the backbone does not fit its own configuration, train it again: {detail}") from None
-    return backbone.eval(), metadata["provenance"]
+    require_sound(backbone.state_dict(), CheckpointError, str(path))
+    return backbone.eval(), provenance

@@ -241,7 +241,7 @@ def test_a_process_that_has_not_adapted_the_module_is_told_to(bring: Any, tmp_pa
             load()
         assert "train it again" not in str(caught.value)
     adapt(bring.trained(bring.SmallCNN), name="own", max_length=LENGTH, items=ITEMS)
-    with pytest.raises(MasterError, match="are not those of the own configuration"):
+    with pytest.raises(MasterError, match="do not fit the configuration they carry, make the master again"):
         from_master(master)
     with pytest.raises(InputError, match="'sasrec' is one of chordkit's own"):
         bring.own(bring.trained(bring.MeanMLP), name="sasrec")

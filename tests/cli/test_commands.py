@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from chordkit.cli.main import app
 from chordkit.cli.output import rows
 from chordkit.data import Dataset
 from chordkit.demo import DemoOptions, run
+from chordkit.errors import MasterWarning
 from chordkit.export.targets import find_target
 from chordkit.runtime_bench.results import Settings
 
@@ -36,6 +39,14 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "bench run", "bench compare", "bench history", "bench import",
         "devices list", "devices prepare", "report", "demo",
     }  # fmt: skip
+
+
+def test_a_warning_about_a_master_is_one_line_and_no_failure(monkeypatch: pytest.MonkeyPatch, command) -> None:
+    monkeypatch.setattr(
+        sys.modules["chordkit.cli.main"], "app", lambda **_: warnings.warn("dim\n = 24\x1b[2J", MasterWarning, stacklevel=1)
+    )
+    outcome = command("train", "hypernetwork")
+    assert (outcome.status, outcome.err) == (0, "chordkit: warning: dim = 24\\x1b[2J\n")
 
 
 @pytest.mark.parametrize("verb", _verbs(), ids=" ".join)

@@ -17,6 +17,7 @@ from chordkit.backbones.layers import ChannelLinear, Choices, choice_of, dropout
 # Large enough that exp() of it is exactly 0 in fp32 beside any real score, small enough to stay exact in fp16 graphs,
 # and finite, so that a row with nothing to attend to gives an average and not NaN.
 MASKED = -1.0e4
+SMALLEST_EPS, LARGEST_EPS = 1e-12, 1e4
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class SASRecConfig(BackboneConfig):
         self.require_choice("activation", "relu", "gelu")
         self.require_flag("norm_first")
         self.require_positive("norm_eps")
+        self.require(SMALLEST_EPS <= self.norm_eps <= LARGEST_EPS, "norm_eps", f"give a number of {SMALLEST_EPS:g} to {LARGEST_EPS:g}")
         self.require_probability("dropout")
 
 
