@@ -10,7 +10,7 @@ from chordkit.errors import CheckpointError, InputError, StrategyError
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.quantization import ChannelTable, MasterWeights
-from chordkit.training.checkpoint import read_tensors, write_tensors
+from chordkit.training.checkpoint import object_of, read_tensors, write_tensors
 
 _FORMAT = "chordkit-hypernetwork"
 _VERSION = 1
@@ -48,22 +48,22 @@ def load_hypernetwork(path: str | os.PathLike[str], master: MasterWeights) -> tu
         raise CheckpointError(
             f"{path}: hypernetwork format version {metadata.get('version')} is unknown (this is {_VERSION}): use a newer chordkit"
         )
+    provenance = object_of(path, "hypernetwork", metadata, "provenance")
     try:
         options, table = HypernetworkOptions(**metadata["options"]), ChannelTable.from_json(metadata["channels"])
         belongs = metadata["fingerprint"] == master.fingerprint.hex() and table == master.channel_table
-        if not belongs:
-            raise StrategyError(
-                f"{path}: this hypernetwork belongs to the backbone {metadata['fingerprint']}, not to {master.fingerprint.hex()}: "
-                "give the master weights it was trained with, or train it again"
-            )
-        require_outline(lambda: Hypernetwork(master, options), tensors)
-        hypernetwork = Hypernetwork(master, options)
-        hypernetwork.load_state_dict(tensors)
-    except StrategyError:
-        raise
+        if belongs:
+            require_outline(lambda: Hypernetwork(master, options), tensors)
+            hypernetwork = Hypernetwork(master, options)
+            hypernetwork.load_state_dict(tensors)
     except (InputError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the hypernetwork does not fit its own options, train it again: {detail}") from None
+    if not belongs:
+        raise StrategyError(
+            f"{path}: this hypernetwork belongs to the backbone {metadata['fingerprint']}, not to {master.fingerprint.hex()}: "
+            "give the master weights it was trained with, or train it again"
+        )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in hypernetwork.state_dict().values()):
         raise CheckpointError(f"{path}: the hypernetwork holds NaN or infinity: train it again with a lower lr")
-    return hypernetwork.requires_grad_(False).eval(), metadata["provenance"]
+    return hypernetwork.requires_grad_(False).eval(), provenance

@@ -18,6 +18,7 @@ from chordkit.training.checkpoint import read_tensors, require_same, write_tenso
 
 _VERSION = 1
 _COUNTERS = ("epoch", "step", "steps_done", "loss_sum", "best_score", "best_epoch", "finished")
+_FRACTIONS = ("loss_sum", "best_score")
 
 
 class Task(Protocol):
@@ -243,8 +244,13 @@ class Run:
                 # AdamW keeps its step counter on the CPU, the moments beside their parameter.
                 self._optimizer.state[self._parameters[name]][key] = value if key == "step" else value.to(self._device)
         self._order, self._sizes, self.history = tensors["order"], tensors["sizes"], metadata["history"]
+        if not isinstance(self.history, list):
+            raise TypeError("history")
         for name in _COUNTERS:
-            setattr(self, name, metadata["counters"][name])
+            value = metadata["counters"][name]
+            if not isinstance(value, int) and not (isinstance(value, float) and name in _FRACTIONS):
+                raise TypeError(name)
+            setattr(self, name, value)
         torch.set_rng_state(tensors["rng"])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)

@@ -53,3 +53,17 @@ def test_a_file_whose_tensors_do_not_fit_its_options_is_refused(trained: Trained
     write_tensors(path, tensors | {"offset": torch.full_like(tensors["offset"], torch.nan)}, metadata)
     with pytest.raises(CheckpointError, match="NaN"):
         load_hypernetwork(path, trained.master)
+
+
+@pytest.mark.parametrize("value", [None, True, -1, 10**40, 2**26, 1.5, "x", [], [1], [[1]], {}, {"x": 1}])
+def test_any_value_in_any_option_is_taken_or_refused_in_a_sentence(trained: TrainedHypernetwork, tmp_path: Path, value: object) -> None:
+    path = tmp_path / "hypernetwork.safetensors"
+    save_hypernetwork(path, trained.hypernetwork)
+    tensors, metadata = read_tensors(path, "hypernetwork")
+    options = [metadata | {"options": metadata["options"] | {name: value}} for name in metadata["options"]]
+    for changed in (*options, *(metadata | {name: value} for name in metadata)):
+        write_tensors(path, tensors, changed)
+        try:
+            load_hypernetwork(path, trained.master)
+        except (CheckpointError, StrategyError) as error:
+            assert str(path) in str(error)

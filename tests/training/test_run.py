@@ -143,10 +143,18 @@ def test_a_checkpoint_that_lacks_something_or_is_of_another_run_is_refused(tmp_p
         ({name: tensor for name, tensor in tensors.items() if name != "rng"}, metadata),
         ({name: tensor for name, tensor in tensors.items() if name != "model/1.running_mean"}, metadata),
         (tensors, metadata | {"counters": {"epoch": 1}}),
+        (tensors, metadata | {"counters": None}),
+        (tensors, metadata | {"counters": metadata["counters"] | {"epoch": "1"}}),
+        (tensors, metadata | {"counters": metadata["counters"] | {"step": 1.5}}),
+        (tensors, metadata | {"history": None}),
+        (tensors | {"adam/one": torch.zeros(1)}, metadata),
     ):
         write_tensors(path, *broken)
         with pytest.raises(CheckpointError, match=r"run: this checkpoint does not hold all of this run.*delete it"):
             run_of(Fit(), path).train()
+    write_tensors(path, tensors, metadata | {"options": None})
+    with pytest.raises(CheckpointError, match=r"options shape = None"):
+        run_of(Fit(), path).train()
     write_tensors(path, tensors, metadata | {"version": 0})
     with pytest.raises(CheckpointError, match=r"format version = 0.*delete this one"):
         run_of(Fit(), path).train()
