@@ -1,5 +1,6 @@
 """The C library under ASan, UBSan, TSan and libFuzzer. CHORD_FUZZ_SECONDS makes the fuzzers run longer than the second or two here."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -101,4 +102,6 @@ def test_a_fuzzed_master_opens_and_runs_or_is_refused(masters: Path, compile_nat
     for seed in masters.glob("*.chrm"):
         if seed.stem != "tuned":
             shutil.copy(seed, tmp_path)
+    for name, base in json.loads((NATIVE.parents[1] / "golden" / "master_refused.json").read_text())["bases"].items():
+        (tmp_path / name).write_bytes(bytes.fromhex(base["bytes"]))
     _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=65536"])

@@ -7,11 +7,14 @@
 #include <string.h>
 
 static uint32_t crc32_of(const uint8_t *data, size_t size) {
-  uint32_t crc = 0xFFFFFFFFu;
-  for (size_t i = 0; i < size; i++) {
-    crc ^= data[i];
-    for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (0xEDB88320u & (0u - (crc & 1u)));
+  static uint32_t table[256];
+  for (uint32_t i = 0; i < 256 && !table[255]; i++) {
+    uint32_t value = i;
+    for (int bit = 0; bit < 8; bit++) value = value >> 1 ^ (0xEDB88320u & (0u - (value & 1u)));
+    table[i] = value;
   }
+  uint32_t crc = 0xFFFFFFFFu;
+  for (size_t i = 0; i < size; i++) crc = crc >> 8 ^ table[(crc ^ data[i]) & 0xFF];
   return ~crc;
 }
 
