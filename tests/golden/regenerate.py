@@ -205,7 +205,7 @@ def runnable_masters() -> dict[str, MasterWeights]:
     return {"caser": caser, "sasrec": sasrec}
 
 
-def _with_length_and_checksum(image: bytes) -> bytes:
+def _with_length_and_checksum(image: bytes | bytearray) -> bytes:
     data = bytearray(image)
     struct.pack_into("<Q", data, 8, len(data))
     struct.pack_into("<I", data, 20, zlib.crc32(bytes(data[24:])))
@@ -259,6 +259,10 @@ def _malformed() -> list[tuple[str, bytes]]:
         start = struct.unpack_from("<Q", good, 64 + 128 * names.index(name) + 112)[0] + offset
         return _with_length_and_checksum(good[:start] + value + good[start + len(value) :])
 
+    # The last tensor has no number, and the file no room for one.
+    empty = bytearray(good[:-64])
+    struct.pack_into("<I", empty, 64 + 128 * (len(names) - 1) + 96, 0)
+    struct.pack_into("<Q", empty, 64 + 128 * (len(names) - 1) + 120, 0)
     first, second, bias, item, small, free = (
         "layers/first/codes", "layers/first/scales", "layers/first/bias", "embeddings/item_embedding/codes", "embeddings/small/codes",
         "tensors/norm.weight",
@@ -280,7 +284,7 @@ def _malformed() -> list[tuple[str, bytes]]:
         ("dimensions: at most 4", record(free, 92, "<I", 5)),
         ("dimensions: a text has one", record("config/architecture", 92, "<I", 2)),
         ("shape: unused sizes are 0", record(free, 108, "<I", 1)),
-        ("shape: no size is 0", record(free, 96, "<I", 0)),
+        ("shape: no size is 0", _with_length_and_checksum(empty)),
         ("size: what the shape needs", record(free, 120, "<Q", 12)),
         ("size: within the file", record(free, 96, "<I", 1 << 30)),
         ("place: the next multiple of 64", record(free, 112, "<Q", len(good))),

@@ -1,5 +1,6 @@
 """Every shape the engine promises runs, on every variant of this CPU, as the reference does; every shape beyond its limits is refused."""
 
+import contextlib
 import itertools
 import struct
 import zlib
@@ -14,7 +15,7 @@ from chordkit.backbones import BackboneConfig, CaserConfig, SASRecConfig, build,
 from chordkit.errors import MasterError
 from chordkit.kernels import Engine, available, variants
 from chordkit.kernels.reference import ReferenceEngine
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import MasterWeights, engine_refusal
 from chordkit.strategy import Strategy, encode
 from tests.kernels.conftest import random_master
 
@@ -152,6 +153,8 @@ def _refused(data: bytes, says: str) -> None:
     for variant in VARIANTS:
         with pytest.raises(MasterError, match=says):
             Engine(data, variant)
+    with contextlib.suppress(MasterError):  # NaN and infinity are no master's
+        assert engine_refusal(MasterWeights.from_bytes(data)) is not None  # whoever makes it knows, without the engine
 
 
 @pytest.mark.parametrize("dim", [4, 8, 20, 24, 40, 100, 250])
@@ -207,4 +210,5 @@ def test_a_number_beyond_its_limit_is_refused_by_name_before_it_is_used(key: str
 def test_a_stored_float_beyond_ten_thousand_is_refused_by_name(name: str, value: float) -> None:
     data = _master(SASRecConfig(items=9, dim=16, max_length=4)).to_bytes()
     Engine(_with_number(data, name, 1e4))
+    assert engine_refusal(MasterWeights.from_bytes(_with_number(data, name, 1e4))) is None
     _refused(_with_number(data, name, value), name)

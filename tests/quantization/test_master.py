@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chordkit import kernels
 from chordkit.errors import InputError, MasterError, StrategyError
 from chordkit.quantization import (
     ChannelLayer,
@@ -182,6 +183,47 @@ def _changed(**changes: container.Value | None) -> bytes:
 def test_a_sound_container_that_is_no_master_is_refused(name: str, value: container.Value | None, message: str) -> None:
     with pytest.raises(MasterError, match=message):
         MasterWeights.from_bytes(_changed(**{name: value}))
+
+
+def test_a_master_has_4096_entries_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = dict(container.unpack(_master().to_bytes()))
+
+    def with_entries(count: int) -> bytes:
+        return container.pack(entries | {f"tensors/{index}": np.ones(1, np.float32) for index in range(count - len(entries))})
+
+    assert len(MasterWeights.from_bytes(with_entries(4096)).tensors) > 4000
+    with pytest.raises(MasterError, match="4097 entries are more than 4096"):
+        with_entries(4097)
+    with monkeypatch.context() as patched:
+        patched.setattr(container, "_MOST_ENTRIES", 5000)
+        data = with_entries(4097)
+    with pytest.raises(MasterError, match="a table of 4097 entries"):
+        MasterWeights.from_bytes(data)
+    if kernels.available():
+        with pytest.raises(MasterError, match="too many entries"):
+            kernels.Engine(data)
+        with pytest.raises(MasterError, match="engine: "):
+            kernels.Engine(with_entries(4096))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layers": {"a/b": MasterLayer(quantize_rows(np.ones((2, 2), np.float32)))}},
+        {"layers": {"": MasterLayer(quantize_rows(np.ones((2, 2), np.float32)))}},
+        {"tensors": {"": np.ones(1, np.float32)}},
+        {"tensors": {"x": np.ones((0, 3), np.float32)}},
+        {"tensors": {"\ud800": np.ones(1, np.float32)}},
+        {"config": {"architecture": "\ud800"}},
+        {"config": {"architecture": "sasrec", "": 1}},
+        {"config": {"architecture": "sasrec", "heights": ()}},
+        {"config": {"architecture": 7}},
+        {"embeddings": {}},
+    ],
+)
+def test_what_no_reader_would_take_is_not_written(changes: dict) -> None:
+    with pytest.raises(MasterError):
+        dataclasses.replace(_master(), **changes).to_bytes()
 
 
 def test_entries_out_of_order_are_refused() -> None:
