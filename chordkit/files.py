@@ -23,9 +23,16 @@ _NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOT
 
 
 def cache_folder(kind: str) -> Path:
-    """Where things of one kind are kept, absolute; it may not exist yet."""
-    base = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit"
-    return Path(base).absolute() / kind
+    """Where things of one kind are kept, absolute; it may not exist yet.
+
+    Raises:
+        InputError: no variable names a place and this user has no home.
+    """
+    try:
+        base = Path(os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chordkit")
+    except RuntimeError:
+        raise InputError(f"{CACHE_VARIABLE}: this user has no home folder to keep things in; name a folder in this variable") from None
+    return base.absolute() / kind
 
 
 def require_own(path: Path) -> None:

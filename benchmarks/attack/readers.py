@@ -49,6 +49,11 @@ def backbone_of_a_billion_items(folder: Path) -> Callable[[], object]:
 
 
 @attack
+def backbone_of_twenty_million_items(folder: Path) -> Callable[[], object]:
+    return _load_backbone(_backbone(folder, items=2 * 10**7))
+
+
+@attack
 def backbone_of_a_million_blocks(folder: Path) -> Callable[[], object]:
     return _load_backbone(_backbone(folder, blocks=10**6))
 

@@ -106,6 +106,8 @@ def load_named(
         if not folder:
             raise DataError(f"data set '{text}': set {DATA_VARIABLE} to the folder that holds {CATALOGUE[text]}, or give its path")
         path, name = Path(folder) / CATALOGUE[text], text
+        if not os.path.exists(path):
+            raise DataError(f"data set '{text}': {path} is not there; name the folder that holds {CATALOGUE[text]} in {DATA_VARIABLE}")
     elif not path.exists():
         names = ", ".join(["synthetic", *CATALOGUE])
         raise DataError(f"{text}: no such file or folder, and no data set of this name; known names are {names}")

@@ -63,8 +63,8 @@ def compiler(target: str | None = None) -> list[str]:
     native = target in (None, platform.machine())
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "clang++-19"] if native else [COMPILERS[str(target)]]
     for name in names:
-        if name and shutil.which(name.split()[0]):
-            return name.split()
+        if (words := name.split()) and shutil.which(words[0]):
+            return words
     package = "g++" if native else f"g++-{target.replace('_', '-')}-linux-gnu"  # type: ignore[union-attr]
     raise MissingRuntimeError(
         f"the ExecuTorch operators need a C++ compiler ({' or '.join(dict.fromkeys(filter(None, names)))}): "
@@ -219,9 +219,10 @@ def build() -> Path:
 
     Raises:
         MissingRuntimeError: ExecuTorch or a C++ compiler is missing, or the cache cannot be written.
+        InputError: somebody else may have written the library that is there (:func:`chordkit.files.require_own`).
     """
     if given := os.environ.get(LIBRARY_VARIABLE):
-        if not Path(given).is_file():
+        if not os.path.isfile(given):
             raise MissingRuntimeError(f"{LIBRARY_VARIABLE}: there is no file {given}; python -m chordkit.kernels.executorch builds it")
         return Path(given)
     executorch = executorch_folder()
@@ -231,13 +232,15 @@ def build() -> Path:
     except MissingRuntimeError:
         # A library made while there was a compiler is as good as ever.
         if kept := sorted(folder.glob(f"*/{NAME}")):
+            files.require_own(kept[0])
             return kept[0]
         raise
     version = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout
     path = folder / hashlib.sha256(repr((shutil.which(command[0]), command, version)).encode()).hexdigest()[:12] / NAME
-    if path.is_file():
-        return path
     try:
+        if path.is_file():
+            files.require_own(path)
+            return path
         with files.alone(path.parent):
             return path if path.is_file() else compile_library(path, command, executorch, executorch / "lib")
     except OSError as error:
@@ -313,8 +316,9 @@ def load() -> Library:
             path = (_registered(portable_lib) and _mapped()) or build()
             try:
                 library = Library(path)
-            except OSError as error:
-                raise MissingRuntimeError(f"{path}: the library does not load ({error}); build it anew") from None
+            except (OSError, AttributeError) as error:
+                given = f"{LIBRARY_VARIABLE}: " if os.environ.get(LIBRARY_VARIABLE) else ""
+                raise MissingRuntimeError(f"{given}{path}: the library does not load ({error}); build it anew") from None
             if library.version != VERSION:
                 raise MissingRuntimeError(f"{path}: operators of version {library.version}, this chordkit needs {VERSION}; build it anew")
             _loaded = library

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chordkit.errors import DeviceError
-from chordkit.files import CACHE_VARIABLE, alone
+from chordkit.files import CACHE_VARIABLE, alone, require_own
 from chordkit.progress import Progress
 from chordkit.runtime_bench.emulated import elf, initrd, lock, packages, python, wheels
 from chordkit.runtime_bench.emulated.cache import cache_folder, new_file, new_folder, sha256
@@ -122,6 +122,7 @@ def prepared() -> Prepared | None:
     folder = _folder()
     try:
         machine = Prepared(folder, Record.model_validate_json((folder / _RECORD).read_bytes()))
+        require_own(folder / _RECORD)
         # When it was last looked at: see _tidy.
         os.utime(folder / _RECORD)
         return machine

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chordkit.errors import DeviceError
-from chordkit.files import CACHE_VARIABLE, alone, cache_folder
+from chordkit.files import CACHE_VARIABLE, alone, cache_folder, require_own
 
 
 def kept(name: str, digest: str, make: Callable[[Path], None]) -> Path:
@@ -17,11 +17,13 @@ def kept(name: str, digest: str, make: Callable[[Path], None]) -> Path:
 
     Raises:
         DeviceError: the cache cannot be written. What ``make`` raises is passed on.
+        InputError: somebody else may have written it (:func:`chordkit.files.require_own`).
     """
     path = cache_folder("programs") / digest[:24] / name
-    if path.is_file():
-        return path
     try:
+        if path.is_file():
+            require_own(path)
+            return path
         with alone(path.parent), tempfile.TemporaryDirectory(prefix=".build-", dir=path.parent) as work:
             if not path.is_file():
                 make(Path(work) / name)
