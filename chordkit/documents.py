@@ -64,9 +64,10 @@ def parse_json(text: bytes | str, limit: int | None = MOST_BYTES) -> Any:
         )
     except RecursionError:
         raise ValueError(f"it is nested more than {_DEEPEST} deep") from None
-    level = [value]
-    for _ in range(_DEEPEST + 1):
-        level = [child for each in level if isinstance(each, (list, dict)) for child in (each.values() if isinstance(each, dict) else each)]
+    level = [value] if isinstance(value, (list, dict)) else []
+    for _ in range(_DEEPEST):
+        children = (child for each in level for child in (each.values() if isinstance(each, dict) else each))
+        level = [child for child in children if isinstance(child, (list, dict))]
         if not level:
             return value
     raise ValueError(f"it is nested more than {_DEEPEST} deep")
