@@ -91,6 +91,47 @@ def _make_private(folder: Path) -> None:
             folder.mkdir(0o700)
 
 
+def sole_writer(path: Path) -> BinaryIO:
+    """Open ``path`` for writing from its beginning, as the only one that does; for files that are of use while they grow.
+
+    Raises:
+        InputError: another process is writing it.
+        OSError: it cannot be written; it carries ``path``.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            stream = open(path, "ab")  # noqa: SIM115 - the caller closes it
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.close()
+                raise InputError(f"{path}: another run is writing this file; wait for its end, or choose another name") from None
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    stream.close()
+                    raise
+            found = os.fstat(stream.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(found, path.stat()):
+                    if found.st_size:
+                        stream.truncate(0)
+                    return stream
+            # Between being opened and being locked it was finished, and given another name.
+            stream.close()
+
+
+def rename(old: Path, new: Path) -> None:
+    """Give a file that is on the disk another name, on the disk too.
+
+    Raises:
+        OSError: it cannot be; it carries ``new``.
+    """
+    with _naming(new):
+        os.replace(old, new)
+        _sync_folder(new.parent)
+
+
 @contextlib.contextmanager
 def atomic_writer(path: str | os.PathLike[str], private: bool = False) -> Iterator[BinaryIO]:
     """Open ``path`` for writing so that it appears complete or not at all.
@@ -110,8 +151,7 @@ def atomic_writer(path: str | os.PathLike[str], private: bool = False) -> Iterat
         yield stream
         with _naming(path):
             _finish(stream, path, private)
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
+        rename(temporary, path)
 
 
 def write_together(contents: Mapping[Path, tuple[bytes, bool]]) -> None:

@@ -20,7 +20,7 @@ from chordkit.errors import InputError, UserVectorError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
 from chordkit.export.targets import Target, find_target, lower
-from chordkit.files import read_bytes, write_bytes, write_json
+from chordkit.files import alone, read_bytes, write_bytes, write_json
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, quantize_table
 from chordkit.strategy import Strategy, UserVector, encode_user_vector, to_wire
@@ -197,8 +197,17 @@ def _export(target: Target, spec: ArtifactSpec, strategy: str | None, sources: S
 
 
 def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
-    """Write artifacts, the user vectors that they take, and last their index. For targets without files, the master and the strategies."""
+    """Write artifacts, the user vectors that they take, and last their index. For targets without files, the master and the strategies.
+
+    One process at a time: the folder is then one export's, whole, and not some of one and the rest of another.
+    """
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        return _write(folder, artifacts, sources)
+
+
+def _write(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
     without_file = [artifact for artifact in artifacts if artifact.data is None]
     master = sources.master.to_bytes()
     if without_file:

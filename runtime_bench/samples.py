@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self, TextIO
+from typing import Annotated, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from chordkit.documents import Document
 from chordkit.errors import InputError
+from chordkit.files import rename, sole_writer
 from chordkit.runtime_bench.statistics import Calls
 
 _MOST_BYTES = 1 << 30
@@ -62,6 +63,7 @@ class SampleWriter:
     ``name.partial.jsonl`` beside it (the next run of this name begins it anew); an empty one is removed.
 
     Raises:
+        InputError: another run is writing it.
         OSError: the file cannot be written; it carries the path.
     """
 
@@ -69,11 +71,10 @@ class SampleWriter:
         self.path = Path(path)
         self.name = self.path.name
         self.partial = partial_path(self.path)
-        self._stream: TextIO | None = None
+        self._stream: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self.partial.open("w", encoding="utf-8")
+        self._stream = sole_writer(self.partial)
         return self
 
     def add(self, contender: str, *, launch: int, block: int, at_s: float, batch: int, us: ArrayLike) -> None:
@@ -84,7 +85,7 @@ class SampleWriter:
         values = [round(value, 6) for value in np.asarray(us, np.float64).tolist()]
         line = {"contender": contender, "launch": launch, "block": block, "at_s": round(float(at_s), 6), "batch": batch, "us": values}
         with self._naming():
-            self._stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+            self._stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n")
             self._stream.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -94,11 +95,11 @@ class SampleWriter:
         with self._naming(), stream:
             stream.flush()
             os.fsync(stream.fileno())
-            empty = stream.tell() == 0
-        if kind is None:
-            os.replace(self.partial, self.path)
-        elif empty:
-            self.partial.unlink(missing_ok=True)
+            # Before the lock ends with the stream, so that nobody takes the file for theirs to begin anew.
+            if kind is None:
+                rename(self.partial, self.path)
+            elif stream.tell() == 0:
+                self.partial.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:

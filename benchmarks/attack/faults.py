@@ -140,7 +140,7 @@ class Command:
     Attributes:
         arguments: its arguments, from the folder of a project and the folder to write into.
         old: files that are there before, with other content.
-        varying: files whose bytes differ from run to run; they only have to be whole JSON (or text).
+        varying: files whose bytes differ from run to run, or are of a step on the way; they only have to be whole.
         left: endings of files that may be left by a run that failed: what was measured so far.
     """
 
@@ -194,7 +194,11 @@ COMMANDS = {
         varying=("a/key.pem", "b/key.pub.pem"),
     ),
     "strategy make": Command(lambda p, out: [*_strategy(p), "--out", out / "u.chrd"], old=("u.chrd",)),
-    "train backbone": Command(lambda p, out: [*_train(p, 2), "--out", out / "b.safetensors"], old=("b.safetensors",)),
+    "train backbone": Command(
+        lambda p, out: [*_train(p, 2), "--out", out / "b.safetensors"],
+        old=("b.safetensors",),
+        varying=("b.safetensors.checkpoints/training.safetensors",),
+    ),
     "train hypernetwork": Command(
         lambda p, out: [*_join(p), "--out", out / "h.safetensors", "--master", out / "m.chrm"],
         old=("h.safetensors", "m.chrm", "m.fp32.safetensors"),
@@ -296,6 +300,10 @@ def _problems(command: Command, where: Path, new: dict[str, str], status: int, s
 
 
 def _whole(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        from chordkit.training.checkpoint import read_tensors
+
+        return bool(read_tensors(path, "file"))
     text = path.read_text()
     if path.suffix == ".json":
         json.loads(text)

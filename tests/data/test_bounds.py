@@ -111,7 +111,10 @@ def test_a_line_of_a_million_columns_is_refused(tmp_path: Path) -> None:
         prepare(path)
 
 
-@pytest.mark.parametrize("middle", [[2**63 - 1, -(2**63)], [-(2**63), 2**63 - 1], [7, 3], [-3, 3], [2**63 - 1]])
+THIRD = (2**64 + 9) // 3  # three steps of it are 9 again, modulo 2**64
+
+
+@pytest.mark.parametrize("middle", [[THIRD, 2 * THIRD - 2**64], [2**63 - 1, -(2**63)], [7, 3], [-3, 3], [2**63 - 1]])
 def test_offsets_that_leave_the_range_are_refused_although_their_differences_wrap_around(middle: list[int]) -> None:
     offsets = np.array([0, *middle, 9], np.int64)
     with pytest.raises(DataError, match="offsets must rise from 0"):

@@ -133,3 +133,23 @@ def test_whatever_is_in_the_file_is_samples_or_a_sentence(
         assert str(path) in str(error) and "\n" not in str(error)
     else:
         assert all(block.us.size for run in kept.values() for launch in run for block in launch)
+
+
+def test_two_runs_of_one_name_do_not_spoil_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with SampleWriter(path) as first:
+        first.add("x", launch=0, block=0, at_s=0.0, batch=1, us=[1.0])
+        with pytest.raises(InputError, match=r"run\.partial\.jsonl: another run is writing this file; wait"), SampleWriter(path):
+            pass
+        first.add("x", launch=0, block=1, at_s=0.0, batch=1, us=[2.0])
+    assert len(read_samples(path)["x"][0]) == 2
+    with SampleWriter(path) as again:
+        again.add("x", launch=0, block=0, at_s=0.0, batch=1, us=[3.0])
+    assert len(read_samples(path)["x"][0]) == 1
+
+
+def test_a_line_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b'{"us":[' + b"0," * (3 << 20))
+    with pytest.raises(InputError, match="line 1 is longer than 4194304 bytes"):
+        read_samples(path)
