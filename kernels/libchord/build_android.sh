@@ -27,12 +27,12 @@ stand_in() { # target, name, functions
     -Wl,-soname,"$2" -x c - -o "$work/$2"
 }
 
-build() { # abi, target, flags, flags of the scalar kernels
+build() { # abi, target, flags, flags of the scalar kernels and of what runs once a model
   rm -f "$work"/*.o
-  stand_in "$2" libc.so "memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval"
+  stand_in "$2" libc.so "memchr memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval"
   stand_in "$2" libm.so "fmaf rintf sqrtf"
   for source in $(grep -v '^#' sources.txt); do
-    case $source in ukernels/scalar/*) more=$4 ;; *) more= ;; esac
+    case $source in ukernels/scalar/* | src/api.c | src/master.c | src/plan.c) more=$4 ;; *) more= ;; esac
     $clang --target="$2" $compile $3 $more -c "$source" -o "$work/$(echo "$source" | tr / _).o"
   done
   mkdir -p "$output/$1"
@@ -41,6 +41,6 @@ build() { # abi, target, flags, flags of the scalar kernels
   echo "$output/$1/libchord.so $(wc -c <"$output/$1/libchord.so") bytes"
 }
 
-# Every arm64 CPU has NEON, so its scalar kernels only define the others: small is enough.
-build arm64-v8a aarch64-linux-android29 -mno-outline-atomics -Os
+# Every arm64 CPU has NEON, so its scalar kernels only define the others, and a file is read once: small is enough.
+build arm64-v8a aarch64-linux-android29 -mno-outline-atomics -Oz
 build x86_64 x86_64-linux-android29 "" ""

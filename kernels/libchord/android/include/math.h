@@ -1,6 +1,7 @@
 /* What libchord uses of Android's libm, declared here so that it can be built without the NDK. */
 #ifndef CHORD_ANDROID_MATH_H
 #define CHORD_ANDROID_MATH_H
+#define INFINITY __builtin_inff()
 float fabsf(float x);
 float fmaf(float a, float b, float c);
 float rintf(float x);

@@ -2,6 +2,7 @@
 #ifndef CHORD_ANDROID_STRING_H
 #define CHORD_ANDROID_STRING_H
 #include <stddef.h>
+void *memchr(const void *bytes, int value, size_t count);
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
