@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,8 @@ except ImportError:
     _ffi = _lib = None  # installed without a C compiler: native() says so
 
 _INT, _FLOAT = np.dtype(np.int32), np.dtype(np.float32)
-_BUSY_ATTEMPTS = 20_000
-"""How often an adoption looks again while a running inference still reads the weights before the current ones (about 1 s)."""
+_BUSY_ATTEMPTS = 20
+"""How often an adoption is tried again that libchord gave up after waiting for other threads (each time some tens of ms)."""
 
 
 def available() -> bool:
@@ -73,6 +74,8 @@ class Engine:
     Args:
         master: a master-weights file (``MasterWeights.to_bytes()``, or a memory map of the file); it is read in place.
         variant: name of a kernel variant; None takes the fastest one that this CPU supports.
+        copy: read the file once and keep a copy. Without it a map must stay as it is: a file that becomes shorter while it is mapped
+            ends the process (SIGBUS). Worth its memory where others may write to the file.
 
     Attributes:
         architecture: one of :func:`backbones`.
@@ -91,10 +94,10 @@ class Engine:
         MissingRuntimeError: the package was installed without a C compiler.
     """
 
-    def __init__(self, master: bytes | memoryview, variant: str | None = None) -> None:
+    def __init__(self, master: bytes | memoryview, variant: str | None = None, *, copy: bool = False) -> None:
         ffi, lib = native()
         self._ffi, self._lib = ffi, lib
-        self._master = ffi.from_buffer(master)
+        self._master = ffi.from_buffer(bytes(master) if copy else master)
         name = ffi.NULL if variant is None else ffi.new("char[]", variant.encode())
         options = ffi.new("chord_options *", {"struct_size": ffi.sizeof("chord_options"), "variant": name})
         sizes = ffi.new("chord_sizes *", {"struct_size": ffi.sizeof("chord_sizes")})
@@ -122,6 +125,7 @@ class Engine:
 
         Raises:
             StrategyError: the strategy is damaged or belongs to another backbone; the one in use stays.
+            ChordkitError: for a second or longer other threads were adopting, or one inference did not end.
         """
         diagnosis = self._diagnosis()
         data = self._ffi.from_buffer(strategy)
@@ -129,7 +133,7 @@ class Engine:
             status = self._lib.chord_adopt(self._model, data, len(data), diagnosis)
             if status != self._lib.CHORD_BUSY:
                 break
-            time.sleep(5e-5)
+            time.sleep(1e-3)
         self._check(status, diagnosis)
 
     def check(self, strategy: bytes) -> np.ndarray:
@@ -160,7 +164,8 @@ class Engine:
             float32 of the shape of ``candidates``.
 
         Raises:
-            InputError: an id outside the catalogue, or a history without an item in its last slot.
+            InputError: an id outside the catalogue, a history without an item in its last slot, or a hidden state or score that is not
+                finite (weights or a user vector too large to compute with). In a batch the sentence names the row.
             UserVectorError: the user vector is damaged or belongs to another backbone.
         """
         history, candidates = _ids(history), _ids(candidates)
@@ -168,7 +173,12 @@ class Engine:
         if threads > 1 and users > 1:
             parts = [part for part in np.array_split(np.arange(users), threads) if part.size]
             with ThreadPoolExecutor(len(parts)) as pool:
-                return np.concatenate(list(pool.map(lambda part: self.scores(history[part], candidates[part], user=user), parts)))
+                return np.concatenate(list(pool.map(lambda part: self._scores(history[part], candidates[part], user, int(part[0])), parts)))
+        return self._scores(history, candidates, user)
+
+    def _scores(self, history: np.ndarray, candidates: np.ndarray, user: UserVector | bytes | None, first: int = 0) -> np.ndarray:
+        """As :meth:`scores`; ``first`` is the row of a batch that the first of these is."""
+        users = 1 if history.ndim == 1 else len(history)
         scores = np.empty(candidates.shape, _FLOAT)
         buffer, ids, session = self._ffi.from_buffer, self._ids_type, self._take(user)
         status = self._lib.chord_rerank_batch(
@@ -177,6 +187,8 @@ class Engine:
         )  # fmt: skip
         self._give_back(session, user)
         if status:
+            if users > 1:
+                self._name_row(lambda row: self._scores(history[row], candidates[row], user), users, first)
             self._check(status)
         return scores
 
@@ -204,6 +216,8 @@ class Engine:
             session[0], users, self._ffi.from_buffer("int32_t[]", history), history.shape[-1], self._ffi.from_buffer("float[]", hidden)
         )
         self._give_back(session, user)
+        if status and users > 1:
+            self._name_row(lambda row: self.hidden(history[row], user=user), users, 0)
         self._check(status)
         return hidden
 
@@ -216,7 +230,7 @@ class Engine:
         :meth:`scores`.
 
         Raises:
-            InputError: as in :meth:`scores`, or ``k`` is below 1.
+            InputError: as in :meth:`scores` (any score of the catalogue counts), or ``k`` is below 1.
             UserVectorError: as in :meth:`scores`.
         """
         if k < 1:
@@ -233,6 +247,14 @@ class Engine:
         self._give_back(session, user)
         self._check(status)
         return items[: found[0]], scores[: found[0]]
+
+    def _name_row(self, run: Callable[[int], object], users: int, first: int) -> None:
+        """Run the rows of a batch that failed one by one, and raise the error of the first that fails, with its number."""
+        for row in range(users):
+            try:
+                run(row)
+            except InputError as error:
+                raise type(error)(f"row {first + row}: {error}") from None
 
     def _take(self, user: UserVector | bytes | None) -> tuple[Any, Any]:
         """A session with this user vector, and the memory it lives in; appending and popping a deque is atomic."""
@@ -314,7 +336,7 @@ class PreparedRerank:
         """Score ``candidates`` after ``history``; returns ``scores``, which the next run overwrites.
 
         Raises:
-            InputError: an id outside the catalogue, or a history without an item in its last slot.
+            InputError: as in :meth:`Engine.scores`.
         """
         status = self._rerank()
         if status:

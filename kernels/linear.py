@@ -80,15 +80,23 @@ class NativeLinear:
         self._layer = layer[0]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """float32 ``[rows, in]`` to float32 ``[rows, out]``. One call at a time: the scratch memory is the layer's own."""
+        """float32 ``[rows, in]`` to float32 ``[rows, out]``. One call at a time: the scratch memory is the layer's own.
+
+        Raises:
+            InputError: a wrong shape; or ``x`` or a result is not finite.
+        """
         x = np.ascontiguousarray(x, np.float32)
         if x.ndim != 2 or x.shape[1] != self.in_features or len(x) > self.max_rows:
             raise InputError(f"linear: x {list(x.shape)} is not [at most {self.max_rows}, {self.in_features}]")
         y = np.empty((len(x), self.out_channels), np.float32)
         buffer = self._ffi.from_buffer
-        self._check(
-            self._lib.chord_linear_run(self._layer, len(x), buffer("float[]", x), buffer("float[]", y), self._scratch, self.scratch_bytes)
+        status = self._lib.chord_linear_run(
+            self._layer, len(x), buffer("float[]", x), buffer("float[]", y), self._scratch, self.scratch_bytes
         )
+        if status == self._lib.CHORD_NOT_FINITE:
+            row = int(np.flatnonzero(~np.isfinite(y).all(axis=1))[0])
+            raise InputError(f"linear: row {row} is not finite: its x, or the layer's scales and biases, are too large to compute with")
+        self._check(status)
         return y
 
     def _check(self, status: int, diagnosis: object = None) -> None:

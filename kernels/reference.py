@@ -61,15 +61,25 @@ def chains(p: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
+def times_power(p: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """p 2^n; NaN stays NaN."""
+    return np.ldexp(p, np.where(np.isnan(n), F32(0), n).astype(np.int32)).astype(F32)
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """max(x, 0), where NaN stays NaN and -0 becomes 0."""
+    return np.where(x <= 0, F32(0), x)
+
+
 def exp(x: np.ndarray) -> np.ndarray:
     """exp of x <= 0, clamped at -64: 2^n times a polynomial (constants of kernels/libchord/ukernels/constants.h)."""
-    x = np.maximum(np.asarray(x, F32), F32(-64))
+    x = np.maximum(np.asarray(x, F32), F32(-64))  # of numpy's two maxima the one that keeps NaN
     n = np.rint(x.astype(np.float64) * F32(1.44269504)).astype(F32)
     r = fma(n, F32(-0.69314718), x)
     p = np.full_like(r, 1.3888889e-3)
     for coefficient in (8.3333333e-3, 4.1666667e-2, 1.6666667e-1, 0.5, 1, 1):
         p = fma(p, r, F32(coefficient))
-    return np.ldexp(p, n.astype(np.int32)).astype(F32)
+    return times_power(p, n)
 
 
 def exp2(x: np.ndarray) -> np.ndarray:
@@ -80,7 +90,7 @@ def exp2(x: np.ndarray) -> np.ndarray:
     p = np.full_like(r, 9.582853e-3)
     for coefficient in (5.5906426e-2, 2.4024099e-1, 6.9312418e-1, 1):
         p = fma(p, r, F32(coefficient))
-    return np.ldexp(p, n.astype(np.int32)).astype(F32)
+    return times_power(p, n)
 
 
 def softmax_parts(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,11 +119,13 @@ class Activations:
 
 
 def quantize(x: np.ndarray) -> Activations:
-    """Dynamic quantisation: scale = max|x| / 127 for each row of ``x [rows, width]``."""
+    """Dynamic quantisation: scale = max|x| / 127 for each row of ``x [rows, width]``; NaN, with codes 0, for a row that is not finite."""
     most = np.abs(x).max(-1)
-    inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=most >= SMALLEST_MAX)
+    finite = np.isfinite(most)
+    inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=finite & (most >= SMALLEST_MAX))
     # The product is exact in fp64: rounded once.
-    return Activations(np.rint(x.astype(np.float64) * inverse[:, None]).astype(np.int8), most * F32(1 / 127))
+    codes = np.rint(np.where(finite[:, None], x, F32(0)).astype(np.float64) * inverse[:, None]).astype(np.int8)
+    return Activations(codes, np.where(finite, most * F32(1 / 127), F32(np.nan)))
 
 
 @dataclass(frozen=True)
@@ -124,17 +136,17 @@ class Linear:
     scales: np.ndarray
     bias: np.ndarray
 
-    def __call__(self, a: Activations, relu: bool = False) -> np.ndarray:
+    def __call__(self, a: Activations, clamp: bool = False) -> np.ndarray:
         sums = (a.codes.astype(np.float64) @ self.codes.T.astype(np.float64)).astype(F32)
         y = fma(sums * self.scales, a.scales[:, None], self.bias)
-        return np.maximum(y, F32(0)) if relu else y
+        return relu(y) if clamp else y
 
-    def wide(self, x: np.ndarray, relu: bool = False) -> np.ndarray:
+    def wide(self, x: np.ndarray, clamp: bool = False) -> np.ndarray:
         """The same from 16 bits: those of :func:`quantize`, and as many of what they leave."""
         high = quantize(x)
         low = quantize(x - high.codes.astype(F32) * high.scales[:, None])
         y = self(high) + Linear(self.codes, self.scales, np.zeros_like(self.bias))(low)
-        return np.maximum(y, F32(0)) if relu else y
+        return relu(y) if clamp else y
 
 
 class ReferenceEngine:
@@ -167,7 +179,11 @@ class ReferenceEngine:
             self.layers[name] = Linear(codes, scales * factor, bias * factor)
 
     def hidden(self, history: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
-        """Hidden state float32 ``[dim]``."""
+        """Hidden state float32 ``[dim]``.
+
+        Raises:
+            InputError: an id outside the catalogue, SASRec without an item in its last slot, or a state that is not finite.
+        """
         added = None
         if user is not None:
             data = encode_user_vector(user) if isinstance(user, UserVector) else user
@@ -179,23 +195,30 @@ class ReferenceEngine:
         if window.min(initial=0) < 0 or window.max(initial=0) > int(self.config["items"]):
             raise InputError("the history holds an id outside 0..items")
         slots = np.flatnonzero(window)
-        return _HIDDEN[self.config["architecture"]](self, window[slots], slots, added)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return _finite(_HIDDEN[self.config["architecture"]](self, window[slots], slots, added))
 
     def scores(self, history: np.ndarray, candidates: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
-        """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table."""
+        """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table.
+
+        Raises:
+            InputError: as in :meth:`hidden`, or a score that is not finite.
+        """
         h = self.hidden(history, user=user)
         most = np.abs(h).max()
         query = np.rint(h * (F32(32767) / most if most >= SMALLEST_MAX else F32(0))).astype(np.int64)
         rows = self.tables["item_embedding"]
         sums = (rows.codes[candidates].astype(np.int64) @ query).astype(F32)
-        scores = (sums * rows.scales[candidates]) * (most * F32(1 / 32767))
-        return scores + self.tensors["item_bias"][candidates] if "item_bias" in self.tensors else scores
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = (sums * rows.scales[candidates]) * (most * F32(1 / 32767))
+            return _finite(scores + self.tensors["item_bias"][candidates] if "item_bias" in self.tensors else scores)
 
     def _norm(self, x: np.ndarray, name: str, added: np.ndarray | None = None) -> np.ndarray:
         inverse_dim = F32(1) / F32(x.shape[-1])
         mean = lane_sum(x) * inverse_dim
         centred = x - mean[:, None]
-        factor = F32(1) / np.sqrt(fma(lane_dot(centred, centred), inverse_dim, F32(float(self.config["norm_eps"]))))
+        variance = fma(lane_dot(centred, centred), inverse_dim, F32(float(self.config["norm_eps"])))
+        factor = F32(1) / np.sqrt(variance) + variance * F32(0)  # NaN where the variance overflows
         normal = fma(x, factor[:, None], -(mean * factor)[:, None])
         beta = self.tensors[f"{name}.bias"]
         return fma(normal, self.tensors[f"{name}.weight"], beta if added is None else beta + added)
@@ -204,13 +227,13 @@ class ReferenceEngine:
         rows = self.tables["item_embedding"]
         return rows.codes[ids].astype(F32) * rows.scales[ids, None]
 
-    def _linear(self, name: str, x: np.ndarray, relu: bool = False) -> np.ndarray:
+    def _linear(self, name: str, x: np.ndarray, clamp: bool = False) -> np.ndarray:
         layer = self.layers[name]
-        return layer.wide(x, relu) if self.sharp else layer(quantize(x), relu)
+        return layer.wide(x, clamp) if self.sharp else layer(quantize(x), clamp)
 
     def _feed_forward(self, x: np.ndarray, block: str) -> np.ndarray:
         use_gelu = self.config["activation"] == "gelu"
-        wide = self._linear(f"{block}.ffn1", x, relu=not use_gelu)
+        wide = self._linear(f"{block}.ffn1", x, clamp=not use_gelu)
         return self._linear(f"{block}.ffn2", gelu(wide) if use_gelu else wide)
 
     def _attention_in_codes(self, x: np.ndarray, block: str) -> np.ndarray:
@@ -294,8 +317,14 @@ class ReferenceEngine:
         vertical, x = self.layers["vertical"], self._embed(ids)
         weights = vertical.codes[:, slots].astype(F32) * vertical.scales[:, None]
         features += [chains(weights[v], x) + vertical.bias[v] for v in range(len(weights))]
-        hidden = self.layers["fc"](quantize(np.concatenate(features)[None]), relu=True)[0]
+        hidden = self.layers["fc"](quantize(np.concatenate(features)[None]), clamp=True)[0]
         return hidden if added is None else hidden + added
+
+
+def _finite(x: np.ndarray) -> np.ndarray:
+    if not np.isfinite(x).all():
+        raise InputError("the result is not finite: an input, or the weights, are too large to compute with")
+    return x
 
 
 _HIDDEN = {"sasrec": ReferenceEngine._sasrec, "caser": ReferenceEngine._caser}

@@ -15,12 +15,13 @@ namespace {
 // Layers of some MB lie in huge pages where the system has them: a tenth to a third of the time of a layer of 16 MB.
 constexpr size_t kHugePage = 2u << 20;
 
-std::unique_ptr<uint8_t[], Free> allocate(size_t bytes) {
+std::unique_ptr<uint8_t[], Free> allocate(uint64_t bytes) {
+  if (bytes > SIZE_MAX) throw std::bad_alloc();
   const bool large = bytes >= 2 * kHugePage;
   void *memory = nullptr;
-  if (posix_memalign(&memory, large ? kHugePage : 64, bytes) != 0) throw std::bad_alloc();
+  if (posix_memalign(&memory, large ? kHugePage : 64, static_cast<size_t>(bytes)) != 0) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  if (large) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+  if (large) (void)madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
 #endif
   return std::unique_ptr<uint8_t[], Free>(static_cast<uint8_t *>(memory));
 }
@@ -64,7 +65,7 @@ chord_status LayerCache::acquire(const LayerKey &key, std::shared_ptr<const Laye
   auto packed = std::make_shared<Layer>();
   chord_status status = chord_linear_sizes(&options, key.widths, &packed->bytes, &packed->scratch_bytes, diagnosis);
   if (status != CHORD_OK) return status;
-  packed->memory = allocate(static_cast<size_t>(packed->bytes));
+  packed->memory = allocate(packed->bytes);
   status = chord_linear_open(&options, key.codes, key.scales, key.widths, key.bias, packed->memory.get(),
                              static_cast<size_t>(packed->bytes), &packed->handle, diagnosis);
   if (status != CHORD_OK) return status;

@@ -35,6 +35,7 @@ bool is_vector(const Tensor &tensor, ScalarType type, ssize_t size) {
 uint8_t *scratch(uint64_t bytes) {
   // One a thread: a call needs it from beginning to end and no longer.
   static thread_local std::vector<uint8_t> memory;
+  if (bytes > memory.max_size()) throw std::bad_alloc();
   if (memory.size() < bytes) memory.resize(static_cast<size_t>(bytes));
   return memory.data();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace chord_executorch {
 namespace {
@@ -20,7 +21,10 @@ MasterKey key_of(Bytes master, Bytes strategy) {
 }
 
 // Not zeroed: the engine writes before it reads.
-std::unique_ptr<uint8_t[]> allocate(uint64_t bytes) { return std::unique_ptr<uint8_t[]>(new uint8_t[static_cast<size_t>(bytes)]); }
+std::unique_ptr<uint8_t[]> allocate(uint64_t bytes) {
+  if (bytes > SIZE_MAX) throw std::bad_alloc();
+  return std::unique_ptr<uint8_t[]>(new uint8_t[static_cast<size_t>(bytes)]);
+}
 
 chord_status open(const MasterKey &key, Bytes strategy, Model *model, chord_diagnosis *diagnosis) {
   model->key = key;

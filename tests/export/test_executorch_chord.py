@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,25 @@ def test_wrong_ids_that_reach_the_operator_are_refused_and_the_next_call_is_righ
         with pytest.raises(InputError, match=reason):
             made.runner._run(history.astype(np.int32), ids.astype(np.int32), None)  # past the runner's own checks
         np.testing.assert_array_equal(made.runner.scores(HISTORY, IDS), expected)
+
+
+def test_a_program_whose_scores_are_not_finite_is_refused(library: executorch_ops.Library) -> None:
+    master, largest = make_master(random_backbone("sasrec")), np.float32(1e4)
+    layers = {
+        name: replace(
+            layer,
+            rows=replace(layer.rows, codes=np.full_like(layer.rows.codes, 127), scales=np.full_like(layer.rows.scales, largest)),
+        )
+        for name, layer in master.layers.items()
+    }
+    master = replace(master, layers=layers, tensors={name: np.full_like(one, largest) for name, one in master.tensors.items()})
+    widths = np.full(master.channel_table.channels, 8, np.uint8)
+    data = lower(ArtifactSpec("executorch-chord", "strategy", CANDIDATES, activations="int8"), (master, widths))
+    with pytest.raises(CapabilityError, match=r"chord::rerank: the result is not finite"):
+        ExecutorchChordRunner("executorch-chord", data, threads=1)
+    files = [torch.from_numpy(np.frombuffer(one, np.uint8).copy()) for one in (master.to_bytes(), wire(master, widths))]
+    with pytest.raises(InputError, match="not finite"):
+        torch.ops.chord.rerank(torch.from_numpy(HISTORY), torch.from_numpy(IDS), *files)
 
 
 class Call(torch.nn.Module):

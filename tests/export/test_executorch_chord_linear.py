@@ -196,6 +196,21 @@ def test_another_layers_digest_is_refused_by_operator_and_eager_kernel(library: 
             Calls(layer, digest=wrong)(x)
 
 
+def test_an_input_that_is_not_finite_is_refused_and_the_next_call_is_right(library: executorch_ops.Library) -> None:
+    layer, x = Layer.random(16, 32), tensor_of(4, 32)
+    _, method = method_of(Calls(layer, relu=True), x)
+    expected = method.execute((x,))[0].clone()
+    for wrong in (float("nan"), float("inf"), -float("inf")):
+        spoilt_x = x.clone()
+        spoilt_x[2, 5] = wrong
+        with pytest.raises(RuntimeError, match="0x12"):
+            method.execute((spoilt_x,))
+        assert "chord::linear: the result is not finite" in library.last_error()
+        with pytest.raises(InputError, match="row 2 is not finite"):
+            Calls(layer, relu=True)(spoilt_x)
+        assert torch.equal(method.execute((x,))[0], expected)
+
+
 # --- whole models ---------------------------------------------------------------------------------------------------
 
 

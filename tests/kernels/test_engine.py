@@ -1,9 +1,14 @@
 """The native engine against its numpy reference, bit for bit, and against everything a caller can get wrong."""
 
 import dataclasses
+import shutil
+import signal
 import struct
+import subprocess
+import sys
 import zlib
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -301,3 +306,24 @@ def test_a_prepared_rerank_scores_what_lies_in_its_arrays_with_the_strategy_in_u
     assert np.isfinite(prepared.run()).all()
     with pytest.raises(InputError, match="1 or more"):
         engine.prepare(0, 3)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="a file cannot be shortened under its map here")
+def test_a_copy_outlives_a_file_that_is_shortened_under_its_map(tmp_path: Path) -> None:
+    (tmp_path / "master").write_bytes(master_of(SASREC).to_bytes())
+    program = (
+        "import mmap, os, sys\n"
+        "from chordkit.kernels import Engine\n"
+        "with open(sys.argv[1], 'r+b') as stream:\n"
+        "    engine = Engine(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), copy=sys.argv[2] == 'copy')\n"
+        "    stream.truncate(0)\n"
+        "print(engine.scores([3, 1, 4], [1, 5, 9]).tobytes().hex())\n"
+    )
+    ends = []
+    for mode in ("copy", "map"):
+        path = shutil.copy(tmp_path / "master", tmp_path / mode)
+        ends.append(subprocess.run([sys.executable, "-c", program, str(path), mode], capture_output=True, text=True, check=False))
+    assert ends[0].returncode == 0, ends[0].stderr
+    expected = Engine(master_of(SASREC).to_bytes()).scores(np.array([3, 1, 4]), np.array([1, 5, 9]))
+    assert bytes.fromhex(ends[0].stdout) == expected.tobytes()
+    assert ends[1].returncode == -signal.SIGBUS  # what the copy is for

@@ -24,7 +24,8 @@ extern "C" {
 #endif
 
 /* Raised when a function or a struct changes in a way that old callers would notice. Structs grow only at their end, and
- * the caller writes the size it knows into `struct_size`. */
+ * the caller writes the size it knows into `struct_size`: a library that knows more takes the rest as zero and leaves it alone, one that
+ * knows less refuses what it does not know unless it is zero. */
 #define CHORD_ABI_VERSION 1u
 
 typedef enum chord_status {
@@ -35,8 +36,9 @@ typedef enum chord_status {
   CHORD_BAD_HISTORY = 4,  /* an id outside 0..items, no item at all, or a last slot without an item */
   CHORD_BAD_CANDIDATE = 5, /* a candidate outside 1..items */
   CHORD_NO_MEMORY = 6,    /* the memory given is smaller than the size asked for */
-  CHORD_BUSY = 7,         /* the spare weights are still being read, or another thread is adopting: try again */
-  CHORD_BAD_USER_VECTOR = 8 /* the user vector is damaged, or belongs to another backbone */
+  CHORD_BUSY = 7,         /* the spare weights were read, or other threads were adopting, for too long: try again */
+  CHORD_BAD_USER_VECTOR = 8, /* the user vector is damaged, or belongs to another backbone */
+  CHORD_NOT_FINITE = 9       /* the result is not finite: weights, or a user vector, too large to compute with */
 } chord_status;
 
 /* What went wrong, as one sentence. */
@@ -88,7 +90,9 @@ CHORD_API chord_status chord_query_sizes(const void *master, size_t master_bytes
                                          chord_diagnosis *diagnosis);
 
 /* Opens a master file in `memory`. Both must stay as they are until the model is no longer used: embeddings and int8 codes
- * are read where they lie. All channels start at 8 bits. There is no close: give the memory back when done. */
+ * are read where they lie. All channels start at 8 bits. There is no close: give the memory back when done.
+ * A master that is mapped from a file ends the process (SIGBUS) when another one shortens the file: where that can happen, read the file into
+ * memory and give that (docs/kernels.md). */
 CHORD_API chord_status chord_open(const void *master, size_t master_bytes, const chord_options *options, void *memory, size_t memory_bytes,
                                   chord_model **model, chord_diagnosis *diagnosis);
 
@@ -100,8 +104,12 @@ CHORD_API chord_status chord_session_open(chord_model *model, void *memory, size
 CHORD_API chord_status chord_check_strategy(const chord_model *model, const void *strategy, size_t strategy_bytes, uint8_t *widths,
                                             chord_diagnosis *diagnosis);
 
-/* Checks a strategy and makes it the one in use. Inferences that run meanwhile finish with the weights they began with.
- * CHORD_BUSY when an inference still reads the weights before the current ones, or another thread is adopting. */
+/* How often chord_adopt looks whether it can go on, yielding the processor in between: tens of ms. */
+#define CHORD_ADOPT_LOOKS 100000u
+
+/* Checks a strategy and makes it the one in use. Inferences that run meanwhile finish with the weights they began with, and never wait. It
+ * waits itself, for inferences that still read the weights before the current ones and for other threads that adopt; CHORD_BUSY when it
+ * has looked CHORD_ADOPT_LOOKS times. */
 CHORD_API chord_status chord_adopt(chord_model *model, const void *strategy, size_t strategy_bytes, chord_diagnosis *diagnosis);
 
 /* Checks a user vector (docs/formats.md) and makes it the one of this session: a second input of all its inferences, until the next one
@@ -110,6 +118,9 @@ CHORD_API chord_status chord_adopt_user(chord_session *session, const void *vect
 
 /* A history holds item ids, oldest first; zeros are empty slots. Longer ones than max_length keep their end. SASRec needs an
  * item in the last slot. */
+
+/* Of what is not finite (infinite, or no number) nothing is ever made up: CHORD_NOT_FINITE when the hidden state is not finite, or a score.
+ * In a batch the users before the first that fails have their results. */
 
 /* scores[i] = score of candidates[i]. */
 CHORD_API chord_status chord_rerank(chord_session *session, const int32_t *history, size_t history_length, const int32_t *candidates,
@@ -165,7 +176,8 @@ CHORD_API chord_status chord_linear_open(const chord_linear_options *options, co
                                          const uint8_t *widths, const float *bias, void *memory, size_t memory_bytes, chord_linear **layer,
                                          chord_diagnosis *diagnosis);
 
-/* x [rows][in_features] to y [rows][out_channels], both dense. Safe from any number of threads with a scratch each. */
+/* x [rows][in_features] to y [rows][out_channels], both dense. Safe from any number of threads with a scratch each. CHORD_NOT_FINITE: an
+ * element of x or y is not finite; rows of y without such an element are right. */
 CHORD_API chord_status chord_linear_run(const chord_linear *layer, size_t rows, const float *x, float *y, void *scratch,
                                         size_t scratch_bytes);
 

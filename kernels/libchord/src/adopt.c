@@ -1,25 +1,33 @@
 /*
- * Adoption: decode into the spare slot, derive its weights, make it the active one.
+ * Adoption: decode into the spare slot, derive its weights, put it in use.
  *
- * A reader announces itself in the slot that it found active and then looks again: if the slot is still active, its weights
- * stay untouched until it leaves, because adoption only ever writes into the slot that is not active and has no reader.
+ * `current` of a model holds the index of the slot in use in its lowest bit, and above it how many readers have entered that slot. One
+ * addition enters, and tells which slot; one counts out: readers wait for nothing, whatever is adopted meanwhile. Adoption exchanges
+ * `current` for the other slot, entered by none, and so learns how many have entered the slot before. That slot is written again when as
+ * many have left it, which is waited for. The counts are modulo 2^31: only their difference, those who read now, must be smaller.
  * Every step is a sequentially consistent atomic.
  */
 #include <string.h>
 
 #include "internal.h"
 
-chord_slot *chord_acquire(chord_model *model) {
-  for (;;) {
-    const uint32_t index = atomic_load(&model->active);
-    chord_slot *slot = &model->slots[index];
-    atomic_fetch_add(&slot->readers, 1);
-    if (atomic_load(&model->active) == index) return slot;
-    atomic_fetch_sub(&slot->readers, 1);
-  }
+#if defined(__unix__) || defined(__APPLE__)
+#include <sched.h>
+static void yield(void) { sched_yield(); }
+#else
+static void yield(void) {}
+#endif
+
+chord_slot *chord_acquire(chord_model *model) { return &model->slots[atomic_fetch_add(&model->current, 2) & 1]; }
+
+void chord_release(chord_slot *slot) { atomic_fetch_add(&slot->left, 1); }
+
+static bool begin(chord_model *model) {
+  uint32_t idle = 0;
+  return atomic_compare_exchange_strong(&model->adopting, &idle, 1);
 }
 
-void chord_release(chord_slot *slot) { atomic_fetch_sub(&slot->readers, 1); }
+static bool unread(const chord_slot *slot) { return ((slot->entered - atomic_load(&slot->left)) & 0x7fffffff) == 0; }
 
 /* Sixteen (virtual) channels from `first` on. Where the file cannot be read in place (the last channels of a layer, rows that
  * are not a multiple of 16 long, filters of Caser) copies stand in; lanes beyond the last channel are off. */
@@ -95,18 +103,24 @@ chord_status chord_adopt(chord_model *model, const void *strategy, size_t strate
   if (!model || !strategy) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "a pointer is null");
   const chord_status status = chord_verify(model, strategy, strategy_bytes, diagnosis);
   if (status != CHORD_OK) return status;
-  uint32_t idle = 0;
-  if (!atomic_compare_exchange_strong(&model->adopting, &idle, 1))
-    return chord_fail(diagnosis, CHORD_BUSY, "another thread is adopting a strategy: try again");
-  const uint32_t spare = 1 - atomic_load(&model->active);
+  uint32_t looks = 0;
+  while (!begin(model)) {
+    if (++looks == CHORD_ADOPT_LOOKS) return chord_fail(diagnosis, CHORD_BUSY, "other threads are adopting strategies: try again");
+    yield();
+  }
+  const uint32_t spare = 1 - (atomic_load(&model->current) & 1);
   chord_slot *slot = &model->slots[spare];
-  if (atomic_load(&slot->readers) != 0) {
-    atomic_store(&model->adopting, 0);
-    return chord_fail(diagnosis, CHORD_BUSY, "an inference still reads the weights before the current ones: try again");
+  while (!unread(slot)) {
+    if (++looks >= CHORD_ADOPT_LOOKS) {
+      atomic_store(&model->adopting, 0);
+      return chord_fail(diagnosis, CHORD_BUSY, "an inference still reads the weights before the current ones: try again");
+    }
+    yield();
   }
   chord_unpack(model, strategy, slot->widths);
   chord_fill_slot(model, slot);
-  atomic_store(&model->active, spare);
+  atomic_store(&slot->left, 0);
+  model->slots[1 - spare].entered = atomic_exchange(&model->current, spare) >> 1;
   atomic_store(&model->adopting, 0);
   return CHORD_OK;
 }

@@ -7,15 +7,18 @@ static uint8_t *align(void *memory) { return (uint8_t *)(((uintptr_t)memory + 63
 
 chord_status chord_query_sizes(const void *master, size_t master_bytes, const chord_options *options, chord_sizes *sizes,
                                chord_diagnosis *diagnosis) {
-  if (!sizes || sizes->struct_size < sizeof *sizes) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "sizes is null or too small");
+  chord_sizes found = {0};
+  if (!sizes || !chord_give(&found, sizeof found, CHORD_UP_TO(chord_sizes, session_bytes), sizes))
+    return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "sizes is null, or its struct_size is not set");
   chord_master file;
   chord_model model;
   chord_session session;
   chord_status status = chord_master_read(master, master_bytes, &file, diagnosis);
   if (status == CHORD_OK) status = chord_plan_model(&file, options, &model, diagnosis);
   if (status != CHORD_OK) return status;
-  sizes->model_bytes = chord_model_layout(&model, NULL);
-  sizes->session_bytes = chord_session_layout(&model, &session, NULL);
+  found.model_bytes = chord_model_layout(&model, NULL);
+  found.session_bytes = chord_session_layout(&model, &session, NULL);
+  chord_give(&found, sizeof found, 0, sizes);
   return CHORD_OK;
 }
 
@@ -27,8 +30,8 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   chord_status status = chord_master_read(master, master_bytes, &file, diagnosis);
   if (status == CHORD_OK) status = chord_plan_model(&file, options, &plan, diagnosis);
   if (status != CHORD_OK) return status;
-  const size_t needed = chord_model_layout(&plan, NULL);
-  if (memory_bytes < needed) return chord_fail(diagnosis, CHORD_NO_MEMORY, "the model needs %zu bytes", needed);
+  const uint64_t needed = chord_model_layout(&plan, NULL);
+  if (memory_bytes < needed) return chord_fail(diagnosis, CHORD_NO_MEMORY, "the model needs %llu bytes", (unsigned long long)needed);
   chord_model *model = (chord_model *)align(memory);
   memcpy(model, &plan, sizeof plan);
   chord_model_layout(model, (uint8_t *)model);
@@ -36,15 +39,15 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   chord_sha256(file.data, file.bytes, digest);
   memcpy(model->fingerprint, digest, sizeof model->fingerprint);
   chord_crc32_table(model->crc);
-  memset(model->biases, 0, model->lane_count * sizeof(float));
+  memset(model->biases, 0, (size_t)model->lane_count * sizeof(float));
   for (uint32_t i = 0; i < model->layer_count; i++) {
     const chord_layer *layer = &model->layers[i];
     for (uint32_t c = 0; layer->bias && layer->form != CHORD_WINDOWS && c < layer->out; c++)
       model->biases[layer->lanes + c] = layer->bias[c] * layer->factor;
   }
   chord_slot *slot = &model->slots[0];
-  memset(slot->corrections, 0, model->lane_count * sizeof(int32_t));
-  memset(model->slots[1].corrections, 0, model->lane_count * sizeof(int32_t));
+  memset(slot->corrections, 0, (size_t)model->lane_count * sizeof(int32_t));
+  memset(model->slots[1].corrections, 0, (size_t)model->lane_count * sizeof(int32_t));
   memset(slot->widths, 3, model->channels);
   chord_fill_slot(model, slot);
   model->magic = CHORD_MODEL_MAGIC;
@@ -53,23 +56,23 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
 }
 
 chord_status chord_describe(const chord_model *model, chord_info *info) {
-  if (!model || model->magic != CHORD_MODEL_MAGIC || !info || info->struct_size < sizeof *info) return CHORD_BAD_ARGUMENT;
+  if (!model || model->magic != CHORD_MODEL_MAGIC || !info) return CHORD_BAD_ARGUMENT;
   uint32_t row = 0;
   while (chord_backbone_at(row) != model->backbone) row++;
-  *info = (chord_info){.struct_size = info->struct_size, .architecture = 1 + row, .items = model->items,
-                       .max_length = model->max_length, .dim = model->dim, .channels = model->channels, .variant = model->variant};
-  memcpy(info->fingerprint, model->fingerprint, sizeof info->fingerprint);
-  return CHORD_OK;
+  chord_info found = {.architecture = 1 + row, .items = model->items, .max_length = model->max_length, .dim = model->dim,
+                      .channels = model->channels, .variant = model->variant};
+  memcpy(found.fingerprint, model->fingerprint, sizeof found.fingerprint);
+  return chord_give(&found, sizeof found, CHORD_UP_TO(chord_info, variant), info) ? CHORD_OK : CHORD_BAD_ARGUMENT;
 }
 
 chord_status chord_session_open(chord_model *model, void *memory, size_t memory_bytes, chord_session **out) {
   if (!model || model->magic != CHORD_MODEL_MAGIC || !memory || !out) return CHORD_BAD_ARGUMENT;
   chord_session plan;
-  const size_t needed = chord_session_layout(model, &plan, NULL);
+  const uint64_t needed = chord_session_layout(model, &plan, NULL);
   if (memory_bytes < needed) return CHORD_NO_MEMORY;
   chord_session *session = (chord_session *)align(memory);
   /* Cleared once, so that padding that is read as an operand of a zero is a number. */
-  memset(session, 0, needed - 64);
+  memset(session, 0, (size_t)needed - 64);
   chord_session_layout(model, session, (uint8_t *)session);
   session->model = model;
   session->magic = CHORD_SESSION_MAGIC;
@@ -94,8 +97,7 @@ static chord_status rerank(chord_session *s, const int32_t *history, size_t leng
   size_t found;
   const chord_status status = chord_encode(s, history, length, &found);
   if (status != CHORD_OK) return status;
-  chord_score(s, chord_take_query(s), count, candidates, 0, scores);
-  return CHORD_OK;
+  return chord_score(s, chord_take_query(s), count, candidates, 0, scores);
 }
 
 chord_status chord_rerank(chord_session *session, const int32_t *history, size_t history_length, const int32_t *candidates,
@@ -105,7 +107,9 @@ chord_status chord_rerank(chord_session *session, const int32_t *history, size_t
 
 chord_status chord_rerank_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length,
                                 const int32_t *candidates, size_t candidate_count, float *scores) {
-  if (!chord_usable(session) || (history_length && !histories) || (candidate_count && (!candidates || !scores))) return CHORD_BAD_ARGUMENT;
+  if (!chord_usable(session) || (history_length && !histories) || (candidate_count && (!candidates || !scores)) ||
+      !chord_fits(users, history_length, sizeof *histories) || !chord_fits(users, candidate_count, sizeof *scores))
+    return CHORD_BAD_ARGUMENT;
   for (size_t user = 0; user < users; user++) {
     const chord_status status = rerank(session, histories + user * history_length, history_length, candidates + user * candidate_count,
                                        candidate_count, scores + user * candidate_count);
@@ -121,6 +125,7 @@ chord_status chord_hidden(chord_session *session, const int32_t *history, size_t
 chord_status chord_hidden_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length, float *hidden) {
   if (!chord_usable(session) || (history_length && !histories) || !hidden) return CHORD_BAD_ARGUMENT;
   const size_t dim = session->model->dim;
+  if (!chord_fits(users, history_length, sizeof *histories) || !chord_fits(users, dim, sizeof *hidden)) return CHORD_BAD_ARGUMENT;
   for (size_t user = 0; user < users; user++) {
     size_t found;
     const chord_status status = chord_encode(session, histories + user * history_length, history_length, &found);

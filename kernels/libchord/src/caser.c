@@ -67,6 +67,9 @@ static chord_room room(const chord_model *model) {
   };
 }
 
+/* A comparison would pass over what is not finite, but nothing is: the largest sum of products and bias is far below. */
+_Static_assert(127.0 * 127.0 * CHORD_MAX_DIM * CHORD_MAX_LENGTH * CHORD_LARGEST_WEIGHT * CHORD_LARGEST_WEIGHT < 1e30, "sums of windows overflow");
+
 /* out[f] = max over all windows of relu(bias[f] + sum over the window's slots of products[slot][part][f]), for one height. */
 static void horizontal(const chord_session *s, const chord_layer *layer, const int32_t *row_of, const float *products, float *sum,
                        float *out) {

@@ -34,7 +34,7 @@ void chord_multiply_halves(chord_session *s, const chord_gemm *gemm, const float
     float *out = gemm->out + row * gemm->out_stride;
     for (size_t i = 0; i < width; i++) {
       const float y = out[i] + rest[row * width + i];
-      out[i] = gemm->relu && y < 0.0f ? 0.0f : y;
+      out[i] = gemm->relu && y <= 0.0f ? 0.0f : y;
     }
   }
 }

@@ -20,12 +20,26 @@ enum {
   CHORD_MAX_LAYERS = 256
 };
 
+/* Floats of a master are no larger in magnitude. */
+#define CHORD_LARGEST_WEIGHT 1e4f
+
 /* status.c: writes the diagnosis (may be null) and returns the status. */
 chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
+
+/* abi.c: structs that grow at their end, the first 4 bytes being their size as the caller knows it. `first_version` is what the smallest one
+ * has, up to this field. */
+#define CHORD_UP_TO(type, field) (offsetof(type, field) + sizeof(((type *)0)->field))
+/* The caller's struct, with zeros where it ends early. False: it is smaller than the first one, or sets what this version does not know. */
+bool chord_take(const void *theirs, size_t first_version, void *own, size_t own_bytes);
+/* Writes as much as the caller's struct has; its size stays. False: it is smaller than the first one. */
+bool chord_give(const void *own, size_t own_bytes, size_t first_version, void *theirs);
+
+/* Whether [a][b] elements of `bytes` bytes can lie in memory at all: if not, no pointer is moved by such a number. */
+static inline bool chord_fits(size_t a, size_t b, size_t bytes) { return a == 0 || b <= SIZE_MAX / bytes / a; }
 
 /* master.c: the container. An entry points into the file; nothing is copied. */
 typedef enum chord_dtype { CHORD_I8 = 1, CHORD_U8 = 2, CHORD_I16 = 3, CHORD_I32 = 4, CHORD_F32 = 5, CHORD_UTF8 = 6 } chord_dtype;
@@ -88,13 +102,14 @@ typedef struct chord_layer {
   size_t lanes;      /* offset of its channels in a slot's scales and corrections, and in the model's biases (zero for windows) */
 } chord_layer;
 
-/* One complete set of adopted weights. Two of them take turns. */
+/* One complete set of adopted weights. Two of them take turns (adopt.c). */
 typedef struct chord_slot {
   int8_t *weights;
   float *scales;
   int32_t *corrections;
   uint8_t *widths; /* strategy codes, one byte a channel */
-  _Atomic uint32_t readers;
+  uint32_t entered;      /* readers, while it was the one in use; written when it is no longer */
+  _Atomic uint32_t left; /* of these */
 } chord_slot;
 
 /* Scratch of one inference, as a backbone asks for it. */
@@ -136,11 +151,11 @@ struct chord_model {
   chord_layer layers[CHORD_MAX_LAYERS];
   const float *item_bias; /* [items + 1], added to the scores; or null */
   _Alignas(max_align_t) unsigned char own[CHORD_OWN_BYTES]; /* of the backbone: see CHORD_OWN */
-  size_t weight_bytes, lane_count; /* of one slot */
+  uint64_t weight_bytes, lane_count; /* of one slot */
   float *biases;                   /* [lane_count] */
   int8_t *spare_rows;              /* 16 channels of the deepest layer, for codes whose rows are not a multiple of 16 long */
   chord_slot slots[2];
-  _Atomic uint32_t active;
+  _Atomic uint32_t current;  /* which slot is in use, and how many readers have entered it: see adopt.c */
   _Atomic uint32_t adopting;
   uint32_t crc[CHORD_CRC_WORDS];
 };
@@ -153,6 +168,7 @@ struct chord_session {
   int32_t *ids;      /* [max_length] items of the history without empty slots */
   int32_t *slots;    /* [max_length] */
   float *hidden;     /* [dim] */
+  float largest;     /* magnitude of `hidden` */
   float *user_values; /* [dim], as the backbone wants them */
   const float *user; /* user_values; null = no user vector */
   int16_t *query;    /* [dim] hidden state in 16 bits */
@@ -166,15 +182,16 @@ struct chord_session {
   size_t a_stride, wide_stride;
 };
 
-/* Hands out parts of a memory block, aligned to 64; with a null base it only counts. */
+/* Hands out parts of a memory block, aligned to 64; with a null base it only counts. It counts in 64 bits also where size_t has 32: what is
+ * larger than any memory is then found to be larger than the memory given. */
 typedef struct chord_carver {
   uint8_t *base;
-  size_t used;
+  uint64_t used;
 } chord_carver;
 
-static inline void *chord_carve(chord_carver *c, size_t bytes) {
-  void *part = c->base ? c->base + c->used : NULL;
-  c->used += chord_round_up(bytes, 64);
+static inline void *chord_carve(chord_carver *c, uint64_t bytes) {
+  void *part = c->base ? c->base + (size_t)c->used : NULL;
+  c->used += (bytes + 63) / 64 * 64;
   return part;
 }
 
@@ -183,8 +200,8 @@ const chord_backbone *chord_backbone_at(uint32_t index);
 
 /* plan.c: reads the configuration, finds and checks all tensors, lays out the memory. */
 chord_status chord_plan_model(chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis);
-size_t chord_model_layout(chord_model *model, uint8_t *base);
-size_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base);
+uint64_t chord_model_layout(chord_model *model, uint8_t *base);
+uint64_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base);
 
 /* strategy.c: checks everything; then unpack gives one byte (its 2-bit code) a channel, with up to three bytes more. */
 chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis);
@@ -220,10 +237,10 @@ void chord_multiply_halves(chord_session *session, const chord_gemm *gemm, const
 static inline size_t chord_blocks(const chord_layer *layer) { return chord_round_up(layer->virtuals, 16) / 16; }
 
 /* score.c: session->hidden after a history, with the number of its items; that state in 16 bits, with its scale; the scores of items
- * `ids`, or of first, first + 1, ... when these are null. */
+ * `ids`, or of first, first + 1, ... when these are null. States and scores that are not finite are refused. */
 chord_status chord_encode(chord_session *session, const int32_t *history, size_t length, size_t *count);
 float chord_take_query(chord_session *session);
-void chord_score(const chord_session *session, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores);
+chord_status chord_score(const chord_session *session, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores);
 
 static inline bool chord_usable(const chord_session *session) { return session && session->magic == CHORD_SESSION_MAGIC; }
 

@@ -2,12 +2,13 @@
  * A linear layer on its own. Expanded: int8 panels in the order of the channels. Direct: channels sorted by width, each width in
  * packed lines of its own, the results put back in order at the end.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "internal.h"
 
-enum { LINEAR_MAGIC = 0x4c524843, ALIGNMENT = 64 };
+enum { LINEAR_MAGIC = 0x4c524843, ALIGNMENT = 64, MAX_ROWS = 1 << 20 };
 
 /* Widths in the order of a direct layer. An off channel is stored with the narrowest codes, all zero. */
 enum { WIDTHS = 3 };
@@ -16,8 +17,10 @@ static const unsigned width_bits[WIDTHS] = {8, 4, 2};
 struct chord_linear {
   uint32_t magic;
   const chord_ukernels *kernels;
-  size_t out, in, depth, lanes, max_rows, weight_bytes;
+  size_t out, in, depth, lanes, max_rows;
+  uint64_t weight_bytes;
   int direct, relu;
+  float reach; /* no product is larger than this times the scale of its row of x; infinite: not known */
   size_t blocks[WIDTHS]; /* of 16 channels; expanded: all in blocks[0] */
   int8_t *weights;
   int32_t *corrections; /* [lanes], and so on */
@@ -27,11 +30,12 @@ struct chord_linear {
 
 static int width_index(uint8_t width, int direct) { return !direct || width == 8 ? 0 : width == 4 ? 1 : 2; }
 
-static chord_status plan(const chord_linear_options *options, const uint8_t *widths, chord_linear *layer, chord_diagnosis *diagnosis) {
-  if (!options || options->struct_size < sizeof *options || !widths)
-    return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: options or widths are missing");
+static chord_status plan(const chord_linear_options *theirs, const uint8_t *widths, chord_linear *layer, chord_diagnosis *diagnosis) {
+  chord_linear_options own, *const options = &own;
+  if (!theirs || !widths || !chord_take(theirs, CHORD_UP_TO(chord_linear_options, variant), options, sizeof *options))
+    return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: options or widths are missing, or something that this version does not know is set");
   if (options->out_channels == 0 || options->out_channels > CHORD_MAX_CHANNELS || options->in_features == 0 ||
-      options->in_features > CHORD_MAX_DEPTH || options->max_rows == 0 || options->max_rows > 1u << 20 || options->form > CHORD_LINEAR_DIRECT)
+      options->in_features > CHORD_MAX_DEPTH || options->max_rows == 0 || options->max_rows > MAX_ROWS || options->form > CHORD_LINEAR_DIRECT)
     return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: a size or the form is not possible");
   const chord_variant *variant = chord_choose_variant(options->variant);
   if (!variant) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: the variant is unknown, or this CPU does not support it");
@@ -59,32 +63,40 @@ static chord_status plan(const chord_linear_options *options, const uint8_t *wid
   for (int i = 0; i < WIDTHS; i++) {
     layer->blocks[i] = (channels[i] + 15) / 16;
     layer->lanes += 16 * layer->blocks[i];
-    layer->weight_bytes += layer->blocks[i] * chord_packed_block_bytes(layer->depth, width_bits[i]);
+    layer->weight_bytes += (uint64_t)layer->blocks[i] * chord_packed_block_bytes(layer->depth, width_bits[i]);
   }
   return CHORD_OK;
 }
 
-static size_t lay_out(chord_linear *layer, uint8_t *base) {
-  size_t used = chord_round_up(sizeof *layer, ALIGNMENT);
-  layer->weights = (int8_t *)(base ? base + used : NULL);
-  used += chord_round_up(layer->weight_bytes, ALIGNMENT);
-  layer->corrections = (int32_t *)(void *)(base ? base + used : NULL);
-  used += chord_round_up(4 * layer->lanes, ALIGNMENT);
-  layer->scales = (float *)(void *)(base ? base + used : NULL);
-  used += chord_round_up(4 * layer->lanes, ALIGNMENT);
-  layer->biases = (float *)(void *)(base ? base + used : NULL);
-  used += chord_round_up(4 * layer->lanes, ALIGNMENT);
-  layer->order = (uint32_t *)(void *)(base ? base + used : NULL);
-  used += chord_round_up(4 * layer->lanes, ALIGNMENT);
-  /* Codes of 16 channels, padded: only while packing. */
-  return used + chord_round_up(16 * layer->depth, ALIGNMENT) + ALIGNMENT;
+/* Gives `rows`, codes of 16 channels, padded, only while packing, and the bytes of all. */
+static uint64_t lay_out(chord_linear *layer, uint8_t *base, int8_t **rows) {
+  chord_carver c = {.base = base};
+  chord_carve(&c, sizeof *layer);
+  layer->weights = chord_carve(&c, layer->weight_bytes);
+  layer->corrections = chord_carve(&c, 4 * layer->lanes);
+  layer->scales = chord_carve(&c, 4 * layer->lanes);
+  layer->biases = chord_carve(&c, 4 * layer->lanes);
+  layer->order = chord_carve(&c, 4 * layer->lanes);
+  *rows = chord_carve(&c, 16 * layer->depth);
+  return c.used + ALIGNMENT;
 }
 
-/* Scratch: activations, their scales, a padded copy of a row, results in lane order. */
-static size_t scratch_size(const chord_linear *layer) {
-  return chord_round_up(layer->max_rows * layer->depth, ALIGNMENT) + chord_round_up(4 * layer->max_rows, ALIGNMENT) +
-         chord_round_up(4 * layer->depth, ALIGNMENT) + chord_round_up(4 * layer->max_rows * layer->lanes, ALIGNMENT) + ALIGNMENT;
+typedef struct scratch {
+  uint8_t *a;     /* [max_rows][depth] activations */
+  float *a_scale; /* [max_rows] */
+  float *row;     /* [depth] a padded copy */
+  float *results; /* [max_rows][lanes] */
+} scratch;
+
+static uint64_t lay_out_scratch(const chord_linear *layer, uint8_t *base, scratch *s) {
+  chord_carver c = {.base = base};
+  const uint64_t rows = layer->max_rows;
+  *s = (scratch){.a = chord_carve(&c, rows * layer->depth), .a_scale = chord_carve(&c, 4 * rows), .row = chord_carve(&c, 4 * layer->depth),
+                 .results = chord_carve(&c, 4 * rows * layer->lanes)};
+  return c.used + ALIGNMENT;
 }
+
+static uint8_t *aligned(void *memory) { return (uint8_t *)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1)); }
 
 chord_status chord_linear_sizes(const chord_linear_options *options, const uint8_t *widths, uint64_t *layer_bytes, uint64_t *scratch_bytes,
                                 chord_diagnosis *diagnosis) {
@@ -92,8 +104,10 @@ chord_status chord_linear_sizes(const chord_linear_options *options, const uint8
   if (!layer_bytes || !scratch_bytes) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "a pointer is null");
   const chord_status status = plan(options, widths, &layer, diagnosis);
   if (status != CHORD_OK) return status;
-  *layer_bytes = lay_out(&layer, NULL);
-  *scratch_bytes = scratch_size(&layer);
+  int8_t *rows;
+  scratch s;
+  *layer_bytes = lay_out(&layer, NULL, &rows);
+  *scratch_bytes = lay_out_scratch(&layer, NULL, &s);
   return CHORD_OK;
 }
 
@@ -119,8 +133,9 @@ chord_status chord_linear_open(const chord_linear_options *options, const int8_t
   if (!codes || !scales || !memory || !out) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "a pointer is null");
   const chord_status status = plan(options, widths, &wanted, diagnosis);
   if (status != CHORD_OK) return status;
-  const size_t needed = lay_out(&wanted, NULL);
-  if (memory_bytes < needed) return chord_fail(diagnosis, CHORD_NO_MEMORY, "linear: the layer needs %zu bytes", needed);
+  int8_t *rows;
+  const uint64_t needed = lay_out(&wanted, NULL, &rows);
+  if (memory_bytes < needed) return chord_fail(diagnosis, CHORD_NO_MEMORY, "linear: the layer needs %llu bytes", (unsigned long long)needed);
   for (size_t c = 0; c < wanted.out; c++) {
     const int grid = width_index(widths[c], 1);
     for (size_t k = 0; k < wanted.in; k++) {
@@ -130,10 +145,12 @@ chord_status chord_linear_open(const chord_linear_options *options, const int8_t
     }
     if (!(fabsf(scales[c]) <= 3e38f) || (bias && !(fabsf(bias[c]) <= 3e38f)))
       return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: the scale or bias of channel %zu is not finite", c);
+    const float reach = bias && fabsf(bias[c]) > FLT_MAX / 2.0f ? INFINITY : fabsf(scales[c]) * (127.0f * 127.0f * (float)wanted.in);
+    wanted.reach = reach > wanted.reach ? reach : wanted.reach;
   }
-  chord_linear *layer = (chord_linear *)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+  chord_linear *layer = (chord_linear *)aligned(memory);
   *layer = wanted;
-  int8_t *rows = (int8_t *)layer + lay_out(layer, (uint8_t *)layer) - ALIGNMENT - chord_round_up(16 * layer->depth, ALIGNMENT);
+  lay_out(layer, (uint8_t *)layer, &rows);
   int8_t *weights = layer->weights;
   for (int i = 0, lane = 0; i < WIDTHS; i++) {
     size_t channel = 0;
@@ -164,26 +181,37 @@ chord_status chord_linear_open(const chord_linear_options *options, const int8_t
   return CHORD_OK;
 }
 
-chord_status chord_linear_run(const chord_linear *layer, size_t rows, const float *x, float *y, void *scratch, size_t scratch_bytes) {
-  if (!layer || layer->magic != LINEAR_MAGIC || !x || !y || !scratch || rows > layer->max_rows) return CHORD_BAD_ARGUMENT;
-  if (scratch_bytes < scratch_size(layer)) return CHORD_NO_MEMORY;
+/* Of the results: looked at only in rows of which a product might have overflowed, or whose input was not finite. */
+static chord_status look_at(const chord_linear *layer, size_t rows, const float *a_scale, const float *y) {
+  for (size_t row = 0; row < rows; row++) {
+    if (a_scale[row] * layer->reach < FLT_MAX / 2.0f) continue;
+    for (size_t c = 0; c < layer->out; c++)
+      if (!(fabsf(y[row * layer->out + c]) <= FLT_MAX)) return CHORD_NOT_FINITE;
+  }
+  return CHORD_OK;
+}
+
+chord_status chord_linear_run(const chord_linear *layer, size_t rows, const float *x, float *y, void *memory, size_t memory_bytes) {
+  if (!layer || layer->magic != LINEAR_MAGIC || !x || !y || !memory || rows > layer->max_rows || !chord_fits(rows, layer->in, sizeof *x) ||
+      !chord_fits(rows, layer->out, sizeof *y))
+    return CHORD_BAD_ARGUMENT;
+  scratch s;
+  if (memory_bytes < lay_out_scratch(layer, NULL, &s)) return CHORD_NO_MEMORY;
+  lay_out_scratch(layer, aligned(memory), &s);
   const chord_ukernels *kernels = layer->kernels;
   const size_t depth = layer->depth, lanes = layer->lanes;
-  chord_carver c = {.base = (uint8_t *)(((uintptr_t)scratch + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1))};
-  uint8_t *a = chord_carve(&c, layer->max_rows * depth);
-  float *a_scale = chord_carve(&c, 4 * layer->max_rows), *row_copy = chord_carve(&c, 4 * depth), *results = chord_carve(&c, 4 * layer->max_rows * lanes);
   if (layer->in == depth) {
-    kernels->quantize_f32_qa8(rows, depth, x, depth, a, depth, a_scale);
+    kernels->quantize_f32_qa8(rows, depth, x, depth, s.a, depth, s.a_scale);
   } else {
-    memset(row_copy, 0, 4 * depth);
+    memset(s.row, 0, 4 * depth);
     for (size_t row = 0; row < rows; row++) {
-      memcpy(row_copy, x + row * layer->in, 4 * layer->in);
-      kernels->quantize_f32_qa8(1, depth, row_copy, depth, a + row * depth, depth, a_scale + row);
+      memcpy(s.row, x + row * layer->in, 4 * layer->in);
+      kernels->quantize_f32_qa8(1, depth, s.row, depth, s.a + row * depth, depth, s.a_scale + row);
     }
   }
   const bool in_place = !layer->direct && layer->out == lanes;
-  chord_gemm gemm = {.rows = rows, .depth = depth, .a = a, .a_stride = depth, .a_scale = a_scale, .panel = layer->weights,
-                     .panel_depth = depth, .correction = layer->corrections, .scale = layer->scales, .bias = layer->biases, .out = in_place ? y : results,
+  chord_gemm gemm = {.rows = rows, .depth = depth, .a = s.a, .a_stride = depth, .a_scale = s.a_scale, .panel = layer->weights,
+                     .panel_depth = depth, .correction = layer->corrections, .scale = layer->scales, .bias = layer->biases, .out = in_place ? y : s.results,
                      .out_stride = lanes, .relu = layer->relu};
   void (*const products[WIDTHS])(const chord_gemm *) = {kernels->gemm_qa8_c8, kernels->gemm_qa8_c4, kernels->gemm_qa8_c2};
   for (int i = 0; i < WIDTHS; i++) {
@@ -197,9 +225,8 @@ chord_status chord_linear_run(const chord_linear *layer, size_t rows, const floa
     gemm.bias += done;
     gemm.out += done;
   }
-  if (in_place) return CHORD_OK;
-  for (size_t row = 0; row < rows; row++)
+  for (size_t row = 0; !in_place && row < rows; row++)
     for (size_t lane = 0; lane < lanes; lane++)
-      if (layer->order[lane] != UINT32_MAX) y[row * layer->out + layer->order[lane]] = results[row * lanes + lane];
-  return CHORD_OK;
+      if (layer->order[lane] != UINT32_MAX) y[row * layer->out + layer->order[lane]] = s.results[row * lanes + lane];
+  return look_at(layer, rows, s.a_scale, y);
 }

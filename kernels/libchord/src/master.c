@@ -9,7 +9,7 @@
 enum { HEADER_BYTES = 64, RECORD_BYTES = 128, NAME_BYTES = 88, ALIGNMENT = 64 };
 
 /* Floats of a master beyond this are no weights that the engine runs: they could overflow on the way through the model. */
-#define LARGEST_FLOAT 1e4f
+#define LARGEST_FLOAT CHORD_LARGEST_WEIGHT
 
 static uint32_t read32(const uint8_t *p) {
   uint32_t value;

@@ -116,7 +116,10 @@ static const chord_backbone *backbone_of(const chord_plan *p) {
 
 chord_status chord_plan_model(chord_master *master, const chord_options *options, chord_model *model, chord_diagnosis *diagnosis) {
   memset(model, 0, sizeof *model);
-  const char *wanted = options && options->struct_size >= sizeof(chord_options) ? options->variant : NULL;
+  chord_options own = {0};
+  if (options && (!chord_take(options, CHORD_UP_TO(chord_options, variant), &own, sizeof own) || own.flags != 0))
+    return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "options: struct_size is not set, or something that this version does not know is");
+  const char *wanted = own.variant;
   const chord_variant *variant = chord_choose_variant(wanted);
   if (!variant)
     return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "variant '%s' is unknown, or this CPU does not support it", wanted ? wanted : "");
@@ -143,15 +146,15 @@ chord_status chord_plan_model(chord_master *master, const chord_options *options
   for (uint32_t i = 0; i < model->layer_count; i++) {
     chord_layer *l = &model->layers[i];
     const size_t lanes = chord_round_up(l->virtuals, 16);
-    l->weights = model->weight_bytes;
-    l->lanes = model->lane_count;
-    model->weight_bytes += lanes * l->depth;
+    l->weights = (size_t)model->weight_bytes;
+    l->lanes = (size_t)model->lane_count;
+    model->weight_bytes += (uint64_t)lanes * l->depth;
     model->lane_count += lanes;
   }
   return CHORD_OK;
 }
 
-size_t chord_model_layout(chord_model *model, uint8_t *base) {
+uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
   chord_carver c = {.base = base};
   chord_carve(&c, sizeof(chord_model));
   model->biases = chord_carve(&c, model->lane_count * sizeof(float));
@@ -168,7 +171,7 @@ size_t chord_model_layout(chord_model *model, uint8_t *base) {
   return c.used + ALIGNMENT;
 }
 
-size_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base) {
+uint64_t chord_session_layout(const chord_model *model, chord_session *session, uint8_t *base) {
   chord_carver c = {.base = base};
   chord_carve(&c, sizeof(chord_session));
   const size_t length = model->max_length, dim = model->dim;

@@ -1,5 +1,6 @@
 /* From a history to the hidden state, and from there to scores. */
-#include <math.h>
+#include <float.h>
+#include <string.h>
 
 #include "../ukernels/constants.h"
 #include "internal.h"
@@ -25,6 +26,20 @@ static chord_status take_history(chord_session *s, const int32_t *history, size_
   return CHORD_OK;
 }
 
+/* The largest magnitude. Compared as integers, in which what is not finite is larger than all numbers. */
+static float largest_of(const float *x, size_t count) {
+  int32_t largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    int32_t bits;
+    memcpy(&bits, x + i, sizeof bits);
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
+  }
+  float result;
+  memcpy(&result, &largest, sizeof result);
+  return result;
+}
+
 chord_status chord_encode(chord_session *s, const int32_t *history, size_t length, size_t *count) {
   const chord_status status = take_history(s, history, length, count);
   if (status != CHORD_OK) return status;
@@ -33,17 +48,15 @@ chord_status chord_encode(chord_session *s, const int32_t *history, size_t lengt
   chord_release(slot);
   if (s->user && !s->model->backbone->user)
     for (size_t i = 0; i < s->model->dim; i++) s->hidden[i] += s->user[i];
-  return CHORD_OK;
+  /* Of whatever went wrong on the way something is left here (ukernels.h), so it is enough to look here. */
+  s->largest = largest_of(s->hidden, s->model->dim);
+  return s->largest <= FLT_MAX ? CHORD_OK : CHORD_NOT_FINITE;
 }
 
 /* The hidden state in 16 bits: sums with int8 rows are then exact integers, at a 2^-16 part of its largest element. */
 float chord_take_query(chord_session *s) {
-  float most = 0.0f;
+  const float most = s->largest;
   const size_t dim = s->model->dim;
-  for (size_t i = 0; i < dim; i++) {
-    const float magnitude = fabsf(s->hidden[i]);
-    most = magnitude > most ? magnitude : most;
-  }
   const float inverse = most >= CHORD_SMALLEST_MAX ? 32767.0f / most : 0.0f;
   /* Adding and taking off 1.5 * 2^23 rounds like rintf, in a form that compilers vectorise. */
   const float round = CHORD_ROUND;
@@ -51,9 +64,13 @@ float chord_take_query(chord_session *s) {
   return most * (1.0f / 32767.0f);
 }
 
-void chord_score(const chord_session *s, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores) {
+/* No score can overflow below this. */
+static const float safe = FLT_MAX / (2.0f * CHORD_MAX_DIM * 127.0f * CHORD_LARGEST_WEIGHT);
+
+chord_status chord_score(const chord_session *s, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores) {
   const chord_model *model = s->model;
   model->kernels->score_q16_e(count, model->dim, s->query, scale, &model->table, ids, first, scores);
   const float *bias = model->item_bias;
   for (size_t i = 0; bias && i < count; i++) scores[i] += bias[ids ? (uint32_t)ids[i] : first + i];
+  return s->largest <= safe || largest_of(scores, count) <= FLT_MAX ? CHORD_OK : CHORD_NOT_FINITE;
 }

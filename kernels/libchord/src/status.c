@@ -16,6 +16,7 @@ const char *chord_status_text(chord_status status) {
     case CHORD_NO_MEMORY: return "the memory given is smaller than the size asked for";
     case CHORD_BUSY: return "the spare weights are in use: try again";
     case CHORD_BAD_USER_VECTOR: return "the user vector is damaged or belongs to another backbone";
+    case CHORD_NOT_FINITE: return "the result is not finite: an input, or the weights, are too large to compute with";
   }
   return "unknown status";
 }
@@ -24,7 +25,8 @@ chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const c
   if (diagnosis && diagnosis->struct_size > offsetof(chord_diagnosis, text)) {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(diagnosis->text, diagnosis->struct_size - offsetof(chord_diagnosis, text), format, arguments);
+    const size_t room = diagnosis->struct_size - offsetof(chord_diagnosis, text);
+    vsnprintf(diagnosis->text, room < sizeof diagnosis->text ? room : sizeof diagnosis->text, format, arguments);
     va_end(arguments);
   }
   return status;

@@ -30,14 +30,15 @@ chord_status chord_top_k(chord_session *session, const int32_t *history, size_t 
                          int32_t *items, float *scores, size_t *found) {
   if (!chord_usable(session) || (history_length && !history) || !items || !scores || !found || k == 0) return CHORD_BAD_ARGUMENT;
   size_t seen = 0;
-  const chord_status status = chord_encode(session, history, history_length, &seen);
+  chord_status status = chord_encode(session, history, history_length, &seen);
   if (status != CHORD_OK) return status;
   if (!exclude_history) seen = 0;
   const float scale = chord_take_query(session);
   size_t size = 0;
   for (uint32_t first = 1; first <= session->model->items; first += CHORD_PART) {
     const size_t left = session->model->items - first + 1, count = left < CHORD_PART ? left : CHORD_PART;
-    chord_score(session, scale, count, NULL, first, session->block);
+    status = chord_score(session, scale, count, NULL, first, session->block);
+    if (status != CHORD_OK) return status;
     for (size_t i = 0; i < count; i++) {
       const int32_t item = (int32_t)(first + i);
       const float value = session->block[i];

@@ -12,6 +12,10 @@
  * that are folded 16 -> 8 -> 4 -> 2 -> 1 (lane i + lane i + half); every multiply-add is one fma; and no operation is
  * approximate. chord_ukernels_scalar is the definition of each of them.
  *
+ * What is not finite is never lost, so that it is enough to look at the results: the scale of a row of activations that holds an infinity
+ * or something that is not a number (NaN), is NaN, its codes any; so is every product with it. A norm whose variance overflows is NaN. ReLU and
+ * the softmax keep NaN; ReLU makes a zero of every -0, and of -inf, which only an overflow gives. Nothing is cast that has no integer.
+ *
  * Sizes: `dim`, `depth`, `width` are multiples of 16 and rows start at multiples of 64 bytes unless said otherwise.
  */
 #ifndef CHORD_UKERNELS_H
@@ -127,8 +131,8 @@ typedef struct chord_ukernels {
    * maximum is below CHORD_SMALLEST_MAX has codes 0. */
   void (*quantize_f32_qa8)(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale);
   void (*gemm_qa8_c8)(const chord_gemm *args);
-  /* The same with 64 channels (blocks = 4), whose rows are quantised at once, as quantize_f32_qa8 does it, instead of being stored; `out`
-   * is unused. Codes and scales may take the place of the input's. Null: not there, do one after the other. */
+  /* The same with 64 channels (blocks = 4), whose rows are quantised at once, as quantize_f32_qa8 does it, instead of being stored (a row of a
+   * product is NaN as a whole, or has none); `out` is unused. Codes and scales may take the place of the input's. Null: not there, do one after the other. */
   void (*gemm_qa8_c8_qa8)(const chord_gemm *args, uint8_t *codes, size_t codes_stride, float *scales);
   /* The same from packed lines of 4 or 2 bits (panel points to them; correction is unused). Null: not there, use panels. */
   void (*gemm_qa8_c4)(const chord_gemm *args);

@@ -62,7 +62,7 @@ void release(const char *operation, const char *shape) {
 
 void same_floats(const char *operation, const char *shape, const float *a, const float *b, size_t count) {
   for (size_t i = 0; i < count; i++)
-    if (!(a[i] == b[i])) {
+    if (memcmp(a + i, b + i, sizeof *a) != 0 && (a[i] == a[i] || b[i] == b[i])) {
       char what[96];
       snprintf(what, sizeof what, "element %zu is %.9g instead of %.9g", i, (double)b[i], (double)a[i]);
       fail(operation, shape, what);
@@ -91,6 +91,7 @@ size_t check_variant(const chord_variant *variant) {
   check_products();
   check_rows();
   check_attention();
+  check_not_finite();
   printf("%s: %zu comparisons, %zu differences\n", variant->name, comparisons, differences);
   return differences;
 }

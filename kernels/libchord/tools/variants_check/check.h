@@ -15,6 +15,7 @@ extern const chord_ukernels *tested;
 void check_products(void);
 void check_rows(void);
 void check_attention(void);
+void check_not_finite(void);
 
 uint32_t random_bits(void);
 float random_float(void);
@@ -27,7 +28,7 @@ float *random_floats(size_t count);
 void release(const char *operation, const char *shape);
 
 void fail(const char *operation, const char *shape, const char *what);
-/* The same numbers, where the two zeros count as one. */
+/* The same bits, where all NaN count as one. */
 void same_floats(const char *operation, const char *shape, const float *a, const float *b, size_t count);
 void same_bytes(const char *operation, const char *shape, const void *a, const void *b, size_t bytes);
 /* Codes [rows][stride] of the reference and of the variant, which may store with 128 added. */

@@ -3,6 +3,7 @@
 #define CHORD_ARM_COMMON_H
 
 #include <arm_neon.h>
+#include <math.h>
 #include <string.h>
 
 #include "../constants.h"
@@ -49,6 +50,7 @@ CHORD_INLINE float32x4_t chord_exp2(float32x4_t x) {
 
 /* 127 / most, or 0 for a row of zeros. */
 CHORD_INLINE float chord_inverse_of(float most) { return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f; }
+CHORD_INLINE float chord_scale_of(float most) { return fmaf(most, 0.0f, most * (1.0f / 127.0f)); }
 
 /* Codes of sixteen floats: the rounded integers stand in the low bytes of fma(x, inverse, CHORD_ROUND). */
 CHORD_INLINE void chord_store_codes(const float32x4_t x[4], float inverse, uint8_t *out) {

@@ -1,7 +1,5 @@
 /* Everything that works row by row: LayerNorm, quantisation, GELU, embedding tables. Armv8.0. */
 #if defined(__aarch64__)
-#include <math.h>
-
 #include "common.h"
 #include "rows64.h"
 
@@ -21,7 +19,7 @@ void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, siz
     for (size_t i = 0; i < width; i += 16)
       for (size_t j = 0; j < 4; j++) most[j] = larger_magnitude(most[j], vld1q_f32(x + i + 4 * j));
     const float largest = largest_of(most), inverse = chord_inverse_of(largest);
-    a_scale[row] = largest * (1.0f / 127.0f);
+    a_scale[row] = chord_scale_of(largest);
     for (size_t i = 0; i < width; i += 16) {
       const float32x4_t part[4] = {vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)};
       chord_store_codes(part, inverse, a + i);
@@ -31,7 +29,8 @@ void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, siz
 
 /* 1 / standard deviation from sixteen lanes of squares. */
 static float factor_of(const float32x4_t squares[4], float inverse_dim, float eps) {
-  return 1.0f / sqrtf(fmaf(chord_fold(squares[0], squares[1], squares[2], squares[3]), inverse_dim, eps));
+  const float variance = fmaf(chord_fold(squares[0], squares[1], squares[2], squares[3]), inverse_dim, eps);
+  return fmaf(variance, 0.0f, 1.0f / sqrtf(variance));
 }
 
 /* v of sixteen elements: from x and delta, or from where it was put already. */
@@ -83,7 +82,7 @@ static void norm_any(const chord_norm n) {
       }
       if (pass) continue;
       const float most = largest_of(lanes);
-      n.a_scale[row] = most * (1.0f / 127.0f);
+      n.a_scale[row] = chord_scale_of(most);
       inverse = chord_inverse_of(most);
     }
   }

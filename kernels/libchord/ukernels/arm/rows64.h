@@ -52,7 +52,7 @@ static const struct {
   "fadd v20.4s, v20.4s, v22.4s\n fadd v21.4s, v21.4s, v23.4s\n fadd v20.4s, v20.4s, v21.4s\n"         \
   "ext v21.16b, v20.16b, v20.16b, #8\n fadd v20.2s, v20.2s, v21.2s\n faddp s20, v20.2s\n"
 
-/* The row's mean to s30, 1 / its standard deviation to s31. */
+/* The row's mean to s30, 1 / its standard deviation to s31: no number where the variance is infinite. */
 #define MEAN                                                                                          \
   ON_4_4("fadd", 20, 21, 22, 23, 0, 1, 2, 3, 4, 5, 6, 7) SUM_4_4("fadd", 20, 21, 22, 23, 8, 9, 10, 11) \
   SUM_4_4("fadd", 20, 21, 22, 23, 12, 13, 14, 15) FOLD "fmul s30, s20, s25\n"
@@ -61,7 +61,7 @@ static const struct {
 #define FACTOR                                                                                        \
   "dup v31.4s, v30.s[0]\n" SQUARES_OF("fmul", 0, 1, 2, 3) SQUARES_OF("fmla", 4, 5, 6, 7)              \
   SQUARES_OF("fmla", 8, 9, 10, 11) SQUARES_OF("fmla", 12, 13, 14, 15) FOLD                            \
-  "fmadd s20, s20, s25, s26\n fsqrt s20, s20\n fmov s21, #1.0\n fdiv s31, s21, s20\n"
+  "fmadd s20, s20, s25, s26\n movi v22.2s, #0\n fsqrt s23, s20\n fmov s21, #1.0\n fdiv s31, s21, s23\n fmadd s31, s20, s22, s31\n"
 
 /* y = fma(fma(v, factor, -(mean factor)), gamma, beta). The result of an fma takes the place of its addend: ld4r makes four copies at once. */
 #define AFFINE_4(u0, u1, u2, u3)                                                                      \
@@ -79,7 +79,8 @@ static const struct {
 #define QUANTIZE                                                                                      \
   ON_4("fabs", 16, 17, 18, 19, 0, 1, 2, 3) MAGNITUDES(4, 5, 6, 7) MAGNITUDES(8, 9, 10, 11) MAGNITUDES(12, 13, 14, 15) \
   "fmax v16.4s, v16.4s, v17.4s\n fmax v18.4s, v18.4s, v19.4s\n fmax v16.4s, v16.4s, v18.4s\n fmaxv s30, v16.4s\n" \
-  "fdiv s31, s27, s30\n fmul s16, s30, s28\n fcmge s30, s30, s29\n str s16, [%[a_scale]], #4\n" TWO_OF_ROUNDING   \
+  "fdiv s31, s27, s30\n movi v17.2s, #0\n fmul s16, s30, s28\n fmadd s16, s30, s17, s16\n fcmge s30, s30, s29\n" \
+  "str s16, [%[a_scale]], #4\n" TWO_OF_ROUNDING                                                       \
   "and v31.8b, v31.8b, v30.8b\n"                                                                      \
   FMLA_BY_31(16, 17, 18, 19, 0, 1, 2, 3) FMLA_BY_31(20, 21, 22, 23, 4, 5, 6, 7)                       \
   CODES(0, "v16.16b-v19.16b") CODES(1, "v20.16b-v23.16b") TWO_OF_ROUNDING                             \

@@ -76,7 +76,8 @@ static const struct {
   "ldp s0, s1, [%[numbers], #16]\n ldr s2, [%[numbers], #24]\n fmov s3, #1.0\n"                       \
   "fadd v16.4s, v16.4s, v18.4s\n fadd v17.4s, v17.4s, v19.4s\n fmaxv s20, v20.4s\n fadd v16.4s, v16.4s, v17.4s\n" \
   "ext v17.16b, v16.16b, v16.16b, #8\n fdiv s26, s0, s20\n fadd v16.2s, v16.2s, v17.2s\n faddp s16, v16.2s\n"     \
-  "fcmge s2, s20, s2\n fmul s1, s20, s1\n fdiv s3, s3, s16\n and v26.8b, v26.8b, v2.8b\n fmul s1, s1, s3\n"       \
+  "fmul s1, s20, s1\n movi v4.2s, #0\n fcmge s2, s20, s2\n fmadd s1, s20, s4, s1\n fdiv s3, s3, s16\n" \
+  "and v26.8b, v26.8b, v2.8b\n fmul s1, s1, s3\n"                                                      \
   "str s1, [%[p_scale]], #4\n mov %[at], %[s]\n mov %[left], %[blocks]\n"                             \
   "5: ld1 {v4.4s-v7.4s}, [%[at]], #64\n ld1 {v0.4s-v3.4s}, [%[rounding]]\n subs %[left], %[left], #1\n" \
   "fmla v0.4s, v4.4s, v26.s[0]\n fmla v1.4s, v5.4s, v26.s[0]\n fmla v2.4s, v6.4s, v26.s[0]\n fmla v3.4s, v7.4s, v26.s[0]\n" \

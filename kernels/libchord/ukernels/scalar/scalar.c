@@ -15,17 +15,26 @@ static float fold(const float lanes[CHORD_LANES]) {
   return a[0] + a[1];
 }
 
-static float power_of_2(float n) {
-  const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-  float power;
-  memcpy(&power, &bits, sizeof power);
-  return power;
+static uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
 }
+
+static float float_of(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/* p 2^n, where the integer n stands in the low bits of `shifted` = n + CHORD_ROUND: moved to the exponent and added to that of p, exactly.
+ * What is not a number stays none. */
+static float scaled(float p, float shifted) { return float_of(bits_of(p) + (bits_of(shifted) << 23)); }
 
 static float exp_f32(float x) {
   x = x < CHORD_EXP_LOW ? CHORD_EXP_LOW : x;
-  const float n = fmaf(x, CHORD_LOG2E, CHORD_ROUND) - CHORD_ROUND;
-  const float r = fmaf(n, -CHORD_LN2, x);
+  const float shifted = fmaf(x, CHORD_LOG2E, CHORD_ROUND);
+  const float r = fmaf(shifted - CHORD_ROUND, -CHORD_LN2, x);
   float p = CHORD_EXP_P6;
   p = fmaf(p, r, CHORD_EXP_P5);
   p = fmaf(p, r, CHORD_EXP_P4);
@@ -33,18 +42,18 @@ static float exp_f32(float x) {
   p = fmaf(p, r, CHORD_EXP_P2);
   p = fmaf(p, r, 1.0f);
   p = fmaf(p, r, 1.0f);
-  return p * power_of_2(n);
+  return scaled(p, shifted);
 }
 
 static float exp2_f32(float x) {
   x = x < CHORD_EXP2_LOW ? CHORD_EXP2_LOW : x;
-  const float n = (x + CHORD_ROUND) - CHORD_ROUND, r = x - n;
+  const float shifted = x + CHORD_ROUND, r = x - (shifted - CHORD_ROUND);
   float p = CHORD_EXP2_P4;
   p = fmaf(p, r, CHORD_EXP2_P3);
   p = fmaf(p, r, CHORD_EXP2_P2);
   p = fmaf(p, r, CHORD_EXP2_P1);
   p = fmaf(p, r, 1.0f);
-  return p * power_of_2(n);
+  return scaled(p, shifted);
 }
 
 /*
@@ -106,7 +115,15 @@ static void chord_derive_rows__scalar(const chord_channels *channels, int8_t *ou
   select_scales(channels, scale);
 }
 
-/* What is not a number, which only a caller's own floats can be, gets some code, not undefined behaviour. */
+/* The larger magnitude. As integers, because then what is not a number is larger than all numbers, and stays. */
+static float larger_magnitude(float most, float x) {
+  const uint32_t magnitude = bits_of(x) & 0x7fffffff;
+  return magnitude > bits_of(most) ? float_of(magnitude) : most;
+}
+
+static float scale_of(float most) { return fmaf(most, 0.0f, most * (1.0f / 127.0f)); }
+
+/* Codes of a row that is not finite mean nothing: its scale is no number. They are a value all the same, not undefined behaviour. */
 static uint8_t code_of(float x, float inverse) {
   const float code = fmaf(x, inverse, CHORD_ROUND) - CHORD_ROUND;
   return code >= -127.0f && code <= 127.0f ? (uint8_t)(int8_t)code : 0;
@@ -116,9 +133,9 @@ static void chord_quantize_f32_qa8__scalar(size_t rows, size_t width, const floa
                                     float *a_scale) {
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     float most = 0.0f;
-    for (size_t i = 0; i < width; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    for (size_t i = 0; i < width; i++) most = larger_magnitude(most, x[i]);
     const float inverse = most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
-    a_scale[row] = most * (1.0f / 127.0f);
+    a_scale[row] = scale_of(most);
     for (size_t i = 0; i < width; i++) a[i] = code_of(x[i], inverse);
   }
 }
@@ -143,7 +160,7 @@ static inline void gemm(const chord_gemm *args, unsigned bits) {
       for (size_t c = 0; c < CHORD_LANES; c++) {
         const size_t channel = block * CHORD_LANES + c;
         const float y = fmaf((float)sum[c] * args->scale[channel], args->a_scale[row], args->bias[channel]);
-        out[c] = args->relu && y < 0.0f ? 0.0f : y;
+        out[c] = args->relu && y <= 0.0f ? 0.0f : y;
       }
     }
   }
@@ -168,16 +185,17 @@ static void chord_norm_f32__scalar(const chord_norm *args) {
       const float centred = (delta ? x[i] + delta[i] : x[i]) - mean;
       squares[i % CHORD_LANES] = fmaf(centred, centred, squares[i % CHORD_LANES]);
     }
-    const float factor = 1.0f / sqrtf(fmaf(fold(squares), inverse_dim, args->eps));
+    const float variance = fmaf(fold(squares), inverse_dim, args->eps);
+    const float factor = fmaf(variance, 0.0f, 1.0f / sqrtf(variance));
     const float offset = -(mean * factor);
     float most = 0.0f;
     for (size_t i = 0; i < dim; i++) {
       const float v = delta ? x[i] + delta[i] : x[i];
       const float y = fmaf(fmaf(v, factor, offset), args->gamma[i], args->beta[i]);
-      most = fabsf(y) > most ? fabsf(y) : most;
+      most = larger_magnitude(most, y);
     }
     const float inverse = most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
-    if (args->a) args->a_scale[row] = most * (1.0f / 127.0f);
+    if (args->a) args->a_scale[row] = scale_of(most);
     for (size_t i = 0; i < dim; i++) {
       const float v = delta ? x[i] + delta[i] : x[i];
       const float y = fmaf(fmaf(v, factor, offset), args->gamma[i], args->beta[i]);

@@ -3,6 +3,7 @@
 #define CHORD_AVX2_H
 
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "../constants.h"
@@ -22,6 +23,15 @@ CHORD_AVX2_INLINE lanes lanes_add(lanes a, lanes b) { return (lanes){_mm256_add_
 CHORD_AVX2_INLINE lanes lanes_sub(lanes a, lanes b) { return (lanes){_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
 CHORD_AVX2_INLINE lanes lanes_mul(lanes a, lanes b) { return (lanes){_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
 CHORD_AVX2_INLINE lanes lanes_max(lanes a, lanes b) { return (lanes){_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+
+/* The larger of two that are not below zero. As integers, because then what is not a number is larger than all numbers, and stays. */
+CHORD_AVX2_INLINE __m256 larger256(__m256 a, __m256 b) {
+  return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+CHORD_AVX2_INLINE __m128 larger128(__m128 a, __m128 b) {
+  return _mm_castsi128_ps(_mm_max_epu32(_mm_castps_si128(a), _mm_castps_si128(b)));
+}
+CHORD_AVX2_INLINE lanes lanes_larger(lanes a, lanes b) { return (lanes){larger256(a.low, b.low), larger256(a.high, b.high)}; }
 CHORD_AVX2_INLINE lanes lanes_fma(lanes a, lanes b, lanes c) {
   return (lanes){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
@@ -73,8 +83,16 @@ CHORD_AVX2_INLINE float lanes_most(lanes a) {
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* The largest of sixteen that are not below zero, or what is not a number. */
+CHORD_AVX2_INLINE float lanes_largest(lanes a) {
+  const __m256 half = larger256(a.low, a.high);
+  __m128 q = larger128(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  q = larger128(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(larger128(q, _mm_movehdup_ps(q)));
+}
+
 CHORD_AVX2_INLINE __m256 exp256(__m256 x) {
-  x = _mm256_max_ps(x, _mm256_set1_ps(CHORD_EXP_LOW));
+  x = _mm256_max_ps(_mm256_set1_ps(CHORD_EXP_LOW), x); /* in this order what is not a number stays none */
   const __m256 round = _mm256_set1_ps(CHORD_ROUND), one = _mm256_set1_ps(1.0f);
   const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(x, _mm256_set1_ps(CHORD_LOG2E), round), round);
   const __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(CHORD_LN2), x);
@@ -91,7 +109,7 @@ CHORD_AVX2_INLINE __m256 exp256(__m256 x) {
 
 /* 2^x, x <= 0, clamped at -92. */
 CHORD_AVX2_INLINE __m256 exp2_256(__m256 x) {
-  x = _mm256_max_ps(x, _mm256_set1_ps(CHORD_EXP2_LOW));
+  x = _mm256_max_ps(_mm256_set1_ps(CHORD_EXP2_LOW), x); /* in this order what is not a number stays none */
   const __m256 round = _mm256_set1_ps(CHORD_ROUND), shifted = _mm256_add_ps(x, round), n = _mm256_sub_ps(shifted, round);
   const __m256 r = _mm256_sub_ps(x, n);
   __m256 p = _mm256_set1_ps(CHORD_EXP2_P4);
@@ -128,7 +146,7 @@ CHORD_AVX2_INLINE void store_qa8(uint8_t *a, lanes x, lanes inverse) {
 }
 
 CHORD_AVX2_INLINE float activation_scale(float most, float *scale) {
-  *scale = most * (1.0f / 127.0f);
+  *scale = fmaf(most, 0.0f, most * (1.0f / 127.0f));
   return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
 }
 

@@ -60,7 +60,7 @@ CHORD_AVX2_INLINE float softmax(float *s, size_t count) {
   const size_t whole = (count - 1) / 16 * 16;
   const lane_mask rest = first_lanes(count - whole);
   const lanes tail = lanes_load(s + whole);
-  lanes most = lanes_select(rest, tail, lanes_set1(-3e38f));
+  lanes most = lanes_select(rest, tail, lanes_set1(-INFINITY));
   for (size_t t = 0; t < whole; t += 16) most = lanes_max(most, lanes_load(s + t));
   most = lanes_set1(lanes_most(most));
   lanes sums = lanes_set1(0.0f);
@@ -83,10 +83,10 @@ CHORD_AVX2 void chord_softmax_f32_qa8__avx2(const chord_softmax *arguments) {
     for (size_t t = 0; t < args->keys; t += 16) {
       const lanes w = lanes_mul(lanes_load(s + t), lanes_load(args->value_scale + t));
       lanes_store(s + t, w);
-      most = lanes_max(most, w);
+      most = lanes_larger(most, w);
     }
     float scale;
-    const lanes inverse = lanes_set1(activation_scale(lanes_most(most), &scale));
+    const lanes inverse = lanes_set1(activation_scale(lanes_largest(most), &scale));
     args->p_scale[row] = scale * inverse_sum;
     for (size_t t = 0; t < args->keys; t += 16) store_qa8(args->p + row * args->stride + t, lanes_load(s + t), inverse);
   }

@@ -27,8 +27,8 @@ GEMM_INLINE void gemm_store(const chord_gemm *args, size_t row, size_t block, __
   y0 = _mm256_fmadd_ps(y0, a_scale, _mm256_loadu_ps(args->bias + channel));
   y1 = _mm256_fmadd_ps(y1, a_scale, _mm256_loadu_ps(args->bias + channel + 8));
   if (args->relu) {
-    y0 = _mm256_max_ps(y0, _mm256_setzero_ps());
-    y1 = _mm256_max_ps(y1, _mm256_setzero_ps());
+    y0 = _mm256_and_ps(y0, _mm256_cmp_ps(y0, _mm256_setzero_ps(), _CMP_NLE_UQ));
+    y1 = _mm256_and_ps(y1, _mm256_cmp_ps(y1, _mm256_setzero_ps(), _CMP_NLE_UQ));
   }
   _mm256_storeu_ps(out, y0);
   _mm256_storeu_ps(out + 8, y1);

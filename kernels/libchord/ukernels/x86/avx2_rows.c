@@ -1,7 +1,5 @@
 /* Row-wise kernels, AVX2: LayerNorm, quantisation, GELU, embeddings, candidate scores. */
 #if defined(__x86_64__)
-#include <math.h>
-
 #include "avx2.h"
 
 CHORD_AVX2 void chord_norm_f32__avx2(const chord_norm *args) {
@@ -22,15 +20,16 @@ CHORD_AVX2 void chord_norm_f32__avx2(const chord_norm *args) {
       const lanes centred = lanes_sub(v[i], lanes_set1(mean));
       squares = lanes_fma(centred, centred, squares);
     }
-    const float scale = 1.0f / sqrtf(fmaf(lanes_fold(squares), inverse_dim, args->eps));
+    const float variance = fmaf(lanes_fold(squares), inverse_dim, args->eps);
+    const float scale = fmaf(variance, 0.0f, 1.0f / sqrtf(variance));
     const lanes factor = lanes_set1(scale), offset = lanes_set1(-(mean * scale));
     for (size_t i = 0; i < dim / 16; i++) {
       v[i] = lanes_fma(lanes_fma(v[i], factor, offset), lanes_load(args->gamma + 16 * i), lanes_load(args->beta + 16 * i));
-      most = lanes_max(most, lanes_abs(v[i]));
+      most = lanes_larger(most, lanes_abs(v[i]));
       if (norm_out) lanes_store(norm_out + 16 * i, v[i]);
     }
     if (!args->a) continue;
-    const lanes inverse = lanes_set1(activation_scale(lanes_most(most), args->a_scale + row));
+    const lanes inverse = lanes_set1(activation_scale(lanes_largest(most), args->a_scale + row));
     for (size_t i = 0; i < dim / 16; i++) store_qa8(args->a + row * args->a_stride + 16 * i, v[i], inverse);
   }
 }
@@ -39,8 +38,8 @@ CHORD_AVX2 void chord_quantize_f32_qa8__avx2(size_t rows, size_t width, const fl
                                              float *a_scale) {
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     lanes most = lanes_set1(0.0f);
-    for (size_t i = 0; i < width; i += 16) most = lanes_max(most, lanes_abs(lanes_load(x + i)));
-    const lanes inverse = lanes_set1(activation_scale(lanes_most(most), a_scale + row));
+    for (size_t i = 0; i < width; i += 16) most = lanes_larger(most, lanes_abs(lanes_load(x + i)));
+    const lanes inverse = lanes_set1(activation_scale(lanes_largest(most), a_scale + row));
     for (size_t i = 0; i < width; i += 16) store_qa8(a + i, lanes_load(x + i), inverse);
   }
 }

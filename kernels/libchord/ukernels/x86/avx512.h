@@ -3,6 +3,7 @@
 #define CHORD_AVX512_H
 
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "../constants.h"
@@ -27,6 +28,18 @@ CHORD_AVX512_INLINE float max512(__m512 x) {
   __m128 q = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
   q = _mm_max_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
+
+/* The larger of two that are not below zero. As integers, because then what is not a number is larger than all numbers, and stays. */
+CHORD_AVX512_INLINE __m512 larger512(__m512 a, __m512 b) {
+  return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+
+CHORD_AVX512_INLINE float largest512(__m512 x) {
+  const __m256i half = _mm256_max_epu32(_mm512_castsi512_si256(_mm512_castps_si512(x)), _mm512_extracti32x8_epi32(_mm512_castps_si512(x), 1));
+  __m128i q = _mm_max_epu32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  q = _mm_max_epu32(q, _mm_unpackhi_epi64(q, q));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epu32(q, _mm_shuffle_epi32(q, 0x55))));
 }
 
 /* fold512 of sixteen vectors at once: out[i] = fold512(x[i]). */
@@ -74,6 +87,15 @@ CHORD_AVX512_INLINE __m512 max_rows(__m512 a, __m512 b, __m512 c, __m512 d) {
   return _mm512_max_ps(twos, _mm512_permute_ps(twos, 0xB1));
 }
 
+/* The same for what is not below zero, where what is not a number stays. */
+CHORD_AVX512_INLINE __m512 larger_rows(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512 ab = larger512(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+  const __m512 cd = larger512(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
+  const __m512 fours = larger512(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+  const __m512 twos = larger512(fours, _mm512_permute_ps(fours, 0x4E));
+  return larger512(twos, _mm512_permute_ps(twos, 0xB1));
+}
+
 /* Element 0 of each 128-bit lane, side by side: four rows in a short vector, for the slow divisions and roots. */
 CHORD_AVX512_INLINE __m128 gather_rows(__m512 lanes) {
   return _mm512_castps512_ps128(_mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12), lanes));
@@ -84,7 +106,7 @@ CHORD_AVX512_INLINE __m128 gather_rows(__m512 lanes) {
 
 /* exp of x <= 0, clamped at -64; see constants.h. */
 CHORD_AVX512_INLINE __m512 exp512(__m512 x) {
-  x = _mm512_max_ps(x, _mm512_set1_ps(CHORD_EXP_LOW));
+  x = _mm512_max_ps(_mm512_set1_ps(CHORD_EXP_LOW), x); /* in this order what is not a number stays none */
   const __m512 round = _mm512_set1_ps(CHORD_ROUND), one = _mm512_set1_ps(1.0f);
   const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(x, _mm512_set1_ps(CHORD_LOG2E), round), round);
   const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(CHORD_LN2), x);
@@ -101,7 +123,7 @@ CHORD_AVX512_INLINE __m512 exp512(__m512 x) {
 
 /* 2^x, x <= 0, clamped at -92. */
 CHORD_AVX512_INLINE __m512 exp2_512(__m512 x) {
-  x = _mm512_max_ps(x, _mm512_set1_ps(CHORD_EXP2_LOW));
+  x = _mm512_max_ps(_mm512_set1_ps(CHORD_EXP2_LOW), x); /* in this order what is not a number stays none */
   const __m512 round = _mm512_set1_ps(CHORD_ROUND), shifted = _mm512_add_ps(x, round), n = _mm512_sub_ps(shifted, round);
   const __m512 r = _mm512_sub_ps(x, n);
   __m512 p = _mm512_set1_ps(CHORD_EXP2_P4);
@@ -112,6 +134,10 @@ CHORD_AVX512_INLINE __m512 exp2_512(__m512 x) {
   /* The integer stands in the low bits of `shifted`: added to the exponent it multiplies, exactly. Masked lanes may overflow. */
   return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
 }
+
+/* max(y, 0), where what is not a number stays, and -0 becomes 0: for each kind of float, keep (1) or zero (8). From the lowest digit on: quiet
+ * and signalling NaN, zero, one, -inf, inf, negative, positive. */
+CHORD_AVX512_INLINE __m512 relu512(__m512 y) { return _mm512_fixupimm_ps(y, y, _mm512_set1_epi32(0x18181811), 0); }
 
 /* Rows of sixteen 32-bit elements to columns. */
 CHORD_AVX512_INLINE void transpose16(__m512i r[16]) {
@@ -155,18 +181,21 @@ CHORD_AVX512_INLINE void store_qa8(uint8_t *a, __m512 x, __m512 inverse) {
 
 /* Scale of a row with the largest magnitude `most`; returns 127 / most, or 0 for a row of zeros. */
 CHORD_AVX512_INLINE float activation_scale(float most, float *scale) {
-  *scale = most * (1.0f / 127.0f);
+  *scale = fmaf(most, 0.0f, most * (1.0f / 127.0f));
   return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
 }
 
 /* 127 / most for four rows (0 for a row of zeros), and their scales into the `count` rows from `a_scale` on. */
 CHORD_AVX512_INLINE __m128 activation_scales(__m512 most, size_t count, float *a_scale) {
   const __m128 rows = gather_rows(most);
-  _mm_mask_storeu_ps(a_scale, (__mmask8)((1u << count) - 1), _mm_mul_ps(rows, _mm_set1_ps(1.0f / 127.0f)));
+  _mm_mask_storeu_ps(a_scale, (__mmask8)((1u << count) - 1), _mm_fmadd_ps(rows, _mm_setzero_ps(), _mm_mul_ps(rows, _mm_set1_ps(1.0f / 127.0f))));
   return _mm_maskz_div_ps(_mm_cmp_ps_mask(rows, _mm_set1_ps(CHORD_SMALLEST_MAX), _CMP_GE_OQ), _mm_set1_ps(127.0f), rows);
 }
 
-/* The larger magnitude of two: vrangeps does both in one step. */
+/* The larger magnitude of two: vrangeps does both in one step. It passes over what is not a number, so it is only for rows that are none as a
+ * whole: products with activations, and norms. LARGER4 is for all. */
+#define LARGER4(v) \
+  larger512(larger512(_mm512_abs_ps(v##0), _mm512_abs_ps(v##1)), larger512(_mm512_abs_ps(v##2), _mm512_abs_ps(v##3)))
 #define ABS_MAX(a, b) _mm512_range_ps(a, b, 0x0B)
 #define ABS_MAX4(v) ABS_MAX(ABS_MAX(v##0, v##1), ABS_MAX(v##2, v##3))
 

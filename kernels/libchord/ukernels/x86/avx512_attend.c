@@ -66,7 +66,7 @@ CHORD_AVX512_INLINE float softmax(float *s, size_t count) {
   const size_t whole = (count - 1) / 16 * 16;
   const __mmask16 rest = (__mmask16)(0xFFFFu >> (16 - (count - whole)));
   const __m512 tail = _mm512_load_ps(s + whole);
-  __m512 most = _mm512_mask_mov_ps(_mm512_set1_ps(-3e38f), rest, tail);
+  __m512 most = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), rest, tail);
   for (size_t t = 0; t < whole; t += 16) most = _mm512_max_ps(most, _mm512_load_ps(s + t));
   most = _mm512_set1_ps(max512(most));
   __m512 sums = _mm512_setzero_ps();
@@ -92,7 +92,7 @@ CHORD_AVX512_INLINE void softmax_codes(const size_t count, const chord_softmax *
   __m512 most[4], sums[4];
   CHORD_UNROLL for (size_t i = 0; i < 4; i++) {
     const size_t own = i < count ? i : 0;
-    most[i] = _mm512_mask_loadu_ps(_mm512_set1_ps(-3e38f), (__mmask16)(((rest + 1) << own) - 1), s + own * stride + whole);
+    most[i] = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), (__mmask16)(((rest + 1) << own) - 1), s + own * stride + whole);
     if (i < count)
       for (size_t t = 0; t < whole; t += 16) most[i] = _mm512_max_ps(most[i], _mm512_loadu_ps(s + i * stride + t));
   }
@@ -105,17 +105,17 @@ CHORD_AVX512_INLINE void softmax_codes(const size_t count, const chord_softmax *
       const __m512 p = exp2_512(_mm512_sub_ps(_mm512_loadu_ps(s + i * stride + t), top)), w = _mm512_mul_ps(p, _mm512_loadu_ps(value_scale + t));
       _mm512_storeu_ps(s + i * stride + t, w);
       sums[i] = _mm512_add_ps(sums[i], p);
-      most[i] = _mm512_max_ps(most[i], w);
+      most[i] = larger512(most[i], w);
     }
     const __mmask16 present = (__mmask16)(((rest + 1) << i) - 1);
     const __m512 p = _mm512_maskz_mov_ps(present, exp2_512(_mm512_sub_ps(_mm512_loadu_ps(s + i * stride + whole), top)));
     const __m512 w = _mm512_mul_ps(p, _mm512_loadu_ps(value_scale + whole));
     _mm512_storeu_ps(s + i * stride + whole, w);
     sums[i] = _mm512_add_ps(sums[i], p);
-    most[i] = _mm512_max_ps(most[i], w);
+    most[i] = larger512(most[i], w);
   }
   float scales[4];
-  const __m128 inverse = activation_scales(max_rows(most[0], most[1], most[2], most[3]), 4, scales);
+  const __m128 inverse = activation_scales(larger_rows(most[0], most[1], most[2], most[3]), 4, scales);
   const __m128 of_sums = _mm_div_ps(_mm_set1_ps(1.0f), gather_rows(fold_rows(sums[0], sums[1], sums[2], sums[3])));
   _mm_mask_storeu_ps(args->p_scale + row, (__mmask8)((1u << count) - 1), _mm_mul_ps(_mm_loadu_ps(scales), of_sums));
   CHORD_UNROLL for (size_t i = 0; i < count; i++) {

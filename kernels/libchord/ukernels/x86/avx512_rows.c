@@ -1,7 +1,5 @@
 /* Row-wise float kernels, AVX-512: LayerNorm, quantisation, GELU, embeddings. */
 #if defined(__x86_64__)
-#include <math.h>
-
 #include "avx512.h"
 
 static CHORD_AVX512 void norm_rows(const chord_norm *args) {
@@ -22,16 +20,17 @@ static CHORD_AVX512 void norm_rows(const chord_norm *args) {
       const __m512 centred = _mm512_sub_ps(v[i], _mm512_set1_ps(mean));
       squares = _mm512_fmadd_ps(centred, centred, squares);
     }
-    const float scale = 1.0f / sqrtf(fmaf(fold512(squares), inverse_dim, args->eps));
+    const float variance = fmaf(fold512(squares), inverse_dim, args->eps);
+    const float scale = fmaf(variance, 0.0f, 1.0f / sqrtf(variance));
     const __m512 factor = _mm512_set1_ps(scale), offset = _mm512_set1_ps(-(mean * scale));
     for (size_t i = 0; i < vectors; i++) {
       v[i] = _mm512_fmadd_ps(_mm512_fmadd_ps(v[i], factor, offset), _mm512_loadu_ps(args->gamma + 16 * i), _mm512_loadu_ps(args->beta + 16 * i));
-      most = _mm512_max_ps(most, _mm512_abs_ps(v[i]));
+      most = larger512(most, _mm512_abs_ps(v[i]));
     }
     if (args->norm_out) for (size_t i = 0; i < vectors; i++) _mm512_storeu_ps(args->norm_out + row * dim + 16 * i, v[i]);
     if (!args->a) continue;
     uint8_t *a = args->a + row * args->a_stride;
-    const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), args->a_scale + row));
+    const __m512 inverse = _mm512_set1_ps(activation_scale(largest512(most), args->a_scale + row));
     for (size_t i = 0; i < vectors; i++) store_qa8(a + 16 * i, v[i], inverse);
   }
 }
@@ -87,7 +86,8 @@ CHORD_AVX512_INLINE void norm_statistics(size_t rows, const float *x, const floa
   }
   for (size_t row = 0; row < rows; row += 16) {
     const __m512 variance = _mm512_fmadd_ps(_mm512_load_ps(factors + row), inverse_dim, _mm512_set1_ps(eps));
-    const __m512 factor = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(variance));
+    const __m512 factor =
+        _mm512_fmadd_ps(variance, _mm512_setzero_ps(), _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(variance)));
     _mm512_store_ps(factors + row, factor);
     const __m512 product = _mm512_mul_ps(_mm512_load_ps(offsets + row), factor);
     _mm512_store_ps(offsets + row, _mm512_sub_ps(_mm512_setzero_ps(), product));
@@ -121,7 +121,7 @@ CHORD_AVX512_INLINE void norm_apply(size_t rows, const float *x, const float *fa
     }
     if (!a) continue;
     const size_t count = rows - first < 4 ? rows - first : 4;
-    const __m128 inverse = activation_scales(max_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), count, a_scale + first);
+    const __m128 inverse = activation_scales(larger_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), count, a_scale + first);
     EACH_ROW(STORE_CODES)
   }
 }
@@ -157,7 +157,7 @@ static CHORD_AVX512 void quantize_rows_of_64(size_t rows, const float *x, size_t
   for (size_t first = 0; first < rows; first += 4) {
     EACH_ROW(QUANTIZE_LOAD)
     const size_t count = rows - first < 4 ? rows - first : 4;
-    const __m128 inverse = activation_scales(max_rows(ABS_MAX4(p), ABS_MAX4(q), ABS_MAX4(r), ABS_MAX4(s)), count, a_scale + first);
+    const __m128 inverse = activation_scales(larger_rows(LARGER4(p), LARGER4(q), LARGER4(r), LARGER4(s)), count, a_scale + first);
     EACH_ROW(STORE_CODES)
   }
 }
@@ -170,8 +170,8 @@ CHORD_AVX512 void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, cons
   }
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     __m512 most = _mm512_setzero_ps();
-    for (size_t i = 0; i < width; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
-    const __m512 inverse = _mm512_set1_ps(activation_scale(max512(most), a_scale + row));
+    for (size_t i = 0; i < width; i += 16) most = larger512(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+    const __m512 inverse = _mm512_set1_ps(activation_scale(largest512(most), a_scale + row));
     for (size_t i = 0; i < width; i += 16) store_qa8(a + i, _mm512_loadu_ps(x + i), inverse);
   }
 }

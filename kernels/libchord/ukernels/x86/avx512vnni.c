@@ -98,7 +98,7 @@ CHORD_AVX512_INLINE __m512 gemm_value(const chord_gemm *args, size_t row, size_t
   const size_t channel = 16 * block;
   const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(args->scale + channel));
   const __m512 y = _mm512_fmadd_ps(product, _mm512_set1_ps(args->a_scale[row]), _mm512_loadu_ps(args->bias + channel));
-  return args->relu ? _mm512_max_ps(y, _mm512_setzero_ps()) : y;
+  return args->relu ? relu512(y) : y;
 }
 
 CHORD_AVX512_INLINE void gemm_store(const chord_gemm *args, size_t row, size_t block, __m512i sum) {
@@ -210,12 +210,12 @@ CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t ro
     ROW_STEP(0) ROW_STEP(1) ROW_STEP(2) ROW_STEP(3) ROW_STEP(4) ROW_STEP(5)
   }
   ROW_VALUES(0) ROW_VALUES(1) ROW_VALUES(2) ROW_VALUES(3)
-  const __m128 inverse = activation_scales(max_rows(ABS_MAX4(v0), ABS_MAX4(v1), ABS_MAX4(v2), ABS_MAX4(v3)), rows < 4 ? rows : 4, scales + row);
+  const __m128 inverse = activation_scales(larger_rows(ABS_MAX4(v0), ABS_MAX4(v1), ABS_MAX4(v2), ABS_MAX4(v3)), rows < 4 ? rows : 4, scales + row);
   ROW_CODES(0, inverse, 0) ROW_CODES(1, inverse, 1) ROW_CODES(2, inverse, 2) ROW_CODES(3, inverse, 3)
   if (rows > 4) {
     ROW_VALUES(4) ROW_VALUES(5)
     const __m512 most4 = ABS_MAX4(v4), most5 = ABS_MAX4(v5);
-    const __m128 others = activation_scales(max_rows(most4, most5, most4, most5), rows - 4, scales + row + 4);
+    const __m128 others = activation_scales(larger_rows(most4, most5, most4, most5), rows - 4, scales + row + 4);
     ROW_CODES(4, others, 0) ROW_CODES(5, others, 1)
   }
 }
