@@ -20,6 +20,9 @@ checkers=""
 if [ "${1:-}" = tests ]; then
     have clang-19 && have ld.lld-19 && have llvm-mca-19 || checkers="$checkers clang-19 lld-19 llvm-19"
     ls /usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-*.a >/dev/null 2>&1 || checkers="$checkers libclang-rt-19-dev"
+    # What -m32 links with. Not gcc-multilib, which keeps gcc-aarch64-linux-gnu out.
+    [ "$(uname -m)" != x86_64 ] || { [ -e /usr/lib32/crt1.o ] && ls /usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a >/dev/null 2>&1; } ||
+        checkers="$checkers libc6-dev-i386 lib32gcc-$(gcc -dumpversion 2>/dev/null | cut -d. -f1)-dev"
     have qemu-aarch64-static || checkers="$checkers qemu-user-static"
     have qemu-aarch64 || checkers="$checkers qemu-user"
     have aarch64-linux-gnu-gcc || checkers="$checkers gcc-aarch64-linux-gnu libc6-dev-arm64-cross"

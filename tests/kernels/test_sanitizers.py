@@ -1,4 +1,7 @@
-"""The C library under ASan, UBSan, TSan and libFuzzer. CHORD_FUZZ_SECONDS makes the fuzzers run longer than the second or two here."""
+"""The C library under ASan, UBSan, TSan and libFuzzer, in 64 bits and in 32.
+
+CHORD_FUZZ_SECONDS makes the fuzzers run longer than the second or two here.
+"""
 
 import json
 import os
@@ -23,7 +26,9 @@ CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(na
 FLAGS = [*libchord.flags(), "-O1", "-g", "-D_GNU_SOURCE", "-pthread", "-fno-sanitize-recover=all"]
 # Checks that ASan repeats, left out of the unrolled kernels: with them clang takes four times as long.
 KERNEL_FLAGS = ["-fno-sanitize=null,alignment,object-size,pointer-overflow"]
-Compile = Callable[[str, str], Path]
+# Of a CPU with SSE2, whose floats are those of all others; the x87's are not.
+IN_32_BITS = ("-m32", "-msse2", "-mfpmath=sse")
+Compile = Callable[..., Path]
 SECONDS = os.environ.get("CHORD_FUZZ_SECONDS", "2")
 
 pytestmark = [pytest.mark.checkout, pytest.mark.skipif(CLANG is None, reason="clang is not installed")]
@@ -59,21 +64,30 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         assert built.returncode == 0, built.stderr
 
     @lru_cache
-    def library(sanitizers: str) -> list[str]:
+    def library(sanitizers: str, target: tuple[str, ...]) -> list[str]:
         objects = []
         for source in libchord.sources():
-            objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}.o"))
+            objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}{''.join(target)}.o"))
             extra = KERNEL_FLAGS if "ukernels" in source.parts else []
-            call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *extra, str(source), "-o", objects[-1]])
+            call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *target, *extra, str(source), "-o", objects[-1]])
         return objects
 
-    def make(program: str, sanitizers: str) -> Path:
+    def make(program: str, sanitizers: str, *target: str) -> Path:
         fuzzed = program.startswith("fuzz")
+        if target and not _links(target, folder):
+            pytest.skip(f"nothing links here with {target[0]}: install libc6-dev-i386 and lib32gcc-12-dev")
         sanitize = f"-fsanitize={sanitizers}{',fuzzer' if fuzzed else ''}"
-        call([sanitize, str(NATIVE / f"{program}.c"), *library(sanitizers), "-lm", "-o", str(folder / program)])
-        return folder / program
+        out = folder / f"{program}{''.join(target)}"
+        call([sanitize, *target, str(NATIVE / f"{program}.c"), *library(sanitizers, target), "-lm", "-o", str(out)])
+        return out
 
     return make
+
+
+def _links(target: tuple[str, ...], folder: Path) -> bool:
+    (folder / "nothing.c").write_text("int main(void) { return 0; }\n")
+    command = [str(CLANG), *target, str(folder / "nothing.c"), "-o", str(folder / "nothing")]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _run(arguments: list[str], **environment: str) -> None:
@@ -105,3 +119,31 @@ def test_a_fuzzed_master_opens_and_runs_or_is_refused(masters: Path, compile_nat
     for name, base in json.loads((NATIVE.parents[1] / "golden" / "master_refused.json").read_text())["bases"].items():
         (tmp_path / name).write_bytes(bytes.fromhex(base["bytes"]))
     _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=65536"])
+
+
+@pytest.mark.parametrize("target", [(), IN_32_BITS], ids=["64 bits", "32 bits"])
+def test_callers_of_other_versions_and_sizes_beyond_memory_are_answered(
+    masters: Path, compile_native: Compile, target: tuple[str, ...]
+) -> None:
+    program = compile_native("abi", "address,undefined", *target)
+    for master in sorted(masters.glob("*.chrm")):
+        _run([str(program), str(master)])
+
+
+def test_in_32_bits_models_adopt_and_run_clean(masters: Path, compile_native: Compile) -> None:
+    program = compile_native("exercise", "address,undefined", *IN_32_BITS)
+    for master in sorted(masters.glob("*.chrm")):
+        _run([str(program), str(master), "2", "10"])
+
+
+def test_adoptions_of_eight_threads_at_once_all_find_their_turn(masters: Path, compile_native: Compile) -> None:
+    program = compile_native("adopt_stress", "thread")
+    _run([str(program), str(masters / "sasrec.chrm"), "8", "100"])
+
+
+@pytest.mark.parametrize("name", ["sasrec", "tuned", "caser"])
+def test_fuzzed_weights_give_numbers_or_a_refusal_alike_in_every_variant(
+    masters: Path, compile_native: Compile, tmp_path: Path, name: str
+) -> None:
+    program = compile_native("fuzz_weights", "address,undefined")
+    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=130"], CHORD_MASTER=str(masters / f"{name}.chrm"))

@@ -1,0 +1,107 @@
+/*
+ * adopt_stress MASTER THREADS ROUNDS: threads adopt and rerank in turns, none ever tries an adoption twice. Prints how many were adopted, how many
+ * were told CHORD_BUSY and how long adoptions and reranks took; fails when more than one in a hundred was busy, or a result is none of those
+ * of the strategies.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "../../../kernels/libchord/include/chord.h"
+#include "wire.h"
+
+enum { STRATEGIES = 4, CANDIDATES = 33, HISTORY = 9 };
+
+static chord_model *model;
+static chord_info info = {.struct_size = sizeof info};
+static chord_sizes sizes = {.struct_size = sizeof sizes};
+static uint8_t *strategies[STRATEGIES];
+static int32_t history[HISTORY], candidates[CANDIDATES];
+static float expected[STRATEGIES][CANDIDATES];
+static unsigned long rounds;
+static atomic_ulong adopted, busy, adopt_ns, adopt_longest_ns, rerank_ns, rerank_longest_ns, begun;
+
+#define CHECK(condition)                                                \
+  do {                                                                  \
+    if (!(condition)) {                                                 \
+      fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition); \
+      exit(1);                                                          \
+    }                                                                   \
+  } while (0)
+
+static unsigned long now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (unsigned long)t.tv_sec * 1000000000ul + (unsigned long)t.tv_nsec;
+}
+
+static void note(atomic_ulong *sum, atomic_ulong *longest, unsigned long ns) {
+  *sum += ns;
+  unsigned long most = *longest;
+  while (ns > most && !atomic_compare_exchange_weak(longest, &most, ns)) {}
+}
+
+static void *work(void *unused) {
+  unsigned long turn = begun++;
+  void *memory = malloc((size_t)sizes.session_bytes);
+  chord_session *session;
+  CHECK(memory && chord_session_open(model, memory, (size_t)sizes.session_bytes, &session) == CHORD_OK);
+  for (unsigned long round = 0; round < rounds; round++, turn++) {
+    unsigned long start = now_ns();
+    const chord_status status = chord_adopt(model, strategies[turn % STRATEGIES], strategy_bytes(info.channels), NULL);
+    note(&adopt_ns, &adopt_longest_ns, now_ns() - start);
+    CHECK(status == CHORD_OK || status == CHORD_BUSY);
+    if (status == CHORD_OK) adopted++;
+    else busy++;
+    float scores[CANDIDATES];
+    start = now_ns();
+    CHECK(chord_rerank(session, history, HISTORY, candidates, CANDIDATES, scores) == CHORD_OK);
+    note(&rerank_ns, &rerank_longest_ns, now_ns() - start);
+    int matches = 0;
+    for (int i = 0; i < STRATEGIES; i++) matches += memcmp(scores, expected[i], sizeof scores) == 0;
+    CHECK(matches >= 1);
+  }
+  free(memory);
+  return unused;
+}
+
+int main(int argc, char **argv) {
+  CHECK(argc == 4);
+  FILE *file = fopen(argv[1], "rb");
+  CHECK(file && fseek(file, 0, SEEK_END) == 0);
+  const size_t size = (size_t)ftell(file);
+  rewind(file);
+  void *master = malloc(size);
+  CHECK(master && fread(master, 1, size, file) == size);
+  fclose(file);
+  const int threads = atoi(argv[2]);
+  rounds = strtoul(argv[3], NULL, 10);
+  CHECK(chord_query_sizes(master, size, NULL, &sizes, NULL) == CHORD_OK);
+  void *memory = malloc((size_t)sizes.model_bytes), *scratch = malloc((size_t)sizes.session_bytes);
+  chord_session *session;
+  CHECK(chord_open(master, size, NULL, memory, (size_t)sizes.model_bytes, &model, NULL) == CHORD_OK);
+  CHECK(chord_describe(model, &info) == CHORD_OK);
+  CHECK(chord_session_open(model, scratch, (size_t)sizes.session_bytes, &session) == CHORD_OK);
+  for (int i = 0; i < HISTORY; i++) history[i] = 1 + (7 * i + 3) % (int32_t)info.items;
+  for (int i = 0; i < CANDIDATES; i++) candidates[i] = 1 + (5 * i) % (int32_t)info.items;
+  for (int i = 0; i < STRATEGIES; i++) {
+    strategies[i] = make_strategy(info.fingerprint, info.channels, (unsigned)i);
+    CHECK(chord_adopt(model, strategies[i], strategy_bytes(info.channels), NULL) == CHORD_OK);
+    CHECK(chord_rerank(session, history, HISTORY, candidates, CANDIDATES, expected[i]) == CHORD_OK);
+  }
+  pthread_t *handles = malloc(sizeof(pthread_t) * (size_t)threads);
+  const unsigned long start = now_ns();
+  for (int i = 0; i < threads; i++) CHECK(pthread_create(&handles[i], NULL, work, NULL) == 0);
+  for (int i = 0; i < threads; i++) CHECK(pthread_join(handles[i], NULL) == 0);
+  const double calls = (double)(adopted + busy);
+  printf("%d threads, %.2f s: %lu adopted, %lu busy; adoption %.1f us, longest %.0f; rerank %.1f us, longest %.0f\n", threads,
+         (double)(now_ns() - start) * 1e-9, (unsigned long)adopted, (unsigned long)busy, (double)adopt_ns / calls * 1e-3,
+         (double)adopt_longest_ns * 1e-3, (double)rerank_ns / calls * 1e-3, (double)rerank_longest_ns * 1e-3);
+  for (int i = 0; i < STRATEGIES; i++) free(strategies[i]);
+  free(handles);
+  free(scratch);
+  free(memory);
+  free(master);
+  return busy * 100 > adopted + busy;
+}
