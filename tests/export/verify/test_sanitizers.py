@@ -1,6 +1,7 @@
 """The C verifier under ASan, UBSan and libFuzzer. CHORD_FUZZ_SECONDS makes the fuzzers run longer than the second or two here."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,7 @@ def _fuzz(program: str, sources: list[Path], seeds: dict[str, bytes], folder: Pa
         [str(folder / program), str(folder / "seeds"), *options], capture_output=True, text=True, env=os.environ | environment, cwd=folder
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    print(program, *re.findall(r"Done \d+ runs in \d+ second", done.stderr))
 
 
 def test_a_fuzzed_bundle_opens_with_its_members_inside_or_is_refused(
