@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-enum { MAX_DEPTH = 8, MAX_LIST = 4096, MAX_FIELDS = 256, MAX_TEXT = 4096, MAX_VALUES = 1 << 16 };
+enum { MAX_DEPTH = 8, MAX_LIST = 4096, MAX_FIELDS = 256, MAX_TEXT = 4096, MAX_VALUES = 1 << 16, MAX_DIGITS = 4300 };
 
 static bool fail(chord_json *json) {
   json->bad = true;
@@ -140,9 +140,9 @@ bool chord_json_integer(chord_json *json, uint64_t *value) {
 }
 
 static bool skip_digits(chord_json *json) {
-  if (!is_digit(peek(json))) return fail(json);
+  const uint8_t *start = json->at;
   while (is_digit(peek(json))) json->at++;
-  return true;
+  return (json->at > start && json->at - start <= MAX_DIGITS) || fail(json);
 }
 
 static bool skip_number(chord_json *json) {

@@ -191,6 +191,13 @@ def test_limits_are_those_of_python(toy, signed: Path, verifier) -> None:
         assert bool(re.search("manifest.json (holds|has a field|is nested)", said)) is not accepted, said
 
 
+@pytest.mark.parametrize(("digits", "accepted"), [(4300, True), (4301, False)])
+def test_a_number_has_as_many_digits_as_python_reads(digits: int, accepted: bool, toy, signed: Path, verifier) -> None:
+    members = toy.members(signed)
+    data = resigned(toy, members, members["manifest.json"].replace(b'"seed": 7', b'"seed": ' + b"1" * digits))
+    assert verifier.bundle(data, [toy.PUBLIC]).accepted is accepted is _accepts(toy, data)
+
+
 def _accepts(toy, data: bytes) -> bool:
     try:
         toy.read(data)

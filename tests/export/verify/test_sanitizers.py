@@ -51,3 +51,10 @@ def test_a_fuzzed_envelope_opens_with_its_payload_inside_or_is_refused(verifier_
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     seeds = {str(i): seal(b"CHRD" + bytes(40), serial=3, signing_key=key, subject=bytes(i), expires=i << 50) for i in (0, 1, 7)}
     _fuzz("fuzz_envelope", verifier_sources, seeds, tmp_path, 400)
+
+
+def test_a_fuzzed_manifest_is_read_within_its_bounds_or_refused(
+    toy, signed: Path, personal: Path, verifier_sources: list[Path], tmp_path: Path
+) -> None:
+    seeds = {name: toy.members(path)["manifest.json"] for name, path in (("signed", signed), ("personal", personal))}
+    _fuzz("fuzz_manifest", verifier_sources, seeds, tmp_path, 16384)
