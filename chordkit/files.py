@@ -142,11 +142,14 @@ def atomic_writer(path: str | os.PathLike[str], private: bool = False) -> Iterat
     first byte on. What killed writers left in the folder is removed; that of writers that are still at work is not.
 
     Raises:
+        InputError: ``path`` is a device, a pipe or a socket: a file would take its place.
         OSError: the folder cannot be made or written, the disk is full; it carries ``path``.
     """
     path = Path(path)
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: this is a device, a pipe or a socket, whose place a file would take; give the name of a file")
     with _unfinished(path, private) as (stream, temporary):
         yield stream
         with _naming(path):

@@ -123,6 +123,15 @@ def test_what_is_private_is_private_while_it_is_written(tmp_path: Path) -> None:
         assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
 
 
+def test_a_file_never_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name in ("pipe", "null"):
+        with pytest.raises(InputError, match=f"{name}: this is a device, a pipe or a socket"):
+            write_bytes(tmp_path / name, b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "pipe"]
+
+
 def test_the_folder_reaches_the_disk_after_the_name_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[tuple[bool, bool]] = []
     fsync = os.fsync

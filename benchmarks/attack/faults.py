@@ -277,7 +277,8 @@ def walk(run: Nursery, name: str, project: Path, folder: Path, every: int = 1, s
 
 def _problems(command: Command, where: Path, new: dict[str, str], status: int, said: str, good: int) -> list[str]:
     problems = []
-    lines = said.splitlines()
+    # LiteRT greets on stderr, whatever comes of it.
+    lines = [line for line in said.splitlines() if not line.startswith("INFO: Created TensorFlow Lite")]
     if status == 2:
         if len(lines) != 1 or not lines[0].startswith("chordkit: ") or str(where) not in lines[0]:
             problems.append(f"it says {said[-300:]!r}")
@@ -304,14 +305,15 @@ def _whole(path: Path) -> bool:
         from chordkit.training.checkpoint import read_tensors
 
         return bool(read_tensors(path, "file"))
-    text = path.read_text()
+    text = path.read_text().rstrip()
     if path.suffix == ".json":
         json.loads(text)
-    return text.endswith("\n")
+    return text.endswith("</html>") if path.suffix == ".html" else text[-1] in "}-|."
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file())
+    # onnxruntime's own, of its telemetry.
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".ses")
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -25,6 +25,7 @@ from chordkit.runtime_bench.android.trouble import refusal
 from chordkit.runtime_bench.devices.device import Completed, Device
 
 _LIMIT_S = 30.0
+_MOST_CHARACTERS = 4096  # of a lock: it comes from the phone
 _ATTEMPTS = 10
 
 
@@ -106,7 +107,7 @@ def _take(device: Device) -> Owner:
             time.sleep(0.05)
             continue
         try:
-            owner = Owner.model_validate_json(holder)
+            owner = Owner.model_validate_json(holder[:_MOST_CHARACTERS])
         except ValidationError:
             raise DeviceError(f"{device.name} is locked by what is no lock of chordkit; {_mend(device)}") from None
         if not (boot and owner.device_boot and owner.device_boot != boot) and not owner.is_gone():
