@@ -174,35 +174,40 @@ def master() -> dict[str, Any]:
     }
 
 
-def runnable_masters() -> dict[str, MasterWeights]:
-    """The smallest masters that the native engine runs, of each architecture it knows; made of exact numbers only."""
+def _layer(out: int, features: int) -> MasterLayer:
+    codes = (np.arange(out * features) % 255 - 127).astype(np.int8).reshape(out, features)
+    ratios = np.repeat(np.array([[258], [1806]], np.int16), out, 1)
+    return MasterLayer(QuantizedRows(codes, np.full((3, out), 0.25, np.float32), ratios), np.full(out, 0.5, np.float32))
 
-    def layer(out: int, features: int) -> MasterLayer:
-        codes = (np.arange(out * features) % 255 - 127).astype(np.int8).reshape(out, features)
-        ratios = np.repeat(np.array([[258], [1806]], np.int16), out, 1)
-        return MasterLayer(QuantizedRows(codes, np.full((3, out), 0.25, np.float32), ratios), np.full(out, 0.5, np.float32))
 
-    def table(rows: int) -> QuantizedTable:
-        codes = np.outer(np.arange(rows), np.arange(16) - 7).astype(np.int8)
-        return QuantizedTable(codes, np.full(rows, 0.5, np.float32), 8)
+def _table(rows: int, dim: int = 16) -> QuantizedTable:
+    codes = np.outer(np.arange(rows), np.arange(dim) - 7).astype(np.int8)
+    return QuantizedTable(codes, np.full(rows, 0.5, np.float32), 8)
 
-    sizes = {"items": 2, "max_length": 2, "dim": 16}
-    caser = MasterWeights(
-        config={"architecture": "caser", **sizes, "heights": (2,), "filters": 1, "vertical_filters": 1, "item_bias": 1},
-        layers={"horizontal.0": layer(1, 32), "vertical": layer(1, 2), "fc": layer(16, 17)},
-        embeddings={"item_embedding": table(3)},
+
+def _caser(dim: int = 16) -> MasterWeights:
+    sizes = {"items": 2, "max_length": 2, "dim": dim, "heights": (2,), "filters": 1, "vertical_filters": 1, "item_bias": 1}
+    return MasterWeights(
+        config={"architecture": "caser", **sizes},
+        layers={"horizontal.0": _layer(1, 2 * dim), "vertical": _layer(1, 2), "fc": _layer(dim, 1 + dim)},
+        embeddings={"item_embedding": _table(3, dim)},
         tensors={"item_bias": np.array([0, 1, 2], np.float32)},
     )
+
+
+def runnable_masters() -> dict[str, MasterWeights]:
+    """The smallest masters that the native engine runs, of each architecture it knows; made of exact numbers only."""
+    sizes = {"items": 2, "max_length": 2, "dim": 16}
     norms = ("embedding_norm", "blocks.0.attention_norm", "blocks.0.ffn_norm")
     wide = {"ffn1": (1, 16), "ffn2": (16, 1)}
     sasrec = MasterWeights(
         config={"architecture": "sasrec", **sizes, "blocks": 1, "heads": 2, "ffn_dim": 1, "activation": "relu", "norm_first": 0,
                 "norm_eps": 1e-12},
-        layers={f"blocks.0.{name}": layer(*wide.get(name, (16, 16))) for name in ("query", "key", "value", "output", "ffn1", "ffn2")},
-        embeddings={"item_embedding": table(3), "position_embedding": table(2)},
+        layers={f"blocks.0.{name}": _layer(*wide.get(name, (16, 16))) for name in ("query", "key", "value", "output", "ffn1", "ffn2")},
+        embeddings={"item_embedding": _table(3), "position_embedding": _table(2)},
         tensors={f"{norm}.{part}": np.ones(16, np.float32) for norm in norms for part in ("weight", "bias")},
     )  # fmt: skip
-    return {"caser": caser, "sasrec": sasrec}
+    return {"caser": _caser(), "sasrec": sasrec}
 
 
 def _with_length_and_checksum(image: bytes | bytearray) -> bytes:
@@ -233,7 +238,7 @@ def _malformed() -> list[tuple[str, bytes]]:
 
     def record(name: str, offset: int, layout: str, value: Any) -> bytes:
         image = bytearray(good)
-        struct.pack_into(layout, image, 64 + 128 * names.index(name) + offset, value)
+        struct.pack_into(layout, image, 64 + 128 * names.index(name) + offset, *(value if isinstance(value, tuple) else (value,)))
         return _with_length_and_checksum(bytes(image))
 
     def entry(name: str, value: Any, index: Any = None) -> bytes:
@@ -263,6 +268,9 @@ def _malformed() -> list[tuple[str, bytes]]:
     empty = bytearray(good[:-64])
     struct.pack_into("<I", empty, 64 + 128 * (len(names) - 1) + 96, 0)
     struct.pack_into("<Q", empty, 64 + 128 * (len(names) - 1) + 120, 0)
+    # The last tensor stands 64 bytes later than it may.
+    later = bytearray(good[:-64] + bytes(64) + good[-64:])
+    struct.pack_into("<Q", later, 64 + 128 * (len(names) - 1) + 112, len(good))
     first, second, bias, item, small, free = (
         "layers/first/codes", "layers/first/scales", "layers/first/bias", "embeddings/item_embedding/codes", "embeddings/small/codes",
         "tensors/norm.weight",
@@ -279,15 +287,15 @@ def _malformed() -> list[tuple[str, bytes]]:
         ("name: not empty", record(free, 0, "88s", b"")),
         ("name: UTF-8", record(free, 8, "2s", b"\xc0\x80")),
         ("name: padded with zeros", record(free, 87, "B", 1)),
-        ("name: unique", record("layers/blocks.0.second/codes", 0, "88s", first.encode())),
+        ("name: unique", record("config/dim", 0, "88s", b"config/norm_eps")),
         ("type: 1 to 6", record(free, 88, "<I", 7)),
         ("dimensions: at most 4", record(free, 92, "<I", 5)),
-        ("dimensions: a text has one", record("config/architecture", 92, "<I", 2)),
+        ("dimensions: a text has one", record("config/architecture", 92, "<5I", (2, 7, 1, 0, 0))),
         ("shape: unused sizes are 0", record(free, 108, "<I", 1)),
         ("shape: no size is 0", _with_length_and_checksum(empty)),
-        ("size: what the shape needs", record(free, 120, "<Q", 12)),
+        ("size: what the shape needs", record("config/architecture", 96, "<I", 6)),
         ("size: within the file", record(free, 96, "<I", 1 << 30)),
-        ("place: the next multiple of 64", record(free, 112, "<Q", len(good))),
+        ("place: the next multiple of 64", _with_length_and_checksum(later)),
         ("gaps: zero", raw("config/architecture", 8, b"\1")),
         ("end: zero up to a multiple of 64", _with_length_and_checksum(good[:-1] + b"\1")),
         ("end: nothing follows", _with_length_and_checksum(good + bytes(64))),
@@ -364,8 +372,8 @@ def _not_run(masters: dict[str, MasterWeights]) -> list[tuple[str, str, bytes]]:
         ("caser", "items: 1 or more", config(caser, items=0)),
         ("caser", "items: a whole number", config(caser, items=2.0)),
         ("caser", "max_length: at most 1024", config(caser, max_length=1025)),
-        ("caser", "dim: a multiple of 16", config(caser, dim=24)),
-        ("caser", "dim: at most 512", config(caser, dim=528)),
+        ("caser", "dim: a multiple of 16", _caser(24).to_bytes()),
+        ("caser", "dim: that of the tables", config(caser, dim=32)),
         ("caser", "configuration: no other values", config(caser, more=1)),
         ("caser", "configuration: all values", dataclasses.replace(
             caser, config={key: value for key, value in caser.config.items() if key != "filters"}).to_bytes()),

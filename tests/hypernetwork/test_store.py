@@ -61,9 +61,10 @@ def test_any_value_in_any_option_is_taken_or_refused_in_a_sentence(trained: Trai
     save_hypernetwork(path, trained.hypernetwork)
     tensors, metadata = read_tensors(path, "hypernetwork")
     options = [metadata | {"options": metadata["options"] | {name: value}} for name in metadata["options"]]
-    for changed in (*options, *(metadata | {name: value} for name in metadata)):
+    without = [{other: metadata[other] for other in metadata if other != name} for name in metadata]
+    for changed in (*options, *(metadata | {name: value} for name in metadata), *without):
         write_tensors(path, tensors, changed)
         try:
-            load_hypernetwork(path, trained.master)
+            assert isinstance(load_hypernetwork(path, trained.master)[1], dict)
         except (CheckpointError, StrategyError) as error:
             assert str(path) in str(error)
