@@ -30,11 +30,17 @@ def _keys(size: int) -> bytes:
     return json.dumps({f"k{index:07}": 0 for index in range(size // 15)}, separators=(",", ":")).encode()
 
 
+def _options(value: object) -> bytes:
+    return json.dumps({"format_version": 1, "provenance": {"options": {str(key): value for key in range(250)}}}).encode()
+
+
 BOMBS: dict[str, Callable[[int], bytes]] = {
     "members that are numbers": lambda size: _filled(b'{"format_version":1,"members":[', b"0", b"]}", size),
     "members that are empty": lambda size: _filled(b'{"format_version":1,"members":[', b"{}", b"]}", size),
     "artifacts that are empty": lambda size: _filled(b'{"format_version":1,"artifacts":[', b"{}", b"]}", size),
     "options of lists": lambda size: _filled(b'{"format_version":1,"provenance":{"options":{"a":[', b"[]", b"]}}}", size),
+    "options of lists, none too long": lambda size: _options([[]] * min(250, size // 1024)),
+    "options of objects, none too long": lambda size: _options({str(key): [] for key in range(min(250, size // 4096))}),
     "fields that nobody knows": _keys,
     "a list in a list in a list": lambda size: b"[" * (size // 2) + b"]" * (size // 2),
     "one number": lambda size: b'{"format_version":1,"name":' + b"9" * size + b"}",

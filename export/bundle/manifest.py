@@ -10,7 +10,7 @@ first their number, then depth, lengths and number of the values, and only what 
 
 import json
 import operator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -41,6 +41,9 @@ MAX_COUNTER = 2**53 - 1  # what every JSON reader can hold
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Field(ge=0)]
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Field(strict=False)]
+"""What JSON has as a list."""
 Scalar = int | float | str
 OptionValue = bool | int | float | str | None | list[bool | int | float | str | None]
 Counter = Annotated[int, Field(ge=0, le=MAX_COUNTER)]
@@ -71,7 +74,7 @@ class BackboneSection(_Model):
     architecture: str
     config: dict[str, Scalar | list[int]]
     fingerprint: Hex16
-    channels: tuple[ChannelEntry, ...]
+    channels: Several[ChannelEntry]
 
 
 class DatasetSection(_Model):
@@ -123,7 +126,7 @@ class VectorsSection(_Model):
     count: Count
     length: Count
     candidates: Count
-    references: tuple[Label, ...]
+    references: Several[Label]
 
 
 class Provenance(_Model):
@@ -185,13 +188,13 @@ class Manifest(_Model):
     counter: Counter = 0
     backbone: BackboneSection
     dataset: DatasetSection
-    artifacts: tuple[ArtifactEntry, ...]
-    strategies: tuple[StrategyEntry, ...]
-    user_vectors: tuple[UserVectorEntry, ...] = Field(default=(), exclude_if=operator.not_)
+    artifacts: Several[ArtifactEntry]
+    strategies: Several[StrategyEntry]
+    user_vectors: Several[UserVectorEntry] = Field(default=(), exclude_if=operator.not_)
     vectors: VectorsSection
     provenance: Provenance
     sbom: SbomSection | None = Field(default=None, exclude_if=_is_none)
-    members: tuple[MemberEntry, ...]
+    members: Several[MemberEntry]
     signature: SignatureSection | None
 
     @model_validator(mode="after")
@@ -271,7 +274,8 @@ def parse(data: bytes, label: str) -> Manifest:
             )
         if version == 3 and "counter" not in document:
             raise BundleError(f"{label}: {MANIFEST}: counter: Field required; make the bundle anew")
-        manifest = Manifest.model_validate_json(data)
+        # Not from the bytes: each of its errors would hold a copy of what is wrong, and of the whole document where a field is missing.
+        manifest = Manifest.model_validate(document)
         if manifest.to_bytes() != data:
             raise BundleError(f"{label}: {MANIFEST} is not written the way chordkit writes it; make the bundle anew")
     except ValidationError as error:

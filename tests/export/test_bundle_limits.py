@@ -82,7 +82,7 @@ def test_the_first_wrong_entry_of_a_list_ends_it(toy, signed: Path) -> None:
     document = json.loads(toy.members(signed)["manifest.json"])
     for kind in ("artifacts", "strategies", "user_vectors", "members"):
         with pytest.raises(ValueError) as caught:
-            manifest.Manifest.model_validate_json(json.dumps({**document, kind: [{}] * 4000}))
+            manifest.Manifest.model_validate({**document, kind: [{}] * 4000})
         assert caught.value.error_count() < 20  # type: ignore[attr-defined]
     for section, field, value in (
         ("vectors", "references", [0] * 4000),
@@ -91,7 +91,7 @@ def test_the_first_wrong_entry_of_a_list_ends_it(toy, signed: Path) -> None:
         ("provenance", "options", {"x": [[]] * 4000}),
     ):
         with pytest.raises(ValueError) as caught:
-            manifest.Manifest.model_validate_json(json.dumps({**document, section: {**document[section], field: value}}))
+            manifest.Manifest.model_validate({**document, section: {**document[section], field: value}})
         assert caught.value.error_count() < 20  # type: ignore[attr-defined]
 
 

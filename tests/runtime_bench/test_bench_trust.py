@@ -70,19 +70,24 @@ def test_bench_verifies_every_bundle_it_is_given(project: Any, unsigned: Path) -
         bench_bundles([project / "shop.chord", unsigned], ["native-u5"], QUICK, public_key=project / "key.pub.pem")
 
 
-@pytest.fixture
-def unsigned(project: Any, command: Any, tmp_path: Path) -> Path:
-    path = tmp_path / "unsigned.chord"
-    make = (
-        "bundle",
-        "make",
-        "--master",
-        project / "m.chrm",
-        "--backbone",
-        project / "m.fp32.safetensors",
-        "--strategy",
-        project / "u5.chrd",
-    )
-    outcome = command(*make, "--artifacts", project / "artifacts", "--data", project / "shop.safetensors", "--histories", 20, "--out", path)
+def test_a_counter_and_an_sbom_are_made_and_asked_for_by_command(unsigned: Path, command: Any) -> None:
+    seen = command("bundle", "inspect", unsigned, "--json").json
+    assert (seen["counter"], seen["sbom"]["format"], len(seen["provenance"]["lock_sha256"])) == (7, "CycloneDX 1.6", 64)
+    shown = command("bundle", "inspect", unsigned).out
+    assert "CycloneDX 1.6" in shown and seen["provenance"]["lock_sha256"] in shown
+    checked = command("bundle", "verify", unsigned, "--minimum-counter", 7, "--json").json
+    assert checked["counter"] == 7 and "sbom" in checked["checks"] and checked["passed"]
+    older = command("bundle", "verify", unsigned, "--minimum-counter", 8)
+    assert older.status == 2 and "its counter is 7, and the lowest that is accepted is 8" in older.err
+
+
+@pytest.fixture(scope="module")
+def unsigned(project: Any, command: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's bundle without a signature, with a counter and an SBOM."""
+    pytest.importorskip("cyclonedx")
+    path = tmp_path_factory.mktemp("unsigned") / "unsigned.chord"
+    sources = ("--master", project / "m.chrm", "--backbone", project / "m.fp32.safetensors", "--strategy", project / "u5.chrd")
+    data = ("--artifacts", project / "artifacts", "--data", project / "shop.safetensors", "--histories", 20)
+    outcome = command("bundle", "make", *sources, *data, "--counter", 7, "--sbom", "--out", path)
     assert outcome.status == 0, outcome.err
     return path
