@@ -6,8 +6,13 @@ from torch.nn import functional
 
 from chordkit.backbones.layers import ChannelLinear
 
-# exp() of it is 0 in fp32 beside any real score; finite, so that a slot with nothing to attend to has an average and not NaN.
-_MASKED = -1.0e4
+MASKED = -(2.0**126)
+"""Added to the score of a slot that must not be looked at: minus infinity in effect, and yet a number.
+
+Beside it a score of up to 1e30 is lost in rounding, so that whatever a masked slot holds its weight is exactly zero next to a slot that is
+not masked; two of them (the future, and padding) still add up to a float32. A row in which all is masked gets the average of its slots,
+which nobody looks at, where an infinity would give NaN, which spreads.
+"""
 
 
 class ChannelAttention(nn.Module):
@@ -108,7 +113,7 @@ class ChannelEncoder(nn.Module):
 
 
 def _bias(mask: Tensor) -> Tensor:
-    return torch.where(mask, _MASKED, 0.0) if mask.dtype == torch.bool else mask
+    return torch.where(mask, MASKED, 0.0) if mask.dtype == torch.bool else mask
 
 
 def _thirds(fused: Tensor) -> list[nn.Parameter]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
+from chordkit.backbones.attention import MASKED
 from chordkit.errors import CapabilityError
 from chordkit.export.program.refusal import refusal
 
@@ -137,7 +138,7 @@ def _attention(make: Maker, query: Node, key: Node, value: Node, mask: Node | No
     if mask is not None and _is_float(mask):
         scores = make(_aten.add.Tensor, scores, mask)
     elif mask is not None:
-        scores = _where(make, mask, scores, make.number(-math.inf, scores))
+        scores = _where(make, mask, scores, make.number(MASKED, scores))
     return make(_aten.matmul.default, make(_aten.softmax.int, scores, -1), value)
 
 

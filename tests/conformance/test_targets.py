@@ -17,7 +17,7 @@ from chordkit.backbones import ARCHITECTURES, Backbone, BackboneConfig, build, c
 from chordkit.errors import CapabilityError, MasterError, MissingRuntimeError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision
 from chordkit.export.judge import judge
-from chordkit.export.parity import ParityReport, VectorSet, draw, references
+from chordkit.export.parity import ParityReport, VectorSet, draw, parity, references
 from chordkit.export.targets import Runner, Target, all_targets, load_runner, lower
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy, to_wire
@@ -188,6 +188,27 @@ def test_with_one_candidate_a_call_the_strategy_of_a_wrong_user_turns_the_gate_r
     right, wrong = judged(widths=own), judged(widths=others)
     assert right.passed, right.reasons
     assert not wrong.passed and wrong.relative_rms_error > 0.2
+
+
+@pytest.mark.parametrize("target", all_targets(), ids=str)
+def test_masked_slots_contribute_nothing_whatever_the_logits(target: Target) -> None:
+    config = ARCHITECTURES["sasrec"].examples[0]
+    backbone = copy.deepcopy(model(config))
+    with torch.no_grad():  # logits of both signs, of some ten thousands
+        for name, layer in backbone.channel_layers().items():
+            layer.weight *= 300 if name.endswith(("query", "key")) else 1
+    master = make_master(backbone)
+    widths = mixed(master, 1)
+    activations = target.capability.activations[0]
+    vectors = vectors_of(config)
+    histories = vectors.histories.copy()
+    if activations == "int8":
+        # Which of two items such attention looks at is decided by the noise of 8 bits; with one item only a masked slot could win.
+        histories[:, :-1] = 0
+    runner = load(target, Precision.STRATEGY, activations, master, widths, backbone)
+    reference = references(master, None, {"mix": Strategy(widths, master.fingerprint)})["mix"]
+    report = parity(runner, reference, histories, vectors.candidates, target.tolerance(activations).for_few(HISTORIES))
+    assert report.passed, report.reasons
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chordkit.backbones.architecture import Architecture
+from chordkit.backbones.attention import MASKED
 from chordkit.backbones.backbone import CausalBackbone
 from chordkit.backbones.channel_order import ChannelOrder, order_within, reflected_order
 from chordkit.backbones.config import BackboneConfig, training_only
 from chordkit.backbones.layers import ChannelLinear, Choices, choice_of, dropout
 
-# Large enough that exp() of it is exactly 0 in fp32 beside any real score, small enough to stay exact in fp16 graphs,
-# and finite, so that a row with nothing to attend to gives an average and not NaN.
-MASKED = -1.0e4
 SMALLEST_EPS, LARGEST_EPS = 1e-12, 1e4
 
 
@@ -121,8 +119,8 @@ class SASRecBlock(nn.Module):
 class SASRec(CausalBackbone):
     """SASRec with learned positions by slot, so that the last item always sits in slot ``max_length - 1``.
 
-    Padding never reaches a real slot: id 0 is masked as a key everywhere. A history without any item has no meaning but
-    gives finite scores.
+    Padding never reaches a real slot, however large the logits: id 0 is masked as a key everywhere. A history without any item has
+    no meaning but gives finite scores.
     """
 
     config: SASRecConfig
