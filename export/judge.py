@@ -41,7 +41,7 @@ def judge(
         raise InputError(f"artifact {artifact.name} takes {takes} user vector and the test vectors have {have}; give it inputs of its kind")
     emulated = target.emulate(artifact.activations, master, widths, vectors)
     scores = run_all(runner, *vectors.inputs, progress=progress)
-    tolerance = target.tolerance(artifact.activations).for_few(len(scores))
+    tolerance = target.tolerance(artifact.activations).for_few(*scores.shape)
     reference = np.asarray(vectors.scores[artifact.reference])
     inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())
     recurrent = emulated is not None and _runs_a_layer_again(master)

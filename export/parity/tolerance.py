@@ -25,18 +25,20 @@ class Tolerance(BaseModel):
     ndcg_difference: float
     derivation: str
 
-    def for_few(self, n: int) -> "Tolerance":
-        """The same tolerance for ``n`` histories, fewer than the 1,000 that it is stated for.
+    def for_few(self, n: int, candidates: int = 100) -> "Tolerance":
+        """The same tolerance for ``n`` histories, fewer than the 1,000 that it is stated for, with so many candidates each.
 
-        Overlap and NDCG are means over histories: with few of them one lawful swap at the border weighs more. The
-        overlap gets three standard deviations of its binomial count, NDCG the ratio of the standard errors. The error
+        Ranks are means over histories: with few of them one lawful swap weighs more. Tau gets three standard deviations of the
+        binomial count of exchanged pairs, the overlap those of its missing places, NDCG the ratio of the standard errors. The error
         of a score does not depend on n.
         """
         if n >= 1000:
             return self
         missing = 1 - self.top10_overlap
+        exchanged, pairs = (1 - self.kendall_tau) / 2, n * max(candidates * (candidates - 1) / 2, 1)
         return self.model_copy(
             update={
+                "kendall_tau": 1 - 2 * (exchanged + 3 * math.sqrt(exchanged / pairs)),
                 "top10_overlap": 1 - missing - 3 * math.sqrt(missing / (10 * n)),
                 "ndcg_difference": self.ndcg_difference * math.sqrt(1000 / n),
             }

@@ -207,7 +207,7 @@ def test_masked_slots_contribute_nothing_whatever_the_logits(target: Target) -> 
         histories[:, :-1] = 0
     runner = load(target, Precision.STRATEGY, activations, master, widths, backbone)
     reference = references(master, None, {"mix": Strategy(widths, master.fingerprint)})["mix"]
-    report = parity(runner, reference, histories, vectors.candidates, target.tolerance(activations).for_few(HISTORIES))
+    report = parity(runner, reference, histories, vectors.candidates, target.tolerance(activations).for_few(HISTORIES, CANDIDATES))
     assert report.passed, report.reasons
 
 

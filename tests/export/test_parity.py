@@ -241,6 +241,10 @@ def test_few_histories_get_the_allowance_of_their_number_and_not_more() -> None:
     # 32 x 10 places at 1 % lawful loss: 3.2 swaps expected, standard deviation 1.8, three of them 5.4.
     assert (1 - few.top10_overlap) * 320 == pytest.approx(3.2 + 3 * math.sqrt(3.2), rel=0.01)
     assert few.ndcg_difference == pytest.approx(0.005 * math.sqrt(1000 / 32))
+    # 24 x 10 pairs, of which 0.65 % may be exchanged: 1.6 expected, standard deviation 1.25.
+    pairs = (1 - INT8_ACTIVATION_TOLERANCE.for_few(24, 5).kendall_tau) / 2 * 240
+    assert pairs == pytest.approx(1.56 + 3 * math.sqrt(1.56), rel=0.01)
+    assert few.kendall_tau == pytest.approx(INT8_ACTIVATION_TOLERANCE.kendall_tau, abs=2e-3)
     assert few.relative_rms_error == INT8_ACTIVATION_TOLERANCE.relative_rms_error
     assert INT8_ACTIVATION_TOLERANCE.for_few(1000) is INT8_ACTIVATION_TOLERANCE
 

@@ -82,6 +82,8 @@ class XnnpackGraph(nn.Module):
         _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in node.args)
         assert codes is not None and scales is not None and widths is not None
         groups = storage_groups(widths.numpy())
+        if codes.shape[1] == 1:  # one 4-bit number alone ends XNNPACK's loader with a segmentation fault; a byte each, then
+            groups = np.full_like(groups, INT8)
         self._layers[node.name] = runs(groups)
         for group in np.unique(groups):
             members = torch.from_numpy(np.flatnonzero(groups == group))
@@ -166,6 +168,8 @@ def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 
 def _row_embedding(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
+    if codes.shape[1] == 1:  # embedding_byte takes rows of two numbers and more
+        return F.embedding(ids.long(), codes).to(torch.float32) * F.embedding(ids.long(), scales.unsqueeze(1))
     return torch.ops.quantized_decomposed.embedding_byte(codes, scales, None, -128, 127, ids.long())
 
 
