@@ -29,7 +29,6 @@ def case(config: dict[str, Any], candidates: int = 5, precision: str = "strategy
 SMALLEST = GRU4REC | {"dim": 1, "hidden": 1, "max_length": 1, "items": 2}
 FEW = [
     case(SMALLEST, 1, width=4, table=4),
-    case(SASREC | {"max_length": 1}, 1),
     case(CASER | {"max_length": 1, "heights": [1], "filters": 1, "vertical_filters": 1}, 2, width=4),
 ]
 SIZES = [
