@@ -256,7 +256,7 @@ class Manifest(_Model):
 
 
 def parse(data: bytes, label: str) -> Manifest:
-    """Read a manifest, at a cost that does not depend on what is in it: tenths of a second and 100 MB for the worst.
+    """Read a manifest, at a cost that does not depend on what is in it: tenths of a second and some 30 MB for the worst.
 
     Raises:
         BundleError: too large, not JSON, of a newer format version, not what the schema says, or not in its one spelling.
