@@ -1,5 +1,7 @@
 """Micro-kernels one by one: the golden derivation, the functions that are approximated, and equality over awkward sizes."""
 
+import ctypes
+import ctypes.util
 import json
 import math
 import shutil
@@ -12,7 +14,7 @@ import pytest
 from chordkit.kernels import available, variants
 from chordkit.kernels import build as libchord
 from chordkit.kernels.engine import native
-from chordkit.kernels.reference import exp, exp2, gelu
+from chordkit.kernels.reference import exp, exp2, fma, gelu
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
@@ -73,6 +75,21 @@ def test_codes_are_the_golden_ones(index: int) -> None:
         straight, panel, _, _ = _derive(index, padded, width, 12345)
         np.testing.assert_array_equal(straight, np.tile(expected, (16, 1)))
         np.testing.assert_array_equal(panel, np.tile(expected, (16, 1)))
+
+
+def test_the_references_multiply_add_rounds_once() -> None:
+    fused = ctypes.CDLL(ctypes.util.find_library("m")).fmaf
+    fused.restype, fused.argtypes = ctypes.c_float, [ctypes.c_float] * 3
+    rng = np.random.default_rng(0)
+    # Few significant bits, so that products lie in the middle of two floats, and addends that are far smaller.
+    a, b, c = (
+        (rng.integers(-(2**bits), 2**bits, 6000) * 2.0 ** rng.integers(-low, high, 6000)).astype(np.float32)
+        for bits, low, high in ((13, 60, 40), (13, 60, 40), (24, 100, 60))
+    )
+    a[:3], b[:3], c[:3] = (np.inf, np.nan, 3e38), (1, 1, 2), (-np.inf, 1, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = fma(a, b, c)
+    np.testing.assert_array_equal(found, np.array([fused(*map(float, three)) for three in zip(a, b, c, strict=True)], np.float32))
 
 
 def test_exp_keeps_its_stated_error() -> None:
