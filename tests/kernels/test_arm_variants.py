@@ -1,6 +1,7 @@
 """The Arm kernels under qemu-user: the variant that each CPU takes, every kernel against its definition, whole models against
 the engine of this host, and the number of instructions."""
 
+import os
 import re
 import shutil
 import signal
@@ -176,3 +177,19 @@ def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path, 
         assert 100_000 < sum(counts[variant].values()) < limit
     assert any(symbol == "chord_gemm_qa8_c8__i8mm" for symbol in counts["i8mm"])
     assert sum(module.count(programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 80_000
+
+
+def test_adopting_and_reranking_at_once_is_clean_on_arm_under_the_sanitizers(tmp_path: Path) -> None:
+    program, native = tmp_path / "exercise", Path(__file__).parent / "native"
+    flags = [*libchord.flags(), "-O1", "-g", "-D_GNU_SOURCE", "-pthread", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    sources = [str(native / "exercise.c"), *map(str, libchord.sources())]
+    built = subprocess.run(["aarch64-linux-gnu-gcc", *flags, *sources, "-lm", "-o", str(program)], capture_output=True, text=True)
+    if "cannot find" in built.stderr:
+        pytest.skip("the arm64 compiler has no runtime for these sanitizers")
+    assert built.returncode == 0, built.stderr
+    (tmp_path / "master").write_bytes(random_master(CASER).to_bytes())
+    environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # qemu cannot stop threads to look at their memory
+    command = [QEMU, "-L", "/usr/aarch64-linux-gnu", "-cpu", "max", str(program), str(tmp_path / "master"), "2", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == ["i8mm", "dotprod", "neon", "scalar"]
