@@ -76,12 +76,16 @@ static void callers_of_other_versions(const void *master, size_t master_bytes) {
   free(memory);
 
   /* A diagnosis of any size gets as much of the sentence as it holds, and never more than this version's text is long. */
+  char name[300];
+  memset(name, 'x', sizeof name - 1);
+  name[sizeof name - 1] = 0;
+  const chord_options wordy = {.struct_size = sizeof wordy, .variant = name}; /* whose refusal is longer than the text */
   const chord_diagnosis blank = {0};
   static const size_t texts[] = {0, 1, 9, sizeof blank.text, sizeof blank.text + 40};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     const size_t bytes = offsetof(chord_diagnosis, text) + texts[i];
     chord_diagnosis *given = sized(&blank, sizeof blank, bytes, 0x5A);
-    CHECK(chord_query_sizes(NULL, 0, NULL, &sizes, given) == CHORD_BAD_ARGUMENT);
+    CHECK(chord_query_sizes(master, master_bytes, &wordy, &sizes, given) == CHORD_BAD_ARGUMENT);
     CHECK(texts[i] == 0 || memchr(given->text, 0, texts[i] < sizeof blank.text ? texts[i] : sizeof blank.text) != NULL);
     for (size_t at = sizeof blank; at < bytes; at++) CHECK(((uint8_t *)given)[at] == 0x5A);
     free(given);
