@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.errors import ChordkitError, InputError, MasterError, MissingRuntimeError, StrategyError, UserVectorError
+from chordkit.inputs import checked_candidates, checked_history
 from chordkit.strategy import UserVector, encode_user_vector
 
 try:
@@ -168,7 +169,7 @@ class Engine:
                 finite (weights or a user vector too large to compute with). In a batch the sentence names the row.
             UserVectorError: the user vector is damaged or belongs to another backbone.
         """
-        history, candidates = _ids(history), _ids(candidates)
+        history, candidates = checked_history(history, self.items), checked_candidates(candidates, self.items)
         users = _users(history, candidates)
         if threads > 1 and users > 1:
             parts = [part for part in np.array_split(np.arange(users), threads) if part.size]
@@ -208,7 +209,7 @@ class Engine:
 
     def hidden(self, history: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
         """Hidden state float32 ``[dim]`` (or ``[users, dim]``) after a history; arguments and errors as in :meth:`scores`."""
-        history = _ids(history)
+        history = checked_history(history, self.items)
         users = 1 if history.ndim == 1 else len(history)
         hidden = np.empty((*history.shape[:-1], self.dim), np.float32)
         session = self._take(user)
@@ -235,7 +236,7 @@ class Engine:
         """
         if k < 1:
             raise InputError(f"top_k: k = {k} is not possible, ask for at least one item")
-        history = _ids(history)
+        history = checked_history(history, self.items)
         k = min(k, self.items)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         found = self._ffi.new("size_t *")
@@ -342,12 +343,6 @@ class PreparedRerank:
         if status:
             self._engine._check(status)
         return self.scores
-
-
-def _ids(values: np.ndarray) -> np.ndarray:
-    if type(values) is np.ndarray and values.dtype is _INT and values.flags.c_contiguous:
-        return values
-    return np.ascontiguousarray(values, _INT)
 
 
 def _users(history: np.ndarray, candidates: np.ndarray) -> int:

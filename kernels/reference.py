@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.errors import InputError, MasterError
+from chordkit.inputs import checked_history
 from chordkit.kernels.sharpness import is_sharp
 from chordkit.quantization import MasterWeights, select_codes
 from chordkit.strategy import UserVector, decode_user_vector, encode_user_vector
@@ -191,7 +192,7 @@ class ReferenceEngine:
         """Hidden state float32 ``[dim]``.
 
         Raises:
-            InputError: an id outside the catalogue, SASRec without an item in its last slot, or a state that is not finite.
+            InputError: a history that :func:`chordkit.inputs.checked_history` refuses, or a state that is not finite.
         """
         added = None
         if user is not None:
@@ -199,10 +200,8 @@ class ReferenceEngine:
             added = decode_user_vector(data, fingerprint=self.fingerprint, dim=int(self.config["dim"])).values
         length = int(self.config["max_length"])
         window = np.zeros(length, np.int32)
-        recent = np.asarray(history, np.int32)[-length:]
+        recent = checked_history(history, int(self.config["items"]))[-length:]
         window[length - len(recent) :] = recent
-        if window.min(initial=0) < 0 or window.max(initial=0) > int(self.config["items"]):
-            raise InputError("the history holds an id outside 0..items")
         slots = np.flatnonzero(window)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             return _finite(_HIDDEN[self.config["architecture"]](self, window[slots], slots, added))
@@ -282,8 +281,6 @@ class ReferenceEngine:
         return self._linear(f"{block}.output", mixed)
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
-        if not slots.size or slots[-1] + 1 != int(self.config["max_length"]):
-            raise InputError("the history holds no item in its last slot")
         positions = self.tables["position_embedding"]
         x = fma(positions.codes[slots].astype(F32), positions.scales[slots, None], self._embed(ids))
         first = bool(self.config["norm_first"])

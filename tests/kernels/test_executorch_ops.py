@@ -63,7 +63,7 @@ def test_the_library_is_built_once_and_lies_in_the_users_cache(library: Path) ->
     after = library.stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert library.is_relative_to(executorch_ops.cache_folder())
-    assert sorted(path.name for path in library.parent.iterdir()) == [".lock", executorch_ops.NAME]
+    assert sorted(path.name for path in library.parent.iterdir()) == [executorch_ops.NAME]
 
 
 def test_other_sources_or_another_executorch_have_another_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

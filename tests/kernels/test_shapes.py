@@ -68,10 +68,10 @@ _master = partial(random_master, seed=11)
 
 
 def _histories(length: int) -> list[np.ndarray]:
-    """A full history, and a short one with an empty slot in its middle."""
+    """A full history, and a short one with empty slots in front."""
     random = np.random.default_rng(length)
     full, short = random.integers(1, ITEMS + 1, length), random.integers(1, ITEMS + 1, 5)
-    short[2] = 0
+    short[:2] = 0
     return [full.astype(np.int32), short.astype(np.int32)[-length:]]
 
 

@@ -33,7 +33,7 @@ typedef enum chord_status {
   CHORD_BAD_ARGUMENT = 1, /* a null pointer, a zero size, an unknown variant */
   CHORD_BAD_MASTER = 2,   /* the master file is damaged, or describes a model that this engine cannot run */
   CHORD_BAD_STRATEGY = 3, /* the strategy is damaged, or belongs to another backbone */
-  CHORD_BAD_HISTORY = 4,  /* an id outside 0..items, no item at all, or a last slot without an item */
+  CHORD_BAD_HISTORY = 4,  /* an id outside 0..items, no item at all, or an empty slot behind an item */
   CHORD_BAD_CANDIDATE = 5, /* a candidate outside 1..items */
   CHORD_NO_MEMORY = 6,    /* the memory given is smaller than the size asked for */
   CHORD_BUSY = 7,         /* the spare weights were read, or other threads were adopting, for too long: try again */
@@ -116,8 +116,8 @@ CHORD_API chord_status chord_adopt(chord_model *model, const void *strategy, siz
  * or, with a null of 0 bytes, none takes its place. A new session has none; a refused vector changes nothing. */
 CHORD_API chord_status chord_adopt_user(chord_session *session, const void *vector, size_t vector_bytes, chord_diagnosis *diagnosis);
 
-/* A history holds item ids, oldest first; zeros are empty slots. Longer ones than max_length keep their end. SASRec needs an
- * item in the last slot. */
+/* A history holds item ids, oldest first, the newest in its last slot; zeros, the empty slots, stand in front of them. Longer ones than
+ * max_length keep their end. */
 
 /* Of what is not finite (infinite, or no number) nothing is ever made up: CHORD_NOT_FINITE when the hidden state is not finite, or a score.
  * In a batch the users before the first that fails have their results. */

@@ -126,4 +126,4 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   kernels->gemm_qa8_c8(&fc);
 }
 
-const chord_backbone chord_backbone_caser = {.name = "caser", .needs_last = false, .plan = plan, .room = room, .hidden = hidden};
+const chord_backbone chord_backbone_caser = {.name = "caser", .plan = plan, .room = room, .hidden = hidden};

@@ -269,4 +269,4 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
 }
 
 const chord_backbone chord_backbone_sasrec = {
-    .name = "sasrec", .needs_last = true, .plan = plan, .room = room, .hidden = hidden, .user = user};
+    .name = "sasrec", .plan = plan, .room = room, .hidden = hidden, .user = user};

@@ -16,14 +16,15 @@ static chord_status take_history(chord_session *s, const int32_t *history, size_
   size_t found = 0;
   for (size_t i = 0; i < length; i++) {
     if ((uint32_t)history[i] > model->items) return CHORD_BAD_HISTORY;
-    if (history[i] == 0) continue;
+    if (history[i] == 0) {
+      if (found) return CHORD_BAD_HISTORY;
+      continue;
+    }
     s->ids[found] = history[i];
     s->slots[found++] = (int32_t)(offset + i);
   }
-  if (model->backbone->needs_last && (found == 0 || s->slots[found - 1] + 1 != (int32_t)model->max_length))
-    return CHORD_BAD_HISTORY;
   *count = found;
-  return CHORD_OK;
+  return found ? CHORD_OK : CHORD_BAD_HISTORY;
 }
 
 /* The largest magnitude. Compared as integers, in which what is not finite is larger than all numbers. */

@@ -11,7 +11,7 @@ const char *chord_status_text(chord_status status) {
     case CHORD_BAD_ARGUMENT: return "an argument is not possible";
     case CHORD_BAD_MASTER: return "the master weights are damaged or not supported";
     case CHORD_BAD_STRATEGY: return "the strategy is damaged or belongs to another backbone";
-    case CHORD_BAD_HISTORY: return "the history holds an id outside 0..items, or no item in its last slot";
+    case CHORD_BAD_HISTORY: return "the history holds an id outside 0..items, no item, or an empty slot behind an item";
     case CHORD_BAD_CANDIDATE: return "a candidate is outside 1..items";
     case CHORD_NO_MEMORY: return "the memory given is smaller than the size asked for";
     case CHORD_BUSY: return "the spare weights are in use: try again";
