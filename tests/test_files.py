@@ -82,7 +82,7 @@ def test_a_file_is_read_within_a_limit_and_a_device_never(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="file: the strategy file is larger than 4 bytes"):
         read_bytes(tmp_path / "file", "strategy", 4)
     with pytest.raises(InputError, match="/dev/zero: the strategy file is a device"):
-        read_bytes("/dev/zero", "strategy")
+        read_bytes("/dev/zero", "strategy", 10)
 
 
 def test_the_cache_is_where_its_variable_says_else_in_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def require_outline(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]
     ):
         try:
             wanted = {name: tuple(value.shape) for name, value in make().state_dict().items()}
-        except OverflowError as error:
+        except (OverflowError, TypeError) as error:
             raise RuntimeError(f"it says that it has a size that none can have: {error}") from None
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
