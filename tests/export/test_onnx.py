@@ -1,5 +1,7 @@
 """ONNX files on the real ONNX Runtime: the reference's scores, honest bytes, one spelling."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -200,3 +202,15 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, s
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingRuntimeError, match=r"chordkit\[onnx\]"):
         lower(ArtifactSpec("onnx", "strategy", CANDIDATES), (master, widths))
+
+
+def test_running_a_file_leaves_no_trace_of_telemetry(tmp_path):
+    artifact = tmp_path / "model.onnx"
+    artifact.write_bytes(lower(ArtifactSpec("onnx", "fp32", CANDIDATES), random_backbone(CONFIGS["post-norm"])))
+    (tmp_path / "temporary").mkdir()
+    script = "import sys; from chordkit.export.targets import load_runner; load_runner('onnx', open(sys.argv[1], 'rb').read())"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", script, artifact], check=True, env=environment | {"TMPDIR": str(tmp_path / "temporary")}, cwd=tmp_path
+    )
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -1,5 +1,7 @@
 """An ``.onnx`` on its runtime."""
 
+import os
+
 from chordkit.errors import CapabilityError
 from chordkit.export.targets.onnx.graph import ITEMS_KEY
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
@@ -9,6 +11,8 @@ class OnnxRunner(Runner):
     """An ``.onnx`` on ONNX Runtime's CPU provider, nodes one after the other."""
 
     def __init__(self, data: bytes, threads: int) -> None:
+        # Linux wheels of 1.31 carry a telemetry client, which leaves a file in the temporary folder; whoever wants it says so.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
