@@ -88,7 +88,7 @@ def bench_bundles(
 
     Raises:
         BundleError: a bundle is refused, or an artifact is in none of them.
-        InputError: the bundles do not take the same input.
+        InputError: the bundles do not take the same input, or an FP32 artifact has no reference over the first one's histories.
         DeviceError: an artifact cannot be loaded, or the device failed.
         CheckFailed: the scores of an artifact are not those of its reference.
     """
@@ -196,23 +196,25 @@ class _Check:
         if not np.isfinite(scores).all():
             raise CheckFailed(f"{self._name}: a score is not finite, so it is not worth timing; run `chordkit validate`")
         vectors, rows = self._reference()
-        if vectors is not None:
-            widths = None if self._entry.strategy is None else self._bundle.strategy(self._entry.strategy).widths
-            report = judge(self._entry, _Given(scores[rows]), self._bundle.master(), widths, vectors)
-            if not report.passed:
-                reasons = "; ".join(report.reasons)
-                raise CheckFailed(f"{self._name}: its scores are not those of its reference here, so it is not timed: {reasons}")
+        widths = None if self._entry.strategy is None else self._bundle.strategy(self._entry.strategy).widths
+        report = judge(self._entry, _Given(scores[rows]), self._bundle.master(), widths, vectors)
+        if not report.passed:
+            reasons = "; ".join(report.reasons)
+            raise CheckFailed(f"{self._name}: its scores are not those of its reference here, so it is not timed: {reasons}")
         self._passed = scores.tobytes()
 
-    def _reference(self) -> tuple[VectorSet | None, NDArray[np.intp]]:
-        """The inputs with the scores they must give, and their rows; None for the floats of another bundle, which no bundle holds."""
+    def _reference(self) -> tuple[VectorSet, NDArray[np.intp]]:
+        """The inputs with the scores they must give, and their rows."""
         own, given = self._bundle.vectors(), self._inputs
         rows = np.arange(len(given.histories))
         if not (np.array_equal(own.histories, given.histories) and np.array_equal(own.candidates, given.candidates)):
             strategies = {} if self._entry.strategy is None else {self._entry.strategy: self._bundle.strategy(self._entry.strategy)}
             known = references(self._bundle.master(), None, strategies).get(self._entry.reference)
-            if known is None:
-                return None, rows
+            if known is None:  # the floats that the master was made from, which no bundle holds
+                raise InputError(
+                    f"{self._name}: what it must score over the histories of another bundle is not known, so it would be timed unseen; "
+                    "give its bundle first, or measure it apart"
+                )
             users = None if self._user is None else np.tile(self._user, (len(rows), 1))
             given = replace(given, scores={}, users=users)
             return replace(given, scores={self._entry.reference: known(*given.inputs)}), rows

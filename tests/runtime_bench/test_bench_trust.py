@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chordkit.errors import BundleError
+from chordkit.errors import BundleError, InputError
 from chordkit.export import bundle
 from chordkit.runtime_bench import bundles
 from chordkit.runtime_bench.bundles import EAGER, bench_bundles
@@ -68,6 +68,11 @@ def test_what_is_measured_are_the_bytes_that_were_verified(project: Any, tmp_pat
 def test_bench_verifies_every_bundle_it_is_given(project: Any, unsigned: Path) -> None:
     with pytest.raises(BundleError, match=r"unsigned\.chord: the bundle is not signed"):
         bench_bundles([project / "shop.chord", unsigned], ["native-u5"], QUICK, public_key=project / "key.pub.pem")
+
+
+def test_an_fp32_artifact_is_not_timed_where_nobody_knows_its_scores(project: Any, unsigned: Path) -> None:
+    with pytest.raises(InputError, match=r"unsigned/onnx-fp32: what it must score over the histories of another bundle is not known"):
+        bench_bundles([project / "shop.chord", unsigned], ["onnx-fp32"], QUICK)
 
 
 def test_a_counter_and_an_sbom_are_made_and_asked_for_by_command(unsigned: Path, command: Any) -> None:
