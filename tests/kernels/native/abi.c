@@ -6,15 +6,8 @@
 #include <stdio.h>
 
 #include "../../../kernels/libchord/src/internal.h"
+#include "check.h"
 #include "wire.h"
-
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition); \
-      exit(1);                                                          \
-    }                                                                   \
-  } while (0)
 
 /* `bytes` bytes that begin like `from` and go on with `rest`; the first four say how many they are. */
 static void *sized(const void *from, size_t from_bytes, size_t bytes, int rest) {
@@ -157,13 +150,8 @@ static void a_score_that_overflows(chord_session *session) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 2);
-  FILE *file = fopen(argv[1], "rb");
-  CHECK(file && fseek(file, 0, SEEK_END) == 0);
-  const size_t size = (size_t)ftell(file);
-  rewind(file);
-  void *master = malloc(size);
-  CHECK(master && fread(master, 1, size, file) == size);
-  fclose(file);
+  size_t size;
+  void *master = read_file(argv[1], &size);
   callers_of_other_versions(master, size);
   a_struct_that_has_grown();
   chord_sizes sizes = {.struct_size = sizeof sizes};

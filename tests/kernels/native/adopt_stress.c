@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../../../kernels/libchord/include/chord.h"
+#include "check.h"
 #include "wire.h"
 
 enum { STRATEGIES = 4, CANDIDATES = 33, HISTORY = 9 };
@@ -21,14 +22,6 @@ static int32_t history[HISTORY], candidates[CANDIDATES];
 static float expected[STRATEGIES][CANDIDATES];
 static unsigned long rounds;
 static atomic_ulong adopted, busy, adopt_ns, adopt_longest_ns, rerank_ns, rerank_longest_ns, begun;
-
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition); \
-      exit(1);                                                          \
-    }                                                                   \
-  } while (0)
 
 static unsigned long now_ns(void) {
   struct timespec t;
@@ -68,13 +61,8 @@ static void *work(void *unused) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 4);
-  FILE *file = fopen(argv[1], "rb");
-  CHECK(file && fseek(file, 0, SEEK_END) == 0);
-  const size_t size = (size_t)ftell(file);
-  rewind(file);
-  void *master = malloc(size);
-  CHECK(master && fread(master, 1, size, file) == size);
-  fclose(file);
+  size_t size;
+  void *master = read_file(argv[1], &size);
   const int threads = atoi(argv[2]);
   rounds = strtoul(argv[3], NULL, 10);
   CHECK(chord_query_sizes(master, size, NULL, &sizes, NULL) == CHORD_OK);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "../../../kernels/libchord/include/chord.h"
+#include "check.h"
 #include "wire.h"
 
 enum { STRATEGIES = 4, USERS = 3, CANDIDATES = 33, HISTORY = 9, K = 7 };
@@ -23,14 +24,6 @@ typedef struct shared {
   _Atomic int threads; /* begun so far */
   int rounds;
 } shared;
-
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      fprintf(stderr, "line %d: %s is not so\n", __LINE__, #condition); \
-      exit(1);                                                          \
-    }                                                                   \
-  } while (0)
 
 static void adopt(const shared *s, int which) {
   chord_status status;
@@ -73,13 +66,8 @@ static void *work(void *argument) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 4);
-  FILE *file = fopen(argv[1], "rb");
-  CHECK(file && fseek(file, 0, SEEK_END) == 0);
-  const long size = ftell(file);
-  rewind(file);
-  void *master = malloc((size_t)size);
-  CHECK(master && fread(master, 1, (size_t)size, file) == (size_t)size);
-  fclose(file);
+  size_t size;
+  void *master = read_file(argv[1], &size);
   const int threads = atoi(argv[2]);
   pthread_t *handles = malloc(sizeof(pthread_t) * (size_t)threads);
   for (uint32_t v = 0; chord_variant_name(v); v++) {
@@ -88,10 +76,10 @@ int main(int argc, char **argv) {
     const chord_options options = {.struct_size = sizeof options, .variant = chord_variant_name(v)};
     chord_sizes sizes = {.struct_size = sizeof sizes};
     chord_diagnosis diagnosis = {.struct_size = sizeof diagnosis};
-    CHECK(chord_query_sizes(master, (size_t)size, &options, &sizes, &diagnosis) == CHORD_OK);
+    CHECK(chord_query_sizes(master, size, &options, &sizes, &diagnosis) == CHORD_OK);
     void *memory = malloc(sizes.model_bytes);
-    CHECK(chord_open(master, (size_t)size, &options, memory, sizes.model_bytes, &s.model, &diagnosis) == CHORD_OK);
-    CHECK(chord_open(master, (size_t)size, &options, memory, sizes.model_bytes - 1, &s.model, &diagnosis) == CHORD_NO_MEMORY);
+    CHECK(chord_open(master, size, &options, memory, sizes.model_bytes, &s.model, &diagnosis) == CHORD_OK);
+    CHECK(chord_open(master, size, &options, memory, sizes.model_bytes - 1, &s.model, &diagnosis) == CHORD_NO_MEMORY);
     CHECK(chord_describe(s.model, &s.info) == CHORD_OK);
     s.session_bytes = sizes.session_bytes;
     for (int i = 0; i < HISTORY; i++) s.history[i] = 1 + (7 * i + 3) % (int32_t)s.info.items;
