@@ -159,7 +159,7 @@ def test_an_import_past_a_face_is_seen() -> None:
 # --- kernels, contracts, commands -------------------------------------------------------------------------------------
 
 KERNELS = [path for path in _modules() if path.is_relative_to(PACKAGE / "kernels")]
-FOR_KERNELS = {"errors", "files", "progress", "quantization", "strategy", "kernels"}
+FOR_KERNELS = {"errors", "files", "inputs", "progress", "quantization", "strategy", "kernels"}
 
 
 @pytest.mark.parametrize("path", KERNELS, ids=lambda path: str(path.relative_to(PACKAGE)))

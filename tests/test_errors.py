@@ -24,4 +24,4 @@ def test_the_tree_in_the_docstring_is_that_of_the_classes() -> None:
 def test_every_error_is_on_the_tree_and_says_what_it_is_for() -> None:
     for kind in vars(errors).values():
         if inspect.isclass(kind):
-            assert issubclass(kind, errors.ChordkitError) and kind.__doc__
+            assert issubclass(kind, (errors.ChordkitError, Warning)) and kind.__doc__

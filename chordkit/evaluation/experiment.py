@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from chordkit.backbones import Backbone, config_to_dict, default_config
 from chordkit.data import Dataset, Split, SplitPart, split
-from chordkit.errors import InputError
+from chordkit.errors import InputError, MasterError, StrategyError
 from chordkit.evaluation.duet import Duet, train_duet
 from chordkit.evaluation.measure import Measured, Temperatures, fit_temperatures, measure
 from chordkit.evaluation.results import RowResult, SeedResult, load_result, save_result
@@ -123,7 +123,12 @@ def train_models(
     def train(name: str, own: HypernetworkOptions, where: Path | None) -> TrainedHypernetwork:
         folder = None if where is None else where / name
         named = renamed(progress, f"seed {seed}, {name}")
-        return train_hypernetwork(dataset, source, None, own, folder, named, held_out=held_out, validation=validation)
+        try:
+            return train_hypernetwork(dataset, source, None, own, folder, named, held_out=held_out, validation=validation)
+        except (MasterError, StrategyError) as error:  # it diverged
+            raise InputError(f"seed {seed}, {name}: {error}") from None
+                f"seed {seed}: the weights of '{name}' are no numbers: its training diverged, give a lower lr ({error})"
+            ) from None
 
     def quantised(name: str, **changes: Any) -> TrainedHypernetwork:
         where = None if checkpoints is None else checkpoints / budget_name(options.personal)

@@ -111,9 +111,15 @@ def test_a_damaged_result_is_refused(dataset: Dataset, backbone: Backbone, optio
 
 def test_a_rival_that_diverged_is_named(dataset: Dataset, backbone: Backbone, options, folder: Path) -> None:
     models = train_models(dataset, options(), 0, folder, backbone=backbone)
-    models.static.master.embeddings["item_embedding"].scales[:] = np.nan
+    models.static.master.embeddings["item_embedding"].scales[:] = 1e30
     with pytest.raises(InputError, match=r"seed 0: the scores of 'static' are no numbers.*lower lr"):
         measure_models(dataset, models, options(), 0)
+
+
+def test_a_training_that_diverged_is_named(dataset: Dataset, backbone: Backbone, options) -> None:
+    diverging = replace(options().personal, backbone_lr=1e30)
+    with pytest.raises(InputError, match="seed 0, personal: .*NaN.*lower"):
+        train_models(dataset, options(personal=diverging), 0, backbone=backbone)
 
 
 def test_an_evaluation_has_a_case_for_every_budget(dataset: Dataset, backbone: Backbone, options, folder: Path) -> None:

@@ -91,7 +91,13 @@ def test_json_round_trips_and_meets_the_schema_beside_the_code(report: Report, t
 
 
 @pytest.mark.parametrize(
-    ("text", "field"), [("{", "the document"), ('{"version": "1"}', "version"), ('{"format": "chordkit-report", "version": 2}', "title")]
+    ("text", "field"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "the document"),
+        ('{"version": "1"}', "version"),
+        ('{"format": "chordkit-report", "version": 2}', "title"),
+    ],
 )
 def test_what_is_no_report_is_refused_with_the_field(text: str, field: str, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(text)
