@@ -1,7 +1,8 @@
 """Runs the tests against the wheel: ``make test-wheel``, or ``python scripts/check_wheel.py [options of pytest]``.
 
 The wheel is built from what git would ship and installed into an environment of its own; beside the tests no source is left that
-could be imported, compiled or read in its place. Tests that are about the checkout itself carry the marker ``checkout`` and stay out.
+could be imported, compiled or read in its place. Tests that are about the checkout itself carry the marker ``checkout`` and stay out,
+and so do long ones that have nothing to ask of a wheel (``long``).
 """
 
 import os
@@ -86,7 +87,9 @@ def main(options: list[str]) -> int:
     shutil.rmtree(source)
     python = install(wheel, FOLDER / "environment")
     check_origin(python, alone)
-    return subprocess.run([python, "-m", "pytest", "-m", "not checkout", *options], cwd=alone, env=clean_environment()).returncode
+    return subprocess.run(
+        [python, "-m", "pytest", "-m", "not checkout and not long", *options], cwd=alone, env=clean_environment()
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from chordkit.quantization import MasterWeights
 from chordkit.training import load_backbone
 from chordkit.training.checkpoint import read_tensors
 
+pytestmark = pytest.mark.long
+
 # Imports once what every command needs (seconds), then runs each command in a process of its own, forked from here. It has
 # started no thread and computed nothing, so a child is as good as a process from scratch.
 _NURSERY = """

@@ -127,8 +127,6 @@ def train_models(
             return train_hypernetwork(dataset, source, None, own, folder, named, held_out=held_out, validation=validation)
         except (MasterError, StrategyError) as error:  # it diverged
             raise InputError(f"seed {seed}, {name}: {error}") from None
-                f"seed {seed}: the weights of '{name}' are no numbers: its training diverged, give a lower lr ({error})"
-            ) from None
 
     def quantised(name: str, **changes: Any) -> TrainedHypernetwork:
         where = None if checkpoints is None else checkpoints / budget_name(options.personal)

@@ -21,6 +21,8 @@ from chordkit.hypernetwork import HypernetworkOptions, make_strategies, train_hy
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy
 
+pytestmark = pytest.mark.long
+
 CANDIDATES, HISTORIES = 12, 48
 TARGETS = [target for target in all_targets() if target.capability.backbones is None]
 EACH_TARGET = pytest.mark.parametrize("target", TARGETS, ids=str)

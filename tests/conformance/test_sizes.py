@@ -16,6 +16,8 @@ import pytest
 from chordkit.errors import MissingRuntimeError
 from chordkit.export.targets import Target, all_targets
 
+pytestmark = pytest.mark.long
+
 SASREC = {"architecture": "sasrec", "items": 40, "max_length": 6, "dim": 16, "blocks": 2, "heads": 2}
 CASER = {"architecture": "caser", "items": 40, "max_length": 6, "dim": 16, "heights": [2, 3], "filters": 4, "vertical_filters": 2}
 GRU4REC = {"architecture": "gru4rec", "items": 40, "max_length": 6, "dim": 16, "hidden": 16}

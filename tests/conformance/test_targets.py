@@ -22,6 +22,8 @@ from chordkit.export.targets import Runner, Target, all_targets, load_runner, lo
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy, to_wire
 
+pytestmark = pytest.mark.long
+
 CANDIDATES, HISTORIES = 8, 32
 CLAIMED = [
     (target, architecture.name) for target in all_targets() for architecture in ARCHITECTURES.values() if target.knows(architecture.name)

@@ -16,6 +16,8 @@ from chordkit.errors import CheckpointError, InputError
 from chordkit.evaluation import MEASURES, SeedResult, measure_latency, measure_models, run_evaluation, run_experiment, train_models
 from chordkit.evaluation import experiment as module
 
+pytestmark = pytest.mark.long
+
 
 def same(first: SeedResult, second: SeedResult) -> bool:
     return [row.key for row in first.rows] == [row.key for row in second.rows] and all(
@@ -118,7 +120,7 @@ def test_a_rival_that_diverged_is_named(dataset: Dataset, backbone: Backbone, op
 
 def test_a_training_that_diverged_is_named(dataset: Dataset, backbone: Backbone, options) -> None:
     diverging = replace(options().personal, backbone_lr=1e30)
-    with pytest.raises(InputError, match="seed 0, personal: .*NaN.*lower"):
+    with pytest.raises(InputError, match=r"seed 0, personal: .*NaN.*lower"):
         train_models(dataset, options(personal=diverging), 0, backbone=backbone)
 
 
