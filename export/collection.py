@@ -197,9 +197,12 @@ def _export(target: Target, spec: ArtifactSpec, strategy: str | None, sources: S
 
 
 def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
-    """Write artifacts, the user vectors that they take, and last their index. For targets without files, the master and the strategies.
+    """Write artifacts, their strategies, the user vectors that they take, for targets without files the master, and last the index.
 
-    One process at a time: the folder is then one export's, whole, and not some of one and the rest of another.
+    What the folder holds of the same backbone already stays, unless it is of the same name. One process at a time.
+
+    Raises:
+        InputError: the folder's artifacts are of another backbone, or one that would stay is of another strategy of the same name.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -208,25 +211,50 @@ def write_folder(folder: str | os.PathLike[str], artifacts: Sequence[ArtifactCon
 
 
 def _write(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources) -> Index:
-    without_file = [artifact for artifact in artifacts if artifact.data is None]
+    kept = _kept(folder, artifacts, sources)
     master = sources.master.to_bytes()
-    if without_file:
+    if any(artifact.data is None for artifact in artifacts):
         write_bytes(folder / MASTER_FILE, master)
-    for strategy in sorted({artifact.strategy for artifact in without_file if artifact.strategy is not None}):
+    for strategy in sorted({artifact.strategy for artifact in artifacts if artifact.strategy is not None}):
         write_bytes(folder / f"{strategy}.chrd", to_wire(sources.strategies[strategy]))
     for name, vector in sources.user_vectors.items():
         write_bytes(folder / f"{name}.chru", encode_user_vector(vector))
-    entries = []
+    entries = kept
     for artifact in artifacts:
         file, data = MASTER_FILE, master
         if artifact.data is not None:
             file, data = f"{artifact.name}{find_target(artifact.target).capability.suffix}", artifact.data
             write_bytes(folder / file, data)
         entries.append(IndexEntry.of(artifact, file=file, sha256=hashlib.sha256(data).hexdigest()))
-    version: Literal[1, 2] = 2 if any(artifact.user_vector for artifact in artifacts) else 1
+    version: Literal[1, 2] = 2 if any(entry.user_vector for entry in entries) else 1
     index = Index(version=version, fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
     write_json(folder / INDEX, index.to_json())
     return index
+
+
+def _kept(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources) -> list[IndexEntry]:
+    """The entries of an earlier export into the folder that stay; see :func:`write_folder`."""
+    path = folder / INDEX
+    if not path.exists():
+        return []
+    index = _read_index(path)
+    if index.fingerprint != sources.master.fingerprint.hex():
+        raise InputError(f"{folder}: it holds artifacts of another backbone, {index.fingerprint}; empty it, or export into another folder")
+    replaced = {artifact.name for artifact in artifacts}
+    kept = [entry for entry in index.artifacts if entry.name not in replaced]
+    for entry in kept:
+        strategy = sources.strategies.get(entry.strategy or "")
+        file = folder / f"{entry.strategy}.chrd"
+        if strategy is not None and (not file.exists() or read_bytes(file, "strategy") != to_wire(strategy)):
+            raise InputError(
+                f"{folder}: {entry.name} is of another strategy that is called {entry.strategy!r} too; export its target again as well, "
+                "give the strategy another name, or export into another folder"
+            )
+    return kept
+
+
+def _read_index(path: Path) -> Index:
+    return read_document(path, Index, "export index", "export again")
 
 
 def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactContents]]:
@@ -237,7 +265,7 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactConte
         CapabilityError: an artifact is of a target that is unknown here.
     """
     path = Path(folder) / INDEX
-    index = read_document(path, Index, "export index", "export again")
+    index = _read_index(path)
     artifacts = []
     for entry in index.artifacts:
         if Path(entry.file).name != entry.file:

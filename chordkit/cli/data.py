@@ -46,8 +46,10 @@ def prepare(
         columns = _columns(user, item, time, rating)
         dataset = load_named(source, seed=seed, format=format, columns=columns, min_rating=min_rating, k_core=k_core, progress=progress)
     dataset.save(out)
-    summary = {"file": str(out), **statistics(dataset)}
-    emit(as_json, summary, lambda: key_values(f"{dataset.name} -> {out}", summary))
+    columns_taken = dataset.provenance.get("columns", {})
+    summary = {"file": str(out), "columns": columns_taken, **statistics(dataset)}
+    shown = summary | {"columns": ", ".join(f"{role} = {name}" for role, name in columns_taken.items()) or "none, by their order"}
+    emit(as_json, summary, lambda: key_values(f"{dataset.name} -> {out}", shown))
 
 
 @app.command(epilog="Example: `chordkit data info ml-100k/u.data`")

@@ -38,7 +38,8 @@ def export(
 ) -> None:
     """Lower a backbone to every target: FP32, uniform int8, and users' strategies with real int2/int4/int8 weights.
 
-    With a user vector, artifacts take one as an input; with none they have no such input.
+    With a user vector, artifacts take one as an input; with none they have no such input. What the folder holds of the same backbone
+    already stays, but for what has the same name.
 
     Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`
     """

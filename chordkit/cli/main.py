@@ -13,6 +13,7 @@ import typer
 
 from chordkit import __version__
 from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, strategy, train, validate
+from chordkit.cli.apart import Command
 from chordkit.cli.output import clean
 from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
 
@@ -39,6 +40,9 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(devices.app, name="devices")
 app.command(name="report")(demo.report)
 app.command(name="demo")(demo.demo)
+for _group in (app, *(each.typer_instance for each in app.registered_groups)):
+    for _command in _group.registered_commands if _group is not None else ():
+        _command.cls = Command
 
 
 def _print_version(wanted: bool) -> None:

@@ -216,7 +216,21 @@ def read_strategy(path: Path, weights: "MasterWeights") -> "Strategy":
 
 def read_strategies(paths: Sequence[Path] | None, weights: "MasterWeights") -> "dict[str, Strategy]":
     """The strategies of ``--strategy`` by the names of their files."""
-    return {path.stem: read_strategy(path, weights) for path in paths or []}
+    return {name: read_strategy(path, weights) for name, path in _by_name(paths, "--strategy").items()}
+
+
+def _by_name(paths: Sequence[Path] | None, option: str) -> dict[str, Path]:
+    """Files by their names without the ending.
+
+    Raises:
+        InputError: two have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in paths or []:
+        if path.stem in found:
+            raise InputError(f"{option} {path}: {found[path.stem]} is called {path.stem!r} as well; rename one of the two files")
+        found[path.stem] = path
+    return found
 
 
 def read_user_vector(path: Path, weights: "MasterWeights") -> "UserVector":
@@ -233,4 +247,4 @@ def read_user_vector(path: Path, weights: "MasterWeights") -> "UserVector":
 
 def read_user_vectors(paths: Sequence[Path] | None, weights: "MasterWeights") -> "dict[str, UserVector]":
     """The user vectors of ``--user-vector`` by the names of their files."""
-    return {path.stem: read_user_vector(path, weights) for path in paths or []}
+    return {name: read_user_vector(path, weights) for name, path in _by_name(paths, "--user-vector").items()}

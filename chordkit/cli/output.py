@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from chordkit.cli.apart import note_output
 from chordkit.errors import InputError
 from chordkit.progress import Progress as ProgressCallback
 
@@ -38,8 +39,10 @@ def note(text: str) -> None:
     print(f"note: {clean(text)}", file=sys.stderr)
 
 
-def writable_file(option: typer.CallbackParam, path: Path | None) -> Path | None:
+def writable_file(context: typer.Context, option: typer.CallbackParam, path: Path | None) -> Path | None:
     """Callback of options that name a file to write: refuses, before any work is done, what cannot become one.
+
+    That it is none of the command's other files, :class:`chordkit.cli.apart.Command` looks at when all of them are known.
 
     Raises:
         InputError: it is a folder, or its folder can neither be written nor made.
@@ -48,6 +51,7 @@ def writable_file(option: typer.CallbackParam, path: Path | None) -> Path | None
         if path.is_dir():
             raise InputError(f"{option.opts[0]} {path}: this is a folder; give the name of a file")
         _require_writable(option, path, path.parent)
+        note_output(context, option)
     return path
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chordkit.cli.apart import require_apart
 from chordkit.cli.options import (
     ArchitectureOption,
     CheckpointsOption,
@@ -126,6 +127,10 @@ def hypernetwork(
     from chordkit.training import load_backbone, save_backbone
 
     # Before anything is read: a mistake in the options costs no wait.
+    frozen = master.with_suffix(".fp32.safetensors")
+    require_apart(
+        {"--out": out, "the FP32 backbone beside --master": frozen}, {"--data": [data], "--backbone": [backbone, *(teacher or [])]}
+    )
     options = default_hypernetwork_options(
         backbone_init,
         warm_start=warm_start,
@@ -149,7 +154,6 @@ def hypernetwork(
         trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, **places)
     provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json()}
     trained.master.save(master)
-    frozen = master.with_suffix(".fp32.safetensors")
     save_backbone(frozen, trained.backbone, provenance)
     save_hypernetwork(out, trained.hypernetwork, provenance)
     payload = {

@@ -1,6 +1,6 @@
 """From events in file order to a data set: rating filter, stable order in time, k-core, dense ids."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ class Events:
         item_ids: distinct original ids, in the order in which items will be numbered.
         times: int64 or float64 [events]; None when the file itself is in order.
         ratings: float64 [events]; None when they were not asked for.
+        columns: what was taken for user, item, timestamp (and rating), where a table has columns.
     """
 
     users: np.ndarray
@@ -28,6 +29,7 @@ class Events:
     item_ids: list[str]
     times: np.ndarray | None = None
     ratings: np.ndarray | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 def k_core(users: np.ndarray, items: np.ndarray, user_minimum: int, item_minimum: int) -> np.ndarray:
@@ -85,6 +87,7 @@ def assemble(name: str, source: str, events: Events, *, core: int, min_rating: f
         user_ids=[events.user_ids[index] for index in user_index],
         provenance={
             **provenance,
+            **({"columns": events.columns} if events.columns else {}),
             "min_rating": min_rating,
             "k_core": core,
             "interactions_read": len(events.users),

@@ -1,5 +1,6 @@
 """What kind of file is it? Decided by looking inside, with the reason in words when it cannot be."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -68,11 +69,16 @@ def refuse_compressed(path: Path, head: bytes) -> None:
         raise DataError(f"{path}: a compressed file; unpack it first")
 
 
-def detect(path: Path, head: bytes) -> Format:
+def detect(path: Path, head: bytes, named: bool = False) -> Format:
     """Tell the format of a file from its first bytes.
 
+    Args:
+        path: the file.
+        head: its first bytes.
+        named: whether its columns are named by whoever gives it, so that they need not look like what they are.
+
     Raises:
-        DataError: it cannot be told; the message says what was seen and how to name the format.
+        DataError: it cannot be told; the message says what was seen and how to name the format, or the columns.
     """
     if path.suffix.lower() == ".safetensors":
         raise DataError(f"{path}: this data set is already prepared; use it as it is")
@@ -86,13 +92,17 @@ def detect(path: Path, head: bytes) -> Format:
     first = lines[0]
     if "::" in first and [is_number(field) for field in first.split("::")] == [True] * 4:
         return Format.MOVIELENS
-    fields = [field.strip().strip('"') for field in first.split(guess_separator(first))]
+    fields = _fields(first, guess_separator(first))
     if len(fields) == 1:
         if all(field.isdigit() for field in first.split()):
             return Format.SEQUENCES
     elif {"user", "item", "timestamp"} <= recognise(fields).keys():
         return Format.CSV
     elif len(fields) == 4 and is_number(fields[2]) and is_number(fields[3]):
+        if not named:
+            # Of a longer file the last line may have been cut off.
+            whole = lines[:-1] if len(lines) > 1 and not head.endswith((b"\n", b"\r")) else lines
+            _require_ratings(path, [_fields(line, guess_separator(first)) for line in whole])
         if guess_separator(first) == "\t" and is_number(fields[0]) and is_number(fields[1]):
             return Format.MOVIELENS
         return Format.AMAZON
@@ -100,3 +110,40 @@ def detect(path: Path, head: bytes) -> Format:
         # The reader says which columns it misses among which.
         return Format.CSV
     raise DataError(f"{path}: cannot tell the format from the first line '{first[:60]}'; name one of: {FORMATS}")
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip().strip('"') for field in line.split(separator)]
+
+
+def _require_ratings(path: Path, rows: list[list[str]]) -> None:
+    """Hold that four columns without names look like user, item, rating and time: session logs and other orders look alike.
+
+    Raises:
+        DataError: they do not; with the reading that was thought of, what else they may be, and the options that decide.
+    """
+    columns = [list(column) for column in zip(*(row for row in rows if len(row) == 4), strict=True)]
+    if _are_ratings(columns[2]) and _are_times(columns[3]):
+        return
+    times = [place for place in (3, 2, 1) if _are_times(columns[place])]
+    seen = ", ".join(f"column_{place} '{column[0][:30]}'" for place, column in enumerate(columns, 1))
+    asked = "--user column_1 --item column_2 --time column_4 --rating column_3"
+    if times:
+        item = 3 if times[0] == 1 else 2
+        other = f"--user column_1 --item column_{item} --time column_{times[0] + 1}"
+        asked = f"{asked} (as Amazon's and MovieLens' files), or {other}"
+    raise DataError(f"{path}: which of its columns is what cannot be told ({seen}); name them: {asked}")
+
+
+def _are_ratings(values: list[str]) -> bool:
+    """From 0 to 10, in steps of a half at the finest."""
+    return all(is_number(value) and 0 <= float(value) <= 10 and (2 * float(value)).is_integer() for value in values)
+
+
+def _are_times(values: list[str]) -> bool:
+    """Seconds, milliseconds, microseconds or nanoseconds between 1980 and 2100, or dates as ISO 8601 writes them."""
+    if all(re.match(r"\d{4}-\d\d-\d\d([T ]|$)", value) for value in values):
+        return True
+    if not all(is_number(value) for value in values):
+        return False
+    return any(all(3.1e8 <= float(value) / unit <= 4.2e9 for value in values) for unit in (1, 1e3, 1e6, 1e9))

@@ -60,7 +60,7 @@ def prepare(
         with file.open("rb") as stream:
             head = stream.read(65_536)
         refuse_compressed(file, head)
-        kind = Format(format) if format != "auto" else detect(file, head)
+        kind = Format(format) if format != "auto" else detect(file, head, columns is not None)
         data = b"" if kind is Format.PARQUET else file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from None

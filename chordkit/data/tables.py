@@ -186,7 +186,7 @@ def _events(path: Path, frame: pl.DataFrame, roles: dict[str, str], where: Calla
     for role in ("timestamp", "rating"):
         if role in frame.columns:
             numbers[role] = _numbers(role, frame[role], roles[role], where)
-    return Events(codes["user"], codes["item"], ids["user"], ids["item"], numbers["timestamp"], numbers.get("rating"))
+    return Events(codes["user"], codes["item"], ids["user"], ids["item"], numbers["timestamp"], numbers.get("rating"), roles)
 
 
 def _in_order(ids: pl.Series) -> list[str]:

@@ -5,6 +5,7 @@ resumes from its checkpoints, everything else is quick and starts clean.
 """
 
 import datetime
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -172,6 +173,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     shipments = _shipments(personal, static, full, strategies, options)
     with clock.stage("export"):
         artifacts = {each.name: _export(each, targets, progress) for each in shipments}
+        shutil.rmtree(out / "artifacts", ignore_errors=True)  # of an earlier demo, whose backbones were others
         for each in shipments:
             write_folder(out / "artifacts" / each.name, artifacts[each.name], each.sources)
     with clock.stage("validate, bundle, sign"):

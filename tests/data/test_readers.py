@@ -1,5 +1,6 @@
 """Readers: every format, the rules of order and numbering, the filters, and a sentence for every kind of bad file."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def as_read(dataset: Dataset) -> dict[str, list[str]]:
     ("name", "text"),
     [
         ("plain.csv", HEADER + ROWS),
-        ("amazon.csv", ROWS),
+        ("amazon.csv", re.sub(r"(\d)\n", r"140000000\1\n", ROWS)),
         ("tabs.tsv", (HEADER + ROWS).replace(",", "\t")),
         ("windows.csv", "\ufeff" + (HEADER + ROWS).replace(",", ";").replace("\n", "\r\n")),
         ("blank_lines.csv", "\n" + HEADER + "\n" + ROWS.replace("\n", "\n\n")),
@@ -44,6 +45,40 @@ def as_read(dataset: Dataset) -> dict[str, list[str]]:
 )
 def test_the_format_is_found_by_looking_inside(tmp_path: Path, name: str, text: str) -> None:
     assert as_read(prepare(write(tmp_path, name, text))) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "words"),
+    [
+        ("sessions.csv", "s1,2014-04-07T10:51:09.277Z,2145365{n},0", "--user column_1 --item column_3 --time column_2"),
+        ("unix-sessions.csv", "s1,139686666{n},2145365{n},0", "--user column_1 --item column_3 --time column_2"),
+        ("time-first.csv", "u1,i{n},140000000{n},5", "--user column_1 --item column_2 --time column_3"),
+        ("milliseconds.csv", "u1,i{n},140000000{n}000,5", "--user column_1 --item column_2 --time column_3"),
+        ("counts.csv", "u1,i{n},117,140000000{n}", "--user column_1 --item column_2 --time column_4 --rating column_3"),
+        ("no-times.csv", "u1,i{n},5,{n}", "--user column_1 --item column_2 --time column_4 --rating column_3"),
+        ("shares.csv", "u1,i{n},0.731,140000000{n}", "name them"),
+        ("tabs.txt", "1\t{n}\t140000000{n}\t5", "--user column_1 --item column_2 --time column_3"),
+    ],
+)
+def test_four_columns_that_may_be_something_else_are_asked_about(tmp_path: Path, name: str, row: str, words: str) -> None:
+    path = write(tmp_path, name, "".join(row.format(n=n) + "\n" for n in range(1, 6)))
+    with pytest.raises(DataError, match="which of its columns is what cannot be told") as raised:
+        prepare(path)
+    assert words in str(raised.value)
+    if "column_3 --time column_2" not in words:  # what is named is believed
+        assert prepare(path, columns=Columns("column_1", "column_2", "column_4")).users == 1
+
+
+def test_a_file_whose_first_part_ends_within_a_line_is_read(tmp_path: Path) -> None:
+    rows = "".join(f"u{number % 50},i{number % 40},{number % 5 + 1},{1_400_000_000 + number}\n" for number in range(5_000))
+    assert prepare(write(tmp_path, "long.csv", rows)).interactions == 5_000
+
+
+def test_a_data_set_says_which_columns_it_took(tmp_path: Path) -> None:
+    taken = prepare(write(tmp_path, "plain.csv", HEADER + ROWS)).provenance["columns"]
+    assert taken == {"user": "user_id", "item": "item_id", "timestamp": "timestamp"}
+    again = write(tmp_path, "one.csv", re.sub(r"(\d)\n", r"140000000\1\n", ROWS))
+    assert prepare(again).provenance["columns"] == {"user": "column_1", "item": "column_2", "timestamp": "column_4"}
 
 
 @pytest.mark.parametrize("header", ["", HEADER, "reviewerID,asin,overall,unixReviewTime\n"])

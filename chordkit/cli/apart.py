@@ -1,0 +1,73 @@
+"""No command writes over what it reads, nor two results into one file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from chordkit.errors import InputError
+
+_OUTPUTS = "chordkit.outputs"
+
+
+def note_output(context: typer.Context, option: typer.CallbackParam) -> None:
+    """Remember that ``option`` names a file that the command will write."""
+    context.meta.setdefault(_OUTPUTS, set()).add(option.name)
+
+
+class Command(TyperCommand):
+    """A command that is not run when a file that it would write is one of its other files."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Look at the files first, then run."""
+        written = ctx.meta.get(_OUTPUTS, set())
+        outputs: dict[str, Path] = {}
+        inputs: dict[str, list[str | os.PathLike[str]]] = {}
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            if parameter.name in written:
+                outputs[_as_typed(parameter)] = Path(value)
+            else:
+                several = value if isinstance(value, list | tuple) else (value,)
+                inputs[_as_typed(parameter)] = [each for each in several if isinstance(each, str | os.PathLike)]
+        require_apart(outputs, inputs)
+        return super().invoke(ctx)
+
+
+def require_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Sequence[str | os.PathLike[str]]]) -> None:
+    """Hold that every output is a file of its own, however its path is spelled and through whichever links.
+
+    Args:
+        outputs: what is to be written, by the option that says so.
+        inputs: what is read, likewise; texts that are no paths of files do not matter.
+
+    Raises:
+        InputError: an output is an input, or two outputs are one file.
+    """
+    seen: dict[str, str] = {}
+    for option, values in inputs.items():
+        for value in values:
+            if os.path.isfile(value):
+                seen[_place(value)] = f"is also the file of {option}, which would be lost"
+    for option, path in outputs.items():
+        place = _place(path)
+        if place in seen:
+            raise InputError(f"{option} {path}: {seen[place]}; choose another name")
+        seen[place] = f"is also what {option} names, and one of the two would be lost"
+
+
+def _place(path: str | os.PathLike[str]) -> str:
+    """One text for one file: hard links by what they link to, others by where they lead."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _as_typed(parameter: Any) -> str:
+    """An option as a user types it, an argument in capitals."""
+    return str(parameter.opts[0]) if parameter.param_type_name == "option" else str(parameter.name).upper()
