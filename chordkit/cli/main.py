@@ -12,7 +12,7 @@ from typing import TextIO
 import typer
 
 from chordkit import __version__
-from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, strategy, train, validate
+from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, recommend, strategy, train, validate
 from chordkit.cli.apart import Command
 from chordkit.cli.output import clean
 from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
@@ -34,6 +34,7 @@ app.add_typer(strategy.app, name="strategy")
 app.command(name="evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(name="export")(export.export)
 app.add_typer(bundle.app, name="bundle")
+app.command(name="recommend", epilog=recommend.EXAMPLE)(recommend.recommend)
 app.command(name="validate")(validate.validate)
 bench.app.command(name="import")(bench_import.import_)
 app.add_typer(bench.app, name="bench")

@@ -12,6 +12,7 @@ from chordkit.cli.output import writable_folder
 from chordkit.errors import InputError
 
 if TYPE_CHECKING:
+    from chordkit.data import Dataset
     from chordkit.export.artifact import Precision
     from chordkit.export.targets import Target
     from chordkit.quantization import MasterWeights
@@ -63,6 +64,7 @@ UserVectorsOption = Annotated[
     list[Path] | None,
     typer.Option("--user-vector", "-u", help="A user vector (.chru), called as its user's strategy is; may be repeated."),
 ]
+UserOption = Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 UNVERIFIED = "{}: no --public-key was given, so nobody vouches for the programs that ran"
 """What is said beside the result when a bundle's artifacts ran."""
@@ -159,6 +161,17 @@ def parse_precisions(text: str) -> "list[Precision]":
     from chordkit.export.artifact import find_precision
 
     return parse_list(text, "--precision", find_precision)
+
+
+def user_index(dataset: "Dataset", user: str) -> int:
+    """The number of the user of ``--user`` in a data set.
+
+    Raises:
+        InputError: there is none of this id.
+    """
+    if user not in dataset.user_ids:
+        raise InputError(f"--user {user}: data set '{dataset.name}' has no such user; its first is '{dataset.user_ids[0]}'")
+    return list(dataset.user_ids).index(user)
 
 
 def parse_ids(text: str, items: int, option: str) -> list[int]:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from chordkit.cli.options import MasterOption, OptionalDataOption, parse_ids, read_strategy
+from chordkit.cli.options import MasterOption, OptionalDataOption, UserOption, parse_ids, read_strategy, user_index
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, show and compare strategies.")
 
-UserOption = Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")]
 HistoryOption = Annotated[str | None, typer.Option(help="Or item indices of a history, oldest first: 17,4,211.")]
 BudgetOption = Annotated[float | None, typer.Option(help="Average bits per weight; the default is what the hypernetwork was trained for.")]
 
@@ -38,12 +37,6 @@ def _read_data(data: str, weights: "MasterWeights", seed: int) -> "Dataset":
             f"--data {data}: {dataset.items} items do not fit master weights of {weights.items}; give the data set they were trained on"
         )
     return dataset
-
-
-def _user_index(dataset: "Dataset", user: str) -> int:
-    if user not in dataset.user_ids:
-        raise InputError(f"--user {user}: data set '{dataset.name}' has no such user; its first is '{dataset.user_ids[0]}'")
-    return list(dataset.user_ids).index(user)
 
 
 @app.command(
@@ -82,7 +75,7 @@ def make(
         sequence = parse_ids(history, weights.items, "--history")
     elif user is not None and history is None and data is not None:
         dataset = _read_data(data, weights, seed)
-        sequence = dataset.sequences[_user_index(dataset, user)].tolist()
+        sequence = dataset.sequences[user_index(dataset, user)].tolist()
     else:
         raise InputError("give either --history, or --user with --data")
     import numpy as np
@@ -207,7 +200,7 @@ def _explain(
 
     network, _ = load_hypernetwork(hypernetwork, weights)
     limit = None if budget is None else network.options.budget_at(budget)
-    own = None if user is None else _user_index(dataset, user)
+    own = None if user is None else user_index(dataset, user)
     others = sample_users(dataset.users, own, seed=seed)
     sequences = dataset.sequences
     sequence = sequences[own] if own is not None else np.asarray(parse_ids(history or "", weights.items, "--history"), np.int32)

@@ -12,6 +12,7 @@ bundle.verify("shop.chord", "public.pem").require()
 from chordkit.export.bundle.checker import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
 from chordkit.export.bundle.manifest import FORMAT_VERSION, MASTER, ArtifactEntry, DatasetSection, Manifest, Provenance
 from chordkit.export.bundle.reader import Bundle, Keys, open, read
+from chordkit.export.bundle.recommend import Recommendation, Recommendations
 from chordkit.export.bundle.writer import ArtifactContents, BundleContents, dataset_section, write
 from chordkit.signing import SigningKey, TrustedKeys, VerifyingKey, generate_key_pair, key_id, load_private_key, load_public_key
 
@@ -27,6 +28,8 @@ __all__ = [
     "Keys",
     "Manifest",
     "Provenance",
+    "Recommendation",
+    "Recommendations",
     "RunnerFactory",
     "SigningKey",
     "TrustedKeys",

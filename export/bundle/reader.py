@@ -19,6 +19,7 @@ from chordkit.errors import BundleError, InputError, MasterError, StrategyError,
 from chordkit.export.bundle import container, manifest
 from chordkit.export.bundle.container import Located
 from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest, StrategyEntry, UserVectorEntry
+from chordkit.export.bundle.recommend import Recommendations, recommend
 from chordkit.export.parity import VectorSet, problem_with, read_vectors
 from chordkit.export.targets import Runner, load_runner
 from chordkit.quantization import MasterWeights
@@ -122,6 +123,26 @@ class Bundle:
         """
         strategy = None if entry.strategy is None else self.strategy_bytes(entry.strategy)
         return load_runner(entry.target, self.artifact(entry.name), strategy=strategy, candidates=entry.candidates, threads=threads)
+
+    def recommend(
+        self, history: Sequence[str], k: int = 10, *, strategy: str | None = None, artifact: str | None = None, seen: bool = False
+    ) -> Recommendations:
+        """The best items of the whole catalogue after a history, in the owner's own ids.
+
+        Args:
+            history: item ids, oldest first; those that the catalogue does not have are left out and named in the answer.
+            k: how many items, 1 or more.
+            strategy: whose strategy and user vector, by its name in the bundle; None = an artifact that is nobody's.
+            artifact: on which artifact; None = the first that fits and whose runtime is installed.
+            seen: whether items of the history may come back.
+
+        Raises:
+            InputError: no item of the history is known, ``k`` is below 1, or no artifact fits.
+            BundleError: there is no artifact of this name.
+            MissingRuntimeError: no runtime is installed that the artifacts that fit run on.
+            CheckFailed: the artifact gives scores that are not finite.
+        """
+        return recommend(self, history, k, strategy=strategy, artifact=artifact, seen=seen)
 
     def strategy_bytes(self, name: str) -> bytes:
         """A strategy in its wire form, as a device adopts it.
