@@ -3,10 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
 from chordkit.errors import InputError
 
@@ -18,23 +16,9 @@ def note_output(context: typer.Context, option: typer.CallbackParam) -> None:
     context.meta.setdefault(_OUTPUTS, set()).add(option.name)
 
 
-class Command(TyperCommand):
-    """A command that is not run when a file that it would write is one of its other files."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Look at the files first, then run."""
-        written = ctx.meta.get(_OUTPUTS, set())
-        outputs: dict[str, Path] = {}
-        inputs: dict[str, list[str | os.PathLike[str]]] = {}
-        for parameter in self.params:
-            value = ctx.params.get(parameter.name)
-            if parameter.name in written:
-                outputs[_as_typed(parameter)] = Path(value)
-            else:
-                several = value if isinstance(value, list | tuple) else (value,)
-                inputs[_as_typed(parameter)] = [each for each in several if isinstance(each, str | os.PathLike)]
-        require_apart(outputs, inputs)
-        return super().invoke(ctx)
+def outputs_of(context: typer.Context) -> set[str]:
+    """The parameters of the command at hand that name files to write, as far as they were given."""
+    return set(context.meta.get(_OUTPUTS, ()))
 
 
 def require_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Sequence[str | os.PathLike[str]]]) -> None:
@@ -66,8 +50,3 @@ def _place(path: str | os.PathLike[str]) -> str:
     except OSError:
         return os.path.realpath(path)
     return f"{found.st_dev}:{found.st_ino}"
-
-
-def _as_typed(parameter: Any) -> str:
-    """An option as a user types it, an argument in capitals."""
-    return str(parameter.opts[0]) if parameter.param_type_name == "option" else str(parameter.name).upper()

@@ -62,8 +62,12 @@ def seal(
 
 def open_(
     envelope: Annotated[Path, typer.Argument(help="A signed envelope (.chre).")],
-    public_key: Annotated[list[Path], typer.Option(help="Public Ed25519 key (PEM) whose signature is accepted; may be repeated.")],
-    revoked: Annotated[list[str] | None, typer.Option(help="Identifier of a key that is accepted no more; may be repeated.")] = None,
+    public_key: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Public Ed25519 key (PEM) whose signature is accepted; may be repeated.")
+    ],
+    revoked: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Identifier of a key that is accepted no more; may be repeated.")
+    ] = None,
     minimum_serial: Annotated[int, typer.Option(min=1, help="The lowest serial that is accepted.")] = 1,
     subject: SubjectOption = None,
     now: Annotated[str | None, typer.Option(help="The time to compare with, as for `seal`; the default is this machine's clock.")] = None,

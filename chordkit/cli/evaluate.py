@@ -41,7 +41,8 @@ def evaluate(
         ),
     ] = None,
     budget: Annotated[
-        list[str] | None, typer.Option(help="Average bits, comma-separated, or with widths of their own, as in 2.0:0,8; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="BUDGET", help="Average bits, comma-separated, or with widths of their own, as in 2.0:0,8; may be repeated."),
     ] = None,
     widths: WidthsOption = "2,4,8",
     window: WindowOption = None,

@@ -13,7 +13,7 @@ import typer
 
 from chordkit import __version__
 from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, recommend, strategy, train, validate
-from chordkit.cli.apart import Command
+from chordkit.cli.command import Command
 from chordkit.cli.output import clean
 from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     name="chordkit",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Personal mixed-precision recommenders, from the cloud to the phone (CHORD, arXiv 2510.03038).",

@@ -54,29 +54,34 @@ SeenOption = Annotated[
     bool, typer.Option("--seen-items-masked", help="Leave items that a user has seen out of the loss, for apps that never repeat one.")
 ]
 WithoutOption = Annotated[
-    list[str] | None, typer.Option(help="Level of importance to leave out: element, filter or layer; may be repeated. Default: element.")
+    list[str] | None,
+    typer.Option(metavar="LEVEL", help="Level of importance to leave out: element, filter or layer; may be repeated. Default: element."),
 ]
 HeldOutOption = Annotated[int, typer.Option(min=1, help="The last so many items of each user (1 to 5) are not trained on: they test.")]
 ValidationOption = Annotated[int, typer.Option(min=1, help="So many items (1 to 5) before them validate.")]
 MasterOption = Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that the strategy belongs to.")]
-StrategiesOption = Annotated[list[Path] | None, typer.Option("--strategy", "-s", help="A strategy (.chrd); may be repeated.")]
+StrategiesOption = Annotated[
+    list[Path] | None, typer.Option("--strategy", "-s", metavar="FILE", help="A strategy (.chrd); may be repeated.")
+]
 UserVectorsOption = Annotated[
     list[Path] | None,
-    typer.Option("--user-vector", "-u", help="A user vector (.chru), called as its user's strategy is; may be repeated."),
+    typer.Option("--user-vector", "-u", metavar="FILE", help="A user vector (.chru), called as its user's strategy is; may be repeated."),
 ]
 UserOption = Annotated[str | None, typer.Option("--user", "-u", help="Id of a user of the data set.")]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle (.chord).")]
 UNVERIFIED = "{}: no --public-key was given, so nobody vouches for the programs that ran"
 """What is said beside the result when a bundle's artifacts ran."""
 BundlesArgument = Annotated[list[Path], typer.Argument(help="One or several bundles (.chord).")]
-ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", help="Only this artifact; may be repeated.")]
+ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", metavar="NAME", help="Only this artifact; may be repeated.")]
 PublicKeysOption = Annotated[
     list[Path] | None,
-    typer.Option("--public-key", help="Require the signature of this public Ed25519 key (PEM); repeated: of one of them."),
+    typer.Option("--public-key", metavar="FILE", help="Require the signature of this public Ed25519 key (PEM); repeated: of one of them."),
 ]
 RevokedOption = Annotated[
     list[str] | None,
-    typer.Option("--revoked", help="Identifier of a key that is no longer accepted, or a file with one a line; may be repeated."),
+    typer.Option(
+        "--revoked", metavar="KEY|FILE", help="Identifier of a key that is no longer accepted, or a file with one a line; may be repeated."
+    ),
 ]
 MinimumCounterOption = Annotated[int, typer.Option("--minimum-counter", min=0, help="Refuse a bundle with a lower counter: an older one.")]
 TargetsOption = Annotated[str, typer.Option("--target", "-t", help=f"Comma-separated: {_named_by_files('export/targets', packages=True)}.")]

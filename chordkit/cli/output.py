@@ -42,7 +42,7 @@ def note(text: str) -> None:
 def writable_file(context: typer.Context, option: typer.CallbackParam, path: Path | None) -> Path | None:
     """Callback of options that name a file to write: refuses, before any work is done, what cannot become one.
 
-    That it is none of the command's other files, :class:`chordkit.cli.apart.Command` looks at when all of them are known.
+    That it is none of the command's other files, :mod:`chordkit.cli.command` looks at when all of them are known.
 
     Raises:
         InputError: it is a folder, or its folder can neither be written nor made.

@@ -111,7 +111,8 @@ def hypernetwork(
     seen_items_masked: SeenOption = False,
     without: WithoutOption = None,
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="A trained backbone to learn from beside the clicks (distillation); may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A trained backbone to learn from beside the clicks (distillation); may be repeated."),
     ] = None,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
