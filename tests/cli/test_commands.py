@@ -35,7 +35,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "data prepare", "data info", "train backbone", "train hypernetwork",
         "strategy make", "strategy show", "strategy diff", "strategy seal", "strategy open",
         "evaluate", "export",
-        "bundle make", "bundle verify", "bundle inspect", "bundle key", "validate",
+        "bundle make", "bundle verify", "bundle inspect", "bundle key", "recommend", "validate",
         "bench run", "bench compare", "bench history", "bench import",
         "devices list", "devices prepare", "report", "demo",
     }  # fmt: skip
@@ -61,12 +61,12 @@ def test_help_shows_an_example_that_the_command_would_parse(verb: tuple[str, ...
     for name in verb:
         each = each.commands[name]
     known = {option for parameter in each.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", example.group(1))) <= known | {"--help"}
+    assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", example.group(1))) <= known | {"--help", "-h"}
 
 
 def test_version_and_bare_help(command) -> None:
     assert command("--version").out == f"chordkit {__version__}\n"
-    assert command("--help").status == 0
+    assert command("--help").out == command("-h").out != ""
 
 
 def test_data_prepare_and_info_tell_the_same(project, command) -> None:
