@@ -199,12 +199,11 @@ class ReferenceEngine:
             data = encode_user_vector(user) if isinstance(user, UserVector) else user
             added = decode_user_vector(data, fingerprint=self.fingerprint, dim=int(self.config["dim"])).values
         length = int(self.config["max_length"])
-        window = np.zeros(length, np.int32)
         recent = checked_history(history, int(self.config["items"]))[-length:]
-        window[length - len(recent) :] = recent
-        slots = np.flatnonzero(window)
+        ids = recent[recent != 0]
+        slots = np.arange(length - len(ids), length)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return _finite(_HIDDEN[self.config["architecture"]](self, window[slots], slots, added))
+            return _finite(_HIDDEN[self.config["architecture"]](self, ids, slots, added))
 
     def scores(self, history: np.ndarray, candidates: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
         """Scores float32 ``[count]``: the hidden state in 16 bits against the rows of the item table.

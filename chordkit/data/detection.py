@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from chordkit.data.tables import guess_separator, is_number, recognise
+from chordkit.data.tables import fields_of, guess_separator, is_number, recognise
 from chordkit.errors import DataError
 
 
@@ -92,7 +92,7 @@ def detect(path: Path, head: bytes, named: bool = False) -> Format:
     first = lines[0]
     if "::" in first and [is_number(field) for field in first.split("::")] == [True] * 4:
         return Format.MOVIELENS
-    fields = _fields(first, guess_separator(first))
+    fields = fields_of(first, guess_separator(first))
     if len(fields) == 1:
         if all(field.isdigit() for field in first.split()):
             return Format.SEQUENCES
@@ -102,7 +102,7 @@ def detect(path: Path, head: bytes, named: bool = False) -> Format:
         if not named:
             # Of a longer file the last line may have been cut off.
             whole = lines[:-1] if len(lines) > 1 and not head.endswith((b"\n", b"\r")) else lines
-            _require_ratings(path, [_fields(line, guess_separator(first)) for line in whole])
+            _require_ratings(path, [fields_of(line, guess_separator(first)) for line in whole])
         if guess_separator(first) == "\t" and is_number(fields[0]) and is_number(fields[1]):
             return Format.MOVIELENS
         return Format.AMAZON
@@ -110,10 +110,6 @@ def detect(path: Path, head: bytes, named: bool = False) -> Format:
         # The reader says which columns it misses among which.
         return Format.CSV
     raise DataError(f"{path}: cannot tell the format from the first line '{first[:60]}'; name one of: {FORMATS}")
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    return [field.strip().strip('"') for field in line.split(separator)]
 
 
 def _require_ratings(path: Path, rows: list[list[str]]) -> None:

@@ -9,7 +9,16 @@ from chordkit.data.dataset import Dataset
 from chordkit.data.detection import FORMATS, Format, detect, locate, refuse_compressed
 from chordkit.data.generator import synthesize
 from chordkit.data.sequences import read_sequences
-from chordkit.data.tables import RATINGS_BY_POSITION, Columns, guess_separator, is_number, read_delimited, read_parquet, recognise
+from chordkit.data.tables import (
+    RATINGS_BY_POSITION,
+    Columns,
+    fields_of,
+    guess_separator,
+    is_number,
+    read_delimited,
+    read_parquet,
+    recognise,
+)
 from chordkit.errors import DataError
 from chordkit.progress import Progress
 
@@ -136,7 +145,7 @@ def _read(path: Path, kind: Format, data: bytes, columns: Columns | None, with_r
 
 def _rating_columns(path: Path, first: str, separator: str) -> Columns:
     """Columns of a MovieLens or Amazon file, which may begin with a header line."""
-    fields = [field.strip().strip('"') for field in first.split(separator)]
+    fields = fields_of(first, separator)
     if {"user", "item", "timestamp"} <= recognise(fields).keys():
         return Columns()
     if len(fields) >= 4 and not is_number(fields[3]):

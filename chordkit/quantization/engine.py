@@ -144,4 +144,5 @@ def _caser(master: MasterWeights) -> _Parts:
 
 _PARTS: dict[str, Callable[[MasterWeights], _Parts]] = {"sasrec": _sasrec, "caser": _caser}
 ENGINE_ARCHITECTURES = tuple(_PARTS)
-"""The architectures that the engine runs, by their names in master weights: ``chordkit.kernels.backbones()``, known without it."""
+"""The architectures that the engine runs, by their names in master weights: ``chordkit.kernels.backbones()``, known without it, since a
+machine may export for a phone and have no engine."""

@@ -1,6 +1,7 @@
 """From a history in the owner's own ids to the best items, on any runtime that a bundle has an artifact for."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,13 +93,11 @@ def _entries(bundle: "Bundle", strategy: str | None, artifact: str | None) -> li
 
 def _load(bundle: "Bundle", entries: Sequence[ArtifactEntry]) -> tuple[ArtifactEntry, Runner]:
     """The first whose runtime is installed."""
-    for entry in entries:
-        try:
+    *others, last = entries
+    for entry in others:
+        with suppress(MissingRuntimeError):
             return entry, bundle.runner(entry)
-        except MissingRuntimeError:
-            if entry is entries[-1]:
-                raise
-    raise AssertionError("there is at least one entry")
+    return last, bundle.runner(last)
 
 
 def _catalogue_scores(runner: Runner, history: NDArray[np.int32], items: int, user: NDArray[np.float32] | None) -> NDArray[np.float32]:

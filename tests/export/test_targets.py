@@ -12,7 +12,6 @@ from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
 from chordkit.export.targets import all_targets, find_target, lower, support_matrix_markdown
 from chordkit.export.targets import target as target_module
-from chordkit.export.targets.native import ENGINE_BACKBONES
 from chordkit.kernels import available, backbones
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +87,8 @@ def test_a_spec_without_activations_means_the_targets_own(backbone, target):
 def test_what_is_claimed_of_the_engine_is_what_it_runs():
     if not available():
         pytest.skip("the native engine was not compiled")
-    assert set(ENGINE_BACKBONES) == set(backbones())
+    for target in ("native", "executorch-chord"):
+        assert set(find_target(target).capability.backbones) == set(backbones())
 
 
 def test_a_target_without_files_has_nothing_to_export(backbone):

@@ -7,11 +7,11 @@ import chordkit
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import VectorSet, engine_scores
 from chordkit.export.targets.executorch import RUNTIME, ExecutorchTarget
-from chordkit.export.targets.native import ENGINE_BACKBONES, ENGINE_REFUSALS
+from chordkit.export.targets.native import ENGINE_REFUSALS
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
 from chordkit.kernels.executorch import library
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import ENGINE_ARCHITECTURES, MasterWeights
 
 OPERATOR_LIBRARY = "libchord_executorch"
 """The library that has the ``chord::`` operators; its version is chordkit's."""
@@ -40,7 +40,7 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         extra="executorch",
         suffix=".pte",
         operators=("chord::rerank.out", "chord::rerank_for.out"),
-        backbones=ENGINE_BACKBONES,
+        backbones=ENGINE_ARCHITECTURES,
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),

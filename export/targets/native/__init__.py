@@ -9,10 +9,8 @@ from chordkit.export.parity import VectorSet, engine_scores
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source, Target
 from chordkit.kernels.engine import native
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import ENGINE_ARCHITECTURES, MasterWeights
 
-ENGINE_BACKBONES = ("sasrec", "caser")
-"""What libchord runs (``chordkit.kernels.backbones()``), known without it: a machine may export for a phone and have no engine."""
 ENGINE_REFUSALS = {
     "fp32": "it computes with 8-bit activations",
     "precision fp32": "it runs from the int8 master weights",
@@ -28,7 +26,7 @@ class NativeTarget(Target):
         runtime=None,
         extra=None,
         suffix=None,
-        backbones=ENGINE_BACKBONES,
+        backbones=ENGINE_ARCHITECTURES,
         precisions=QUANTISED,
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
