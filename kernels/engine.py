@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -221,6 +221,46 @@ class Engine:
             self._name_row(lambda row: self.hidden(history[row], user=user), users, 0)
         self._check(status)
         return hidden
+
+    def score_hidden(self, hidden: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Scores float32 ``[count]`` of further candidates ``[count]`` for a hidden state ``[dim]`` of :meth:`hidden`: bit for bit those of
+        :meth:`scores`, without encoding the history again.
+
+        Raises:
+            InputError: an id outside the catalogue, another shape, or a hidden state or score that is not finite.
+        """
+        candidates = checked_candidates(candidates, self.items)
+        hidden = np.ascontiguousarray(hidden, _FLOAT)
+        if hidden.shape != (self.dim,) or candidates.ndim != 1:
+            shapes = f"a hidden state {list(hidden.shape)} and candidates {list(candidates.shape)}"
+            raise InputError(f"{shapes} do not fit: give [{self.dim}] and [count]")
+        scores = np.empty(candidates.shape, _FLOAT)
+        buffer, session = self._ffi.from_buffer, self._take(None)
+        status = self._lib.chord_score_hidden(
+            session[0], buffer(self._floats_type, hidden), buffer(self._ids_type, candidates), candidates.size,
+            buffer(self._floats_type, scores),
+        )  # fmt: skip
+        self._give_back(session, None)
+        self._check(status)
+        return scores
+
+    def profile(self, history: np.ndarray, pools: Sequence[int] = (5, 25, 200)) -> np.ndarray:
+        """What the cloud sees of a user: the pooled profile float32 ``[len(pools) * dim + 1]`` of :mod:`chordkit.hypernetwork.profile`,
+        as a phone computes it. ``history``: item ids ``[length]``; all empty slots = a new user.
+
+        Raises:
+            InputError: an id outside the catalogue, an empty slot behind an item, or pools that are not ascending from 1 on.
+        """
+        history = np.ascontiguousarray(history, _INT)
+        if not pools or list(pools) != sorted(set(pools)) or pools[0] < 1:
+            raise InputError(f"profile: the pools {tuple(pools)} are not ascending numbers from 1 on")
+        profile = np.empty(len(pools) * self.dim + 1, _FLOAT)
+        status = self._lib.chord_profile(
+            self._model, self._ffi.from_buffer(self._ids_type, history), history.size, self._ffi.new("uint32_t[]", list(pools)), len(pools),
+            self._ffi.from_buffer(self._floats_type, profile),
+        )  # fmt: skip
+        self._check(status)
+        return profile
 
     def top_k(
         self, history: np.ndarray, k: int, *, exclude_history: bool = False, user: UserVector | bytes | None = None

@@ -30,9 +30,9 @@ stand_in() { # target, name, functions
 build() { # abi, target, flags, flags of the scalar kernels and of what runs once a model
   rm -f "$work"/*.o
   stand_in "$2" libc.so "memchr memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval sched_yield"
-  stand_in "$2" libm.so "fmaf rintf sqrtf"
+  stand_in "$2" libm.so "fmaf log1pf rintf sqrtf"
   for source in $(grep -v '^#' sources.txt); do
-    case $source in ukernels/scalar/* | */api.c | */master.c | */plan.c) more=$4 ;; *) more= ;; esac
+    case $source in ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c) more=$4 ;; *) more= ;; esac
     $clang --target="$2" $compile $3 $more -c "$source" -o "$work/$(echo "$source" | tr / _).o"
   done
   mkdir -p "$output/$1"

@@ -17,6 +17,7 @@ import torch
 
 from chordkit.backbones import BackboneConfig, CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.errors import InputError, MasterError, StrategyError
+from chordkit.hypernetwork.profile import profile
 from chordkit.kernels import Engine, available, backbones, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import ENGINE_ARCHITECTURES, MasterWeights, engine_refusal
@@ -344,3 +345,44 @@ def test_a_copy_outlives_a_file_that_is_shortened_under_its_map(tmp_path: Path) 
     expected = Engine(master_of(SASREC).to_bytes()).scores(np.array([3, 1, 4]), np.array([1, 5, 9]))
     assert bytes.fromhex(ends[0].stdout) == expected.tobytes()
     assert ends[1].returncode == -signal.SIGBUS  # what the copy is for
+
+
+def test_further_candidates_have_the_scores_that_they_have_with_the_history(small: BackboneConfig) -> None:
+    master = master_of(small)
+    engine = Engine(master.to_bytes())
+    engine.adopt(strategy_of(master, random_widths(master)))
+    history, candidates = ids(8), ids(40, 7)
+    np.testing.assert_array_equal(engine.score_hidden(engine.hidden(history), candidates), engine.scores(history, candidates))
+    user = np.full(small.dim, 3.0, np.float32)
+    assert engine.score_hidden(user, candidates).tolist() != engine.scores(history, candidates).tolist()
+    with pytest.raises(InputError, match="candidates"):
+        engine.score_hidden(user, np.array([1, 0], np.int32))
+    with pytest.raises(InputError, match="do not fit"):
+        engine.score_hidden(user[1:], candidates)
+    user[3] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        engine.score_hidden(user, candidates)
+
+
+@pytest.mark.parametrize("embedding_bits", [8, 4])
+@pytest.mark.parametrize("length", [0, 1, 4, 5, 6, 30])
+def test_a_phone_computes_the_profile_that_the_hypernetwork_was_trained_on(embedding_bits: int, length: int) -> None:
+    master = random_master(SASREC, embedding_bits=embedding_bits)
+    backbone, pools, history = from_master(master), (2, 5, 20), ids(length, 3)
+    wanted = profile(backbone, torch.from_numpy(np.r_[0, history])[None], pools)[0].numpy()
+    # A sum of at most 20 products in any order, each of a magnitude below the table's largest: half an ulp a step.
+    slack = 21 * 2.0**-24 * float(backbone.item_embedding.weight.detach().abs().max())
+    for history_with_slots in (history, np.r_[np.zeros(4, np.int32), history]):
+        found = Engine(master.to_bytes()).profile(history_with_slots, pools)
+        np.testing.assert_allclose(found[:-1], wanted[:-1], rtol=0, atol=slack)
+        np.testing.assert_allclose(found[-1], wanted[-1], rtol=2**-22)
+
+
+def test_a_profile_of_what_is_no_history_is_refused() -> None:
+    engine = Engine(master_of(SASREC).to_bytes())
+    for pools in ((), (0, 5), (5, 5), (5, 2)):
+        with pytest.raises(InputError, match="not ascending numbers"):
+            engine.profile(ids(4), pools)
+    for wrong in ([1, 0], [1, 0, 2], [ITEMS + 1], [-1]):
+        with pytest.raises(InputError, match="history holds"):
+            engine.profile(np.array(wrong, np.int32))

@@ -129,6 +129,10 @@ CHORD_API chord_status chord_rerank(chord_session *session, const int32_t *histo
 /* hidden[dim]: what candidates are scored against. */
 CHORD_API chord_status chord_hidden(chord_session *session, const int32_t *history, size_t history_length, float *hidden);
 
+/* Further candidates for a history whose hidden[dim] is known: bit for bit the scores of chord_rerank, without encoding it again. */
+CHORD_API chord_status chord_score_hidden(chord_session *session, const float *hidden, const int32_t *candidates, size_t candidate_count,
+                                          float *scores);
+
 /* The `k` items with the highest scores, best first, ties by lower id. With exclude_history, items of the history are left
  * out. Writes the number found (less than k only when the catalogue ends) to `found`. */
 CHORD_API chord_status chord_top_k(chord_session *session, const int32_t *history, size_t history_length, size_t k, int exclude_history,
@@ -139,6 +143,12 @@ CHORD_API chord_status chord_rerank_batch(chord_session *session, size_t users, 
                                           const int32_t *candidates, size_t candidate_count, float *scores);
 CHORD_API chord_status chord_hidden_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length,
                                           float *hidden);
+
+/* What the cloud may see of a user: profile[pool_count * dim + 1], the mean item embeddings of the last pools[0], pools[1], ... items (at
+ * least 1, ascending), and log(1 + number of items) / 4. Of the history, of any length, the last slots count, as many as the last pool has; a
+ * pool without an item is zero, and so is all of a history without one. Needs no session. */
+CHORD_API chord_status chord_profile(const chord_model *model, const int32_t *history, size_t history_length, const uint32_t *pools,
+                                     size_t pool_count, float *profile);
 
 /*
  * One linear layer with channels of mixed widths, on its own: y = x W^T + bias, with x quantised per row to 8 bits on the way.

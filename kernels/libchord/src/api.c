@@ -80,11 +80,14 @@ chord_status chord_session_open(chord_model *model, void *memory, size_t memory_
   return CHORD_OK;
 }
 
-static chord_status rerank(chord_session *s, const int32_t *history, size_t length, const int32_t *candidates, size_t count, float *scores) {
-  const uint32_t items = s->model->items;
+static bool all_known(const chord_model *model, const int32_t *candidates, size_t count) {
   uint32_t wrong = 0;
-  for (size_t i = 0; i < count; i++) wrong |= (uint32_t)candidates[i] - 1 >= items;
-  if (wrong) return CHORD_BAD_CANDIDATE;
+  for (size_t i = 0; i < count; i++) wrong |= (uint32_t)candidates[i] - 1 >= model->items;
+  return !wrong;
+}
+
+static chord_status rerank(chord_session *s, const int32_t *history, size_t length, const int32_t *candidates, size_t count, float *scores) {
+  if (!all_known(s->model, candidates, count)) return CHORD_BAD_CANDIDATE;
 #if defined(__GNUC__)
   /* Rows and scales travel to the cache while the history is encoded; more than a few hundred would push the weights out. */
   const chord_table *table = &s->model->table;
@@ -133,4 +136,15 @@ chord_status chord_hidden_batch(chord_session *session, size_t users, const int3
     memcpy(hidden + user * dim, session->hidden, dim * sizeof(float));
   }
   return CHORD_OK;
+}
+
+chord_status chord_score_hidden(chord_session *session, const float *hidden, const int32_t *candidates, size_t candidate_count,
+                                float *scores) {
+  if (!chord_usable(session) || !hidden || (candidate_count && (!candidates || !scores)) ||
+      !chord_fits(1, candidate_count, sizeof *scores))
+    return CHORD_BAD_ARGUMENT;
+  if (!all_known(session->model, candidates, candidate_count)) return CHORD_BAD_CANDIDATE;
+  const chord_status status = chord_take_hidden(session, hidden);
+  if (status != CHORD_OK) return status;
+  return chord_score(session, chord_take_query(session), candidate_count, candidates, 0, scores);
 }

@@ -23,6 +23,13 @@ enum {
 /* Floats of a master are no larger in magnitude. */
 #define CHORD_LARGEST_WEIGHT 1e4f
 
+/* Runs once a model, layer or message: small is enough. */
+#if defined(__GNUC__)
+#define CHORD_COLD __attribute__((cold))
+#else
+#define CHORD_COLD
+#endif
+
 /* status.c: writes the diagnosis (may be null) and returns the status. */
 chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const char *format, ...)
 #if defined(__GNUC__)
@@ -235,9 +242,10 @@ void chord_multiply_halves(chord_session *session, const chord_gemm *gemm, const
 
 static inline size_t chord_blocks(const chord_layer *layer) { return chord_round_up(layer->virtuals, 16) / 16; }
 
-/* score.c: session->hidden after a history, with the number of its items; that state in 16 bits, with its scale; the scores of items
- * `ids`, or of first, first + 1, ... when these are null. States and scores that are not finite are refused. */
+/* score.c: session->hidden after a history, with the number of its items, or as it is given; that state in 16 bits, with its scale; the
+ * scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not finite are refused. */
 chord_status chord_encode(chord_session *session, const int32_t *history, size_t length, size_t *count);
+chord_status chord_take_hidden(chord_session *session, const float *hidden);
 float chord_take_query(chord_session *session);
 chord_status chord_score(const chord_session *session, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores);
 

@@ -30,7 +30,8 @@ struct chord_linear {
 
 static int width_index(uint8_t width, int direct) { return !direct || width == 8 ? 0 : width == 4 ? 1 : 2; }
 
-static chord_status plan(const chord_linear_options *theirs, const uint8_t *widths, chord_linear *layer, chord_diagnosis *diagnosis) {
+CHORD_COLD static chord_status plan(const chord_linear_options *theirs, const uint8_t *widths, chord_linear *layer,
+                                    chord_diagnosis *diagnosis) {
   chord_linear_options own, *const options = &own;
   if (!theirs || !widths || !chord_take(theirs, CHORD_UP_TO(chord_linear_options, variant), options, sizeof *options))
     return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "linear: options or widths are missing, or something that this version does not know is set");

@@ -54,6 +54,12 @@ chord_status chord_encode(chord_session *s, const int32_t *history, size_t lengt
   return s->largest <= FLT_MAX ? CHORD_OK : CHORD_NOT_FINITE;
 }
 
+chord_status chord_take_hidden(chord_session *s, const float *hidden) {
+  memcpy(s->hidden, hidden, s->model->dim * sizeof *hidden);
+  s->largest = largest_of(s->hidden, s->model->dim);
+  return s->largest <= FLT_MAX ? CHORD_OK : CHORD_NOT_FINITE;
+}
+
 /* The hidden state in 16 bits: sums with int8 rows are then exact integers, at a 2^-16 part of its largest element. */
 float chord_take_query(chord_session *s) {
   const float most = s->largest;

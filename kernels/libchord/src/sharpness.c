@@ -5,10 +5,7 @@
  * Expected square of the length of a head's queries or keys, from rows first .. first + width of their layer at 8 bits, if what the norm
  * multiplies by gamma were noise of variance 1. Sums in order and in doubles, so that it is the same number everywhere.
  */
-#if defined(__GNUC__)
-__attribute__((cold)) /* once a model: small is enough */
-#endif
-static double square_length(const chord_layer *layer, chord_norm_weights norm, uint32_t first, uint32_t width) {
+CHORD_COLD static double square_length(const chord_layer *layer, chord_norm_weights norm, uint32_t first, uint32_t width) {
   double sum = 0.0;
   for (uint32_t row = first; row < first + width; row++) {
     const int8_t *code = layer->codes + (size_t)row * layer->in;

@@ -5,7 +5,14 @@
 
 enum { HEADER_BYTES = 20, CRC_BYTES = 4, FLAG_OFF = 1 };
 
-chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis) {
+/* Code 0 in any of four channels a byte: the lower bit of that channel. */
+static uint8_t any_off(const uint8_t *codes, size_t bytes) {
+  uint8_t off = 0;
+  for (size_t i = 0; i < bytes; i++) off |= ~(codes[i] | codes[i] >> 1) & 0x55;
+  return off;
+}
+
+CHORD_COLD chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis) {
   const size_t channels = model->channels, payload = (channels + 3) / 4;
   uint32_t count, crc;
   uint16_t flags;
@@ -29,8 +36,7 @@ chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t 
     return chord_fail(diagnosis, CHORD_BAD_STRATEGY, "strategy: the checksum (CRC-32) is wrong");
   const uint8_t *codes = data + HEADER_BYTES;
   const uint8_t used = channels % 4 ? (uint8_t)((1u << 2 * (channels % 4)) - 1) : 0xFF;
-  uint8_t off = (uint8_t)(~(codes[payload - 1] | codes[payload - 1] >> 1) & 0x55 & used);
-  for (size_t i = 0; i + 1 < payload; i++) off |= ~(codes[i] | codes[i] >> 1) & 0x55;
+  const uint8_t off = any_off(codes, payload - 1) | (any_off(codes + payload - 1, 1) & used);
   if (off != 0 && !(flags & FLAG_OFF))
     return chord_fail(diagnosis, CHORD_BAD_STRATEGY, "strategy: a channel is off (code 0), which its flags do not allow");
   if ((codes[payload - 1] & ~used) != 0)

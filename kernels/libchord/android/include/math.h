@@ -4,6 +4,7 @@
 #define INFINITY __builtin_inff()
 float fabsf(float x);
 float fmaf(float a, float b, float c);
+float log1pf(float x);
 float rintf(float x);
 float sqrtf(float x);
 #endif
