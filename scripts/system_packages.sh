@@ -31,6 +31,7 @@ if [ "${1:-}" = tests ]; then
     [ -e /usr/include/sodium.h ] || checkers="$checkers libsodium-dev"
     [ -e /usr/include/openssl/evp.h ] || checkers="$checkers libssl-dev"
     [ -e /usr/share/java/bcprov.jar ] || checkers="$checkers libbcprov-java"
+    [ -e /usr/share/java/jsr305.jar ] || checkers="$checkers libjsr305-java"
     have javac || checkers="$checkers default-jdk-headless"
 fi
 [ -n "$missing$checkers" ] || exit 0

@@ -15,6 +15,7 @@ from chordkit.signing import key_id, raw_key
 ROOT = Path(__file__).parents[3]
 LIBRARY = ROOT / "android_demo" / "chord-android" / "src"
 BOUNCYCASTLE = Path("/usr/share/java/bcprov.jar")
+ANNOTATIONS = Path("/usr/share/java/jsr305.jar")
 VERIFIERS = ("platform", "bouncycastle")
 OTHER = raw_key(Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32).public_key()).hex()
 
@@ -27,11 +28,12 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library, BouncyCastle's part and the program of the tests, for Java 8 as dx reads it."""
     if shutil.which("javac") is None or shutil.which("java") is None:
         pytest.skip("there is no JDK: `make system-test` names its package")
-    if not BOUNCYCASTLE.exists():
-        pytest.skip(f"{BOUNCYCASTLE} is not installed: `make system-test` names its package")
+    for jar in (BOUNCYCASTLE, ANNOTATIONS):
+        if not jar.exists():
+            pytest.skip(f"{jar} is not installed: `make system-test` names its package")
     folder = tmp_path_factory.mktemp("classes")
     sources = [*sorted(LIBRARY.rglob("*.java")), Path(__file__).parent / "java" / "Answers.java"]
-    options = ["--release", "8", "-Xlint:all,-options,-path", "-Werror", "-cp", str(BOUNCYCASTLE), "-d", str(folder)]
+    options = ["--release", "8", "-Xlint:all,-options,-path,-classfile", "-Werror", "-cp", f"{BOUNCYCASTLE}:{ANNOTATIONS}", "-d", str(folder)]
     built = subprocess.run(["javac", *options, *map(str, sources)], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return folder
@@ -42,7 +44,7 @@ def ask(classes: Path, compile_verifier: Callable[..., Path]) -> Ask:
     """All questions of a test to one virtual machine."""
     home = Path(shutil.which("javac") or "").resolve().parents[1]
     includes = [f"-I{home / 'include'}", f"-I{home / 'include' / 'linux'}", f"-I{ROOT / 'kernels' / 'libchord' / 'include'}"]
-    built = compile_verifier("libchord_verify_jni.so", "-shared", *includes, LIBRARY / "main" / "cpp" / "chord_verify_jni.c")
+    built = compile_verifier("libchord_jni.so", "-shared", *includes, LIBRARY / "main" / "cpp" / "chord_verify_jni.c")
     command = ["java", "-Xcheck:jni", "-Xshare:auto", f"-Djava.library.path={built.parent}", "-cp", f"{classes}:{BOUNCYCASTLE}", "Answers"]
 
     def questions(lines: list[str]) -> list[str]:

@@ -1,16 +1,17 @@
 package io.chordkit.trust;
 
+import io.chordkit.annotation.Nullable;
 import java.nio.ByteBuffer;
 
 /** Opens bundles (docs/bundle.md) that an accepted key signed and that are not older than the app wants. */
 public final class BundleVerifier {
   private final TrustedKeys keys;
-  private final Ed25519Verifier verifier;
+  @Nullable private final Ed25519Verifier verifier;
 
   /**
    * @param verifier null = there is none, and every bundle is refused with {@link VerificationException.NoVerifier}
    */
-  public BundleVerifier(TrustedKeys keys, Ed25519Verifier verifier) {
+  public BundleVerifier(TrustedKeys keys, @Nullable Ed25519Verifier verifier) {
     this.keys = keys;
     this.verifier = verifier;
   }

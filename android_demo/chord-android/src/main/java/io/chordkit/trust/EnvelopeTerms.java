@@ -1,9 +1,11 @@
 package io.chordkit.trust;
 
+import io.chordkit.annotation.Nullable;
+
 /** What an envelope must be to be accepted. What is not said is not compared, but for the times: without a clock they are refused. */
 public final class EnvelopeTerms {
-  byte[] subject;
-  byte[] fingerprint;
+  @Nullable byte[] subject;
+  @Nullable byte[] fingerprint;
   long minimumSerial = 1;
   long now;
   long latestSeen;

@@ -1,14 +1,16 @@
 package io.chordkit.trust;
 
+import io.chordkit.annotation.Nullable;
+
 /** Opens signed envelopes of strategies and user vectors (docs/formats.md). */
 public final class EnvelopeVerifier {
   private final TrustedKeys keys;
-  private final Ed25519Verifier verifier;
+  @Nullable private final Ed25519Verifier verifier;
 
   /**
    * @param verifier null = there is none, and every envelope is refused with {@link VerificationException.NoVerifier}
    */
-  public EnvelopeVerifier(TrustedKeys keys, Ed25519Verifier verifier) {
+  public EnvelopeVerifier(TrustedKeys keys, @Nullable Ed25519Verifier verifier) {
     this.keys = keys;
     this.verifier = verifier;
   }

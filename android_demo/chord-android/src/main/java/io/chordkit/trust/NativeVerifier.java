@@ -5,7 +5,7 @@ import java.nio.ByteBuffer;
 /** The C verifier (kernels/libchord/verify), one parser for every language; src/main/cpp/chord_verify_jni.c is the other side. */
 final class NativeVerifier {
   static {
-    System.loadLibrary("chord_verify_jni");
+    System.loadLibrary("chord_jni");
   }
 
   private NativeVerifier() {}

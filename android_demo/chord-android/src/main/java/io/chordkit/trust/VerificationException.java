@@ -1,7 +1,9 @@
 package io.chordkit.trust;
 
+import io.chordkit.ChordException;
+
 /** A bundle or an envelope is refused; the message is one sentence that says why, and what mends it. */
-public abstract class VerificationException extends Exception {
+public abstract class VerificationException extends ChordException {
   private static final long serialVersionUID = 1;
 
   VerificationException(String sentence) {

@@ -1,5 +1,6 @@
 package io.chordkit.trust;
 
+import io.chordkit.annotation.Nullable;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Collections;
@@ -50,6 +51,7 @@ public final class VerifiedBundle {
   }
 
   /** A read-only view of a member, or null where there is none of this name. */
+  @Nullable
   public ByteBuffer member(String name) {
     long[] place = places.get(name);
     if (place == null) {
