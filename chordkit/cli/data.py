@@ -1,28 +1,38 @@
 """``chordkit data``: any supported file becomes a data set, and what is in one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from chordkit.cli.options import SourceArgument
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, writable_file
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
+
+if TYPE_CHECKING:
+    from chordkit.data import Columns
 
 app = typer.Typer(no_args_is_help=True, help="Prepare data sets and look at them.")
 
-FormatOption = Annotated[str, typer.Option("--format", help="auto, movielens, sequences, amazon, csv or parquet.")]
-UserOption = Annotated[str | None, typer.Option(help="Column of the user, for CSV and Parquet.")]
-ItemOption = Annotated[str | None, typer.Option(help="Column of the item.")]
-TimeOption = Annotated[str | None, typer.Option(help="Column of the time.")]
+_COUNTED = ["interactions", "users", "items"]
+FormatOption = Annotated[str, typer.Option("--format", help="auto, movielens, sequences, pairs, amazon, csv, jsonl, parquet or mind.")]
+UserOption = Annotated[str | None, typer.Option(help="Column of the user; column_1, column_2, ... where there is no header line.")]
+ItemOption = Annotated[str | None, typer.Option(help="Column of the item; fields within fields of JSON are product.id.")]
+TimeOption = Annotated[
+    str | None, typer.Option(help="Column of the time; day,second for two of them; file-order where the rows stand in the order of time.")
+]
+TimeFormatOption = Annotated[
+    str | None, typer.Option(help="How dates are written where it is not ISO 8601, as strftime has it: '%d/%m/%Y %H:%M'.")
+]
 RatingOption = Annotated[str | None, typer.Option(help="Column of the rating.")]
 MinRatingOption = Annotated[float | None, typer.Option(help="Keep interactions rated at least this.")]
 CoreOption = Annotated[int, typer.Option(min=0, help="Keep users and items with at least this many interactions, repeatedly; 0 = all.")]
 
 
-def _columns(user: str | None, item: str | None, time: str | None, rating: str | None):  # type: ignore[no-untyped-def]
+def _columns(user: str | None, item: str | None, time: str | None, rating: str | None, time_format: str | None) -> "Columns | None":
     from chordkit.data import Columns
 
-    return Columns(user=user, item=item, timestamp=time, rating=rating) if any((user, item, time, rating)) else None
+    given = Columns(user=user, item=item, timestamp=time, rating=rating, time_format=time_format)
+    return None if given == Columns() else given
 
 
 @app.command(epilog="Example: `chordkit data prepare ratings.csv --user uid --item sku --time ts --k-core 5 --out shop.safetensors`")
@@ -33,8 +43,23 @@ def prepare(
     user: UserOption = None,
     item: ItemOption = None,
     time: TimeOption = None,
+    time_format: TimeFormatOption = None,
     rating: RatingOption = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Keep interactions with this value, or != without it; may be repeated: of values of one column any, of columns all.",
+        ),
+    ] = None,
     min_rating: MinRatingOption = None,
+    start: Annotated[str | None, typer.Option("--from", help="First time that is kept: a date, or a number as in the file.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="First time that is kept no more.")] = None,
+    dedupe: Annotated[
+        Literal["first", "last", "consecutive"] | None,
+        typer.Option(help="Of a user's interactions with one item keep the first, the last, or of those in a row the first."),
+    ] = None,
+    sample_users: Annotated[int | None, typer.Option(min=1, help="Keep so many users, drawn at random by --seed.")] = None,
     k_core: CoreOption = 0,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -43,13 +68,29 @@ def prepare(
     from chordkit.data import load_named, statistics
 
     with progress_bar() as progress:
-        columns = _columns(user, item, time, rating)
-        dataset = load_named(source, seed=seed, format=format, columns=columns, min_rating=min_rating, k_core=k_core, progress=progress)
+        dataset = load_named(
+            source,
+            seed=seed,
+            format=format,
+            columns=_columns(user, item, time, rating, time_format),
+            min_rating=min_rating,
+            k_core=k_core,
+            where=where or (),
+            start=start,
+            end=end,
+            dedupe=dedupe,
+            sample_users=sample_users,
+            progress=progress,
+        )
     dataset.save(out)
-    columns_taken = dataset.provenance.get("columns", {})
-    summary = {"file": str(out), "columns": columns_taken, **statistics(dataset)}
+    columns_taken, dropped = dataset.provenance.get("columns", {}), dataset.provenance.get("dropped", [])
+    summary = {"file": str(out), "columns": columns_taken, "dropped": dropped, **statistics(dataset)}
     shown = summary | {"columns": ", ".join(f"{role} = {name}" for role, name in columns_taken.items()) or "none, by their order"}
+    del shown["dropped"]
     emit(as_json, summary, lambda: key_values(f"{dataset.name} -> {out}", shown))
+    left_out = [[step["kept"], *(f"{step[what]:,}" for what in _COUNTED)] for step in dropped if step["interactions"]]
+    if left_out and not as_json:
+        emit(False, {}, rows("left out on the way", ["what was kept", *_COUNTED], left_out))
 
 
 @app.command(epilog="Example: `chordkit data info ml-100k/u.data`")
@@ -59,6 +100,7 @@ def info(
     user: UserOption = None,
     item: ItemOption = None,
     time: TimeOption = None,
+    time_format: TimeFormatOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,6 +108,6 @@ def info(
     from chordkit.data import load_named, statistics
 
     with progress_bar() as progress:
-        dataset = load_named(source, seed=seed, format=format, columns=_columns(user, item, time, None), progress=progress)
+        dataset = load_named(source, seed=seed, format=format, columns=_columns(user, item, time, None, time_format), progress=progress)
     summary = statistics(dataset)
     emit(as_json, summary, lambda: key_values(dataset.name, summary))

@@ -1,17 +1,18 @@
 """Data sets: readers, filters, splits, windows, statistics, and an embedded synthetic generator."""
 
+from chordkit.data.columns import FILE_ORDER, Columns
 from chordkit.data.dataset import Dataset
 from chordkit.data.detection import Format
 from chordkit.data.generator import synthesize, world_behind
 from chordkit.data.preparation import CATALOGUE, load_named, prepare
 from chordkit.data.splits import Split, SplitPart, split, windows
 from chordkit.data.summary import statistics
-from chordkit.data.tables import Columns
 from chordkit.data.world import World
 from chordkit.inputs import left_pad
 
 __all__ = [
     "CATALOGUE",
+    "FILE_ORDER",
     "Columns",
     "Dataset",
     "Format",

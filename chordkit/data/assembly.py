@@ -1,35 +1,13 @@
-"""From events in file order to a data set: rating filter, stable order in time, k-core, dense ids."""
+"""From events in file order to a data set: what is left out, stable order in time, dense ids."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from chordkit.data.dataset import MINIMUM_LENGTH, Dataset
+from chordkit.data.events import Events
+from chordkit.data.selection import Selection, once
 from chordkit.errors import DataError
-
-
-@dataclass(frozen=True, eq=False)
-class Events:
-    """What a reader hands over: one entry per interaction, in file order.
-
-    Attributes:
-        users: int64 [events], index into ``user_ids``.
-        items: int64 [events], index into ``item_ids``.
-        user_ids: distinct original ids, in the order in which users will be numbered.
-        item_ids: distinct original ids, in the order in which items will be numbered.
-        times: int64 or float64 [events]; None when the file itself is in order.
-        ratings: float64 [events]; None when they were not asked for.
-        columns: what was taken for user, item, timestamp (and rating), where a table has columns.
-    """
-
-    users: np.ndarray
-    items: np.ndarray
-    user_ids: list[str]
-    item_ids: list[str]
-    times: np.ndarray | None = None
-    ratings: np.ndarray | None = None
-    columns: dict[str, str] = field(default_factory=dict)
 
 
 def k_core(users: np.ndarray, items: np.ndarray, user_minimum: int, item_minimum: int) -> np.ndarray:
@@ -49,36 +27,74 @@ def k_core(users: np.ndarray, items: np.ndarray, user_minimum: int, item_minimum
     return mask
 
 
-def assemble(name: str, source: str, events: Events, *, core: int, min_rating: float | None, provenance: dict[str, Any]) -> Dataset:
-    """Filter, order and number the events of one file.
+_ONCE: dict[str, str] = {
+    "first": "of each user and item the first",
+    "last": "of each user and item the last",
+    "consecutive": "of a run of one item the first",
+}
+
+
+class _Left:
+    """The events that are left, in the order of users and time, and what left them out."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        # Stable: events of one user with equal times stay in file order.
+        self.order = np.lexsort((*reversed(events.times), events.users))
+        self.dropped: list[dict[str, Any]] = []
+
+    @property
+    def users(self) -> np.ndarray:
+        return self._events.users[self.order]
+
+    @property
+    def items(self) -> np.ndarray:
+        return self._events.items[self.order]
+
+    def keep(self, why: str, stay: np.ndarray) -> None:
+        """Leave out the events that do not ``stay``; say how many interactions, users and items are gone with them."""
+        before = [len(self.order), *self._distinct()]
+        self.order = self.order[stay]
+        after = [len(self.order), *self._distinct()]
+        gone = dict(zip(("interactions", "users", "items"), (b - a for b, a in zip(before, after, strict=True)), strict=True))
+        self.dropped.append({"kept": why, **gone})
+
+    def _distinct(self) -> tuple[int, int]:
+        return int(np.count_nonzero(np.bincount(self.users))), int(np.count_nonzero(np.bincount(self.items)))
+
+
+def assemble(name: str, source: str, events: Events, selection: Selection, provenance: dict[str, Any]) -> Dataset:
+    """Leave out, order and number the events of one file.
 
     Users with fewer than three interactions have nothing to train, validate and test on: they are left out and counted
-    in ``provenance["dropped_users"]``.
+    in ``provenance["dropped_users"]``. ``provenance["dropped"]`` has a row for every step: what was kept, and what is gone.
 
     Raises:
         DataError: nothing is left.
     """
     if not len(events.users):
         raise DataError(f"{source}: holds no interactions; give a file with at least one user of {MINIMUM_LENGTH} interactions")
-    kept = np.arange(len(events.users))
-    if min_rating is not None and events.ratings is not None:
-        kept = kept[events.ratings >= min_rating]
-    users, items = events.users[kept], events.items[kept]
-    lengths = np.bincount(users, minlength=len(events.user_ids))
-    # A user without any event left was removed by the rating filter; one or two events are too few to split.
-    too_short = int((lengths < MINIMUM_LENGTH).sum())
-    stay = k_core(users, items, MINIMUM_LENGTH if core == 0 else max(core, MINIMUM_LENGTH), core)
+    left = _Left(events)
+    for why, mask in events.kept:
+        left.keep(why, mask[left.order])
+    ties = _ties(events, left.order)
+    if selection.dedupe is not None:
+        left.keep(_ONCE[selection.dedupe], once(left.users, left.items, selection.dedupe))
+    if selection.sample_users is not None:
+        present = np.unique(left.users)
+        drawn = np.random.default_rng(selection.seed).permutation(present)[: selection.sample_users]
+        left.keep(f"{selection.sample_users} users at random, seed {selection.seed}", np.isin(left.users, drawn))
+    # A user without any event left was removed by a filter; one or two events are too few to split.
+    too_short = int((np.bincount(left.users, minlength=len(events.user_ids)) < MINIMUM_LENGTH).sum())
+    core = selection.k_core
+    minimum = max(core, MINIMUM_LENGTH)
+    words = f"users of at least {minimum} interactions" + (f", items of at least {core}" if core else "")
+    stay = k_core(left.users, left.items, minimum, core)
     if not stay.any():
-        given = {"min_rating": min_rating, "k_core": core or None}
-        filters = ", ".join(f"{filter_name}={value:g}" for filter_name, value in given.items() if value is not None)
-        detail = f" after {filters}; lower the filter" if filters else "; give longer histories"
-        raise DataError(f"{source}: none of {len(events.user_ids)} users has {MINIMUM_LENGTH} interactions left{detail}")
-    kept, users, items = kept[stay], users[stay], items[stay]
-    # lexsort is stable: events of one user with equal times stay in file order.
-    keys = (users,) if events.times is None else (events.times[kept], users)
-    order = np.lexsort(keys)
-    user_index, user_codes = np.unique(users[order], return_inverse=True)
-    item_index, item_codes = np.unique(items[order], return_inverse=True)
+        raise _nothing_left(source, events, selection)
+    left.keep(words, stay)
+    user_index, user_codes = np.unique(left.users, return_inverse=True)
+    item_index, item_codes = np.unique(left.items, return_inverse=True)
     return Dataset(
         name=name,
         flat=(item_codes + 1).astype(np.int32),
@@ -88,11 +104,31 @@ def assemble(name: str, source: str, events: Events, *, core: int, min_rating: f
         provenance={
             **provenance,
             **({"columns": events.columns} if events.columns else {}),
-            "min_rating": min_rating,
+            "min_rating": selection.min_rating,
             "k_core": core,
             "interactions_read": len(events.users),
+            "ties": ties,
+            "dropped": left.dropped,
             "dropped_users": len(events.user_ids) - len(user_index),
             "dropped_users_too_short": too_short,
             "dropped_items": len(events.item_ids) - len(item_index),
         },
     )
+
+
+def _ties(events: Events, order: np.ndarray) -> int:
+    """Events of the time of the one before of the same user: their order is that of the file."""
+    if not events.times or len(order) < 2:
+        return 0
+    same = events.users[order[1:]] == events.users[order[:-1]]
+    for times in events.times:
+        same &= times[order[1:]] == times[order[:-1]]
+    return int(same.sum())
+
+
+def _nothing_left(source: str, events: Events, selection: Selection) -> DataError:
+    given = {"min_rating": selection.min_rating, "k_core": selection.k_core or None, "sample_users": selection.sample_users}
+    filters = [f"{name}={value:g}" for name, value in given.items() if value is not None]
+    filters += [why for why, _ in events.kept if not why.startswith("rating")]
+    detail = f" after {', '.join(filters)}; lower the filter" if filters else "; give longer histories"
+    return DataError(f"{source}: none of {len(events.user_ids)} users has {MINIMUM_LENGTH} interactions left{detail}")

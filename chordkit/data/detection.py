@@ -4,7 +4,9 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from chordkit.data.tables import fields_of, guess_separator, is_number, recognise
+from chordkit.data.columns import FILE_ORDER, Columns, recognise
+from chordkit.data.readers.delimited import fields_of, guess_separator
+from chordkit.data.readers.unpacking import plain_name
 from chordkit.errors import DataError
 
 
@@ -13,103 +15,94 @@ class Format(StrEnum):
 
     MOVIELENS = "movielens"
     SEQUENCES = "sequences"
+    PAIRS = "pairs"
     AMAZON = "amazon"
     CSV = "csv"
+    JSON_LINES = "jsonl"
     PARQUET = "parquet"
+    MIND = "mind"
 
 
 FORMATS = (
-    "movielens (user, item, rating, time with tabs, u.data), sequences ('user item item ...'), "
-    "amazon (user,item,rating,timestamp), csv or parquet (named columns)"
+    "movielens (user, item, rating, time with tabs, u.data), sequences ('user item item ...'), pairs ('user item', in the order of time), "
+    "amazon (user,item,rating,timestamp), csv, jsonl or parquet (named columns), mind (behaviors.tsv)"
 )
-_MOVIELENS_FILES = ("u.data", "ratings.dat", "ratings.csv")
-_COMPRESSED = (
-    b"\x1f\x8b",
-    b"PK\x03\x04",
-    b"x\x01",
-    b"x\x5e",
-    b"x\x9c",
-    b"x\xda",
-    *(f"BZh{level}1AY".encode() for level in range(1, 10)),
-    b"\xfd7zXZ",
-    b"\x28\xb5\x2f\xfd",
-)
-_DATA_SUFFIXES = {".txt", ".csv", ".tsv", ".inter", ".parquet", ".pq"}
+_DOUBLE_COLON = "::"
 
 
-def locate(path: Path) -> Path:
-    """The data file that a path means: itself, or the one data file of a folder.
-
-    Raises:
-        DataError: nothing is there, or the folder holds no data file or several.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder; check the path")
-    if not path.is_dir():
-        return path
-    for name in _MOVIELENS_FILES:
-        if (path / name).is_file():
-            return path / name
-    entries = sorted(entry for entry in path.iterdir() if entry.is_file())
-    candidates = [entry for entry in entries if entry.suffix.lower() in _DATA_SUFFIXES and not entry.stem.lower().startswith("readme")]
-    if len(candidates) == 1:
-        return candidates[0]
-    found = ", ".join(entry.name for entry in (candidates or entries)[:12]) or "nothing"
-    why = "several data files" if candidates else "no data file (u.data, .txt, .csv, .tsv, .parquet)"
-    raise DataError(f"{path}: this folder holds {why}: {found}; name one file")
-
-
-def refuse_compressed(path: Path, head: bytes) -> None:
-    """Nothing is unpacked here: how large a file is then, nobody can tell before.
-
-    Raises:
-        DataError: the file begins as gzip, zip, zlib, bzip2, xz or Zstandard files do.
-    """
-    if head.startswith(_COMPRESSED):
-        raise DataError(f"{path}: a compressed file; unpack it first")
-
-
-def detect(path: Path, head: bytes, named: bool = False) -> Format:
+def detect(path: Path, head: bytes, columns: Columns | None = None) -> Format:
     """Tell the format of a file from its first bytes.
 
     Args:
         path: the file.
-        head: its first bytes.
-        named: whether its columns are named by whoever gives it, so that they need not look like what they are.
+        head: its first bytes, unpacked.
+        columns: those that whoever gives the file has named, which then need not look like what they are.
 
     Raises:
         DataError: it cannot be told; the message says what was seen and how to name the format, or the columns.
     """
-    if path.suffix.lower() == ".safetensors":
+    suffix = plain_name(path).suffix.lower()
+    if suffix == ".safetensors":
         raise DataError(f"{path}: this data set is already prepared; use it as it is")
-    if head[:4] == b"PAR1" or path.suffix.lower() in {".parquet", ".pq"}:
+    if head[:4] == b"PAR1" or suffix in {".parquet", ".pq"}:
         return Format.PARQUET
     lines = [line.strip() for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{path}: the file is empty; give a file with interactions")
+    # Of a longer file the last line may have been cut off.
+    whole = lines[:-1] if len(lines) > 1 and not head.endswith((b"\n", b"\r")) else lines
     if path.name == "u.data":
         return Format.MOVIELENS
     first = lines[0]
-    if "::" in first and [is_number(field) for field in first.split("::")] == [True] * 4:
+    if first.startswith("{"):
+        return Format.JSON_LINES
+    if _DOUBLE_COLON in first and [is_number(field) for field in first.split(_DOUBLE_COLON)] == [True] * 4:
         return Format.MOVIELENS
+    if columns is not None and columns.by_position:
+        return Format.CSV
+    if _are_pairs(whole):
+        return Format.PAIRS
     fields = fields_of(first, guess_separator(first))
     if len(fields) == 1:
         if all(field.isdigit() for field in first.split()):
             return Format.SEQUENCES
-    elif {"user", "item", "timestamp"} <= recognise(fields).keys():
+    elif {"user", "item"} <= recognise(fields, columns or Columns()).keys() and (recognise(fields).get("timestamp") or suffix == ".inter"):
         return Format.CSV
+    elif _is_mind(fields):
+        return Format.MIND
     elif len(fields) == 4 and is_number(fields[2]) and is_number(fields[3]):
-        if not named:
-            # Of a longer file the last line may have been cut off.
-            whole = lines[:-1] if len(lines) > 1 and not head.endswith((b"\n", b"\r")) else lines
+        if columns is None:
             _require_ratings(path, [fields_of(line, guess_separator(first)) for line in whole])
         if guess_separator(first) == "\t" and is_number(fields[0]) and is_number(fields[1]):
             return Format.MOVIELENS
         return Format.AMAZON
-    elif path.suffix.lower() in {".csv", ".tsv"}:
+    elif suffix in {".csv", ".tsv"} or columns is not None:
         # The reader says which columns it misses among which.
         return Format.CSV
     raise DataError(f"{path}: cannot tell the format from the first line '{first[:60]}'; name one of: {FORMATS}")
+
+
+def is_number(text: str) -> bool:
+    """True for a finite decimal number."""
+    try:
+        return abs(float(text)) < float("inf") and "_" not in text
+    except ValueError:
+        return False
+
+
+def _are_pairs(lines: list[str]) -> bool:
+    """Two fields a line between blanks, and several lines of one user: as SASRec and BERT4Rec publish."""
+    rows = [line.split() for line in lines]
+    users = [row[0] for row in rows]
+    return all(len(row) == 2 and row[0].isdigit() and row[1].isdigit() for row in rows) and len(set(users)) < len(users)
+
+
+def _is_mind(fields: list[str]) -> bool:
+    return (
+        len(fields) == 5
+        and re.fullmatch(r"\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M", fields[2]) is not None
+        and re.match(r"N\d+(-[01])?( |$)", fields[4]) is not None
+    )
 
 
 def _require_ratings(path: Path, rows: list[list[str]]) -> None:
@@ -128,6 +121,7 @@ def _require_ratings(path: Path, rows: list[list[str]]) -> None:
         item = 3 if times[0] == 1 else 2
         other = f"--user column_1 --item column_{item} --time column_{times[0] + 1}"
         asked = f"{asked} (as Amazon's and MovieLens' files), or {other}"
+    asked += f"; --time {FILE_ORDER} where the rows stand in the order of time"
     raise DataError(f"{path}: which of its columns is what cannot be told ({seen}); name them: {asked}")
 
 

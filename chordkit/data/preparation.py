@@ -2,23 +2,26 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from chordkit.data.assembly import Events, assemble
+from chordkit.data.assembly import assemble
+from chordkit.data.columns import PAIRS_BY_POSITION, RATINGS_BY_POSITION, Columns, recognise
 from chordkit.data.dataset import Dataset
-from chordkit.data.detection import FORMATS, Format, detect, locate, refuse_compressed
+from chordkit.data.detection import FORMATS, Format, detect, is_number
+from chordkit.data.events import Events, events_of
 from chordkit.data.generator import synthesize
-from chordkit.data.sequences import read_sequences
-from chordkit.data.tables import (
-    RATINGS_BY_POSITION,
-    Columns,
-    fields_of,
-    guess_separator,
-    is_number,
-    read_delimited,
-    read_parquet,
-    recognise,
-)
+from chordkit.data.location import locate
+from chordkit.data.readers.delimited import DelimitedFile, between_tabs, fields_of, guess_separator
+from chordkit.data.readers.json_lines import JsonLinesFile
+from chordkit.data.readers.memory import TableInMemory, is_table
+from chordkit.data.readers.mind import MindFile
+from chordkit.data.readers.parquet import ParquetFile
+from chordkit.data.readers.sequences import read_sequences
+from chordkit.data.readers.table import TableFile
+from chordkit.data.readers.unpacking import plain_name, read_unpacked
+from chordkit.data.selection import Condition, Dedupe, Selection
 from chordkit.errors import DataError
 from chordkit.progress import Progress
 
@@ -29,26 +32,40 @@ CATALOGUE = {
     "cds": "amazon-cds/CDs.txt",
     "beauty": "amazon-beauty/Beauty.txt",
 }
+_LOOK = 65_536
 
 
 def prepare(
-    path: str | os.PathLike[str],
+    source: Any,
     format: str = "auto",
     *,
     columns: Columns | None = None,
     min_rating: float | None = None,
     k_core: int = 0,
+    where: Sequence[str] = (),
+    start: str | None = None,
+    end: str | None = None,
+    dedupe: Dedupe | None = None,
+    sample_users: int | None = None,
+    seed: int = 0,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Read a file (or a folder with one data file) of interactions.
+    """Read interactions, leave out what is not wanted, order and number the rest.
 
     Args:
-        path: a MovieLens-100K folder or ``u.data``, a sequence file, an Amazon ratings CSV, or any CSV/TSV/Parquet table.
-        format: "auto" (looks inside), "movielens", "sequences", "amazon", "csv" or "parquet".
+        source: a file of any format that docs/data.md lists, packed or not; a folder with one data file or with parts; a pattern of parts
+            ("log/*.parquet"); or a table in memory: a polars or pandas frame, a Hugging Face data set, a dictionary of columns.
+        format: "auto" (looks inside), or one of :class:`Format`.
         columns: which column is what, for tables; what is left out is recognised by common names.
         min_rating: keep only interactions rated at least this; needs a rating column.
         k_core: keep only users and items with at least this many interactions, repeated until it holds for both; 0 = off.
+        where: conditions, "event=purchase" or "event!=view"; see :class:`Selection`.
+        start: the first time that is kept, a date or a number as in the file.
+        end: the first time that is kept no more.
+        dedupe: what is kept of a user's interactions with one item: "first", "last", or "consecutive" for the first of a run.
+        sample_users: keep as many users, drawn at random.
+        seed: of that draw.
         name: what reports call the data set; the file's name if not given.
         progress: called with (phase, done, total).
 
@@ -58,53 +75,42 @@ def prepare(
     Raises:
         DataError: one sentence that names the file, the line where there is one, and the mend.
     """
-    if k_core < 0:
-        raise DataError(f"k_core must be 0 (off) or more, not {k_core}")
+    conditions = tuple(Condition.parse(text) for text in where)
+    selection = Selection(conditions, min_rating, start, end, dedupe, sample_users, seed, k_core)
     if format not in ("auto", *Format):
         raise DataError(f"unknown data format '{format}'; use auto or one of: {FORMATS}")
-    file = locate(Path(path))
     report = progress or (lambda phase, done, total: None)
     report("read", 0, 2)
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(65_536)
-        refuse_compressed(file, head)
-        kind = Format(format) if format != "auto" else detect(file, head, columns is not None)
-        data = b"" if kind is Format.PARQUET else file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from None
-    events = _read(file, kind, data, columns, min_rating is not None)
+    if is_table(source):
+        label, kind = name or "the table", "memory"
+        events = events_of("the table", [TableInMemory(source)], columns or Columns(), selection)
+    else:
+        files = locate(Path(source))
+        label, kind, events = _read(Path(source), files, format, columns, selection)
     report("filter", 1, 2)
-    if name is None:
-        name = file.resolve().parent.name if file.name in ("u.data", "ratings.dat", "ratings.csv") else file.stem
-    provenance = {"source": file.name, "format": str(kind)}
-    dataset = assemble(name, str(file), events, core=k_core, min_rating=min_rating, provenance=provenance)
+    provenance = {"source": label if is_table(source) else files[0].name, "format": str(kind)}
+    shown = "the table" if is_table(source) else os.fspath(source if len(files) > 1 else files[0])
+    dataset = assemble(name or label, shown, events, selection, provenance)
     report("filter", 2, 2)
     return dataset
 
 
 def load_named(
-    name_or_path: str | os.PathLike[str],
-    *,
-    seed: int = 0,
-    format: str = "auto",
-    columns: Columns | None = None,
-    min_rating: float | None = None,
-    k_core: int = 0,
-    progress: Progress | None = None,
+    name_or_path: str | os.PathLike[str], *, seed: int = 0, format: str = "auto", progress: Progress | None = None, **options: Any
 ) -> Dataset:
     """A data set by what a person would call it: "synthetic", a name of ``CATALOGUE``, a prepared file, or a file to prepare.
 
     Names of ``CATALOGUE`` are looked for in the folder that the environment variable ``CHORDKIT_DATA`` names. ``seed`` is
-    used by "synthetic" alone. A file called like a name is reached as "./name".
+    used by "synthetic" and by a draw of users. A file called like a name is reached as "./name". ``options`` are those of
+    :func:`prepare`.
 
     Raises:
         DataError: as :func:`prepare` and :meth:`Dataset.load`; or a filter is asked of data that is ready already.
     """
     text = os.fspath(name_or_path)
     ready = text == "synthetic" or Path(text).suffix == ".safetensors"
-    if ready and (k_core or min_rating is not None or columns is not None or format != "auto"):
-        raise DataError(f"{text}: k_core, min_rating, columns and format only apply to raw files; prepare the raw file with them")
+    if ready and (format != "auto" or any(value not in (None, 0, ()) and value != [] for value in options.values())):
+        raise DataError(f"{text}: filters, columns and format only apply to raw files; prepare the raw file with them")
     if text == "synthetic":
         return synthesize(seed)
     if ready:
@@ -117,30 +123,64 @@ def load_named(
         path, name = Path(folder) / CATALOGUE[text], text
         if not os.path.exists(path):
             raise DataError(f"data set '{text}': {path} is not there; name the folder that holds {CATALOGUE[text]} in {DATA_VARIABLE}")
-    elif not path.exists():
+    elif not path.exists() and not any(sign in text for sign in "*?["):
         names = ", ".join(["synthetic", *CATALOGUE])
         raise DataError(f"{text}: no such file or folder, and no data set of this name; known names are {names}")
-    return prepare(path, format, columns=columns, min_rating=min_rating, k_core=k_core, name=name, progress=progress)
+    return prepare(path, format, seed=seed, name=name, progress=progress, **options)
 
 
-def _read(path: Path, kind: Format, data: bytes, columns: Columns | None, with_rating: bool) -> Events:
-    if kind is Format.PARQUET:
-        return read_parquet(path, columns or Columns(), with_rating)
+def _read(source: Path, files: list[Path], format: str, columns: Columns | None, selection: Selection) -> tuple[str, Format, Events]:
+    """The name that a file gives to its data set, its format, and what is in it, or in all parts."""
+    first = files[0]
+    kind = Format(format) if format != "auto" else detect(first, read_unpacked(first, _LOOK), columns)
+    name = first.resolve().parent.name if first.name in ("u.data", "ratings.dat", "ratings.csv") else plain_name(first).stem
+    if len(files) > 1:
+        name = source.name if source.is_dir() else source.resolve().parent.name
     if kind is Format.SEQUENCES:
-        if with_rating:
-            raise DataError(f"{path}: a sequence file has no ratings; leave min_rating out")
-        return read_sequences(path, data)
+        return name, kind, _sequences(files, selection)
+    parts = [_open(file, kind, columns) for file in files]
+    for file, (part, _, _) in zip(files[1:], parts[1:], strict=True):
+        if part.names != parts[0][0].names:
+            raise DataError(f"{file}: other columns than in {first.name}; parts of one data set have the same")
+    label = os.fspath(source if len(files) > 1 else first)
+    _, taken, in_order = parts[0]
+    return name, kind, events_of(label, [part for part, _, _ in parts], taken, selection, in_order=in_order)
+
+
+def _sequences(files: list[Path], selection: Selection) -> Events:
+    if len(files) > 1:
+        raise DataError(f"{files[0].parent}: sequence files are no parts of each other; name one file")
+    asked = {"min_rating": selection.min_rating, "where": selection.where, "from": selection.start, "to": selection.end}
+    for option, value in asked.items():
+        if value not in (None, ()):
+            raise DataError(f"{files[0]}: a sequence file has no ratings, times or other columns; leave {option} out")
+    return read_sequences(files[0], read_unpacked(files[0]))
+
+
+def _open(path: Path, kind: Format, columns: Columns | None) -> tuple[TableFile, Columns, bool]:
+    """A table, which column is what as far as its format or its reader says so, and whether rows without times are in order."""
+    if kind is Format.PARQUET:
+        return ParquetFile(path), columns or Columns(), False
+    data = read_unpacked(path)
     found = re.search(rb"[^\r\n]*\S[^\r\n]*", data)
     if found is None:
         raise DataError(f"{path}: the file is empty; give a file with interactions")
-    first = found.group().decode("utf-8", "replace")
-    separator = guess_separator(first)
-    if kind is Format.CSV:
-        return read_delimited(path, data, separator, columns or Columns(), with_rating)
-    if kind is Format.MOVIELENS and "::" in first:
+    if kind is Format.JSON_LINES:
+        return JsonLinesFile(path, data), columns or Columns(), False
+    if kind is Format.MIND:
+        return MindFile(path, data), columns or Columns(), False
+    if kind is Format.PAIRS:
+        return DelimitedFile(path, between_tabs(data, None), "\t", has_header=False), columns or PAIRS_BY_POSITION, True
+    line = found.group().decode("utf-8", "replace")
+    separator = guess_separator(line)
+    if kind is Format.MOVIELENS and "::" in line:
         # polars separates by one byte; MovieLens-1M and 10M write two colons.
-        data, first, separator = data.replace(b"::", b"\t"), first.replace("::", "\t"), "\t"
-    return read_delimited(path, data, separator, columns or _rating_columns(path, first, separator), with_rating)
+        data, line, separator = between_tabs(data, b"::"), line.replace("::", "\t"), "\t"
+    if kind is not Format.CSV and columns is None:
+        columns = _rating_columns(path, line, separator)
+    columns = columns or Columns()
+    in_order = plain_name(path).suffix.lower() == ".inter"
+    return DelimitedFile(path, data, separator, has_header=not columns.by_position), columns, in_order
 
 
 def _rating_columns(path: Path, first: str, separator: str) -> Columns:

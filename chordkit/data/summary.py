@@ -12,8 +12,9 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
 
     Keys: ``name``, ``users``, ``items``, ``interactions``; ``length_min/median/mean/max`` (interactions per user);
     ``item_count_min`` (interactions of the rarest item of the catalogue); ``repeated`` (interactions whose (user, item) pair
-    has occurred before); ``density`` (distinct pairs / (users x items)); ``dropped_users`` (left out by the filters or for
-    having fewer than three interactions) and ``dropped_users_too_short`` of them; ``fingerprint``.
+    has occurred before); ``ties`` (interactions at the time of the one before: their order is that of the file); ``density`` (distinct
+    pairs / (users x items)); ``dropped_users`` (left out by the filters or for having fewer than three interactions) and
+    ``dropped_users_too_short`` of them; ``fingerprint``.
     """
     lengths = dataset.lengths
     owners = np.repeat(np.arange(dataset.users, dtype=np.int64), lengths)
@@ -30,6 +31,7 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
         "length_max": int(lengths.max()),
         "item_count_min": int(counts.min()),
         "repeated": dataset.interactions - distinct,
+        "ties": int(dataset.provenance.get("ties", 0)),
         "density": distinct / (dataset.users * dataset.items),
         "dropped_users": int(dataset.provenance.get("dropped_users", 0)),
         "dropped_users_too_short": int(dataset.provenance.get("dropped_users_too_short", 0)),

@@ -1,15 +1,19 @@
 """What a small file may cost: nothing that its own bytes do not pay for."""
 
+import bz2
 import gzip
+import lzma
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import zstandard
 
 from chordkit.data import Columns, Dataset, prepare, synthesize
-from chordkit.data.parquet import ImmodestError, require_modest
+from chordkit.data.readers.parquet_size import ImmodestError, require_modest
 from chordkit.errors import DataError
 
 ROLES = ["user", "item", "timestamp"]
@@ -97,13 +101,57 @@ def test_a_parquet_file_of_random_footers_is_refused_in_a_sentence(tmp_path: Pat
                 assert str(error)
 
 
-@pytest.mark.parametrize("format", ["auto", "csv", "sequences", "movielens"])
-@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, lambda data: b"\x28\xb5\x2f\xfd" + data], ids=["gzip", "zlib", "zstd"])
-def test_a_compressed_file_is_never_unpacked(compress, format: str, tmp_path: Path) -> None:
+PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_compressed_file_is_read_whole_in_one_stream_or_several(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.csv.{suffix}"
+    rows = [b"u%d,i%d,%d\n" % (number % 50, number % 31, number) for number in range(40_000)]
+    half = b"user,item,timestamp\n" + b"".join(rows[:20_000]), b"".join(rows[20_000:])
+    for packed in (PACK[suffix](b"".join(half)), b"".join(map(PACK[suffix], half))):
+        path.write_bytes(packed)
+        for format in ("auto", "csv"):
+            assert prepare(path, format).interactions == 40_000
+    assert prepare(path).name == "x"
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_compressed_file_of_far_more_than_its_bytes_is_refused_without_the_memory(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.csv.{suffix}"
+    path.write_bytes(PACK[suffix](b"user,item,timestamp\n" + b"1,1,1\n" * 170_000) * 70)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"unpacks to more than 67108864 bytes"):
+        prepare(path)
+    assert tracemalloc.get_traced_memory()[1] < 80 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_compressed_file_that_is_damaged_or_cut_off_is_refused_in_a_sentence(suffix: str, tmp_path: Path) -> None:
+    whole = PACK[suffix](b"user,item,timestamp\n" + b"".join(b"u,i%d,%d\n" % (number, number) for number in range(200)))
+    random = np.random.default_rng(0)
+    path = tmp_path / f"x.csv.{suffix}"
+    for cut in range(1, len(whole), max(1, len(whole) // 40)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(DataError, match=r"x\.csv\."):
+            prepare(path)
+    for _ in range(100):
+        changed = bytearray(whole)
+        changed[random.integers(len(changed))] ^= 1 << random.integers(8)
+        path.write_bytes(changed)
+        try:
+            prepare(path)
+        except DataError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("head", "what"), [(b"PK\x03\x04", "zip"), (zlib.compress(b"user,item"), "zlib")])
+def test_an_archive_is_not_unpacked(head: bytes, what: str, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_bytes(compress(b"user,item,timestamp\n" + b"1,1,1\n" * 1000))
-    with pytest.raises(DataError, match=r"x\.csv: a compressed file; unpack it first"):
-        prepare(path, format)
+    path.write_bytes(head + b"user,item,timestamp\n")
+    with pytest.raises(DataError, match=rf"x\.csv: a {what} file; unpack it first"):
+        prepare(path)
 
 
 def test_a_line_of_a_million_columns_is_refused(tmp_path: Path) -> None:

@@ -190,7 +190,8 @@ BAD_FILES = [
     ("p.txt", "1 2 3\n2 4\n", r"none of 2 users has 3 interactions left; give longer"),
     ("q.txt", "once upon a time\n", r"cannot tell the format from the first line 'once upon a time'"),
     ("r.csv", "B00ABCDEFG,A12345678901234,5.0,123\n", "column_2"),
-    ("s.gz", b"\x1f\x8b\x08\x00", "unpack it first"),
+    ("s.gz", b"\x1f\x8b\x08\x00", "damaged, or cut off"),
+    ("s.zip", b"PK\x03\x04 and more", "a zip file; unpack it first"),
     ("t.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
     ("u.parquet", b"PAR1abcdefghPAR1", "damaged Parquet"),
     ("v.safetensors", b"", "already prepared"),
@@ -237,9 +238,12 @@ def test_parquet_rows_and_types_are_checked(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "null.parquet")
     with pytest.raises(DataError, match=r"null\.parquet: row 2: item .* is empty"):
         prepare(tmp_path / "null.parquet")
-    frame.with_columns(item=pl.Series([[1], [2], [3]])).write_parquet(tmp_path / "list.parquet")
-    with pytest.raises(DataError, match="unusable type"):
+    frame.with_columns(user=pl.Series([[1], [2], [3]])).write_parquet(tmp_path / "list.parquet")
+    with pytest.raises(DataError, match="column 'user' holds lists; only items may"):
         prepare(tmp_path / "list.parquet")
+    frame.with_columns(item=pl.Series([{"a": 1}] * 3)).write_parquet(tmp_path / "struct.parquet")
+    with pytest.raises(DataError, match="unusable type"):
+        prepare(tmp_path / "struct.parquet")
     frame.with_columns(item=pl.Series([1, 2, 3]), timestamp=pl.Series(["1", "x", "2"])).write_parquet(tmp_path / "text.parquet")
     with pytest.raises(DataError, match="row 2: timestamp 'x' is not a number"):
         prepare(tmp_path / "text.parquet")

@@ -33,7 +33,16 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"{jar} is not installed: `make system-test` names its package")
     folder = tmp_path_factory.mktemp("classes")
     sources = [*sorted(LIBRARY.rglob("*.java")), Path(__file__).parent / "java" / "Answers.java"]
-    options = ["--release", "8", "-Xlint:all,-options,-path,-classfile", "-Werror", "-cp", f"{BOUNCYCASTLE}:{ANNOTATIONS}", "-d", str(folder)]
+    options = [
+        "--release",
+        "8",
+        "-Xlint:all,-options,-path,-classfile",
+        "-Werror",
+        "-cp",
+        f"{BOUNCYCASTLE}:{ANNOTATIONS}",
+        "-d",
+        str(folder),
+    ]
     built = subprocess.run(["javac", *options, *map(str, sources)], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return folder

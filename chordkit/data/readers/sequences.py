@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chordkit.data.assembly import Events
+from chordkit.data.events import Events
 from chordkit.errors import DataError
 
 

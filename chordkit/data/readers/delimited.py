@@ -1,0 +1,112 @@
+"""CSV, TSV and the like, and lines of fields between blanks."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import polars as pl
+
+from chordkit.data.readers.table import POLARS_ERRORS, Table, in_one_line
+from chordkit.errors import DataError
+
+_MOST_COLUMNS = 4096
+# A field that begins with a quotation mark and ends without one, as names in tab-separated files do.
+_STRAY_QUOTE = re.compile(r'(?:^|\t)"(?:[^"\t\r\n]|"")*(?:\t|\r|\n|\Z)', re.MULTILINE)
+_LIST_TYPES = (":token_seq", ":float_seq")
+"""What RecBole writes behind the name of a column whose fields are lists, their parts between blanks."""
+
+
+class DelimitedFile:
+    """Lines of fields; the first one names the columns, or they are "column_1", "column_2", ...
+
+    Raises:
+        DataError: it is not UTF-8, or has thousands of columns.
+    """
+
+    def __init__(self, path: Path, data: bytes, separator: str, *, has_header: bool) -> None:
+        self._path, self._separator, self._has_header = path, separator, has_header
+        try:
+            self._text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; convert the file with 'iconv -t UTF-8'") from None
+        self._quote = None if separator == "\t" and _STRAY_QUOTE.search(self._text) else '"'
+        first: list[str] = next((fields for _, fields in self._records()), [])
+        if len(first) > _MOST_COLUMNS:
+            raise DataError(f"{path}: {len(first)} columns in the first line, more than {_MOST_COLUMNS}; keep those of user, item and time")
+        self._names = first if has_header else [f"column_{index}" for index in range(1, len(first) + 1)]
+
+    @property
+    def names(self) -> list[str]:
+        return self._names
+
+    def read(self, names: Sequence[str]) -> Table:
+        try:
+            frame = pl.read_csv(
+                BytesIO(_without_empty_lines(self._text).encode()),
+                separator=self._separator,
+                quote_char=self._quote,
+                has_header=self._has_header,
+                # All as text: a bad value is then ours to report with its line, and ids like "007" stay what they are.
+                infer_schema=False,
+                # No projection: polars would then take a line with too many fields for a good one.
+            )
+            frame = pl.DataFrame({name: frame.to_series(self._names.index(name)) for name in names})
+        except POLARS_ERRORS as error:
+            raise self._bad_shape() or DataError(f"{self._path}: not a readable table ({in_one_line(error)})") from None
+        lists = [name for name in names if name.endswith(_LIST_TYPES)]
+        return Table(frame.with_columns(pl.col(lists).str.strip_chars().str.split(" ")) if lists else frame, self._place)
+
+    def _place(self, row: int) -> str:
+        for order, (line, _) in enumerate(self._records()):
+            if order == row + self._has_header:
+                return f"{self._path}:{line}"
+        return f"{self._path}"
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """(line number, fields) of every record that is not empty; a whole pass only where a place in the file must be named."""
+        lines, plain = StringIO(self._text, newline=""), self._quote is None
+        reader = csv.reader(lines, delimiter=self._separator, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
+        line = 1
+        try:
+            for fields in reader:
+                if fields:
+                    yield line, fields
+                line = reader.line_num + 1
+        except csv.Error:
+            return
+
+    def _bad_shape(self) -> DataError | None:
+        """An error that names the first line with too many fields, or the one with an open quotation mark, if there is one."""
+        line, width = 1, len(self._names)
+        for line, fields in self._records():
+            if len(fields) > width:
+                return DataError(f"{self._path}:{line}: {len(fields)} fields where the first line has {width}; quote or mend the line")
+        if self._text.count('"') % 2:
+            return DataError(f"{self._path}:{line}: a quotation mark is never closed; close or remove it")
+        return None
+
+
+def guess_separator(line: str) -> str:
+    """The separator of a header or data line: the one of tab, comma, semicolon and bar that occurs most."""
+    return max("\t,;|", key=line.count)
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """The fields of one line, without blanks and quotation marks around them: enough to tell what a file is, not to read it."""
+    return [field.strip().strip('"') for field in line.split(separator)]
+
+
+def between_tabs(data: bytes, separator: bytes | None) -> bytes:
+    """The same lines with tabs between their fields, for separators that polars does not know: two colons, or (None) any blanks."""
+    if separator is not None:
+        return data.replace(separator, b"\t")
+    return re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
+
+
+def _without_empty_lines(text: str) -> str:
+    """polars takes an empty line for a row of nothing."""
+    text = text.lstrip("\r\n")
+    return re.sub(r"(\r?\n){2,}", "\n", text) if "\n\n" in text or "\n\r\n" in text else text

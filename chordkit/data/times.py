@@ -1,0 +1,169 @@
+"""Times as people write them, as numbers to be ordered by."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import polars as pl
+
+from chordkit.errors import DataError
+
+_EXACT_DIGITS = 15
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
+_EPOCH = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_EARLIEST, _LATEST = 3.1e8, 4.2e9
+"""Seconds since 1970 of about 1980 and 2103: of one unit's range nothing lies in another's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Of every interaction.
+
+    Attributes:
+        values: int64 or float64 [rows].
+        unit: "s", "ms", "us" or "ns" since 1970 where they are that; None for counters, ranks and what else orders.
+        ranked: the values are ranks, because a float64 would lose digits: they order, and say no time.
+    """
+
+    values: np.ndarray
+    unit: str | None
+    ranked: bool = False
+
+    def bound(self, text: str, option: str) -> float | int:
+        """What ``--from`` or ``--to`` means beside these times.
+
+        Raises:
+            DataError: it is neither a number nor a date, or a date beside times that are none.
+        """
+        if self.ranked:
+            raise DataError(f"{option}: the file's times have too many digits to compare; write them as whole numbers or dates")
+        return _one_time(text, self.unit, option)
+
+
+class BadValueError(ValueError):
+    """``value``, of ``row``, is empty, or no number and no time; the message says what is wrong, and the mend."""
+
+    def __init__(self, row: int, value: str, words: str) -> None:
+        super().__init__(words)
+        self.row, self.value = row, value
+
+
+def read_times(column: pl.Series, time_format: str | None) -> Times:
+    """Numbers as they are, and dates in nanoseconds since 1970 (UTC where they name no zone).
+
+    Args:
+        column: texts, without blanks around them.
+        time_format: how dates are written; None = numbers, or ISO 8601.
+
+    Raises:
+        BadValueError: one is empty or neither, or two units are mixed.
+    """
+    if time_format is not None:
+        return _dates(column, column.str.to_datetime(time_format, strict=False, time_unit="ns"))
+    first = column.drop_nulls().head(1).to_list()
+    if first and _ISO.match(first[0]):
+        return _dates(column, _iso(column))
+    values = numbers(column, "give seconds since 1970, or a date as 2026-03-14T09:30:00")
+    if values.dtype == np.float64 and column.str.count_matches(r"\d").max() > _EXACT_DIGITS:  # type: ignore[operator]
+        return Times(_ranks(column), None, ranked=True)
+    return Times(values, _unit(column, values))
+
+
+def numbers(column: pl.Series, mend: str) -> np.ndarray:
+    """int64 when every value is a whole number (no digit of a nanosecond is lost), else float64.
+
+    Raises:
+        BadValueError: one is empty, or no finite number.
+    """
+    whole = column.cast(pl.Int64, strict=False)
+    if not whole.null_count():
+        return whole.to_numpy()
+    values = column.cast(pl.Float64, strict=False)
+    bad = values.is_null() | ~values.is_finite().fill_null(False)
+    if bad.any():
+        raise _bad(column, bad, f"is not a number; {mend}")
+    return values.to_numpy()
+
+
+def _one_time(text: str, unit: str | None, option: str) -> float | int:
+    text = text.strip()
+    try:
+        number = Decimal(text)
+        return int(number) if number == number.to_integral_value() else float(number)
+    except (InvalidOperation, ValueError, OverflowError):
+        pass
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise DataError(f"{option}: '{text[:40]}' is no time; give a date as 2026-03-14, or a number as in the file") from None
+    if unit is None:
+        raise DataError(f"{option}: the file's times are no dates; give a number as in the file")
+    seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (seconds.days * 86_400 + seconds.seconds) * _EPOCH[unit] + seconds.microseconds * _EPOCH[unit] // 10**6
+
+
+def _iso(column: pl.Series) -> pl.Series:
+    try:
+        found = column.str.to_datetime(strict=False, time_unit="ns")
+    except pl.exceptions.PolarsError:
+        found = pl.Series(values=[None] * len(column), dtype=pl.Datetime("ns"))
+    found = found.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if found.dtype.time_zone else found  # type: ignore[attr-defined]
+    # Of mixed notations polars reads those that are written as the first.
+    left = column.filter(found.is_null()).drop_nulls().unique()
+    if not len(left):
+        return found
+    slow = {text: _one_iso(text) for text in left}
+    rest = column.replace_strict(slow, default=None, return_dtype=pl.Int64).cast(pl.Datetime("ns"))
+    return found.zip_with(found.is_not_null(), rest)
+
+
+def _one_iso(text: str) -> int | None:
+    try:
+        return int(_one_time(text, "ns", "")) if _ISO.match(text) else None
+    except DataError:
+        return None
+
+
+def _dates(column: pl.Series, found: pl.Series) -> Times:
+    if found.null_count():
+        raise _bad(column, found.is_null(), "is not a date as the first row has one; write all of them alike")
+    if found.dtype.time_zone is not None:  # type: ignore[attr-defined]
+        found = found.dt.convert_time_zone("UTC")
+    return Times(found.to_physical().to_numpy(), "ns")
+
+
+def _bad(column: pl.Series, bad: pl.Series, words: str) -> BadValueError:
+    row = int(bad.arg_max() or 0)
+    value = column[row] or ""
+    return BadValueError(row, value, words if value else "is empty; fill it or remove the row")
+
+
+def _unit(column: pl.Series, values: np.ndarray) -> str | None:
+    """The one unit of numbers that all are times since 1970.
+
+    Raises:
+        BadValueError: they are of two units; ordered as numbers they would stand one behind all of the other.
+    """
+    first: tuple[str, int] | None = None
+    covered = 0
+    for unit, scale in _EPOCH.items():
+        inside = (values >= _EARLIEST * scale) & (values <= _LATEST * scale)
+        if not inside.any():
+            continue
+        covered += int(inside.sum())
+        row = int(inside.argmax())
+        if first is not None:
+            words = f"is in {_WORDS[unit]} and '{column[first[1]]}' in {_WORDS[first[0]]}; write all times in one unit"
+            raise BadValueError(row, str(column[row]), words)
+        first = unit, row
+    return first[0] if first is not None and covered == len(values) else None
+
+
+def _ranks(column: pl.Series) -> np.ndarray:
+    """Where each of these numbers stands among them all, by their exact values, int64."""
+    exact = {text: Decimal(text) for text in column.unique()}
+    ranks = {value: rank for rank, value in enumerate(sorted(set(exact.values())))}
+    return column.replace_strict({text: ranks[value] for text, value in exact.items()}, return_dtype=pl.Int64).to_numpy()
