@@ -1,12 +1,15 @@
 """Entry point of ``chordkit``: gathers the commands and turns errors into exit statuses.
 
-0 = done, 1 = a check failed, 2 = the input is wrong (one sentence on stderr, never a traceback).
+0 = done, 1 = a check failed, 2 = the input is wrong (one sentence on stderr, never a traceback), 130 = interrupted.
 """
 
+import contextvars
 import errno
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import TextIO
 
 import typer
@@ -14,7 +17,7 @@ import typer
 from chordkit import __version__
 from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, recommend, strategy, train, validate
 from chordkit.cli.command import Command
-from chordkit.cli.output import clean
+from chordkit.cli.output import be_quiet, clean
 from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
 
 app = typer.Typer(
@@ -56,7 +59,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
-) -> None: ...
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing of the progress, and make no remarks beside the result."),
+) -> None:
+    if quiet:
+        be_quiet()
 
 
 _MENDS = {
@@ -72,6 +78,9 @@ _MENDS = {
     errno.EISDIR: "give the name of a file",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+
+
+_INTERRUPTED = 130
 
 
 def _sentence(error: OSError) -> str:
@@ -102,7 +111,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        return _run(arguments)
+        # Quiet is one command's wish: whoever runs several in one process is not silenced by the first.
+        return contextvars.copy_context().run(_run, arguments)
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    """Of those who end what they started (schedulers, `timeout`, `docker stop`): as if a person had pressed Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -115,10 +130,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         _say(str(error))
         return 2
     except KeyboardInterrupt:
-        _say("interrupted; what was finished is kept, run the same command to go on")
-        return 130
+        status = _INTERRUPTED
+    except SystemExit as leaving:
+        # How the command-line library answers a reader (head, less) that has had enough; that is no error of ours.
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        return 0
     except BrokenPipeError:
-        # The reader (head, less) has had enough; that is no error of ours.
         sys.stderr.close()
         return 0
     except OSError as error:
@@ -137,9 +155,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         if message:
             _say(message + hint)
         return int(getattr(error, "exit_code", 2))
+    if status == _INTERRUPTED:
+        _say("interrupted; what was finished is kept, run the same command to go on")
     return status if isinstance(status, int) else 0
 
 
 def main() -> None:
     """Console script."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
     sys.exit(run())

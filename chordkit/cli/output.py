@@ -5,9 +5,11 @@ the terminal (:func:`clean`), and no markup of theirs is one. JSON, for machines
 """
 
 import contextlib
+import contextvars
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +38,8 @@ def clean(text: str) -> str:
 
 def note(text: str) -> None:
     """A remark on stderr, beside a command's result."""
-    print(f"note: {clean(text)}", file=sys.stderr)
+    if not _quiet.get():
+        print(f"note: {clean(text)}", file=sys.stderr)
 
 
 def writable_file(context: typer.Context, option: typer.CallbackParam, path: Path | None) -> Path | None:
@@ -127,15 +130,57 @@ def rows(title: str, columns: list[str], body: list[list[Any]]) -> RenderableTyp
     return _Rows(title, columns, body)
 
 
+class ProgressLines:
+    """Progress where there is no terminal, as in CI and in logs: a line every half a minute, none for what takes less.
+
+    Args:
+        write: takes a line.
+        now: a clock, in seconds.
+    """
+
+    EVERY_S = 30.0
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._now = write, now
+        self._phase, self._began, self._first, self._told = "", 0.0, 0, now()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = self._now()
+        if phase != self._phase:
+            self._phase, self._began, self._first = phase, now, done
+        if now - self._told < self.EVERY_S:
+            return
+        self._told = now
+        spent, gone = now - self._began, done - self._first
+        left = f", about {_minutes(spent * (total - done) / gone)} left" if gone > 0 and done < total else ""
+        self._write(f"{phase}: {done:,} of {total:,}, {_minutes(spent)} so far{left}")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def _write_line(line: str) -> None:
+    print(clean(line), file=sys.stderr, flush=True)
+
+
+_quiet = contextvars.ContextVar("quiet", default=False)
+
+
+def be_quiet() -> None:
+    """From now on this command says nothing of its progress, and makes no remarks beside its result."""
+    _quiet.set(True)
+
+
 @contextlib.contextmanager
 def progress_bar() -> Iterator[ProgressCallback | None]:
-    """A progress bar on stderr when that is a terminal; None (nothing to call) elsewhere.
+    """A progress bar on stderr when that is a terminal, lines elsewhere; None (nothing to call) where quiet was asked for.
 
-    The callback takes (phase, done, total); a phase gets its own line when it is first named.
+    The callback takes (phase, done, total); a phase gets its own bar when it is first named.
     """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
+    if _quiet.get() or not console.is_terminal:
+        yield None if _quiet.get() else ProgressLines(_write_line)
         return
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -117,7 +117,7 @@ class Run:
 
         Raises:
             CheckpointError: the checkpoint is damaged or belongs to a run of another identity.
-            InputError: the loss is no longer finite.
+            InputError: the loss, or a weight, is no longer finite.
         """
         self._resume()
         while not self.finished:
@@ -146,6 +146,7 @@ class Run:
 
     def _take_step(self, rows: Tensor) -> None:
         loss = self._task.loss(rows)
+        self._require_finite(bool(torch.isfinite(loss)), "loss is")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._schedule.clip:
@@ -171,9 +172,8 @@ class Run:
 
     def _close_epoch(self) -> None:
         loss = self.loss_sum / self.step
-        if not math.isfinite(loss):
-            lr = self._optimizer.param_groups[0]["initial_lr"]
-            raise InputError(f"{self._task.name} options: the loss is no longer finite in epoch {self.epoch}: lower lr = {lr}")
+        # The last step of an epoch has no loss after it.
+        self._require_finite(all(bool(torch.isfinite(tensor).all()) for tensor in self._parameters.values()), "weights are")
         with self._averaged():
             found = self._task.validate()
         score = next(iter(found.values()))
@@ -183,6 +183,11 @@ class Run:
         self.finished = self.epoch + 1 >= self._schedule.epochs or self.epoch - self.best_epoch >= self._schedule.patience
         self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
         self._order, self._sizes = self._order[:0], self._sizes[:0]
+
+    def _require_finite(self, finite: bool, what: str) -> None:
+        if not finite:
+            lr = self._optimizer.param_groups[0]["initial_lr"]
+            raise InputError(f"{self._task.name} options: the {what} no longer finite in epoch {self.epoch}: lower lr = {lr}")
 
     def _kept(self) -> dict[str, Tensor]:
         """A copy, on the CPU, of the weights that are validated and kept: the moving average where there is one."""

@@ -1,0 +1,84 @@
+"""How a command tells that it is still at work, and how it ends when somebody wants it to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chordkit.cli.main import run
+from chordkit.cli.output import ProgressLines
+
+COMMAND = [sys.executable, "-m", "chordkit"]
+
+
+def test_without_a_terminal_a_line_every_half_minute_says_how_long_it_will_take() -> None:
+    lines: list[str] = []
+    clock = [100.0]
+    tell = ProgressLines(lines.append, lambda: clock[0])
+    for second in range(0, 100, 10):
+        clock[0] = 100.0 + second
+        tell("training", 50 * second, 10_000)
+    assert lines == [
+        "training: 1,500 of 10,000, 0:30 min so far, about 2:50 min left",
+        "training: 3,000 of 10,000, 1:00 min so far, about 2:20 min left",
+        "training: 4,500 of 10,000, 1:30 min so far, about 1:50 min left",
+    ]
+    clock[0] = 300.0
+    tell("writing", 3, 3)
+    assert lines[3:] == ["writing: 3 of 3, 0:00 min so far"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_says_so_and_goes_on_with_the_same_command(number: signal.Signals, clicks: Any, tmp_path: Path) -> None:
+    clicks(tmp_path / "clicks.csv")
+    prepare = ["data", "prepare", str(tmp_path / "clicks.csv"), "--user", "uid", "--item", "sku", "--time", "ts"]
+    assert run([*prepare, "--out", str(tmp_path / "shop.safetensors")]) == 0
+    out, checkpoints = tmp_path / "b.safetensors", tmp_path / "b.safetensors.checkpoints"
+    sizes = ["--dim", "16", "--max-length", "10", "--epochs", "20", "--batch", "20"]
+    command = [*COMMAND, "train", "backbone", "--data", str(tmp_path / "shop.safetensors"), *sizes, "--out", str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment) as process:
+        deadline = time.monotonic() + 120
+        while not any(checkpoints.glob("*.safetensors")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "chordkit: interrupted; what was finished is kept, run the same command to go on"
+    assert not out.exists() and any(checkpoints.glob("*.safetensors"))
+    assert run(command[len(COMMAND) :]) == 0 and out.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["data", "info", "synthetic", "--json"]], ids=["help", "json"])
+def test_a_reader_that_has_had_enough_is_no_error(arguments: list[str]) -> None:
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 0 and said == ""
+
+
+def test_quiet_makes_no_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ProgressLines, "EVERY_S", 0.0)
+    path = tmp_path / "x.csv"
+    path.write_text("user,item,time\n" + "".join(f"1,{item},{item}\n" for item in range(5)))
+    assert run(["data", "info", str(path)]) == 0
+    assert "filter: 2 of 2" in capsys.readouterr().err
+    assert run(["--quiet", "data", "info", str(path)]) == 0
+    quiet = capsys.readouterr()
+    assert quiet.err == "" and "interactions" in quiet.out
+    assert run(["data", "info", str(path)]) == 0  # one command's wish is not the next one's
+    assert "filter: 2 of 2" in capsys.readouterr().err
+
+
+def test_settings_that_make_training_diverge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "x.safetensors")
+    assert run(["train", "backbone", "--data", "synthetic", "--dim", "16", "--epochs", "2", "--lr", "1e30", "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("chordkit: training options: the ") and "no longer finite in epoch 0: lower lr = 1e+30" in said
+    assert not Path(out).exists()
