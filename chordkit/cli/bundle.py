@@ -9,6 +9,7 @@ from chordkit.cli.options import (
     UNVERIFIED,
     BundleArgument,
     DataOption,
+    HistoriesOption,
     MasterOption,
     MinimumCounterOption,
     PublicKeysOption,
@@ -18,6 +19,7 @@ from chordkit.cli.options import (
     read_revoked,
     read_strategies,
     read_user_vectors,
+    tell_repeated,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, note, progress_bar, rows, writable_file
 from chordkit.errors import InputError
@@ -44,7 +46,7 @@ def make(
         int, typer.Option("--counter", min=0, max=2**53 - 1, help="Higher than that of the release before, so that no device goes back.")
     ] = 0,
     sbom: Annotated[bool, typer.Option("--sbom", help="Put a bill of materials inside (CycloneDX; needs chordkit\\[sbom]).")] = False,
-    histories: Annotated[int, typer.Option(min=1, help="Real histories to check parity on.")] = 1000,
+    histories: HistoriesOption = 1000,
     vectors: Annotated[int, typer.Option(min=1, help="Of these, how many travel inside as test vectors.")] = 64,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -81,6 +83,7 @@ def make(
             seed=seed,
             progress=progress,
         )
+    tell_repeated(dataset, histories)
     manifest = write(out, replace(contents, counter=counter, sbom=sbom), signing_key)
     payload = {
         "file": str(out),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from chordkit.cli.output import writable_folder
+from chordkit.cli.output import note, writable_folder
 from chordkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ UNVERIFIED = "{}: no --public-key was given, so nobody vouches for the programs 
 """What is said beside the result when a bundle's artifacts ran."""
 BundlesArgument = Annotated[list[Path], typer.Argument(help="One or several bundles (.chord).")]
 ArtifactsOption = Annotated[list[str] | None, typer.Option("--artifact", "-a", metavar="NAME", help="Only this artifact; may be repeated.")]
+HistoriesOption = Annotated[
+    int, typer.Option(min=1, max=100_000, help="Histories to compare on; of fewer users each is taken again with other candidates.")
+]
 PublicKeysOption = Annotated[
     list[Path] | None,
     typer.Option("--public-key", metavar="FILE", help="Require the signature of this public Ed25519 key (PEM); repeated: of one of them."),
@@ -166,6 +169,13 @@ def parse_precisions(text: str) -> "list[Precision]":
     from chordkit.export.artifact import find_precision
 
     return parse_list(text, "--precision", find_precision)
+
+
+def tell_repeated(dataset: "Dataset", histories: int) -> None:
+    """A remark where more histories are compared than there are."""
+    if histories > dataset.users:
+        times = -(-histories // dataset.users)
+        note(f"{dataset.name} has {dataset.users:,} histories; to make {histories:,}, each is taken {times} times, with other candidates")
 
 
 def user_index(dataset: "Dataset", user: str) -> int:

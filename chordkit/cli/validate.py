@@ -10,10 +10,12 @@ from chordkit.cli.options import (
     UNVERIFIED,
     ArtifactsOption,
     BundleArgument,
+    HistoriesOption,
     MinimumCounterOption,
     PublicKeysOption,
     RevokedOption,
     read_revoked,
+    tell_repeated,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, note, progress_bar, rows
 
@@ -32,7 +34,7 @@ def validate(
         Path | None, typer.Option("--backbone", "-b", help="The float backbone: the reference of fp32 artifacts, with --data.")
     ] = None,
     artifact: ArtifactsOption = None,
-    histories: Annotated[int, typer.Option(min=1, help="With --data: how many histories.")] = 1000,
+    histories: HistoriesOption = 1000,
     public_key: PublicKeysOption = None,
     revoked: RevokedOption = None,
     minimum_counter: MinimumCounterOption = 0,
@@ -62,6 +64,8 @@ def validate(
             seed=seed,
             progress=progress,
         )
+    if dataset is not None:
+        tell_repeated(dataset, histories)
     payload = {"bundle": str(bundle), "passed": all(report.passed for report in reports.values()),
                "artifacts": {name: report.model_dump(mode="json") for name, report in reports.items()}}  # fmt: skip
     body = [

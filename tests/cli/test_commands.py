@@ -176,6 +176,16 @@ def test_the_demo_leaves_a_report_that_can_be_drawn_again(project, command, tmp_
     assert "native-int8" in (tmp_path / "tables.md").read_text()
 
 
+def test_more_histories_than_users_are_told(project, command) -> None:
+    outcome = command(
+        "validate", project / "shop.chord", "--data", project / "shop.safetensors", "--artifact", "native-int8", "--histories", 300
+    )
+    assert outcome.status == 0
+    assert "has 120 histories; to make 300, each is taken 3 times, with other candidates" in outcome.err
+    outcome = command("validate", project / "shop.chord", "--data", project / "shop.safetensors", "--histories", 100_000_000)
+    assert outcome.status == 2 and "less than or equal to 100000" in outcome.err
+
+
 @pytest.mark.parametrize("arguments", [("data", "info"), ("bundle", "inspect"), ("validate",), ("bundle", "verify")], ids=" ".join)
 def test_people_get_the_same_as_tables(arguments: tuple[str, ...], project, command) -> None:
     file = "shop.safetensors" if arguments[0] == "data" else "shop.chord"
