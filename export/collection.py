@@ -17,7 +17,7 @@ from torch import Tensor
 from chordkit.backbones import Backbone
 from chordkit.documents import Document, read_document
 from chordkit.errors import InputError, UserVectorError
-from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision, is_label
+from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
 from chordkit.export.targets import Target, find_target, lower
 from chordkit.files import alone, read_bytes, write_bytes, write_json
@@ -139,6 +139,8 @@ def export_artifacts(
     precisions: Sequence[Precision | str] | None = None,
     candidates: int = 100,
     progress: Progress | None = None,
+    *,
+    activations: Activations | None = None,
 ) -> list[ArtifactContents]:
     """Lower a backbone to every target and precision asked for, one artifact a strategy where the precision is ``strategy``.
 
@@ -148,6 +150,7 @@ def export_artifacts(
         precisions: None = all that the sources allow and each target can run.
         candidates: scored per call; fixed in files.
         progress: called with (phase, done, total).
+        activations: what quantised layers compute with; None = each target's default.
 
     Raises:
         CapabilityError: a target cannot run what was asked; the message names both.
@@ -163,12 +166,15 @@ def export_artifacts(
     wanted = plan(found, None if precisions is None else [find_precision(precision) for precision in precisions], sources)
     # All of them before the first is made, which takes seconds each.
     architecture, user_vector = str(sources.master.config["architecture"]), bool(sources.user_vectors)
-    activations = [target.check(architecture, precision, user_vector=user_vector) for target, precision, _ in wanted]
+    chosen = [
+        target.check(architecture, precision, activations=None if precision is Precision.FP32 else activations, user_vector=user_vector)
+        for target, precision, _ in wanted
+    ]
     artifacts = []
     for done, (target, precision, strategy) in enumerate(wanted):
         if progress is not None:
             progress("export", done, len(wanted))
-        spec = ArtifactSpec(target.name, precision, candidates, activations[done], user_vector)
+        spec = ArtifactSpec(target.name, precision, candidates, chosen[done], user_vector)
         artifacts.append(_export(target, spec, strategy, sources))
     if progress is not None:
         progress("export", len(wanted), len(wanted))

@@ -1,7 +1,7 @@
 """``chordkit export``: from master weights and strategies to files that runtimes load."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,10 @@ def export(
         Path | None, typer.Option("--backbone", "-b", help="The float backbone behind the master, for fp32 artifacts.")
     ] = None,
     candidates: Annotated[int, typer.Option(min=1, help="Candidates per call, fixed in the artifact.")] = 100,
+    activations: Annotated[
+        Literal["fp32", "int8"] | None,
+        typer.Option(help="What quantised layers compute with, of every target given; the default is each target's fastest."),
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +58,7 @@ def export(
     sources = Sources(weights, floats, strategies, read_user_vectors(user_vector, weights))
     precisions = parse_precisions(precision) if precision else None
     with progress_bar() as progress:
-        artifacts = export_artifacts(targets, sources, precisions, candidates, progress)
+        artifacts = export_artifacts(targets, sources, precisions, candidates, progress, activations=activations)
     index = write_folder(out, artifacts, sources)
     sizes = {entry.name: (out / entry.file).stat().st_size for entry in index.artifacts}
     payload = {

@@ -45,6 +45,16 @@ CheckpointsOption = Annotated[
         help="Folder of the checkpoints; the default is beside --out. The same command resumes from them.",
     ),
 ]
+BestSoFarOption = Annotated[
+    bool, typer.Option("--best-so-far", help="Train no further: keep the best epoch of the run that was interrupted.")
+]
+RestartOption = Annotated[bool, typer.Option("--restart", help="Start anew, although there are checkpoints of this run; they are removed.")]
+PatienceOption = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many epochs without a better one; the default is the documented one.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=0, help="CPU threads; results depend on the number, so it is part of the run. The default is 1.")
+]
 WidthsOption = Annotated[str, typer.Option(help="Widths that a strategy may use, comma-separated; 0 = channels may be off.")]
 WindowOption = Annotated[
     int | None,

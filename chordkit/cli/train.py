@@ -1,19 +1,23 @@
 """``chordkit train``: backbones and hypernetworks."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from chordkit.cli.apart import require_apart
 from chordkit.cli.options import (
     ArchitectureOption,
+    BestSoFarOption,
     CheckpointsOption,
     DataOption,
     DeviceOption,
     EpochsOption,
     HeldOutOption,
+    PatienceOption,
+    RestartOption,
     SeenOption,
+    ThreadsOption,
     ValidationOption,
     WidthsOption,
     WindowOption,
@@ -22,6 +26,7 @@ from chordkit.cli.options import (
     parse_widths,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
+from chordkit.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
 
@@ -34,6 +39,20 @@ def _checkpoints(folder: Path | None, out: Path) -> Path:
     return folder if folder is not None else out.with_name(out.name + ".checkpoints")
 
 
+def _begin(folder: Path, checkpoint: str, restart: bool, best_so_far: bool) -> None:
+    """See to it that a run begins where it is wanted to.
+
+    Raises:
+        InputError: there is no interrupted run to keep the best of, or both were asked for.
+    """
+    if restart and best_so_far:
+        raise InputError("--restart and --best-so-far exclude each other: one forgets what the other keeps")
+    if restart:
+        (folder / checkpoint).unlink(missing_ok=True)
+    if best_so_far and not (folder / checkpoint).exists():
+        raise InputError(f"--best-so-far: {folder} has no checkpoint of a run that was interrupted; leave the option out to begin one")
+
+
 @app.command(epilog="Example: `chordkit train backbone --data shop.safetensors --architecture sasrec --out sasrec.safetensors`")
 def backbone(
     data: DataOption,
@@ -41,28 +60,41 @@ def backbone(
     architecture: ArchitectureOption = "sasrec",
     dim: Annotated[int, typer.Option(min=1, help="Width of embeddings and hidden states.")] = 64,
     max_length: Annotated[int, typer.Option(min=1, help="Items of a history that count.")] = 50,
+    blocks: Annotated[int | None, typer.Option(min=1, help="SASRec: attention and feed-forward blocks; the default is 2.")] = None,
+    heads: Annotated[int | None, typer.Option(min=1, help="SASRec: attention heads, a divisor of --dim; the default is 2.")] = None,
+    dropout: Annotated[float | None, typer.Option(min=0, max=0.99, help="The default is the architecture's.")] = None,
     epochs: EpochsOption = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Training targets per step.")] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="CPU threads; results depend on the number, so it is part of the run.")] = None,
+    patience: PatienceOption = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate; the default is the architecture's.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Training targets per step; the default is the architecture's.")] = None,
+    threads: ThreadsOption = None,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
     device: DeviceOption = "cpu",
     checkpoints: CheckpointsOption = None,
+    restart: RestartOption = False,
+    best_so_far: BestSoFarOption = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a backbone; early stopping on validation NDCG@10. Interrupted, the same command goes on where it stopped."""
+    """Train a backbone; early stopping on validation NDCG@10. Interrupted, the same command goes on where it stopped, also with other
+    --epochs or --patience."""
     from chordkit.backbones import default_config
     from chordkit.data import load_named
     from chordkit.training import default_options, save_backbone, train_backbone
+    from chordkit.training.trainer import CHECKPOINT_NAME
 
+    folder = _checkpoints(checkpoints, out)
+    _begin(folder, CHECKPOINT_NAME, restart, best_so_far)
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
-        config = default_config(architecture, dataset.items, dim=dim, max_length=max_length)
-        options = default_options(architecture, seed=seed, device=device, **_given(epochs=epochs, lr=lr, batch=batch, threads=threads))
+        config = default_config(
+            architecture, dataset.items, dim=dim, max_length=max_length, **_given(blocks=blocks, heads=heads, dropout=dropout)
+        )
+        changed = _given(epochs=epochs, patience=patience, lr=lr, batch=batch, threads=threads)
+        options = default_options(architecture, seed=seed, device=device, **changed)
         places = {"held_out": held_out, "validation": validation}
-        trained = train_backbone(dataset, config, options, _checkpoints(checkpoints, out), progress, **places)
+        trained = train_backbone(dataset, config, options, folder, progress, best_so_far=best_so_far, **places)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
     provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json(), "metrics": metrics}
     save_backbone(out, trained.backbone, provenance)
@@ -117,14 +149,22 @@ def hypernetwork(
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
     epochs: EpochsOption = None,
+    patience: PatienceOption = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the hypernetwork; the default is the documented one.")] = None,
+    batch: Annotated[int | None, typer.Option(min=4, help="Windows per step; the default is the documented one.")] = None,
+    embedding_bits: Annotated[Literal["8", "4"], typer.Option(help="Of the item table in the master: 4 halves most of its bytes.")] = "8",
+    threads: ThreadsOption = None,
     device: DeviceOption = "cpu",
     checkpoints: CheckpointsOption = None,
+    restart: RestartOption = False,
+    best_so_far: BestSoFarOption = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train the hypernetwork through a backbone; writes it, the master weights, and the FP32 backbone behind them."""
     from chordkit.data import load_named
     from chordkit.hypernetwork import default_hypernetwork_options, save_hypernetwork, train_hypernetwork
+    from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
     from chordkit.training import load_backbone, save_backbone
 
     # Before anything is read: a mistake in the options costs no wait.
@@ -144,15 +184,17 @@ def hypernetwork(
         seen_masked=seen_items_masked,
         seed=seed,
         device=device,
-        **_given(average_bits=budget, epochs=epochs, without=without),
+        embedding_bits=int(embedding_bits),
+        **_given(average_bits=budget, epochs=epochs, patience=patience, lr=lr, batch=batch, threads=threads, without=without),
     )
+    where = _checkpoints(checkpoints, out)
+    _begin(where, CHECKPOINT_NAME, restart, best_so_far)
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
         source, _ = load_backbone(backbone)
         teachers = [load_backbone(path)[0] for path in teacher or []]
         places = {"held_out": held_out, "validation": validation}
-        where = _checkpoints(checkpoints, out)
-        trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, **places)
+        trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, best_so_far=best_so_far, **places)
     provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json()}
     trained.master.save(master)
     save_backbone(frozen, trained.backbone, provenance)

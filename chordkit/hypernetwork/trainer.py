@@ -63,6 +63,7 @@ def train_hypernetwork(
     held_out: int = 1,
     validation: int = 1,
     teachers: Sequence[Backbone] = (),
+    best_so_far: bool = False,
 ) -> TrainedHypernetwork:
     """Train a hypernetwork, or go on after the last whole epoch of an interrupted run with the same arguments.
 
@@ -79,6 +80,7 @@ def train_hypernetwork(
         held_out: test items per user that training must not see.
         validation: items before them that decide which epoch is kept; training does not see them either.
         teachers: backbones whose mean prediction the model learns beside the targets (distillation); fp32, static and personal alike.
+        best_so_far: train no further; take the best epoch of an interrupted run.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than the backbone.
@@ -114,7 +116,7 @@ def train_hypernetwork(
         weights = task.model.trainable()
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
         run = Run(task, weights, _optimizer(weights, options), options.schedule, identity, path)
-        run.train(progress)
+        run.train(progress, best_so_far=best_so_far)
         return _result(task, run, source, master)
 
 

@@ -19,6 +19,8 @@ from chordkit.training.checkpoint import read_tensors, require_same, write_tenso
 _VERSION = 1
 _COUNTERS = ("epoch", "step", "steps_done", "loss_sum", "best_score", "best_epoch", "finished")
 _FRACTIONS = ("loss_sum", "best_score")
+_LENGTH = ("epochs", "patience")
+"""Options that say how long a run goes on; where the learning rates do not fall towards its end, nothing before it depends on them."""
 
 
 class Task(Protocol):
@@ -107,20 +109,24 @@ class Run:
         self.history: list[dict[str, float]] = []
         self._best = self._kept()
 
-    def train(self, progress: Progress | None = None) -> None:
+    def train(self, progress: Progress | None = None, *, best_so_far: bool = False) -> None:
         """Go on from the checkpoint, if there is one, until patience or the limit ends the run; leave the best weights in place.
 
-        On the CPU a resumed run gives bit for bit what an uninterrupted one gives.
+        On the CPU a resumed run gives bit for bit what an uninterrupted one gives. Where the learning rates do not fall towards the end
+        (``floor`` = 1), it may be resumed with other epochs and another patience.
 
         Args:
             progress: called as (task's name, steps done, steps at most) after every step, and once at the end.
+            best_so_far: do not go on; take what the checkpoint has.
 
         Raises:
-            CheckpointError: the checkpoint is damaged or belongs to a run of another identity.
+            CheckpointError: the checkpoint is damaged or belongs to a run of another identity, or has no epoch to take.
             InputError: the loss, or a weight, is no longer finite.
         """
         self._resume()
-        while not self.finished:
+        if best_so_far and self.best_epoch < 0:
+            raise CheckpointError(f"{self._path}: no epoch of this run is finished yet, so there is no best one: let it go on")
+        while not (self.finished or best_so_far):
             if not len(self._sizes):
                 self._order, self._sizes = self._task.shuffle(self.epoch)
             self._run_epoch(progress)
@@ -180,9 +186,12 @@ class Run:
         self.history.append({"epoch": self.epoch, "loss": loss} | {f"valid_{name}": value for name, value in found.items()})
         if score > self.best_score:
             self.best_score, self.best_epoch, self._best = score, self.epoch, self._kept()
-        self.finished = self.epoch + 1 >= self._schedule.epochs or self.epoch - self.best_epoch >= self._schedule.patience
         self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+        self.finished = self._is_over()
         self._order, self._sizes = self._order[:0], self._sizes[:0]
+
+    def _is_over(self) -> bool:
+        return self.epoch >= self._schedule.epochs or self.epoch - 1 - self.best_epoch >= self._schedule.patience
 
     def _require_finite(self, finite: bool, what: str) -> None:
         if not finite:
@@ -228,8 +237,11 @@ class Run:
             return
         tensors, metadata = read_tensors(self._path, f"{self._task.name} checkpoint")
         require_same(self._path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
+        free = _LENGTH if self._schedule.floor == 1.0 else ()
         for kind, wanted in self._identity.items():
-            require_same(self._path, kind, metadata.get(kind, {}), wanted)
+            found = metadata.get(kind, {})
+            taken = {name: found[name] for name in free if name in wanted and isinstance(found, dict) and name in found}
+            require_same(self._path, kind, found, wanted | taken)
         try:
             self._take_over(tensors, metadata)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
@@ -256,6 +268,8 @@ class Run:
             if not isinstance(value, int) and not (isinstance(value, float) and name in _FRACTIONS):
                 raise TypeError(name)
             setattr(self, name, value)
+        if self.step == 0 and self.epoch > 0:  # between two epochs, where another length may end it or let it go on
+            self.finished = self._is_over()
         torch.set_rng_state(tensors["rng"])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)

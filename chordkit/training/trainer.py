@@ -51,6 +51,7 @@ def train_backbone(
     *,
     held_out: int = 1,
     validation: int = 1,
+    best_so_far: bool = False,
 ) -> TrainedBackbone:
     """Train a backbone, or go on where an interrupted run with the same arguments stopped.
 
@@ -66,6 +67,7 @@ def train_backbone(
         progress: called as (``"training"``, steps done, steps at most) after every step, and once at the end of an epoch.
         held_out: the last so many items of each user test, as in :func:`chordkit.data.split`.
         validation: items before them that decide which epoch is kept.
+        best_so_far: train no further; take the best epoch of an interrupted run.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than ``config``.
@@ -96,7 +98,7 @@ def train_backbone(
         optimizer = torch.optim.AdamW(decay_groups(task.model.parameters(), options.lr, options.weight_decay))
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
         run = Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path)
-        run.train(progress)
+        run.train(progress, best_so_far=best_so_far)
         backbone = task.model.cpu().eval()
         metrics = {
             "valid": evaluate(backbone, parts.valid),

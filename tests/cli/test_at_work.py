@@ -82,3 +82,28 @@ def test_settings_that_make_training_diverge_are_told(tmp_path: Path, capsys: py
     said = capsys.readouterr().err
     assert said.startswith("chordkit: training options: the ") and "no longer finite in epoch 0: lower lr = 1e+30" in said
     assert not Path(out).exists()
+
+
+def test_a_backbone_is_sized_kept_early_extended_and_begun_anew(project: Any, command: Any, tmp_path: Path) -> None:
+    out = tmp_path / "b.safetensors"
+    sizes = ("--dim", 16, "--max-length", 10, "--blocks", 1, "--heads", 4, "--dropout", 0.1, "--threads", 1)
+    train = ("train", "backbone", "--data", project / "shop.safetensors", *sizes, "--out", out)
+    refused = command(*train, "--best-so-far")
+    assert refused.status == 2 and "has no checkpoint of a run that was interrupted" in refused.err
+    first = command(*train, "--epochs", 1, "--json").json
+    assert first["epochs"] == 1 and first["options"]["epochs"] == 1
+    assert command(*train, "--epochs", 3, "--json").json["epochs"] == 3
+    again = command(*train, "--epochs", 5, "--best-so-far", "--json").json
+    assert again["epochs"] == 3
+    assert command(*train, "--epochs", 2, "--restart", "--json").json["epochs"] == 2
+    assert command(*train, "--restart", "--best-so-far").status == 2
+    refused = command("train", "backbone", "--data", project / "shop.safetensors", "-a", "caser", "--heads", 2, "--out", out)
+    assert refused.status == 2 and "heads" in refused.err
+
+
+def test_activations_are_chosen_for_every_quantised_artifact(project: Any, command: Any, tmp_path: Path) -> None:
+    export = ("export", "--master", project / "m.chrm", "--backbone", project / "m.fp32.safetensors", "--candidates", 20)
+    made = command(*export, "--target", "litert", "--activations", "int8", "--out", tmp_path / "a", "--json").json
+    assert {each["precision"]: each["activations"] for each in made["artifacts"]} == {"fp32": "fp32", "int8": "int8"}
+    refused = command(*export, "--target", "native", "--activations", "fp32", "--out", tmp_path / "b")
+    assert refused.status == 2 and "native: fp32 activations are not supported" in refused.err

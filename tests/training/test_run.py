@@ -167,3 +167,49 @@ def test_decay_leaves_vectors_alone() -> None:
     groups = decay_groups(Fit().model.parameters(), 0.1, 0.5)
     assert [(group["weight_decay"], {each.dim() for each in group["params"]}) for group in groups] == [(0.5, {2}), (0.0, {1})]
     assert decay_groups([nn.Parameter(torch.zeros(3))], 0.1, 0.5)[0]["weight_decay"] == 0.0
+
+
+class Rising(Fit):
+    """Better with every epoch."""
+
+    def validate(self) -> dict[str, float]:
+        return {"goodness": float(self.model[1].num_batches_tracked)}
+
+
+def test_a_run_goes_on_with_more_epochs_and_ends_with_fewer_as_if_they_had_been_asked_for_at_once(tmp_path: Path) -> None:
+    def lasting(task: Fit, epochs: int, path: Path | None = None, floor: float = 1.0) -> Run:
+        schedule = Schedule(epochs=epochs, patience=9, floor=floor)
+        optimizer = torch.optim.AdamW(decay_groups(task.model.parameters(), 0.05, 0.1))
+        identity = {"options": {"epochs": epochs, "patience": 9, "shape": (3, 1)}}
+        return Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path)
+
+    at_once, begun, resumed = Rising(), Rising(), Rising()
+    torch.manual_seed(1)
+    lasting(at_once, 5).train()
+    path = tmp_path / "run.safetensors"
+    torch.manual_seed(1)
+    lasting(begun, 2, path).train()
+    longer = lasting(resumed, 5, path)
+    longer.train()
+    assert same(at_once, resumed) and not same(begun, resumed) and (longer.epoch, longer.best_epoch) == (5, 4)
+    shorter = lasting(Fit(), 3, path)
+    shorter.train()
+    assert shorter.epoch == 5  # what is done is done
+    falling = tmp_path / "falling.safetensors"
+    lasting(Fit(), 2, falling, floor=0.1).train()
+    with pytest.raises(CheckpointError, match="made with options epochs = 2, this run asks for 5"):
+        lasting(Fit(), 5, falling, floor=0.1).train()
+
+
+def test_the_best_so_far_of_an_interrupted_run_is_kept_without_going_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(CheckpointError, match="no epoch of this run is finished yet"):
+        run_of(Fit(), path).train(best_so_far=True)
+    task = Fit(ranks=[3, 1, 2, 9])
+    with pytest.raises(Stop):
+        run_of(task, path).train(stop_at(8))
+    kept = Fit(ranks=[3, 1, 2, 9])
+    run = run_of(kept, path)
+    run.train(best_so_far=True)
+    assert run.best_epoch == 1 and run.epoch == 2
+    assert torch.equal(kept.model[0].weight.detach(), task.validated[1])
