@@ -1,6 +1,7 @@
 """The table of packages an emulated machine is made of: which versions the figures of this release were taken with.
 
-``lock.json`` pins them. Refreshing it is a maintainer's work, since another kernel or QEMU may give other figures::
+``lock.json`` pins them. Refreshing it is a maintainer's work, since another kernel or QEMU may give other figures (other tables of Debian
+packages have the same form and no wheels)::
 
     python -m chordkit.runtime_bench.emulated.lock
 """
@@ -16,9 +17,9 @@ from chordkit.errors import DeviceError
 
 LOCK = Path(__file__).with_name("lock.json")
 
-Group = Literal["guest", "python", "system", "user"]
-"""guest: the machine itself (arm64). python: its Python (arm64). system: qemu-system-aarch64 and what it links with (this machine's
-architecture). user: qemu-aarch64."""
+Group = str
+"""What a package is for; each table has its own. Here: guest: the machine itself (arm64). python: its Python (arm64). system:
+qemu-system-aarch64 and what it links with (this machine's architecture). user: qemu-aarch64."""
 
 
 class _Model(BaseModel):
@@ -52,7 +53,7 @@ class Lock(_Model):
     """``lock.json``."""
 
     packages: tuple[Package, ...]
-    wheels: tuple[Wheel, ...]
+    wheels: tuple[Wheel, ...] = ()
 
     def of(self, *groups: Group) -> list[Package]:
         """The packages of ``groups``, in the table's order."""
@@ -69,13 +70,15 @@ def load(path: Path = LOCK) -> Lock:
         return Lock.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         words = str(error).splitlines()[0]
-        raise DeviceError(f"{path}: the table of the emulated machine's packages cannot be read ({words}); install chordkit anew") from None
+        raise DeviceError(f"{path}: the table of packages cannot be read ({words}); install chordkit anew") from None
 
 
 def save(lock: Lock, path: Path = LOCK) -> None:
     """Write the table, a row a line."""
     rows = {"packages": lock.packages, "wheels": lock.wheels}
-    lines = {key: ",\n".join("    " + json.dumps(row.model_dump(exclude_none=True)) for row in value) for key, value in rows.items()}
+    lines = {
+        key: ",\n".join("    " + json.dumps(row.model_dump(exclude_none=True)) for row in value) for key, value in rows.items() if value
+    }
     text = "{\n" + ",\n".join(f'  "{key}": [\n{value}\n  ]' for key, value in lines.items()) + "\n}\n"
     temporary = path.with_suffix(".new")
     temporary.write_text(text)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from chordkit import files
 from chordkit.errors import DeviceError
 from chordkit.progress import Progress
 from chordkit.runtime_bench.emulated.cache import cache_folder, new_file, sha256
@@ -79,7 +80,7 @@ def newest(rows: Sequence[Package]) -> list[Package]:
     found: list[Package] = []
     for suite, group in groupby(rows, key=lambda package: package.suite):
         wanted = list(group)
-        with Repository(suite, sorted({package.arch for package in wanted})) as repository:
+        with Repository(suite, sorted({package.arch for package in wanted if package.arch != "all"})) as repository:
             repository.look_up([_full_name(package.name, package.arch) for package in wanted])
             found.extend(repository.resolve(package, pinned=False) for package in wanted)
     return found
@@ -108,9 +109,17 @@ def require_tools() -> None:
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         raise DeviceError(
-            f"{', '.join(missing)} not found: the emulated machine is made of Debian's packages; prepare it on Debian "
-            f"(package {TOOLS[missing[0]]}), and copy the folder {cache_folder()} from there"
+            f"{', '.join(missing)} not found: what is needed is made of Debian's packages; prepare it on Debian "
+            f"(package {TOOLS[missing[0]]}), and copy the folder {files.cache_folder('')} from there"
         )
+
+
+def for_host(package: Package) -> Package:
+    """``package`` for this machine: of programs only one architecture's is pinned."""
+    host = host_architecture()
+    if package.arch in ("all", host):
+        return package
+    return package.model_copy(update={"arch": host, "version": "0", "sha256": "", "bytes": 0})
 
 
 def host_architecture() -> str:

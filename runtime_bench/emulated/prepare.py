@@ -178,11 +178,8 @@ def _folder() -> Path:
 
 
 def _here(package: lock.Package) -> lock.Package:
-    """QEMU's packages for this machine: only one architecture's are pinned."""
-    host = packages.host_architecture()
-    if package.group not in ("system", "user") or package.arch in ("all", host):
-        return package
-    return package.model_copy(update={"arch": host, "version": "0", "sha256": "", "bytes": 0})
+    """QEMU's packages for this machine, the emulated one's as they are."""
+    return packages.for_host(package) if package.group in ("system", "user") else package
 
 
 def _tidy() -> None:

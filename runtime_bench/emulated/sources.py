@@ -103,6 +103,6 @@ def for_suite(sources: Sequence[Source], suite: str, architectures: Sequence[str
             options += ["trusted=yes"] if source.trusted else []
             return f"deb [{' '.join(options)}] {source.uri} {suite} main\n"
     raise DeviceError(
-        "/etc/apt: no package source of Debian's main archive is configured, and the emulated machine is made of Debian's packages; "
+        "/etc/apt: no package source of Debian's main archive is configured, and what is needed is made of Debian's packages; "
         "prepare it on a Debian machine, or add a line such as 'deb URI-OF-A-DEBIAN-MIRROR bookworm main'"
     )

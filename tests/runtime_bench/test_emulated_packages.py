@@ -98,7 +98,7 @@ def test_the_lock_pins_every_package_and_wheel_once() -> None:
 
 def test_a_damaged_lock_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text('{"packages": 1}')
-    with pytest.raises(DeviceError, match=r"lock\.json: the table of the emulated machine's packages cannot be read"):
+    with pytest.raises(DeviceError, match=r"lock\.json: the table of packages cannot be read"):
         lock.load(tmp_path / "lock.json")
 
 
