@@ -4,12 +4,26 @@
 # their names, which the linker looks at and the phone never sees. With an NDK, kernels/libchord/CMakeLists.txt is the normal way.
 #
 #   kernels/libchord/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
+#   kernels/libchord/build_android.sh OUTPUT_FOLDER jni    -> libchord_jni.so instead: the engine, the verifier and android_demo's JNI side,
+#                                                             of which only the native methods are seen from outside
 #
-# CLANG and LLD name other tools.
+# CLANG and LLD name other tools. JNI_HEADERS: folders of jni.h, with colons between them.
 set -eu
-mkdir -p "${1:?usage: build_android.sh OUTPUT_FOLDER}"
+mkdir -p "${1:?usage: build_android.sh OUTPUT_FOLDER [jni]}"
 output=$(cd "$1" && pwd)
 cd "$(dirname "$0")"
+jni=../../android_demo/chord-android/src/main/cpp
+case ${2:-} in
+"") name=libchord.so sources=$(grep -v '^#' sources.txt) more_flags= link= libc= ;;
+jni)
+  name=libchord_jni.so
+  # shellcheck disable=SC2046
+  sources=$(printf '%s\n' $(grep -hv '^#' sources.txt verify/sources.txt) "$jni"/*.c | LC_ALL=C sort -u)
+  more_flags="-Iinclude -isystem $(echo "${JNI_HEADERS:?folders of jni.h: the include folder of a JDK, and include/linux}" | sed 's/:/ -isystem /g')"
+  link="-Wl,--version-script=$jni/exports.map" libc="malloc free posix_memalign"
+  ;;
+*) echo "build_android.sh: $2: neither nothing nor jni" >&2; exit 2 ;;
+esac
 clang=${CLANG:-clang-19}
 lld=${LLD:-lld-19}
 for tool in "$clang" "ld.$lld"; do
@@ -20,7 +34,7 @@ trap 'rm -rf "$work"' EXIT
 
 # Atomics in line: the helpers for them are not in libc.
 compile="$(grep -v '^#' flags.txt) -fPIC -ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables
-  -nostdlibinc -isystem android/include -Werror"
+  -nostdlibinc -isystem android/include -Werror $more_flags"
 
 stand_in() { # target, name, functions
   for function in $3; do echo "void $function(void) {}"; done | $clang --target="$1" -fno-builtin -w -fPIC -shared -nostdlib -fuse-ld="$lld" \
@@ -29,16 +43,16 @@ stand_in() { # target, name, functions
 
 build() { # abi, target, flags, flags of the scalar kernels and of what runs once a model
   rm -f "$work"/*.o
-  stand_in "$2" libc.so "memchr memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval sched_yield"
+  stand_in "$2" libc.so "memchr memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval sched_yield $libc"
   stand_in "$2" libm.so "fmaf log1pf rintf sqrtf"
-  for source in $(grep -v '^#' sources.txt); do
+  for source in $sources; do
     case $source in ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c) more=$4 ;; *) more= ;; esac
-    $clang --target="$2" $compile $3 $more -c "$source" -o "$work/$(echo "$source" | tr / _).o"
+    $clang --target="$2" $compile $3 $more -c "$source" -o "$work/$(echo "${source#../../}" | tr / _).o"
   done
   mkdir -p "$output/$1"
-  $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,libchord.so -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \
-    -Wl,--gc-sections,--strip-all,--as-needed,--hash-style=gnu -o "$output/$1/libchord.so" "$work"/*.o "$work/libc.so" "$work/libm.so"
-  echo "$output/$1/libchord.so $(wc -c <"$output/$1/libchord.so") bytes"
+  $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,$name -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \
+    -Wl,--gc-sections,--strip-all,--as-needed,--hash-style=gnu $link -o "$output/$1/$name" "$work"/*.o "$work/libc.so" "$work/libm.so"
+  echo "$output/$1/$name $(wc -c <"$output/$1/$name") bytes"
 }
 
 # Every arm64 CPU has NEON, so its scalar kernels only define the others, and a file is read once: small is enough.

@@ -1,0 +1,109 @@
+"""Java sources to classes that a phone's translator takes, classes to a dex file, and a dex file back to classes.
+
+dx, unlike Google's D8, rewrites nothing: a lambda or a method reference, which javac leaves to be linked when it is first called, becomes
+an instruction that asks for classes no phone has. What could do that is refused, in the classes and once more in the dex file.
+"""
+
+import shutil
+import struct
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from scripts.android.layout import LIBRARY, MIN_SDK, STUBS
+from scripts.android.process import BuildError, run
+from scripts.android.tools import Tools, javac
+
+CORE = LIBRARY / "main" / "java"
+_STRICT = ("-Xlint:all,-options,-path,-processing", "-Werror", "-encoding", "UTF-8", "-proc:none", "-g:source,lines,vars")
+_CALL_SITES, _METHOD_HANDLES = 7, 8
+
+
+def sources(*folders: Path) -> list[Path]:
+    """All Java files below ``folders``."""
+    return [path for folder in folders for path in sorted(folder.rglob("*.java"))]
+
+
+def compile_for_android(tools: Tools, found: Iterable[Path], folder: Path, classpath: Sequence[Path] = ()) -> Path:
+    """Compile against Android's classes: those of API 23, and before them our declarations of later ones (``android_demo/stubs``).
+
+    Args:
+        tools: Debian's packages.
+        found: Java files.
+        folder: where the classes go.
+        classpath: what else is known to the compiler.
+
+    Raises:
+        BuildError: they do not compile, or have something that dx cannot translate.
+    """
+    stubs = folder.with_name(f"{folder.name}-stubs")
+    if declared := sources(STUBS):
+        _compile(declared, stubs, ["-bootclasspath", str(tools.android), "-nowarn"], "compiling android_demo/stubs")
+    known = [*classpath, tools.jar("jsr305")]
+    options = [*_STRICT, "-bootclasspath", f"{stubs}:{tools.android}", "-cp", ":".join(map(str, known))]
+    _compile(found, folder, options, "compiling the Java sources")
+    refuse_untranslatable(folder)
+    return folder
+
+
+def compile_for_jvm(found: Iterable[Path], folder: Path, classpath: Sequence[Path]) -> Path:
+    """Compile tests, which only a JVM runs, against the JDK's classes of Java 8.
+
+    Raises:
+        BuildError: they do not compile.
+    """
+    options = [*_STRICT, "--release", "8", "-cp", ":".join(map(str, classpath))]
+    _compile(found, folder, options, "compiling the Java tests")
+    return folder
+
+
+def _compile(found: Iterable[Path], folder: Path, options: Sequence[str], doing: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    level = [] if "--release" in options else ["-source", "8", "-target", "8"]
+    run([javac(), *level, *options, "-implicit:none", "-d", folder, *found], doing)
+
+
+def refuse_untranslatable(folder: Path) -> None:
+    """Raises:
+    BuildError: a class has a lambda, a method reference, or strings joined as of Java 9."""
+    for path in sorted(folder.rglob("*.class")):
+        if b"BootstrapMethods" in path.read_bytes():
+            raise BuildError(
+                f"{path.relative_to(folder)}: has a lambda or a method reference, which dx cannot translate; write an inner class"
+            )
+
+
+def dex(tools: Tools, classes: Path, path: Path) -> Path:
+    """Translate a folder of classes into a dex file at ``path``.
+
+    Raises:
+        BuildError: dx refuses them, or what it made is not for phones.
+    """
+    options: list[str | Path] = ["--dex", f"--min-sdk-version={MIN_SDK}", f"--output={path}", classes]
+    tools.java("com.android.dx.command.Main", "com.android.dx", options, "translating classes to a dex file")
+    if sections := linked_when_called(path.read_bytes()):
+        raise BuildError(f"{path}: has {' and '.join(sections)}, that is a lambda or a method reference, which no phone answers")
+    return path
+
+
+def linked_when_called(data: bytes) -> list[str]:
+    """What in a dex file belongs to ``invoke-custom``: nothing, or the names of the sections of its map that such a call needs."""
+    (at,) = struct.unpack_from("<I", data, 52)
+    (count,) = struct.unpack_from("<I", data, at)
+    kinds = {struct.unpack_from("<H", data, at + 4 + 12 * index)[0] for index in range(count)}
+    return [name for kind, name in ((_CALL_SITES, "call sites"), (_METHOD_HANDLES, "method handles")) if kind in kinds]
+
+
+def retranslate(tools: Tools, dex_file: Path, jar: Path) -> Path:
+    """Turn a dex file back into classes for a JVM, at ``jar``, so that what dx made of the sources can be run and not the sources again.
+
+    Raises:
+        BuildError: a class cannot be turned back.
+    """
+    command: list[str | Path] = [sys.executable, "-O", "-m", "enjarify.main", "--force", "--output", jar, dex_file]
+    said = run(command, "turning the dex file back into classes", {"PYTHONPATH": str(tools.enjarify)})
+    done, _, failed = said.strip().splitlines()[-1].partition(" classes translated successfully, ")
+    if not done.isdigit() or failed.split()[0] != "0":
+        raise BuildError(f"{dex_file}: cannot be turned back into classes as a whole: {said.strip()[-500:]}")
+    return jar

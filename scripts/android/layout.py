@@ -1,0 +1,31 @@
+"""Where things are in the checkout, and the numbers that every build of the library and the app has in common."""
+
+from pathlib import Path
+
+from chordkit import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBCHORD = ROOT / "kernels" / "libchord"
+ANDROID = ROOT / "android_demo"
+LIBRARY = ANDROID / "chord-android" / "src"
+JNI = LIBRARY / "main" / "cpp"
+APP = ANDROID / "app" / "src" / "main"
+STUBS = ANDROID / "stubs"
+BUILD = ROOT / "build" / "android"
+
+ABIS = ("arm64-v8a", "x86_64")
+MIN_SDK, TARGET_SDK, COMPILE_SDK = 26, 34, 34
+"""Debian's framework resources are Android 14's; Gradle, with Google's SDK, compiles against a newer one."""
+
+PAGE = 16384
+"""What phones of the largest page size map files by."""
+
+VERSION = __version__
+GROUP, ARTIFACT = "io.chordkit", "chord-android"
+
+
+def version_code(version: str = VERSION) -> int:
+    """Android's number of a version: 1.2.3 is 10203, pre-releases (1.2.3rc1, 1.2.3.dev4) like what they precede."""
+    numbers = [int("".join(digit for digit in part if digit.isdigit()) or 0) for part in version.split("rc")[0].split(".")[:3]]
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
+    return major * 10_000 + minor * 100 + patch
