@@ -3,6 +3,8 @@
 #   make demo DATA=<folder of ml-100k>   the same on MovieLens-100K
 #   make test PYTEST="-k bundle -x"      some of the tests
 #   make test COVERAGE=1                 half as slow again; prints what share of each folder ran
+#   make apk                             the Android demo app, signed, with the demo's bundle in it (BUNDLE=FILE KEY=FILE.pub.pem: with yours)
+#   make aar                             the Android library, in a folder for Gradle
 #   PYTHON=python3.12 make test          another interpreter (3.11 or newer)
 
 PYTHON ?= python3
@@ -12,12 +14,12 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test emulator demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops clean
+.PHONY: help setup system system-test emulator demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops apk aar system-apk clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "targets: demo test test-wheel results-small lint docs wheel readme schemas emulator bench-kernels native-android native-arm64 executorch-ops system setup clean"
+	@echo "targets: demo test test-wheel results-small lint docs wheel readme schemas emulator bench-kernels native-android native-arm64 executorch-ops apk aar system setup clean"
 
 # Packages of the system: a C compiler for the kernels; Chromium to test the report as a reader sees it.
 system:
@@ -79,6 +81,16 @@ bench-kernels: setup
 	@$(BIN)/python -c 'import openvino' 2>/dev/null || \
 		$(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/kernels/peers.py $(BENCH)
+
+# What the Android builds need besides: a JDK, and clang for the native library. Their other tools are unpacked into the user's cache.
+system-apk:
+	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh apk
+
+apk: system-apk setup
+	$(BIN)/python -m scripts.android apk $(if $(BUNDLE),--bundle "$(BUNDLE)" $(foreach key,$(KEY),--key "$(key)")) $(APK)
+
+aar: system-apk setup
+	$(BIN)/python -m scripts.android aar $(AAR)
 
 # libchord.so for arm64-v8a and x86_64, without the NDK (clang-19 and lld-19 of Debian); kernels/libchord/CMakeLists.txt is for NDK users.
 native-android:

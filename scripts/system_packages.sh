@@ -1,6 +1,7 @@
 #!/bin/sh
 # Names the system packages that are missing, with the command that installs them; installs them when run as root on Debian.
-#   system_packages.sh [tests]      with `tests`: also what the sanitizers, the emulated arm64 CPUs and the verifiers of the tests need
+#   system_packages.sh [tests|apk]      with `tests`: also what the sanitizers, the emulated arm64 CPUs and the verifiers of the tests need;
+#                                       with `apk`: also what the Android app and library are built with
 set -eu
 
 PYTHON="${PYTHON:-python3}"
@@ -33,6 +34,10 @@ if [ "${1:-}" = tests ]; then
     [ -e /usr/share/java/bcprov.jar ] || checkers="$checkers libbcprov-java"
     [ -e /usr/share/java/jsr305.jar ] || checkers="$checkers libjsr305-java"
     have javac || checkers="$checkers default-jdk-headless"
+fi
+if [ "${1:-}" = apk ]; then
+    have clang-19 && have ld.lld-19 || checkers="$checkers clang-19 lld-19"
+    have javac && have java || checkers="$checkers default-jdk-headless"
 fi
 [ -n "$missing$checkers" ] || exit 0
 

@@ -8,9 +8,10 @@
 
 import hashlib
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.android import java, layout, native, zips
+from scripts.android import java, layout, zips
 from scripts.android.tools import Tools
 
 _RULES = layout.LIBRARY.parent / "consumer-rules.pro"
@@ -27,11 +28,12 @@ _METADATA = {
 _SUMS = ("md5", "sha1", "sha256", "sha512")
 
 
-def build(tools: Tools, folder: Path, work: Path) -> Path:
+def build(tools: Tools, libraries: Mapping[str, Path], folder: Path, work: Path) -> Path:
     """Build the AAR, its sources and its POM into the Maven repository ``folder``; returns the AAR.
 
     Args:
         tools: Debian's packages.
+        libraries: the native library by ABI.
         folder: the repository; other versions in it stay.
         work: a folder for what lies between.
 
@@ -41,14 +43,15 @@ def build(tools: Tools, folder: Path, work: Path) -> Path:
     classes = java.compile_for_android(tools, java.sources(java.CORE), work / "classes")
     # What dx takes, D8 takes: here it is only asked whether it can be translated.
     java.dex(tools, classes, work / "classes.dex")
-    libraries = native.for_android(work / "native")
     jar = zips.write(work / "classes.jar", [_manifest_of_jar(), *zips.of_folder(classes)])
     members = [
         zips.Member("AndroidManifest.xml", _manifest()),
         zips.Member("classes.jar", jar.read_bytes()),
         zips.Member("R.txt", b""),
         zips.Member("proguard.txt", _RULES.read_bytes()),
-        zips.Member("META-INF/com/android/build/gradle/aar-metadata.properties", "".join(f"{k}={v}\n" for k, v in _METADATA.items()).encode()),
+        zips.Member(
+            "META-INF/com/android/build/gradle/aar-metadata.properties", "".join(f"{k}={v}\n" for k, v in _METADATA.items()).encode()
+        ),
         *(zips.Member(f"jni/{abi}/{library.name}", library.read_bytes()) for abi, library in libraries.items()),
     ]
     sources = [_manifest_of_jar(), *zips.of_folder(java.CORE, "*.java")]

@@ -1,11 +1,11 @@
 """The demo app as an APK, signed, with a bundle in it or without."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chordkit.signing import load_public_key, raw_key
-from scripts.android import java, layout, native, resources, signing, zips
+from scripts.android import java, layout, resources, signing, zips
 from scripts.android.process import BuildError
 from scripts.android.tools import Tools
 
@@ -34,12 +34,15 @@ class App:
         return cls(folder / "AndroidManifest.xml", folder / "res", (folder / "java",), namespace)
 
 
-def build(tools: Tools, app: App, path: Path, work: Path, key_folder: Path, assets: Sequence[zips.Member] = ()) -> Path:
+def build(
+    tools: Tools, app: App, libraries: Mapping[str, Path], path: Path, work: Path, key_folder: Path, assets: Sequence[zips.Member] = ()
+) -> Path:
     """Build, sign and check an APK.
 
     Args:
         tools: Debian's packages.
         app: what is built, together with the library.
+        libraries: the native library by ABI.
         path: where the APK goes.
         work: a folder for what lies between.
         key_folder: of the signing key, which is made when it is not there.
@@ -52,7 +55,6 @@ def build(tools: Tools, app: App, path: Path, work: Path, key_folder: Path, asse
     sources = java.sources(java.CORE, *app.java, linked.java)
     classes = java.compile_for_android(tools, sources, work / "classes")
     dex = java.dex(tools, classes, work / "classes.dex")
-    libraries = native.for_android(work / "native")
     members = [_aligned(member) for member in zips.read(linked.package)]
     members.append(zips.Member(dex.name, dex.read_bytes()))
     members += [
