@@ -15,14 +15,13 @@ from scripts.android import java, layout, zips
 from scripts.android.tools import Tools
 
 _RULES = layout.LIBRARY.parent / "consumer-rules.pro"
-_METADATA = {
-    "aarFormatVersion": "1.0",
-    "aarMetadataVersion": "1.0",
-    "minCompileSdk": "1",
-    "minCompileSdkExtension": "0",
-    "minAndroidGradlePluginVersion": "1.0.0",
-    "coreLibraryDesugaringEnabled": "false",
-}
+_METADATA = """aarFormatVersion=1.0
+aarMetadataVersion=1.0
+minCompileSdk=1
+minCompileSdkExtension=0
+minAndroidGradlePluginVersion=1.0.0
+coreLibraryDesugaringEnabled=false
+"""
 """What an app's build must be at least; Gradle's Android plug-in reads it."""
 
 _SUMS = ("md5", "sha1", "sha256", "sha512")
@@ -49,9 +48,7 @@ def build(tools: Tools, libraries: Mapping[str, Path], folder: Path, work: Path)
         zips.Member("classes.jar", jar.read_bytes()),
         zips.Member("R.txt", b""),
         zips.Member("proguard.txt", _RULES.read_bytes()),
-        zips.Member(
-            "META-INF/com/android/build/gradle/aar-metadata.properties", "".join(f"{k}={v}\n" for k, v in _METADATA.items()).encode()
-        ),
+        zips.Member("META-INF/com/android/build/gradle/aar-metadata.properties", _METADATA.encode()),
         *(zips.Member(f"jni/{abi}/{library.name}", library.read_bytes()) for abi, library in libraries.items()),
     ]
     sources = [_manifest_of_jar(), *zips.of_folder(java.CORE, "*.java")]

@@ -45,7 +45,7 @@ def link(tools: Tools, manifest: Path, resources: Path, namespace: str, folder: 
     options = [word for name, value in numbers.items() for word in (f"--{name}", str(value))]
     # As Gradle's Android plug-in does: ids are no constants, so that code cannot rely on what a library may not.
     options += ["--non-final-ids", "--no-version-vectors"]
-    places = ["-I", tools.framework, "--manifest", whole, "--java", linked.java, "--output-text-symbols", linked.symbols]
+    places: list[str | Path] = ["-I", tools.framework, "--manifest", whole, "--java", linked.java, "--output-text-symbols", linked.symbols]
     tools.run("aapt2", ["link", *options, *places, "-o", linked.package, compiled], "linking the app's resources")
     return linked
 

@@ -56,7 +56,19 @@ def sign(tools: Tools, unsigned: Path, signed: Path, key: Path, certificate: Pat
     """
     schemes = ["--v1-signing-enabled", "false", "--v2-signing-enabled", "true", "--v3-signing-enabled", "true"]
     schemes += ["--v4-signing-enabled", "false"]
-    arguments = ["sign", "--key", key, "--cert", certificate, "--min-sdk-version", str(MIN_SDK), *schemes, "--out", signed, unsigned]
+    arguments: list[str | Path] = [
+        "sign",
+        "--key",
+        key,
+        "--cert",
+        certificate,
+        "--min-sdk-version",
+        str(MIN_SDK),
+        *schemes,
+        "--out",
+        signed,
+        unsigned,
+    ]
     tools.java(*_APKSIGNER, arguments, "signing the APK")
 
 
@@ -66,5 +78,5 @@ def verify(tools: Tools, apk: Path) -> str:
     Raises:
         BuildError: a phone would not accept it.
     """
-    arguments = ["verify", "--verbose", "--print-certs", "--min-sdk-version", str(MIN_SDK), apk]
+    arguments: list[str | Path] = ["verify", "--verbose", "--print-certs", "--min-sdk-version", str(MIN_SDK), apk]
     return tools.java(*_APKSIGNER, arguments, "verifying the APK's signatures")
