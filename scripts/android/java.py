@@ -7,9 +7,11 @@ an instruction that asks for classes no phone has. What could do that is refused
 import shutil
 import struct
 import sys
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from scripts.android import classfile
 from scripts.android.layout import LIBRARY, MIN_SDK, STUBS
 from scripts.android.process import BuildError, run
 from scripts.android.tools import Tools, javac
@@ -36,13 +38,22 @@ def compile_for_android(tools: Tools, found: Iterable[Path], folder: Path, class
     Raises:
         BuildError: they do not compile, or have something that dx cannot translate.
     """
-    stubs = folder.with_name(f"{folder.name}-stubs")
-    if declared := sources(STUBS):
-        _compile(declared, stubs, ["-bootclasspath", str(tools.android), "-nowarn"], "compiling android_demo/stubs")
+    later = _declared(tools, folder.with_name(f"{folder.name}-later"))
     known = [*classpath, tools.jar("jsr305")]
-    options = [*_STRICT, "-bootclasspath", f"{stubs}:{tools.android}", "-cp", ":".join(map(str, known))]
+    options = [*_STRICT, "-bootclasspath", f"{later}:{tools.android}", "-cp", ":".join(map(str, known))]
     _compile(found, folder, options, "compiling the Java sources")
     refuse_untranslatable(folder)
+    return folder
+
+
+def _declared(tools: Tools, folder: Path) -> Path:
+    """Classes of API 23 with what ``android_demo/stubs`` declares besides, and the classes that only it declares."""
+    _compile(sources(STUBS), folder, ["-bootclasspath", str(tools.android), "-nowarn"], "compiling android_demo/stubs")
+    with zipfile.ZipFile(tools.android) as known:
+        names = set(known.namelist())
+        for path in sorted(folder.rglob("*.class")):
+            if (name := path.relative_to(folder).as_posix()) in names:
+                path.write_bytes(classfile.with_members(known.read(name), path.read_bytes()))
     return folder
 
 
