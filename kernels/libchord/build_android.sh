@@ -36,25 +36,31 @@ trap 'rm -rf "$work"' EXIT
 compile="$(grep -v '^#' flags.txt) -fPIC -ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables
   -nostdlibinc -isystem android/include -Werror $more_flags"
 
-stand_in() { # target, name, functions
+stand_in() { # target, name, functions, folder
   for function in $3; do echo "void $function(void) {}"; done | $clang --target="$1" -fno-builtin -w -fPIC -shared -nostdlib -fuse-ld="$lld" \
-    -Wl,-soname,"$2" -x c - -o "$work/$2"
+    -Wl,-soname,"$2" -x c - -o "$4/$2"
 }
 
 build() { # abi, target, flags, flags of the scalar kernels and of what runs once a model
-  rm -f "$work"/*.o
-  stand_in "$2" libc.so "memchr memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval sched_yield $libc"
-  stand_in "$2" libm.so "fmaf log1pf rintf sqrtf"
+  objects=$work/$1
+  mkdir "$objects"
+  stand_in "$2" libc.so "memchr memcpy memmove memset memcmp strcmp strncmp strlen snprintf vsnprintf getauxval sched_yield $libc" "$objects"
+  stand_in "$2" libm.so "fmaf log1pf rintf sqrtf" "$objects"
   for source in $sources; do
-    case $source in ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c) more=$4 ;; *) more= ;; esac
-    $clang --target="$2" $compile $3 $more -c "$source" -o "$work/$(echo "${source#../../}" | tr / _).o"
+    case $source in
+    ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | verify/* | "$jni"/*) more=$4 ;;
+    *) more= ;;
+    esac
+    $clang --target="$2" $compile $3 $more -c "$source" -o "$objects/$(echo "${source#../../}" | tr / _).o"
   done
   mkdir -p "$output/$1"
   $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,$name -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \
-    -Wl,--gc-sections,--strip-all,--as-needed,--hash-style=gnu $link -o "$output/$1/$name" "$work"/*.o "$work/libc.so" "$work/libm.so"
+    -Wl,--gc-sections,--strip-all,--as-needed,--hash-style=gnu $link -o "$output/$1/$name" "$objects"/*.o "$objects/libc.so" "$objects/libm.so"
   echo "$output/$1/$name $(wc -c <"$output/$1/$name") bytes"
 }
 
 # Every arm64 CPU has NEON, so its scalar kernels only define the others, and a file is read once: small is enough.
-build arm64-v8a aarch64-linux-android29 -mno-outline-atomics -Oz
-build x86_64 x86_64-linux-android29 "" ""
+build arm64-v8a aarch64-linux-android26 -mno-outline-atomics -Oz &
+arm64=$!
+build x86_64 x86_64-linux-android26 "" ""
+wait $arm64

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chordkit.export.bundle import open as open_bundle
 from chordkit.signing import load_public_key, raw_key
 from scripts.android import java, layout, resources, signing, zips
 from scripts.android.process import BuildError
@@ -78,19 +79,20 @@ def assets(bundle: Path | None, keys: Sequence[Path]) -> list[zips.Member]:
     """A bundle, whole pages that a phone maps, with its keys and the people of a demo beside it; nothing without a bundle.
 
     Raises:
-        BuildError: there is a bundle and no key, or it cannot be read.
-        InputError: a key is not one.
+        BuildError: there is a bundle and no key.
+        InputError: a key is not one, or the app would refuse the bundle.
     """
     if bundle is None:
         return []
     if not keys:
         raise BuildError(f"{bundle}: an app opens a bundle only when it knows who signed it; give its public key (KEY=FILE.pub.pem)")
-    try:
+    trusted = [load_public_key(key) for key in keys]
+    with open_bundle(bundle, trusted):
         data = bundle.read_bytes()
-    except OSError as error:
-        raise BuildError(f"{bundle}: the bundle cannot be read: {error.strerror}") from None
-    known = b"".join(raw_key(load_public_key(key)) for key in keys)
-    members = [zips.Member(f"assets/{BUNDLE}", data, stored=True, alignment=layout.PAGE), zips.Member(f"assets/{KEYS}", known, stored=True)]
+    members = [
+        zips.Member(f"assets/{BUNDLE}", data, stored=True, alignment=layout.PAGE),
+        zips.Member(f"assets/{KEYS}", b"".join(map(raw_key, trusted)), stored=True),
+    ]
     people = bundle.with_name(PEOPLE)
     if people.is_file():
         members.append(zips.Member(f"assets/{PEOPLE}", people.read_bytes()))
