@@ -1,0 +1,21 @@
+plugins {
+    alias(libs.plugins.android.library)
+}
+
+android {
+    namespace = "io.chordkit.litert"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+    enableKotlin = false
+    defaultConfig { minSdk = libs.versions.minSdk.get().toInt() }
+    sourceSets["main"].java.directories += "java"
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
+}
+
+dependencies {
+    api(project(":chord-android"))
+    implementation(libs.litert)
+    compileOnly(libs.jsr305)
+}
