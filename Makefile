@@ -14,7 +14,7 @@ SEED   ?= 0
 OUT    ?= build/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help setup system system-test emulator demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops apk aar system-apk clean
+.PHONY: help setup system system-test emulator demo test test-wheel results-small lint docs wheel readme schemas bench-kernels native-android native-arm64 executorch-ops apk aar android-tools system-apk clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,7 +41,7 @@ emulator: setup
 demo: setup
 	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
 
-test: system-test setup emulator
+test: system-test setup emulator android-tools
 	$(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-report=) $(PYTEST)
 	$(if $(COVERAGE),$(BIN)/python scripts/coverage_table.py)
 
@@ -85,6 +85,10 @@ bench-kernels: setup
 # What the Android builds need besides: a JDK, and clang for the native library. Their other tools are unpacked into the user's cache.
 system-apk:
 	@PYTHON="$(PYTHON)" sh scripts/system_packages.sh apk
+
+# Fetched once into the user's cache. Without them the tests of the Android builds are skipped.
+android-tools: setup
+	@$(BIN)/python -m scripts.android tools || echo "not all that the Android builds need is here: their tests are skipped" >&2
 
 apk: system-apk setup
 	$(BIN)/python -m scripts.android apk $(if $(BUNDLE),--bundle "$(BUNDLE)" $(foreach key,$(KEY),--key "$(key)")) $(APK)

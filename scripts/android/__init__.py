@@ -4,6 +4,7 @@
 
     python -m scripts.android apk [--bundle FILE --key FILE...] [--out FILE]
     python -m scripts.android aar [--out FOLDER]
+    python -m scripts.android tools       fetch what they and their tests need
     python -m scripts.android lock        pin the packages that are served now (a maintainer's work)
 
 Everything is made in ``build/android``; packages are fetched once into the user's cache (:mod:`scripts.android.tools`). The same sources

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from chordkit.errors import ChordkitError
-from scripts.android import aar, apk, layout, native
+from scripts.android import aar, apk, kotlin, layout, native
 from scripts.android.process import BuildError
 from scripts.android.tools import Tools, refresh, tools
 
@@ -26,11 +26,15 @@ def main(arguments: list[str]) -> int:
     of_apk.add_argument("--out", type=Path, default=layout.BUILD / "chord-demo.apk")
     of_aar = commands.add_parser("aar", help="the library, in a folder that Gradle takes for a Maven repository")
     of_aar.add_argument("--out", type=Path, default=layout.BUILD / "maven")
+    commands.add_parser("tools", help="fetch what the builds and their tests need, and Kotlin's compiler where there is npm")
     commands.add_parser("lock", help="pin the packages that Debian serves now")
     given = parser.parse_args(arguments)
     try:
         if given.command == "lock":
             refresh()
+        elif given.command == "tools":
+            _tools()
+            kotlin.install()
         elif given.command == "aar":
             _say(aar.build(_tools(), _libraries(), given.out, layout.BUILD / "work-aar"))
         else:

@@ -1,5 +1,6 @@
 """Where things are in the checkout, and the numbers that every build of the library and the app has in common."""
 
+import re
 from pathlib import Path
 
 from chordkit import __version__
@@ -25,7 +26,6 @@ GROUP, ARTIFACT = "io.chordkit", "chord-android"
 
 
 def version_code(version: str = VERSION) -> int:
-    """Android's number of a version: 1.2.3 is 10203, pre-releases (1.2.3rc1, 1.2.3.dev4) like what they precede."""
-    numbers = [int("".join(digit for digit in part if digit.isdigit()) or 0) for part in version.split("rc")[0].split(".")[:3]]
-    major, minor, patch = [*numbers, 0, 0, 0][:3]
+    """Android's number of a version: 1.2.3 is 10203; a pre-release (1.2.3rc1, 1.2.3.dev4) has that of what it precedes."""
+    major, minor, patch = (int(re.match(r"\d+", part)[0]) for part in version.split(".")[:3])  # type: ignore[index]
     return major * 10_000 + minor * 100 + patch
