@@ -1,0 +1,35 @@
+package org.pytorch.executorch;
+
+import java.nio.Buffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+
+/** Stands in for ExecuTorch's under its published signatures. */
+public abstract class Tensor {
+  final Buffer data;
+
+  private Tensor(Buffer data, ByteOrder order, long[] shape) {
+    if (!data.isDirect() || order != ByteOrder.nativeOrder() || shape.length != 2 || shape[0] * shape[1] != data.capacity()) {
+      throw new IllegalArgumentException("Inconsistent data capacity and shape, or no direct buffer of native order");
+    }
+    this.data = data;
+  }
+
+  public static Tensor fromBlob(IntBuffer data, long[] shape) {
+    return new Tensor(data, data.order(), shape) {};
+  }
+
+  public static Tensor fromBlob(FloatBuffer data, long[] shape) {
+    return new Tensor(data, data.order(), shape) {};
+  }
+
+  public float[] getDataAsFloatArray() {
+    FloatBuffer numbers = (FloatBuffer) data;
+    float[] found = new float[numbers.capacity()];
+    for (int i = 0; i < found.length; i++) {
+      found[i] = numbers.get(i);
+    }
+    return found;
+  }
+}
