@@ -22,6 +22,9 @@ typedef struct session {
 static model *as_model(jlong handle) { return (model *)(intptr_t)handle; }
 static chord_session *as_session(jlong handle) { return ((session *)(intptr_t)handle)->engine; }
 
+/* Whether C may read and write numbers of 4 bytes there: a buffer can be a view of bytes that begins between them. */
+static int aligned(const void *a, const void *b, const void *c) { return (((uintptr_t)a | (uintptr_t)b | (uintptr_t)c) & 3u) == 0; }
+
 static int32_t *ints(JNIEnv *env, jobject buffer, jint first) { return (int32_t *)(*env)->GetDirectBufferAddress(env, buffer) + first; }
 static float *floats(JNIEnv *env, jobject buffer, jint first) { return (float *)(*env)->GetDirectBufferAddress(env, buffer) + first; }
 
@@ -142,30 +145,40 @@ JNIEXPORT jint JNICALL Java_io_chordkit_NativeEngine_adoptUser(JNIEnv *env, jcla
 JNIEXPORT jint JNICALL Java_io_chordkit_NativeEngine_rerank(JNIEnv *env, jclass type, jlong handle, jobject history, jint from, jint slots,
                                                             jobject candidates, jint first, jint count, jobject scores, jint to) {
   (void)type;
-  return (jint)chord_rerank(as_session(handle), ints(env, history, from), (size_t)slots, ints(env, candidates, first), (size_t)count,
-                            floats(env, scores, to));
+  const int32_t *ids = ints(env, history, from), *wanted = ints(env, candidates, first);
+  float *out = floats(env, scores, to);
+  if (!aligned(ids, wanted, out)) return CHORD_BAD_ARGUMENT;
+  return (jint)chord_rerank(as_session(handle), ids, (size_t)slots, wanted, (size_t)count, out);
 }
 
 JNIEXPORT jint JNICALL Java_io_chordkit_NativeEngine_hidden(JNIEnv *env, jclass type, jlong handle, jobject history, jint from, jint slots,
                                                             jobject hidden, jint to) {
   (void)type;
-  return (jint)chord_hidden(as_session(handle), ints(env, history, from), (size_t)slots, floats(env, hidden, to));
+  const int32_t *ids = ints(env, history, from);
+  float *out = floats(env, hidden, to);
+  return aligned(ids, out, NULL) ? (jint)chord_hidden(as_session(handle), ids, (size_t)slots, out) : CHORD_BAD_ARGUMENT;
 }
 
 JNIEXPORT jint JNICALL Java_io_chordkit_NativeEngine_score(JNIEnv *env, jclass type, jlong handle, jobject hidden, jint from,
                                                            jobject candidates, jint first, jint count, jobject scores, jint to) {
   (void)type;
-  return (jint)chord_score_hidden(as_session(handle), floats(env, hidden, from), ints(env, candidates, first), (size_t)count,
-                                  floats(env, scores, to));
+  const float *state = floats(env, hidden, from);
+  const int32_t *wanted = ints(env, candidates, first);
+  float *out = floats(env, scores, to);
+  if (!aligned(state, wanted, out)) return CHORD_BAD_ARGUMENT;
+  return (jint)chord_score_hidden(as_session(handle), state, wanted, (size_t)count, out);
 }
 
 JNIEXPORT jint JNICALL Java_io_chordkit_NativeEngine_topK(JNIEnv *env, jclass type, jlong handle, jobject history, jint from, jint slots,
                                                           jint k, jboolean exclude_history, jobject items, jint to, jobject scores,
                                                           jint at) {
   (void)type;
+  const int32_t *ids = ints(env, history, from);
+  int32_t *best = ints(env, items, to);
+  float *out = floats(env, scores, at);
+  if (!aligned(ids, best, out)) return -CHORD_BAD_ARGUMENT;
   size_t found = 0;
-  const chord_status status = chord_top_k(as_session(handle), ints(env, history, from), (size_t)slots, (size_t)k,
-                                          exclude_history == JNI_TRUE, ints(env, items, to), floats(env, scores, at), &found);
+  const chord_status status = chord_top_k(as_session(handle), ids, (size_t)slots, (size_t)k, exclude_history == JNI_TRUE, best, out, &found);
   return status == CHORD_OK ? (jint)found : -(jint)status;
 }
 
@@ -176,6 +189,8 @@ JNIEXPORT jint JNICALL Java_io_chordkit_NativeEngine_profile(JNIEnv *env, jclass
   const jsize count = (*env)->GetArrayLength(env, pools);
   if (count > MOST_POOLS) return CHORD_BAD_ARGUMENT;
   (*env)->GetIntArrayRegion(env, pools, 0, count, given);
-  return (jint)chord_profile(as_model(handle)->engine, ints(env, history, from), (size_t)slots, (const uint32_t *)given, (size_t)count,
-                             floats(env, profile, to));
+  const int32_t *ids = ints(env, history, from);
+  float *out = floats(env, profile, to);
+  if (!aligned(ids, out, NULL)) return CHORD_BAD_ARGUMENT;
+  return (jint)chord_profile(as_model(handle)->engine, ids, (size_t)slots, (const uint32_t *)given, (size_t)count, out);
 }

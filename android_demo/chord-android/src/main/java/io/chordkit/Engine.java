@@ -1,5 +1,7 @@
 package io.chordkit;
 
+import static java.util.Objects.requireNonNull;
+
 import io.chordkit.annotation.Nullable;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
@@ -14,6 +16,9 @@ import java.nio.IntBuffer;
 public final class Engine implements Scorer {
   private static final int ADOPT_ATTEMPTS = 20;
   private static final int MOST_POOLS = 64;
+
+  /** All else that is wrong with a buffer was seen before native code is asked, which alone knows where it lies. */
+  private static final String NOT_ALIGNED = "a buffer does not begin at a multiple of 4 bytes; Buffers makes one that does";
 
   /** Scratch of one inference; it keeps the user vector that it was last given. */
   private static final class Session {
@@ -125,6 +130,7 @@ public final class Engine implements Scorer {
    * @throws EngineException.BadStrategy it is damaged, or belongs to another backbone; the one in use stays
    */
   public void adopt(byte[] strategy) throws EngineException {
+    requireNonNull(strategy, "strategy");
     Session session = take();
     try {
       Object[] sentence = new Object[1];
@@ -158,6 +164,7 @@ public final class Engine implements Scorer {
 
   /** The width (0 = off, 2, 4, 8) of every channel of a strategy, which is checked and not adopted; throws as {@link #adopt}. */
   public byte[] widths(byte[] strategy) throws EngineException {
+    requireNonNull(strategy, "strategy");
     byte[] widths = new byte[channels];
     Session session = take();
     try {
@@ -387,7 +394,7 @@ public final class Engine implements Scorer {
 
   private static void throwUnlessOk(int status) throws EngineException {
     if (status != NativeEngine.OK) {
-      EngineException.throwUnlessOk(status, NativeEngine.statusText(status));
+      EngineException.throwUnlessOk(status, status == NativeEngine.BAD_ARGUMENT ? NOT_ALIGNED : NativeEngine.statusText(status));
     }
   }
 }

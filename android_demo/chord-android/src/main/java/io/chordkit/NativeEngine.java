@@ -12,6 +12,7 @@ import java.nio.IntBuffer;
  */
 final class NativeEngine {
   static final int OK = 0;
+  static final int BAD_ARGUMENT = 1;
   static final int BUSY = 7;
 
   static {
