@@ -37,6 +37,7 @@ setup: system $(VENV)/.ready
 # The emulated arm64 machine that `chordkit bench --device emulator` and the tests boot, in the user's cache. Without it those tests are skipped.
 emulator: setup
 	@$(BIN)/chordkit devices prepare emulator || echo "there is no emulated machine here: the tests that boot one are skipped" >&2
+	@$(BIN)/python -m chordkit.runtime_bench.emulated.java || echo "there is no arm64 Java here: the tests that run it are skipped" >&2
 
 demo: setup
 	$(BIN)/chordkit demo --data "$(DATA)" --seed $(SEED) --out "$(OUT)"
