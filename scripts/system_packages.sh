@@ -28,11 +28,9 @@ if [ "${1:-}" = tests ]; then
     have qemu-aarch64 || checkers="$checkers qemu-user"
     have aarch64-linux-gnu-gcc || checkers="$checkers gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
     have aarch64-linux-gnu-g++ || checkers="$checkers g++-aarch64-linux-gnu"
-    # The verifier: libraries for Ed25519 in C and in Java, and a JDK.
+    # The verifier: libraries for Ed25519 in C, and a JDK.
     [ -e /usr/include/sodium.h ] || checkers="$checkers libsodium-dev"
     [ -e /usr/include/openssl/evp.h ] || checkers="$checkers libssl-dev"
-    [ -e /usr/share/java/bcprov.jar ] || checkers="$checkers libbcprov-java"
-    [ -e /usr/share/java/jsr305.jar ] || checkers="$checkers libjsr305-java"
     have javac || checkers="$checkers default-jdk-headless"
 fi
 if [ "${1:-}" = apk ]; then

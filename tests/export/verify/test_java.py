@@ -1,7 +1,6 @@
 """The Java library on the host's JDK: the arithmetic of the platform and of BouncyCastle, and the C verifier through JNI."""
 
 import hashlib
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.signing import key_id, raw_key
 
-ROOT = Path(__file__).parents[3]
-LIBRARY = ROOT / "android_demo" / "chord-android" / "src"
-BOUNCYCASTLE = Path("/usr/share/java/bcprov.jar")
-ANNOTATIONS = Path("/usr/share/java/jsr305.jar")
+machines = pytest.importorskip("tests.android.java_virtual_machines", reason="the wheel has no sources of Android")
+
 VERIFIERS = ("platform", "bouncycastle")
 OTHER = raw_key(Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32).public_key()).hex()
 
@@ -25,36 +22,20 @@ Ask = Callable[[list[str]], list[str]]
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library, BouncyCastle's part and the program of the tests, for Java 8 as dx reads it."""
-    if shutil.which("javac") is None or shutil.which("java") is None:
-        pytest.skip("there is no JDK: `make system-test` names its package")
-    for jar in (BOUNCYCASTLE, ANNOTATIONS):
-        if not jar.exists():
-            pytest.skip(f"{jar} is not installed: `make system-test` names its package")
-    folder = tmp_path_factory.mktemp("classes")
-    sources = [*sorted(LIBRARY.rglob("*.java")), Path(__file__).parent / "java" / "Answers.java"]
-    options = [
-        "--release",
-        "8",
-        "-Xlint:all,-options,-path,-classfile",
-        "-Werror",
-        "-cp",
-        f"{BOUNCYCASTLE}:{ANNOTATIONS}",
-        "-d",
-        str(folder),
-    ]
-    built = subprocess.run(["javac", *options, *map(str, sources)], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
+    """The library, BouncyCastle's part and the program of the tests."""
+    folder, debian = tmp_path_factory.mktemp("classes"), machines.debian()
+    machines.compile_library(debian, folder / "library")
+    machines.compile_tests(debian, folder / "library", [Path(__file__).parent / "java" / "Answers.java"], folder / "tests")
     return folder
 
 
 @pytest.fixture(scope="module")
-def ask(classes: Path, compile_verifier: Callable[..., Path]) -> Ask:
+def ask(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """All questions of a test to one virtual machine."""
-    home = Path(shutil.which("javac") or "").resolve().parents[1]
-    includes = [f"-I{home / 'include'}", f"-I{home / 'include' / 'linux'}", f"-I{ROOT / 'kernels' / 'libchord' / 'include'}"]
-    built = compile_verifier("libchord_jni.so", "-shared", *includes, LIBRARY / "main" / "cpp" / "chord_verify_jni.c")
-    command = ["java", "-Xcheck:jni", "-Xshare:auto", f"-Djava.library.path={built.parent}", "-cp", f"{classes}:{BOUNCYCASTLE}", "Answers"]
+    folder = tmp_path_factory.mktemp("native")
+    machines.build_native("x86_64", folder)
+    path = [classes / "library", classes / "tests", *machines.run_with(machines.debian())]
+    command = ["java", "-Xcheck:jni", "-Xshare:auto", f"-Djava.library.path={folder}", "-cp", ":".join(map(str, path)), "Answers"]
 
     def questions(lines: list[str]) -> list[str]:
         done = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True)
@@ -149,10 +130,3 @@ def test_without_a_verifier_or_with_one_that_fails_nothing_is_accepted(ask: Ask,
         for answer in ask([line.format(verifier) for line in lines]):
             assert answer.startswith(words), answer
     assert ask([f"bundle platform {signed}   0"])[0].startswith("IllegalArgumentException no public key")
-
-
-def test_the_library_has_nothing_that_dx_cannot_translate(classes: Path) -> None:
-    library = [path for path in classes.rglob("*.class") if path.stem.partition("$")[0] != "Answers"]
-    assert len(library) > 10
-    # Lambdas, method references and joined strings of Java 9 need one of these in the class; dx makes calls of them that no phone answers.
-    assert [path.name for path in library if b"BootstrapMethods" in path.read_bytes()] == []

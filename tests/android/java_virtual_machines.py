@@ -1,0 +1,168 @@
+"""Builds the Android library with its tests as it is built for phones, and runs JUnit: one start of a virtual machine for all tests."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from chordkit.errors import ChordkitError
+from chordkit.runtime_bench.emulated import COMMAND, prepared
+from chordkit.runtime_bench.emulated import java as arm64_java
+from scripts.android import java, native
+from scripts.android.layout import LIBRARY
+from scripts.android.tools import Tools, tools
+
+TESTS = LIBRARY / "test" / "java"
+SOURCES = (LIBRARY / "main" / "java", LIBRARY / "bouncycastle" / "java")
+HELPERS = Path(__file__).parent / "java"
+RUNNER = "RunTests"
+
+HEAP = ("-XX:+UseSerialGC", "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch")
+"""A heap that is all there from the start, so that a process that grows grows elsewhere."""
+CHECKED = ("-Xcheck:jni", "-Xshare:auto", "-Dfile.encoding=UTF-8", *HEAP)
+EMULATED = {"chord.test.calls": "5000", "chord.test.noise": str(16 << 20)}
+"""What tests on an emulated processor are told: it is slow, and the emulator's own memory is in the process."""
+_TIMEOUT_S = 600.0
+
+
+def test_classes() -> list[str]:
+    """Names of the JUnit classes."""
+    return sorted(".".join(path.relative_to(TESTS).with_suffix("").parts) for path in TESTS.rglob("*Test.java"))
+
+
+@dataclass(frozen=True)
+class JUnitTest:
+    """What became of one test. ``words``: the trace of a failure."""
+
+    name: str
+    passed: bool
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one start of a virtual machine gave: the tests by class, and all that was said besides."""
+
+    status: int
+    tests: Mapping[str, Sequence[JUnitTest]]
+    said: str
+
+    def problems(self, name: str) -> list[str]:
+        """What is wrong with the tests of a class; empty = all of them ran and passed."""
+        tests = self.tests.get(name, ())
+        if not tests:
+            return [f"{name}: no test ran; the virtual machine ended with {self.status} and said: {self.said[-3000:]}"]
+        return [f"{name}.{test.name}: {test.words}" for test in tests if not test.passed]
+
+
+def read_results(status: int, output: str) -> Results:
+    """Results from what :data:`RUNNER` printed; a test that began and did not end is a failure."""
+    begun: dict[tuple[str, str], JUnitTest] = {}
+    said = []
+    for line in output.splitlines():
+        kind, *words = line.split("\t")
+        if kind in ("@started", "@passed", "@failed") and len(words) == 3:
+            text = re.sub(r"\\(.)", lambda escaped: {"n": "\n", "t": "\t"}.get(escaped[1], escaped[1]), words[2])
+            ended = JUnitTest(words[1], kind == "@passed", "" if kind == "@passed" else text or "the virtual machine ended in it")
+            begun[words[0], words[1]] = ended
+        else:
+            said.append(line)
+    tests: dict[str, list[JUnitTest]] = {}
+    for (name, _), test in begun.items():
+        tests.setdefault(name, []).append(test)
+    return Results(status, tests, "\n".join(said))
+
+
+@dataclass(frozen=True)
+class VirtualMachine:
+    """A way to run Java.
+
+    Attributes:
+        command: what starts it.
+        classes: folders and archives of classes.
+        native: the folder of ``libchord_jni.so`` for its processor.
+        properties: further system properties.
+    """
+
+    command: Sequence[str]
+    classes: Sequence[Path]
+    native: Path
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, main: str, arguments: Sequence[str], material: Path) -> subprocess.CompletedProcess[str]:
+        """Run a program, everything that it says in one text.
+
+        Raises:
+            subprocess.TimeoutExpired: it does not end.
+        """
+        given = {"java.library.path": self.native, "chord.test.folder": material, **self.properties}
+        options = [f"-D{name}={value}" for name, value in given.items()]
+        command = [*self.command, *options, "-cp", os.pathsep.join(map(str, self.classes)), main, *arguments]
+        # glibc overwrites what is given back, so that what is used afterwards gives wrong answers.
+        environment = {**os.environ, "MALLOC_PERTURB_": "165"}
+        return subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=_TIMEOUT_S
+        )
+
+    def test(self, names: Sequence[str], material: Path) -> Results:
+        """Run the JUnit classes ``names``."""
+        done = self.run(RUNNER, names, material)
+        return read_results(done.returncode, done.stdout)
+
+
+def debian() -> Tools:
+    """The tools and libraries that the library is built with; skips where they cannot be had."""
+    try:
+        java.javac()
+        return tools()
+    except ChordkitError as error:
+        pytest.skip(str(error))
+
+
+def run_with(found: Tools) -> list[Path]:
+    """What the library and its tests stand on, which a phone, or Gradle, has."""
+    return [found.jar(name) for name in ("bcprov", "com.android.json", "junit4", "hamcrest")]
+
+
+def compile_library(found: Tools, folder: Path) -> None:
+    """The library's classes as an APK gets them, with what is optional of it."""
+    java.compile_for_android(found, java.sources(*SOURCES), folder, run_with(found))
+
+
+def compile_tests(found: Tools, library: Path, sources: Sequence[Path], folder: Path) -> None:
+    """Classes that only a JVM runs."""
+    java.compile_for_jvm(sources, folder, [library, *run_with(found), found.jar("jsr305")])
+
+
+def retranslate(found: Tools, library: Path, folder: Path) -> None:
+    """What dx makes of the library's classes, as classes again: ``folder/classes.jar``."""
+    java.retranslate(found, java.dex(found, library, folder / "classes.dex"), folder / "classes.jar")
+
+
+def build_native(architecture: str, folder: Path) -> None:
+    """``libchord_jni.so`` for the virtual machines of ``x86_64`` or ``arm64``; skips where there is no compiler."""
+    try:
+        (native.for_host if architecture == "x86_64" else native.for_arm64)(folder)
+    except ChordkitError as error:
+        if "is not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+def host() -> list[str]:
+    """The JDK's virtual machine."""
+    return ["java", *CHECKED]
+
+
+def arm64(cpu: str) -> list[str]:
+    """The arm64 virtual machine on the emulated processor ``cpu``; skips where it is not prepared."""
+    machine, runtime = prepared(), arm64_java.prepared_java()
+    if machine is None:
+        pytest.skip(f"no emulated machine is prepared; `{COMMAND}` makes one")
+    if runtime is None:
+        pytest.skip(f"there is no arm64 Java; `{arm64_java.COMMAND}` makes it")
+    return [*runtime.on(machine.qemu_user, cpu), *CHECKED]
