@@ -105,7 +105,14 @@ class VirtualMachine:
         # glibc overwrites what is given back, so that what is used afterwards gives wrong answers.
         environment = {**os.environ, "MALLOC_PERTURB_": "165"}
         return subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=_TIMEOUT_S
+            command,
+            env=environment,
+            cwd=self.native,  # where a virtual machine that crashes leaves its notes
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
         )
 
     def test(self, names: Sequence[str], material: Path) -> Results:

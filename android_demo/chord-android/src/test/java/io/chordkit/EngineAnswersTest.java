@@ -228,6 +228,8 @@ public final class EngineAnswersTest {
     engine.profile(history, pools, profile);
     assertEquals(1, profile.position());
     assertUntouched(profile, 1, 2 + pools.length * engine.dim());
+    profile.limit(2 + pools.length * engine.dim());
+    assertBits("sasrec/full/profile.f32", profile);
     engine.close();
   }
 

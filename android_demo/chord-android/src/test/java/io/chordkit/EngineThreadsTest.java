@@ -18,6 +18,7 @@ import org.junit.Test;
 public final class EngineThreadsTest {
   private static final int THREADS = 10;
   private static final int CALLS = 300;
+  private static final long OVERLAP_NS = 30000000;
   private static final long PATIENCE_MS = 60000;
 
   /** A thread that hands on what it ends with. */
@@ -164,6 +165,42 @@ public final class EngineThreadsTest {
     }
     for (Worker worker : workers) {
       worker.await();
+    }
+    engine.close();
+  }
+
+  @Test
+  public void oneAdoptionIsEveryThreads() throws Exception {
+    final Engine engine = open();
+    String[] users = {"nobody", "mixed", "stranger", "nobody"};
+    for (int turn = 0; turn < users.length; turn++) {
+      byte[] vector = users[turn].equals("nobody") ? null : Material.bytes("sasrec/users/" + users[turn] + ".chru");
+      engine.adoptUser(vector);
+      if (vector != null) {
+        Arrays.fill(vector, (byte) 0); // the caller's array is the caller's
+      }
+      final int[][] answers = {answer("plain-" + users[turn])};
+      Worker[] workers = new Worker[4];
+      final CountDownLatch start = new CountDownLatch(workers.length);
+      for (int i = 0; i < workers.length; i++) {
+        workers[i] =
+            new Worker() {
+              @Override
+              void work() throws Exception {
+                Question question = new Question();
+                start.countDown();
+                start.await();
+                // Long enough for calls to overlap, so that each thread needs a session of its own.
+                for (long end = System.nanoTime() + OVERLAP_NS; System.nanoTime() < end; ) {
+                  assertEquals("the scores of another user", 0, question.ask(engine, answers));
+                }
+              }
+            };
+        workers[i].start();
+      }
+      for (Worker worker : workers) {
+        worker.await();
+      }
     }
     engine.close();
   }
