@@ -9,15 +9,32 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
 
 from chordkit import __version__
-from chordkit.cli import bench, bench_import, bundle, data, demo, devices, envelope, evaluate, export, recommend, strategy, train, validate
+from chordkit.cli import (
+    bench,
+    bench_import,
+    bundle,
+    config,
+    data,
+    demo,
+    devices,
+    envelope,
+    evaluate,
+    export,
+    recommend,
+    strategy,
+    train,
+    validate,
+)
 from chordkit.cli.command import Command
 from chordkit.cli.output import be_quiet, clean
+from chordkit.cli.project import NAME, default_map
 from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
 
 app = typer.Typer(
@@ -43,6 +60,7 @@ app.command(name="validate")(validate.validate)
 bench.app.command(name="import")(bench_import.import_)
 app.add_typer(bench.app, name="bench")
 app.add_typer(devices.app, name="devices")
+app.add_typer(config.app, name="config")
 app.command(name="report")(demo.report)
 app.command(name="demo")(demo.demo)
 for _group in (app, *(each.typer_instance for each in app.registered_groups)):
@@ -58,11 +76,19 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing of the progress, and make no remarks beside the result."),
+    configuration: Annotated[
+        Path | None, typer.Option("--config", help=f"Take options from this file instead of {NAME} in this folder.")
+    ] = None,
 ) -> None:
     if quiet:
         be_quiet()
+    file = configuration or Path(NAME)
+    if configuration is not None or file.is_file():
+        context.default_map = default_map(file, context.command)
+        context.obj = str(file)
 
 
 _MENDS = {
