@@ -1,4 +1,7 @@
-"""The demo app as an APK, signed, with a bundle in it or without."""
+"""The demo app as an APK, signed, with a bundle in it or without.
+
+Ed25519 comes to Android with API 33. For phones before, what is needed of BouncyCastle is in the APK.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,8 +56,9 @@ def build(
         BuildError: a source is wrong, or a tool is missing or not content with what was made.
     """
     linked = resources.link(tools, app.manifest, app.resources, app.namespace, work / "resources")
-    sources = java.sources(java.CORE, *app.java, linked.java)
-    classes = java.compile_for_android(tools, sources, work / "classes")
+    sources = java.sources(java.CORE, java.BOUNCY_CASTLE, *app.java, linked.java)
+    classes = java.compile_for_android(tools, sources, work / "classes", [tools.bouncy_castle])
+    java.add_from(tools.bouncy_castle, classes.rglob("BouncyCastleEd25519.class"), classes)
     dex = java.dex(tools, classes, work / "classes.dex")
     members = [_aligned(member) for member in zips.read(linked.package)]
     members.append(zips.Member(dex.name, dex.read_bytes()))
@@ -62,6 +66,7 @@ def build(
         zips.Member(f"lib/{abi}/{library.name}", library.read_bytes(), stored=True, alignment=layout.PAGE)
         for abi, library in libraries.items()
     ]
+    members.append(zips.Member("META-INF/bouncycastle-licence.txt", tools.bouncy_castle_licence.read_bytes()))
     members += assets
     unsigned = zips.write(work / "unsigned.apk", members)
     path.parent.mkdir(parents=True, exist_ok=True)

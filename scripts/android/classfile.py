@@ -1,4 +1,4 @@
-"""Java class files, as far as declarations go: members of one added to another of the same class (JVM specification, chapter 4)."""
+"""Java class files (JVM specification, chapter 4): what they refer to, and declarations of one added to another of the same class."""
 
 import struct
 from dataclasses import dataclass
@@ -47,6 +47,14 @@ def with_members(whole: bytes, more: bytes) -> bytes:
     methods = known.methods + _lacking(known, new, known.methods, new.methods, shift)
     pool = struct.pack(">H", len(constants)) + b"".join(constants)
     return known.version + pool + known.head + _members(fields) + _members(methods) + known.rest
+
+
+def references(data: bytes) -> set[str]:
+    """Names of the classes that a class file names, as paths without ``.class``; of arrays, those of their elements."""
+    parsed = _parse(data)
+    numbers = [struct.unpack_from(">H", constant, 1)[0] for constant in parsed.constants if constant[:1] == b"\7"]
+    names = [parsed.text(number).decode() for number in numbers]
+    return {name.lstrip("[").removeprefix("L").removesuffix(";") if name.startswith("[") else name for name in names}
 
 
 def _lacking(known: _Class, new: _Class, have: list[_Member], offered: list[_Member], shift: int) -> list[_Member]:

@@ -16,8 +16,16 @@ from scripts.android.layout import LIBRARY, MIN_SDK, STUBS
 from scripts.android.process import BuildError, run
 from scripts.android.tools import Tools, javac
 
-CORE = LIBRARY / "main" / "java"
+CORE, BOUNCY_CASTLE = LIBRARY / "main" / "java", LIBRARY / "bouncycastle" / "java"
 _STRICT = ("-Xlint:all,-options,-path,-processing", "-Werror", "-encoding", "UTF-8", "-proc:none", "-g:source,lines,vars")
+_ENJARIFY = """
+import enjarify.dalvikformats as formats, enjarify.main
+read = formats._FUNC["31i"]
+formats._FUNC["31i"] = lambda *words: [read(*words)[0], formats.sign(read(*words)[1], 32)]
+enjarify.main.main()
+"""
+"""enjarify 1.0.3 takes a long constant of 32 bits (const-wide/32) for one without a sign: negative ones came back positive."""
+
 _CALL_SITES, _METHOD_HANDLES = 7, 8
 
 
@@ -75,6 +83,26 @@ def _compile(found: Iterable[Path], folder: Path, options: Sequence[str], doing:
     run([javac(), *level, *options, "-implicit:none", "-d", folder, *found], doing)
 
 
+def add_from(jar: Path, roots: Iterable[Path], folder: Path) -> int:
+    """Put into ``folder`` those classes of ``jar`` that ``roots``, class files, need, directly or not; returns how many.
+
+    dx leaves out nothing, and of a large library an app may need a few classes.
+    """
+    todo = set().union(*(classfile.references(path.read_bytes()) for path in roots))
+    done: set[str] = set()
+    with zipfile.ZipFile(jar) as archive:
+        known = set(archive.namelist())
+        while todo := {name for name in todo if f"{name}.class" in known} - done:
+            done |= todo
+            found = {name: archive.read(f"{name}.class") for name in todo}
+            for name, data in found.items():
+                path = folder / f"{name}.class"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            todo = set().union(*map(classfile.references, found.values()))
+    return len(done)
+
+
 def refuse_untranslatable(folder: Path) -> None:
     """Raises:
     BuildError: a class has a lambda, a method reference, or strings joined as of Java 9."""
@@ -112,7 +140,7 @@ def retranslate(tools: Tools, dex_file: Path, jar: Path) -> Path:
     Raises:
         BuildError: a class cannot be turned back.
     """
-    command: list[str | Path] = [sys.executable, "-O", "-m", "enjarify.main", "--force", "--output", jar, dex_file]
+    command: list[str | Path] = [sys.executable, "-O", "-c", _ENJARIFY, "--force", "--output", jar, dex_file]
     said = run(command, "turning the dex file back into classes", {"PYTHONPATH": str(tools.enjarify)})
     done, _, failed = said.strip().splitlines()[-1].partition(" classes translated successfully, ")
     if not done.isdigit() or failed.split()[0] != "0":

@@ -44,6 +44,15 @@ class Tools:
         return self.root / "usr" / "share" / "android-framework-res" / "framework-res.apk"
 
     @property
+    def bouncy_castle(self) -> Path:
+        return self.jar("bcprov")
+
+    @property
+    def bouncy_castle_licence(self) -> Path:
+        """What must be beside it wherever it goes."""
+        return self.root / "usr" / "share" / "doc" / "libbcprov-java" / "copyright"
+
+    @property
     def enjarify(self) -> Path:
         """The folder of enjarify's Python modules."""
         return self.root / "usr" / "lib" / "python3" / "dist-packages"

@@ -1,5 +1,6 @@
 """The APK of `make apk`: what a phone, a store and a reader of the documents expect of it, asked of the file itself."""
 
+import json
 import re
 import stat
 import struct
@@ -41,8 +42,7 @@ def libraries(built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
 
 def test_the_same_sources_and_the_same_key_give_the_same_bytes(build) -> None:
     first, second = build("first"), build("second")
-    for name in ("chord.apk", "bundled.apk"):
-        assert (first / name).read_bytes() == (second / name).read_bytes()
+    assert (first / "bundled.apk").read_bytes() == (second / "bundled.apk").read_bytes()
 
 
 def test_it_is_signed_over_the_whole_file_by_schemes_2_and_3_alone(tools, built) -> None:
@@ -151,15 +151,38 @@ def test_a_lambda_is_refused_in_the_sources_and_found_in_a_dex_file(tools, body:
         java.dex(tools, tmp_path / "classes", tmp_path / "classes.dex")
 
 
-def test_the_dex_file_has_every_class_of_the_library_and_turns_back_into_them(tools, built, tmp_path: Path) -> None:
-    with zipfile.ZipFile(built / "chord.apk") as archive:
-        dex = Path(archive.extract("classes.dex", tmp_path))
-    with zipfile.ZipFile(java.retranslate(tools, dex, tmp_path / "back.jar")) as archive:
+@pytest.fixture(scope="module")
+def retranslated(tools, built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The APK's dex file as classes for a virtual machine."""
+    folder = tmp_path_factory.mktemp("retranslated")
+    with zipfile.ZipFile(built / "bundled.apk") as archive:
+        return java.retranslate(tools, Path(archive.extract("classes.dex", folder)), folder / "classes.jar")
+
+
+def test_the_dex_file_has_every_class_of_the_library_and_turns_back_into_them(built, retranslated: Path) -> None:
+    with zipfile.ZipFile(retranslated) as archive:
         back = {name for name in archive.namelist() if name.endswith(".class")}
     classes = built / "work" / "classes"
     assert back == {path.relative_to(classes).as_posix() for path in classes.rglob("*.class")}
     library = {path.relative_to(java.CORE).with_suffix(".class").as_posix() for path in java.sources(java.CORE)}
     assert len(library) > 10 and library - back <= {"io/chordkit/annotation/package-info.class"}
+
+
+def test_phones_before_ed25519_verify_by_the_part_of_bouncycastle_that_is_in_it(tools, retranslated: Path, tmp_path: Path) -> None:
+    vectors = json.loads((layout.ROOT / "tests" / "golden" / "ed25519.json").read_text())
+    cases = [*vectors["rfc8032"], *vectors["cases"]]
+    classes = java.compile_for_jvm([Path(__file__).parent / "VerifyAll.java"], tmp_path / "classes", [retranslated])
+    words = [word for case in cases for word in (case["key"], case["signature"], case["message"])]
+    said = subprocess.run(["java", "-cp", f"{classes}:{retranslated}", "VerifyAll", *words], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.split() == [str(case.get("accept", True)).lower() for case in cases]
+    assert {"true", "false"} <= set(said.stdout.split())
+
+
+def test_bouncycastles_licence_is_beside_it(built) -> None:
+    with zipfile.ZipFile(built / "chord.apk") as archive:
+        licence = archive.read("META-INF/bouncycastle-licence.txt").decode()
+        assert b"org/bouncycastle" in archive.read("classes.dex") and "Permission is hereby granted" in licence
 
 
 def test_libraries_are_for_both_processors_pages_of_16_kb_and_android_alone(libraries) -> None:

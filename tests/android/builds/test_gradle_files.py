@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,6 @@ def test_the_app_finds_its_assets_under_the_same_names() -> None:
 
 
 def test_consumers_get_the_rules_that_the_aar_has(built) -> None:
-    import zipfile
-
     (name,) = re.findall(r'consumerProguardFiles\("(.*)"\)', LIBRARY.read_text())
     with zipfile.ZipFile(built.aar) as archive:
         assert archive.read("proguard.txt") == (LIBRARY.parent / name).read_bytes()

@@ -6,7 +6,10 @@ android {
     namespace = "io.chordkit.bouncycastle"
     compileSdk = libs.versions.compileSdk.get().toInt()
     enableKotlin = false
-    defaultConfig { minSdk = libs.versions.minSdk.get().toInt() }
+    defaultConfig {
+        minSdk = libs.versions.minSdk.get().toInt()
+        consumerProguardFiles("consumer-rules.pro")
+    }
     sourceSets["main"].java.directories += "java"
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_1_8
