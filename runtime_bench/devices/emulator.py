@@ -5,17 +5,21 @@ repeat on any host and are the time of no phone.
 """
 
 import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 from chordkit.errors import DeviceError, MissingRuntimeError
 from chordkit.runtime_bench.android import client
 from chordkit.runtime_bench.devices.adb import AdbDevice
 from chordkit.runtime_bench.devices.device import Device, DeviceList, Listed
 from chordkit.runtime_bench.emulated import COMMAND, EmulatedMachine, Prepared, prepare, prepared
+from chordkit.runtime_bench.emulated.java import Java
 from chordkit.runtime_bench.emulated.machine import CPUS
 from chordkit.runtime_bench.emulated.python import executorch_prefix
 from chordkit.runtime_bench.results import Machine, State
 
-__all__ = ["DEFAULT", "Emulator", "connect", "find", "prepare"]
+__all__ = ["DEFAULT", "Emulator", "booted_with", "connect", "find", "prepare"]
 
 DEFAULT = "cortex-a76"
 
@@ -31,6 +35,7 @@ class Emulator(AdbDevice):
     Args:
         cpu: which processor it has.
         made: what :func:`prepare` made.
+        initrd: what boots instead of the machine with its Python.
 
     Attributes:
         machine: the running machine, for who wants to pull its cable.
@@ -39,13 +44,13 @@ class Emulator(AdbDevice):
         DeviceError: there is no such processor, a file of ``made`` is damaged, or the machine does not boot.
     """
 
-    def __init__(self, cpu: str, made: Prepared) -> None:
+    def __init__(self, cpu: str, made: Prepared, initrd: Path | None = None) -> None:
         if cpu not in CPUS:
             raise DeviceError(f"there is no device 'emulator:{cpu}'; use {' or '.join(f'emulator:{name}' for name in CPUS)}")
         client.adb_path()
-        made.check(made.kernel.name, made.initrd_python.name)
+        made.check(made.kernel.name, *([made.initrd_python.name] if initrd is None else []))
         self._made, self.emulated_cpu = made, cpu
-        self.machine = EmulatedMachine(cpu, made.qemu_system, made.kernel, made.initrd_python)
+        self.machine = EmulatedMachine(cpu, made.qemu_system, made.kernel, initrd or made.initrd_python)
         try:
             super().__init__(self.machine.serial, f"emulator:{cpu}", emulated=True, timeout_s=_CONNECT_S)
         except BaseException:
@@ -74,6 +79,27 @@ class Emulator(AdbDevice):
             with contextlib.suppress(DeviceError, MissingRuntimeError):
                 self.shell.disconnect()
         self.machine.close()
+
+
+@contextlib.contextmanager
+def booted_with(java: Java, cpu: str = DEFAULT) -> Iterator[Emulator]:
+    """A machine that has Java instead of Python; ``java.within()`` starts it there.
+
+    Raises:
+        DeviceError: the machine is not prepared, or does not boot.
+    """
+    made = prepared()
+    if made is None:
+        raise DeviceError(f"emulator:{cpu} is not prepared; run `{COMMAND}` once, which fetches 200 MB and needs no root")
+    made.check(made.initrd.name)
+    with tempfile.TemporaryDirectory(prefix="chordkit-java-") as work:
+        initrd = Path(work) / "initrd"
+        java.append_to(made.initrd, initrd)
+        with Emulator(cpu, made, initrd) as device:
+            done = device.run(java.mounting(), _CONNECT_S)
+            if done.status:
+                raise DeviceError(f"{device.name}: Java's folders cannot be mounted: {done.stderr.strip()}")
+            yield device
 
 
 def find() -> DeviceList:

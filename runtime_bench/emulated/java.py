@@ -9,6 +9,7 @@ An emulated machine does without it. The Android library is tested and measured 
 import hashlib
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ ROOT = PurePosixPath("/java")
 """Where it is in an emulated machine that was booted with :meth:`Java.append_to`."""
 
 _HOME = PurePosixPath("usr/lib/jvm/java-17-openjdk-arm64")
+_PLACES = ("proc", "sys", "dev", "data", "tmp")
 _LEFT_OUT = ("usr/share", "etc", f"{_HOME}/legal", f"{_HOME}/man", f"{_HOME}/lib/ct.sym", f"{_HOME}/lib/server/classes_nocoops.jsa")
 
 
@@ -54,10 +56,15 @@ class Java:
         """Write the initial file system ``machine`` with Java behind it, below :data:`ROOT`."""
         with open(path, "wb") as stream:
             stream.write(machine.read_bytes())
-            initrd.pack(initrd.tree(self.tree, ROOT.name), stream)
+            root = initrd.Entry(ROOT.name, stat.S_IFDIR | 0o755)
+            initrd.pack([root, *initrd.tree(self.tree, ROOT.name)], stream)
+
+    def mounting(self) -> list[str]:
+        """What makes the machine's own folders seen in a machine that was booted with :meth:`append_to`; once, before anything is run."""
+        return ["sh", "-c", f"for folder in {' '.join(_PLACES)}; do mount --rbind /$folder {ROOT}/$folder || exit 1; done"]
 
     def within(self) -> list[str]:
-        """What starts it in a machine that was booted with :meth:`append_to`, once :meth:`places` are mounted there."""
+        """What starts it there."""
         return ["chroot", str(ROOT), f"/{_HOME}/bin/java"]
 
 
@@ -103,7 +110,7 @@ def _make(folder: Path, debs: Sequence[Path]) -> None:
     for name in _LEFT_OUT:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for name in ("proc", "sys", "dev", "data", "tmp"):
+    for name in _PLACES:
         (folder / name).mkdir(exist_ok=True)
 
 

@@ -47,22 +47,23 @@ def material(shared: Shared) -> Path:
 
 @pytest.fixture(scope="session")
 def virtual_machine(shared: Shared) -> "Callable[[str], VirtualMachine]":
-    """A virtual machine by its name: ``x86_64``, ``dex`` (the same, of what dx made of the library), ``arm64``."""
+    """A virtual machine by its name: ``x86_64``, ``dex`` (the same, of what dx made of the library), ``arm64``, ``phone`` (emulated)."""
     from scripts.android import java
     from tests.android import java_virtual_machines as machines
 
     def make(name: str) -> machines.VirtualMachine:
-        command = machines.arm64("cortex-a76") if name == "arm64" else machines.host()
+        command = {"arm64": lambda: machines.arm64("cortex-a76"), "phone": machines.phone}.get(name, machines.host)()
         debian = machines.debian()
         library = shared("library", lambda folder: machines.compile_library(debian, folder))
         sources = java.sources(machines.TESTS, machines.HELPERS)
         tests = shared("tests", lambda folder: machines.compile_tests(debian, library, sources, folder))
-        architecture = "arm64" if name == "arm64" else "x86_64"
+        architecture = "arm64" if name in ("arm64", "phone") else "x86_64"
         native = shared(f"native-{architecture}", lambda folder: machines.build_native(architecture, folder))
-        if name == "dex":
+        if name in ("dex", "phone"):
             library = shared("dex", lambda folder: machines.retranslate(debian, library, folder)) / "classes.jar"
-        properties = machines.EMULATED if name == "arm64" else {}
-        return machines.VirtualMachine(command, [tests, library, *machines.run_with(debian)], native, properties)
+        properties = machines.EMULATED if architecture == "arm64" else {}
+        kind = machines.Phone if name == "phone" else machines.VirtualMachine
+        return kind(command, [tests, library, *machines.run_with(debian)], native, properties)
 
     return make
 
@@ -74,9 +75,9 @@ def results(virtual_machine: "Callable[[str], VirtualMachine]", material: Path, 
 
     def run(name: str) -> machines.Results:
         def test(folder: Path) -> None:
-            done = virtual_machine(name).run(machines.RUNNER, machines.test_classes(), material)
-            (folder / "status").write_text(str(done.returncode))
-            (folder / "output").write_text(done.stdout)
+            status, output = virtual_machine(name).run(machines.RUNNER, machines.test_classes(), material)
+            (folder / "status").write_text(str(status))
+            (folder / "output").write_text(output)
 
         folder = shared(f"results-{name}", test)
         return machines.read_results(int((folder / "status").read_text()), (folder / "output").read_text())

@@ -1,8 +1,11 @@
 """Builds the Android library with its tests as it is built for phones, and runs JUnit: one start of a virtual machine for all tests."""
 
+import dataclasses
 import os
 import re
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chordkit.errors import ChordkitError
+from chordkit.runtime_bench.devices.emulator import booted_with
 from chordkit.runtime_bench.emulated import COMMAND, prepared
 from chordkit.runtime_bench.emulated import java as arm64_java
 from scripts.android import java, native
@@ -26,6 +30,8 @@ HEAP = ("-XX:+UseSerialGC", "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch")
 CHECKED = ("-Xcheck:jni", "-Xshare:auto", "-Dfile.encoding=UTF-8", *HEAP)
 EMULATED = {"chord.test.calls": "5000", "chord.test.noise": str(16 << 20)}
 """What tests on an emulated processor are told: it is slow, and the emulator's own memory is in the process."""
+PERTURBED = {"MALLOC_PERTURB_": "165"}
+"""glibc overwrites what is given back, so that what is used afterwards gives wrong answers."""
 _TIMEOUT_S = 600.0
 
 
@@ -93,20 +99,21 @@ class VirtualMachine:
     native: Path
     properties: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, main: str, arguments: Sequence[str], material: Path) -> subprocess.CompletedProcess[str]:
-        """Run a program, everything that it says in one text.
+    def options(self, main: str, arguments: Sequence[str], material: Path) -> list[str]:
+        """What comes after :attr:`command` to run a program."""
+        given = {"java.library.path": self.native, "chord.test.folder": material, **self.properties}
+        properties = [f"-D{name}={value}" for name, value in given.items()]
+        return [*properties, "-cp", os.pathsep.join(map(str, self.classes)), main, *arguments]
+
+    def run(self, main: str, arguments: Sequence[str], material: Path) -> tuple[int, str]:
+        """Run a program; its status, and everything that it says in one text.
 
         Raises:
             subprocess.TimeoutExpired: it does not end.
         """
-        given = {"java.library.path": self.native, "chord.test.folder": material, **self.properties}
-        options = [f"-D{name}={value}" for name, value in given.items()]
-        command = [*self.command, *options, "-cp", os.pathsep.join(map(str, self.classes)), main, *arguments]
-        # glibc overwrites what is given back, so that what is used afterwards gives wrong answers.
-        environment = {**os.environ, "MALLOC_PERTURB_": "165"}
-        return subprocess.run(
-            command,
-            env=environment,
+        done = subprocess.run(
+            [*self.command, *self.options(main, arguments, material)],
+            env={**os.environ, **PERTURBED},
             cwd=self.native,  # where a virtual machine that crashes leaves its notes
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -114,11 +121,35 @@ class VirtualMachine:
             errors="replace",
             timeout=_TIMEOUT_S,
         )
+        return done.returncode, done.stdout
 
     def test(self, names: Sequence[str], material: Path) -> Results:
         """Run the JUnit classes ``names``."""
-        done = self.run(RUNNER, names, material)
-        return read_results(done.returncode, done.stdout)
+        return read_results(*self.run(RUNNER, names, material))
+
+
+@dataclass(frozen=True)
+class Phone(VirtualMachine):
+    """Java in an emulated machine that is booted for it; everything is carried there."""
+
+    def run(self, main: str, arguments: Sequence[str], material: Path) -> tuple[int, str]:
+        runtime = arm64_java.prepared_java()
+        assert runtime is not None
+        with tempfile.TemporaryDirectory() as work, booted_with(runtime) as device:
+            there = Path(device.folder)
+            names = {path: there / "classes" / f"{number}-{path.name}" for number, path in enumerate(self.classes)}
+            carried = {**names, self.native: there / "native", material: there / "material"}
+            archive = Path(work) / "all.tar"
+            with tarfile.open(archive, "w", dereference=True) as tar:
+                for path, place in carried.items():
+                    tar.add(path, place.relative_to(there).as_posix())
+            device.push(archive, f"{there}/{archive.name}")
+            unpacked = device.run(["tar", "-x", "-f", f"{there}/{archive.name}", "-C", str(there)], _TIMEOUT_S)
+            assert unpacked.status == 0, unpacked.stderr
+            moved = dataclasses.replace(self, classes=[*names.values()], native=there / "native")
+            perturbed = [f"{name}={value}" for name, value in PERTURBED.items()]
+            done = device.run(["env", *perturbed, *self.command, *moved.options(main, arguments, there / "material")], _TIMEOUT_S)
+        return done.status, done.stdout + done.stderr
 
 
 def debian() -> Tools:
@@ -158,6 +189,15 @@ def build_native(architecture: str, folder: Path) -> None:
         if "is not installed" not in str(error):
             raise
         pytest.skip(str(error))
+
+
+def phone() -> list[str]:
+    """Java in an emulated machine, which :class:`Phone` boots; skips where it is not prepared."""
+    pytest.importorskip("adbutils")
+    arm64("cortex-a76")
+    runtime = arm64_java.prepared_java()
+    assert runtime is not None
+    return [*runtime.within(), *CHECKED]
 
 
 def host() -> list[str]:

@@ -10,7 +10,7 @@ machines = pytest.importorskip("tests.android.java_virtual_machines", reason="th
 
 pytestmark = pytest.mark.checkout
 
-MACHINES = ("x86_64", "dex", "arm64")
+MACHINES = ("x86_64", "dex", "arm64", "phone")
 
 
 @pytest.mark.parametrize("name", machines.test_classes())
