@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chordkit.data import Dataset
+    from chordkit.hypernetwork import Hypernetwork
     from chordkit.hypernetwork.explain import Explanation
     from chordkit.quantization import MasterWeights
     from chordkit.strategy import StrategyDifference
@@ -46,10 +47,16 @@ def _read_data(data: str, weights: "MasterWeights", seed: int) -> "Dataset":
 def make(
     hypernetwork: Annotated[Path, typer.Option("--hypernetwork", help="The trained hypernetwork.")],
     master: MasterOption,
-    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd).")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd); with --all the table (.parquet).")
+    ],
     data: OptionalDataOption = None,
     user: UserOption = None,
     history: HistoryOption = None,
+    everybody: Annotated[
+        bool,
+        typer.Option("--all", help="Of every user of --data: a table of user, strategy, user vector if there are any, and average bits."),
+    ] = False,
     budget: BudgetOption = None,
     user_vector: Annotated[
         Path | None,
@@ -58,7 +65,8 @@ def make(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a user's strategy, and user vector, from recent interactions."""
+    """Make a user's strategy, and user vector, from recent interactions; or those of all users, in one table. Interrupted, the same
+    command goes on where it stopped."""
     from chordkit.data import left_pad
     from chordkit.files import write_bytes
     from chordkit.hypernetwork import load_hypernetwork, make_strategies, make_user_vectors, to_strategy, to_user_vector
@@ -71,13 +79,16 @@ def make(
         raise InputError(f"{hypernetwork}: this one was trained with --fp32 and makes no strategies; train one without")
     if user_vector is not None and not network.options.user_vector:
         raise InputError(f"--user-vector {user_vector}: {hypernetwork} makes no user vectors; train it with --user-vector")
+    if everybody:
+        _make_all(network, weights, out, data, (user, history, user_vector), budget, seed, as_json)
+        return
     if history is not None and user is None:
         sequence = parse_ids(history, weights.items, "--history")
     elif user is not None and history is None and data is not None:
         dataset = _read_data(data, weights, seed)
         sequence = dataset.sequences[user_index(dataset, user)].tolist()
     else:
-        raise InputError("give either --history, or --user with --data")
+        raise InputError("give either --history, or --user with --data, or --all with --data")
     import numpy as np
 
     # As far back as the profile looks, however little of it the phone's window holds.
@@ -97,6 +108,35 @@ def make(
         write_bytes(user_vector, vector)
         payload |= {"user_vector": str(user_vector), "user_vector_bytes": len(vector)}
     emit(as_json, payload, lambda: key_values("strategy", payload))
+
+
+def _make_all(
+    network: "Hypernetwork",
+    weights: "MasterWeights",
+    out: Path,
+    data: str | None,
+    of_one: tuple[Any, ...],
+    budget: float | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from chordkit.hypernetwork.bulk import make_all
+
+    if data is None or any(value is not None for value in of_one):
+        raise InputError("--all: give --data with it, and no --user, --history or --user-vector, which are of one user")
+    dataset = _read_data(data, weights, seed)
+    with progress_bar() as progress:
+        made = make_all(network, dataset, out, budget, progress)
+    payload = {
+        "file": str(out),
+        "bytes": out.stat().st_size,
+        "users": made.users,
+        "resumed": made.resumed,
+        "bytes_a_user": made.bytes / made.users,
+        "average_bits": made.average_bits,
+        "backbone": weights.fingerprint.hex(),
+    }
+    emit(as_json, payload, lambda: key_values("strategies", payload))
 
 
 @app.command(

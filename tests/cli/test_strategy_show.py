@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from chordkit.cli.options import read_strategy
@@ -119,3 +120,17 @@ def test_an_envelope_is_not_taken_for_a_strategy(project, command, tmp_path: Pat
     opening = ("strategy", "open", tmp_path / "u5.chre", "--public-key", project / "key.pub.pem", "--out", tmp_path / "same.chrd")
     assert command(*opening, "--master", project / "m.chrm", "--json").json["backbone_checked"]
     assert (tmp_path / "same.chrd").read_bytes() == (project / "u5.chrd").read_bytes()
+
+
+def test_strategies_of_everybody_come_in_one_table(project, command, tmp_path: Path) -> None:
+    out = tmp_path / "all.parquet"
+    make = ("strategy", "make", "--hypernetwork", project / "h.safetensors", "--master", project / "m.chrm", "--all", "--out", out)
+    made = command(*make, "--data", project / "shop.safetensors", "--json").json
+    table = pl.read_parquet(out)
+    assert made["users"] == table.height == 120 and made["resumed"] == 0 and made["bytes_a_user"] == len(table["strategy"][0])
+    own = tmp_path / "own.chrd"
+    assert command(*make[:-3], "--user", USER, "--data", project / "shop.safetensors", "--out", own).status == 0
+    assert table.filter(pl.col("user") == USER)["strategy"][0] == own.read_bytes()
+    for wrong in ((), ("--data", project / "shop.safetensors", "--user", USER), ("--history", "1,2")):
+        refused = command(*make, *wrong)
+        assert refused.status == 2 and "--all: give --data with it, and no --user" in refused.err
