@@ -42,6 +42,12 @@ def build(tools: Tools, libraries: Mapping[str, Path], folder: Path, work: Path)
     classes = java.compile_for_android(tools, java.sources(java.CORE), work / "classes")
     # What dx takes, D8 takes: here it is only asked whether it can be translated.
     java.dex(tools, classes, work / "classes.dex")
+    return publish(classes, libraries, folder, work)
+
+
+def publish(classes: Path, libraries: Mapping[str, Path], folder: Path, work: Path) -> Path:
+    """Put the AAR of compiled classes into the repository, as this version."""
+    work.mkdir(parents=True, exist_ok=True)
     jar = zips.write(work / "classes.jar", [_manifest_of_jar(), *zips.of_folder(classes)])
     members = [
         zips.Member("AndroidManifest.xml", _manifest()),

@@ -41,33 +41,44 @@ class App:
 def build(
     tools: Tools, app: App, libraries: Mapping[str, Path], path: Path, work: Path, key_folder: Path, assets: Sequence[zips.Member] = ()
 ) -> Path:
-    """Build, sign and check an APK.
+    """Build, sign and check an APK: :func:`compile_app` and :func:`pack`."""
+    return pack(tools, [*compile_app(tools, app, libraries, work), *assets], path, work, key_folder)
+
+
+def compile_app(tools: Tools, app: App, libraries: Mapping[str, Path], work: Path) -> list[zips.Member]:
+    """What is in an APK besides its assets.
 
     Args:
         tools: Debian's packages.
         app: what is built, together with the library.
         libraries: the native library by ABI.
-        path: where the APK goes.
         work: a folder for what lies between.
-        key_folder: of the signing key, which is made when it is not there.
-        assets: what the app finds among its assets.
 
     Raises:
-        BuildError: a source is wrong, or a tool is missing or not content with what was made.
+        BuildError: a source is wrong, or a tool is missing.
     """
     linked = resources.link(tools, app.manifest, app.resources, app.namespace, work / "resources")
     sources = java.sources(java.CORE, java.BOUNCY_CASTLE, *app.java, linked.java)
     classes = java.compile_for_android(tools, sources, work / "classes", [tools.bouncy_castle])
     java.add_from(tools.bouncy_castle, classes.rglob("BouncyCastleEd25519.class"), classes)
     dex = java.dex(tools, classes, work / "classes.dex")
-    members = [_aligned(member) for member in zips.read(linked.package)]
-    members.append(zips.Member(dex.name, dex.read_bytes()))
-    members += [
-        zips.Member(f"lib/{abi}/{library.name}", library.read_bytes(), stored=True, alignment=layout.PAGE)
-        for abi, library in libraries.items()
+    return [
+        *(_aligned(member) for member in zips.read(linked.package)),
+        zips.Member(dex.name, dex.read_bytes()),
+        *(
+            zips.Member(f"lib/{abi}/{library.name}", library.read_bytes(), stored=True, alignment=layout.PAGE)
+            for abi, library in libraries.items()
+        ),
+        zips.Member("META-INF/bouncycastle-licence.txt", tools.bouncy_castle_licence.read_bytes()),
     ]
-    members.append(zips.Member("META-INF/bouncycastle-licence.txt", tools.bouncy_castle_licence.read_bytes()))
-    members += assets
+
+
+def pack(tools: Tools, members: Sequence[zips.Member], path: Path, work: Path, key_folder: Path) -> Path:
+    """Write an APK of ``members`` to ``path``, sign it with the key in ``key_folder``, which is made when it is not there, and check it.
+
+    Raises:
+        BuildError: a tool is missing or not content with what was made.
+    """
     unsigned = zips.write(work / "unsigned.apk", members)
     path.parent.mkdir(parents=True, exist_ok=True)
     signing.sign(tools, unsigned, path, *signing.signing_key(key_folder))

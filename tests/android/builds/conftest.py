@@ -14,6 +14,9 @@ from chordkit.errors import DeviceError
 from chordkit.export import bundle
 from tests.export.conftest import Toy
 
+SMALLEST = Path(__file__).parent / "smallest" / "src" / "main"
+"""An app that has the least that an app can have."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Built:
@@ -86,11 +89,12 @@ def build(tools, toy_bundle: Path, once) -> Callable[[str], Built]:
 
     def make(folder: Path) -> None:
         libraries = native.for_android(folder / "native")
-        app, key = apk.App.of(layout.ROOT / "tests/android/builds/smallest/src/main"), folder.parent / "signing"
-        if folder.name == "first":
-            apk.build(tools, app, libraries, folder / "chord.apk", folder / "work", key)
+        app, key = apk.App.of(layout.APP if layout.APP.is_dir() else SMALLEST), folder.parent / "signing"
+        members = apk.compile_app(tools, app, libraries, folder / "work")
         assets = apk.assets(toy_bundle, [toy_bundle.with_name("key.pub.pem")])
-        apk.build(tools, app, libraries, folder / "bundled.apk", folder / "work", key, assets)
+        apk.pack(tools, [*members, *assets], folder / "bundled.apk", folder / "work", key)
+        if folder.name == "first":
+            apk.pack(tools, members, folder / "chord.apk", folder / "work", key)
         aar.build(tools, libraries, folder / "maven", folder / "work-aar")
 
     return lambda name: Built(once(name, make))

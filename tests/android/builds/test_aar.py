@@ -105,11 +105,11 @@ def test_the_folder_is_a_maven_repository(built) -> None:
             assert path.with_name(f"{path.name}.{algorithm}").read_text() == hashlib.new(algorithm, path.read_bytes()).hexdigest()
 
 
-def test_another_version_in_the_folder_stays_and_is_listed(tools, built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_in_the_folder_stays_and_is_listed(built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     libraries = {abi: built / "native" / abi / "libchord_jni.so" for abi in layout.ABIS}
     for version in ("0.0.8", "0.0.9"):
         monkeypatch.setattr(layout, "VERSION", version)
-        made = aar.build(tools, libraries, tmp_path / "maven", tmp_path / "work")
+        made = aar.publish(built / "work-aar" / "classes", libraries, tmp_path / "maven", tmp_path / "work")
         assert made.name == f"chord-android-{version}.aar"
     metadata = ElementTree.parse(made.parents[1] / "maven-metadata.xml")
     assert [version.text for version in metadata.iter("version")] == ["0.0.8", "0.0.9"]
