@@ -2,6 +2,7 @@ package io.chordkit.trust;
 
 import io.chordkit.annotation.Nullable;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -10,6 +11,12 @@ import java.util.Set;
 
 /** A bundle that was accepted; its members are views of the buffer that it was opened from. */
 public final class VerifiedBundle {
+  // Of ZIP: how long a local header is, and where in it three lengths are.
+  private static final int LOCAL_HEADER = 30;
+  private static final int MEMBER_BYTES = 22;
+  private static final int NAME_BYTES = 26;
+  private static final int EXTRA_BYTES = 28;
+
   private final ByteBuffer data;
   private final int formatVersion;
   private final long counter;
@@ -54,12 +61,20 @@ public final class VerifiedBundle {
   @Nullable
   public ByteBuffer member(String name) {
     long[] place = places.get(name);
-    if (place == null) {
-      return null;
-    }
+    return place == null ? null : view((int) place[0], (int) place[1]);
+  }
+
+  /** A read-only view of {@code manifest.json}, which is what was signed. */
+  public ByteBuffer manifest() {
+    // Always the first member; its local header is checked byte by byte, so that it needs no looking at here (docs/bundle.md).
+    ByteBuffer header = data.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    return view(LOCAL_HEADER + header.getShort(NAME_BYTES) + header.getShort(EXTRA_BYTES), header.getInt(MEMBER_BYTES));
+  }
+
+  private ByteBuffer view(int start, int bytes) {
     ByteBuffer view = data.asReadOnlyBuffer();
-    view.limit((int) (place[0] + place[1]));
-    view.position((int) place[0]);
+    view.limit(start + bytes);
+    view.position(start);
     return view.slice();
   }
 }

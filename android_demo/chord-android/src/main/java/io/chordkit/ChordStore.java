@@ -1,0 +1,422 @@
+package io.chordkit;
+
+import io.chordkit.annotation.Nullable;
+import io.chordkit.trust.Ed25519Verifier;
+import io.chordkit.trust.TrustedKeys;
+import io.chordkit.trust.VerificationException;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * What an app keeps on its disk (docs/trust.md): the bundle in use, the one before, the envelopes in use, and the counters and serials below
+ * which nothing is accepted any more. A kill at any moment leaves the old or the new, never neither.
+ *
+ * <pre>
+ * ChordStore store = new ChordStore(new File(context.getNoBackupFilesDir(), "chord"), keys, verifier,
+ *     new ChordStore.Options().shipped(Assets.bundle(context.getAssets(), "shop.chord")));
+ * try (ChordStore.Session session = store.open(user)) {
+ *   session.adopt(envelope);
+ *   new Recommender(session.engine(), session.bundle().items()).rerank(history, candidates);
+ * }
+ * </pre>
+ *
+ * <p>Any thread, any number of processes: they wait for each other. The folder must be one that only the app writes to, and that no backup
+ * brings back: counters that come from a backup are older ones.
+ */
+public final class ChordStore {
+  /** Where the bundle that ships with the app is. */
+  public interface Shipped {
+    /** Opens and verifies it; {@code minimum} is the lowest counter. */
+    Bundle open(TrustedKeys keys, @Nullable Ed25519Verifier verifier, long minimum) throws ChordException, IOException;
+  }
+
+  /** Which bundle a session has. */
+  public enum Source {
+    /** The one that was installed last, or that a rollback went back to. */
+    CURRENT,
+    /** The one before, because the last cannot be opened. */
+    PREVIOUS,
+    /** The one that ships with the app: it is newer than what was installed, or nothing else can be opened. */
+    SHIPPED
+  }
+
+  /** How a store works; what is not said is as written here. */
+  public static final class Options {
+    @Nullable private Shipped shipped;
+    private long minimumCounter;
+    private int longestBundle = 256 << 20;
+    private boolean selfCheck = true;
+
+    /** The bundle that ships with the app; none. */
+    public Options shipped(Shipped value) {
+      shipped = value;
+      return this;
+    }
+
+    /** The lowest counter of all, that of the day the app was built; 0 = any. */
+    public Options minimumCounter(long value) {
+      minimumCounter = value;
+      return this;
+    }
+
+    /** More bytes are not installed; 256 MiB. The folder holds two bundles, and a third while one is installed. */
+    public Options longestBundle(int value) {
+      longestBundle = value;
+      return this;
+    }
+
+    /** Whether a bundle is installed only if this phone computes its test vectors as its maker did ({@link SelfCheck}); yes. */
+    public Options selfCheck(boolean value) {
+      selfCheck = value;
+      return this;
+    }
+  }
+
+  private final StoreFolder folder;
+  private final TrustedKeys keys;
+  @Nullable private final Ed25519Verifier verifier;
+  private final Options options;
+  private final StoredEnvelopes envelopes;
+
+  /**
+   * @param folder is made where it is not there: one of the app's own, without backup ({@code Context.getNoBackupFilesDir})
+   * @param keys whose signatures are accepted, less those revoked
+   * @param verifier the arithmetic of Ed25519; null = nothing is accepted
+   */
+  public ChordStore(File folder, TrustedKeys keys, @Nullable Ed25519Verifier verifier, Options options) {
+    this(folder, keys, verifier, options, new Disk());
+  }
+
+  ChordStore(File folder, TrustedKeys keys, @Nullable Ed25519Verifier verifier, Options options, Disk disk) {
+    this.folder = new StoreFolder(folder, disk);
+    this.keys = keys;
+    this.verifier = verifier;
+    this.options = options;
+    this.envelopes = new StoredEnvelopes(this.folder, keys, verifier);
+  }
+
+  /**
+   * Opens the newest bundle that can be opened, and applies what was kept for {@code subject}: the installed one, else the one before, else the
+   * one that ships with the app; that one first where its counter is higher. What went wrong on the way is in {@link Session#remarks}.
+   *
+   * @param subject whose strategies and user vectors: the subject of their envelopes, at most 24 bytes
+   * @throws StoreException none can be opened; the sentence has every reason
+   */
+  public Session open(byte[] subject) throws ChordException, IOException {
+    folder.lock();
+    try {
+      List<String> remarks = new ArrayList<String>();
+      return opened(read(remarks), subject, remarks);
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /**
+   * Verifies a bundle and makes it the one in use, or changes nothing: it is written beside the others, opened with the counter that was
+   * kept, opened by the engine, and held against its own test vectors, before anything refers to it. One that is in use already is not
+   * installed again.
+   *
+   * @param bundle read to its end, not closed
+   * @return a session on it; those before go on with theirs until they are closed
+   * @throws VerificationException it is damaged, not signed by an accepted key, or older than what was installed
+   * @throws SelfCheck.Failed this phone computes something else
+   * @throws IOException it cannot be read or kept
+   */
+  public Session install(InputStream bundle, byte[] subject) throws ChordException, IOException {
+    folder.lock();
+    try {
+      List<String> remarks = new ArrayList<String>();
+      StoreState state = read(remarks);
+      folder.clean(state);
+      File part = folder.receive(bundle, options.longestBundle);
+      boolean kept = false;
+      try {
+        Bundle received = Bundle.map(part, keys, verifier, Math.max(state.minimum, options.minimumCounter));
+        received.engine().close();
+        if (options.selfCheck) {
+          SelfCheck.of(received).require();
+        }
+        if (!isCurrent(state, part)) {
+          boolean good = state.current != null && opens(state.current);
+          String file = folder.placeBundle(part, state);
+          state.previous = good ? state.current : state.previous;
+          state.current = new StoreState.Slot(file, received.counter());
+          state.minimum = Math.max(state.minimum, received.counter());
+          folder.write(state);
+          kept = true;
+        }
+      } finally {
+        if (!kept) {
+          folder.delete(part);
+        }
+      }
+      return opened(state, subject, remarks);
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /**
+   * Leaves the bundle in use for the one before, or for the one that ships with the app: for a release that turns out bad although it is
+   * rightly signed. No counter goes down, and what was left is not installed again: its successor needs a higher one. (Bundles that are
+   * never counted, with 0, can be.)
+   *
+   * @throws StoreException there is none to go back to; nothing has changed
+   */
+  public Session rollback(byte[] subject) throws ChordException, IOException {
+    folder.lock();
+    try {
+      List<String> remarks = new ArrayList<String>();
+      StoreState state = read(remarks);
+      Opened left = choose(state, new ArrayList<String>());
+      left.engine.close();
+      long counter = left.bundle.counter();
+      if (left.source != Source.SHIPPED) {
+        state.current = left.source == Source.CURRENT ? state.previous : null;
+        state.previous = null;
+      }
+      state.minimum = counter == 0 ? state.minimum : Math.max(state.minimum, counter + 1);
+      Opened next = chooseOrNull(state, new ArrayList<String>());
+      if (next != null) {
+        next.engine.close();
+      }
+      boolean same = next != null && next.source == left.source && next.source == Source.SHIPPED;
+      if (next == null || same || (counter != 0 && next.bundle.counter() == counter)) {
+        throw new StoreException("there is no other bundle to go back to; install a newer one");
+      }
+      folder.write(state);
+      return opened(state, subject, remarks);
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /** A bundle in use, its engine, and what was applied to it. */
+  public final class Session implements AutoCloseable {
+    private final Bundle bundle;
+    private final Engine engine;
+    private final Source source;
+    private final byte[] subject;
+    private final List<String> remarks;
+
+    private Session(Opened opened, byte[] subject, List<String> remarks) {
+      this.bundle = opened.bundle;
+      this.engine = opened.engine;
+      this.source = opened.source;
+      this.subject = subject.clone();
+      this.remarks = remarks;
+    }
+
+    public Bundle bundle() {
+      return bundle;
+    }
+
+    /** With the kept strategy and user vector of the subject, where there are any. Closed by {@link #close}. */
+    public Engine engine() {
+      return engine;
+    }
+
+    public Source source() {
+      return source;
+    }
+
+    /** What is not as it should be, a sentence each: a bundle that could not be opened, a strategy that was not applied. Usually empty. */
+    public List<String> remarks() {
+      return Collections.unmodifiableList(remarks);
+    }
+
+    /**
+     * Verifies an envelope, gives what is in it to the engine, and keeps it for the next start.
+     *
+     * @throws VerificationException it is damaged, not signed by an accepted key, not for this subject or backbone, older than the one in use,
+     *     or not good now; nothing has changed
+     * @throws EngineException the engine refuses what is in it; nothing has changed
+     * @throws IOException the engine has it, and it could not be kept: the next start has the one before
+     */
+    public void adopt(byte[] envelope) throws ChordException, IOException {
+      folder.lock();
+      try {
+        StoreState state = read(new ArrayList<String>());
+        envelopes.adopt(envelope, subject, engine, state);
+        folder.write(state);
+      } finally {
+        folder.unlock();
+      }
+    }
+
+    /** Closes the engine; calls under way finish. */
+    @Override
+    public void close() {
+      engine.close();
+    }
+  }
+
+  private static final class Opened {
+    final Bundle bundle;
+    final Engine engine;
+    final Source source;
+
+    Opened(Bundle bundle, Source source) throws ChordException {
+      this.bundle = bundle;
+      this.engine = bundle.engine();
+      this.source = source;
+    }
+  }
+
+  private Session opened(StoreState state, byte[] subject, List<String> remarks) throws StoreException {
+    Opened opened = choose(state, remarks);
+    long seen = state.latestSeen;
+    envelopes.apply(state, subject, opened.engine, remarks);
+    long minimum = opened.source == Source.SHIPPED ? opened.bundle.counter() : 0; // in use now, as an installed one is
+    if (minimum > state.minimum || state.latestSeen > seen) {
+      state.minimum = Math.max(state.minimum, minimum);
+      try {
+        folder.write(state);
+      } catch (IOException error) {
+        remarks.add("the store's state could not be written: " + error.getMessage());
+      }
+    }
+    return new Session(opened, subject, remarks);
+  }
+
+  private Opened choose(StoreState state, List<String> remarks) throws StoreException {
+    Opened found = chooseOrNull(state, remarks);
+    if (found == null) {
+      throw new StoreException(remarks.isEmpty() ? "no bundle was installed, and none ships with the app" : joined(remarks));
+    }
+    return found;
+  }
+
+  /** The newest that can be opened, with its engine. */
+  @Nullable
+  private Opened chooseOrNull(StoreState state, List<String> remarks) {
+    Bundle shipped = shipped(remarks);
+    long installed = state.current == null ? -1 : state.current.counter;
+    boolean newer = shipped != null && shipped.counter() > installed && shipped.counter() >= state.minimum;
+    Opened found = newer ? withEngine(shipped, Source.SHIPPED, remarks) : null;
+    found = found != null ? found : open(state.current, Source.CURRENT, remarks);
+    found = found != null ? found : open(state.previous, Source.PREVIOUS, remarks);
+    return found != null || shipped == null || newer ? found : withEngine(shipped, Source.SHIPPED, remarks);
+  }
+
+  @Nullable
+  private Bundle shipped(List<String> remarks) {
+    if (options.shipped == null) {
+      return null;
+    }
+    try {
+      return options.shipped.open(keys, verifier, options.minimumCounter);
+    } catch (ChordException | IOException error) {
+      remarks.add("the bundle that ships with the app cannot be opened: " + error.getMessage());
+      return null;
+    }
+  }
+
+  @Nullable
+  private Opened open(@Nullable StoreState.Slot slot, Source source, List<String> remarks) {
+    if (slot == null) {
+      return null;
+    }
+    try {
+      return withEngine(map(slot), source, remarks);
+    } catch (ChordException | IOException error) {
+      remarks.add(called(source) + " cannot be opened: " + error.getMessage());
+      return null;
+    }
+  }
+
+  @Nullable
+  private static Opened withEngine(Bundle bundle, Source source, List<String> remarks) {
+    try {
+      return new Opened(bundle, source);
+    } catch (ChordException error) {
+      remarks.add(called(source) + " is not one for this engine: " + error.getMessage());
+      return null;
+    }
+  }
+
+  private static String called(Source source) {
+    switch (source) {
+      case CURRENT:
+        return "the bundle that was installed last";
+      case PREVIOUS:
+        return "the bundle before";
+      default:
+        return "the bundle that ships with the app";
+    }
+  }
+
+  /** A kept bundle may be below the lowest that is installed now, after a rollback; it is never below itself. */
+  private Bundle map(StoreState.Slot slot) throws ChordException, IOException {
+    return Bundle.map(folder.file(slot.file), keys, verifier, Math.max(slot.counter, options.minimumCounter));
+  }
+
+  private boolean opens(StoreState.Slot slot) {
+    try {
+      map(slot);
+      return true;
+    } catch (ChordException | IOException broken) {
+      return false;
+    }
+  }
+
+  private boolean isCurrent(StoreState state, File part) throws IOException {
+    if (state.current == null) {
+      return false;
+    }
+    File file = folder.file(state.current.file);
+    return file.length() == part.length() && Bundle.mapped(file).equals(Bundle.mapped(part));
+  }
+
+  private StoreState read(List<String> remarks) throws IOException {
+    try {
+      return folder.read();
+    } catch (BundleException | IOException error) {
+      remarks.add(error.getMessage() + "; it was made anew from the signed files that are there");
+      return recovered();
+    }
+  }
+
+  /** What the signed files themselves say: the two newest bundles, and the newest envelope of each subject that may be used today. */
+  private StoreState recovered() {
+    StoreState state = new StoreState();
+    List<StoreState.Slot> slots = new ArrayList<StoreState.Slot>();
+    for (String name : folder.bundles()) {
+      state.next = Math.max(state.next, StoreFolder.number(name) + 1);
+      try {
+        slots.add(new StoreState.Slot(name, map(new StoreState.Slot(name, 0)).counter()));
+      } catch (ChordException | IOException broken) {
+        continue;
+      }
+    }
+    for (StoreState.Slot slot : slots) {
+      if (state.current == null || isNewer(slot, state.current)) {
+        state.previous = state.current;
+        state.current = slot;
+      } else if (state.previous == null || isNewer(slot, state.previous)) {
+        state.previous = slot;
+      }
+    }
+    state.minimum = state.current == null ? 0 : state.current.counter;
+    envelopes.recover(state);
+    return state;
+  }
+
+  private static boolean isNewer(StoreState.Slot one, StoreState.Slot other) {
+    boolean later = StoreFolder.number(one.file) > StoreFolder.number(other.file);
+    return one.counter != other.counter ? one.counter > other.counter : later;
+  }
+
+  private static String joined(List<String> sentences) {
+    StringBuilder all = new StringBuilder();
+    for (String sentence : sentences) {
+      all.append(all.length() == 0 ? "" : "; ").append(sentence);
+    }
+    return all.toString();
+  }
+}
