@@ -18,6 +18,7 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     toy.chord                      a small bundle with an artifact "litert-fp32" that no runtime runs, and no counter
     refused/NAME.chord             truncated, changed, unsigned, by other.raw, of a counter of 4
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
+    store/                         see :mod:`tests.android.store_material`
     key.raw other.raw              public keys, 32 bytes
 """
 
@@ -42,6 +43,7 @@ from chordkit.quantization import MasterWeights
 from chordkit.signing import raw_key
 from chordkit.strategy import Strategy, UserVector, encode_user_vector, quantize_user_vector, to_wire, uniform
 from chordkit.strategy.envelope import seal
+from tests.android import store_material
 from tests.export.conftest import Toy
 from tests.kernels.conftest import ITEMS, SMALL, random_master
 from tests.kernels.test_not_finite import hostile
@@ -255,7 +257,12 @@ def envelopes(folder: Path) -> None:
         write(folder / "envelopes" / f"{name}.chre", data)
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes)
+def store(folder: Path) -> None:
+    store_material.releases(folder / "store", contents, KEY)
+    store_material.envelopes(folder / "store", store_material.payloads(strategies_of, users_of), KEY, SUBJECT)
+
+
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store)
 
 
 def make(folder: Path) -> Path:

@@ -49,6 +49,11 @@ public final class TestVectors {
         tables.put(name, new Table(name, described.object(name), SIZE_BYTES + (int) header, room));
       }
     }
+    for (String name : new String[] {"histories", "candidates", "targets"}) {
+      if (!tables.containsKey(name)) {
+        throw refused("it has no " + name);
+      }
+    }
     count = table("histories").rows;
     length = table("histories").columns;
     candidates = table("candidates").columns;
@@ -140,7 +145,6 @@ public final class TestVectors {
     if (count == 0 || length == 0 || candidates == 0 || (hasUsers() && table("users").columns == 0)) {
       throw refused("there are none");
     }
-    table("targets"); // there it is
   }
 
   private void requireValues(int items) throws BundleException {
