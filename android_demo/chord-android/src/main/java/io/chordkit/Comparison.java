@@ -61,7 +61,8 @@ final class Comparison {
       reasons.add("top10_overlap " + overlap + " is below " + tolerance.topOverlap);
     }
     for (String other : vectors.references()) {
-      if (!other.equals(reference) && between(other) > own[0] && distance(other)[0] < own[0]) {
+      double there = other.equals(reference) ? Double.NaN : distance(other)[0];
+      if (there < own[0] && there < between(other)) {
         reasons.add("the scores are nearer to those of " + other);
       }
     }

@@ -16,7 +16,7 @@ class Disk {
   void step(String what) throws IOException {}
 
   /**
-   * Writes a file beside its place.
+   * Writes a file beside its place; where that fails nothing stays, since the disk may be full.
    *
    * @param longest more bytes are refused
    */
@@ -35,6 +35,9 @@ class Disk {
       }
       step("sync " + part.getName());
       stream.getFD().sync();
+    } catch (IOException error) {
+      part.delete();
+      throw error;
     }
   }
 

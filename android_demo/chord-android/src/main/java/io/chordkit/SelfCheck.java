@@ -16,8 +16,9 @@ import java.util.List;
  *       the spread of the reference's scores, and overlap of the ten best;
  *   <li>of the native engine, neither error is more than twice what the maker measured over a thousand histories that these are taken from.
  *       Its bits are the same on every CPU, so no larger ones are expected; twice leaves room for an engine of another version;
- *   <li>no other reference of the bundle is nearer, where it is farther away than this one's error: a strategy taken for another shows
- *       even where both are within the tolerance.
+ *   <li>the scores are not nearer to another reference of the bundle than to this one, and nearer than the two are to each other: a strategy
+ *       taken for another shows even where both are within the tolerance. By chance it would take an error that points more than halfway
+ *       (cosine above 0.5) from the one reference to the other, in as many dimensions as the model has.
  * </ul>
  *
  * <p>It finds another master, another strategy, a shifted history, a kernel that computes wrongly. It cannot find an error that is smaller

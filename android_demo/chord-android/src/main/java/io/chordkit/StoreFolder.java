@@ -92,12 +92,7 @@ final class StoreFolder {
   /** A stream as a file that is complete, and not yet in its place. */
   File receive(InputStream from, long longest) throws IOException {
     File part = new File(folder, "new" + PART);
-    try {
-      disk.write(part, from, longest);
-    } catch (IOException error) {
-      delete(part); // a full disk is to be empty again
-      throw error;
-    }
+    disk.write(part, from, longest);
     return part;
   }
 

@@ -30,9 +30,10 @@ public final class BundleVerifier {
     long[] numbers = new long[2];
     byte[] ids = new byte[16];
     Object[] results = new Object[2];
-    ByteBuffer view = data.slice();
+    // An empty file that is mapped has no address.
+    ByteBuffer view = data.hasRemaining() ? data.slice() : ByteBuffer.allocateDirect(1);
     int status =
-        NativeVerifier.openBundle(view, view.remaining(), keys.keys, keys.revoked, verifier, minimum, numbers, ids, results);
+        NativeVerifier.openBundle(view, data.remaining(), keys.keys, keys.revoked, verifier, minimum, numbers, ids, results);
     VerificationException.throwUnlessOk(status, (String) (status == 0 ? null : results[0]));
     return new VerifiedBundle(view, (int) numbers[0], numbers[1], ids, (String[]) results[0], (long[]) results[1]);
   }

@@ -1,0 +1,78 @@
+package io.chordkit;
+
+import java.io.File;
+import java.io.IOException;
+
+/**
+ * A process at a store, for tests/android/test_store_kills.py: {@code step FOLDER install|adopt N} stops before the n-th step of a change
+ * and says so, {@code loop FOLDER ROUNDS} installs and adopts by turns, {@code found FOLDER...} says what is in each.
+ */
+public final class StoreChild {
+  private StoreChild() {}
+
+  public static void main(String[] words) throws Exception {
+    StoreFixture at = new StoreFixture(new File(words[1]));
+    if (words[0].equals("step")) {
+      prepare(at);
+      at.disk = new StoppingDisk(Integer.parseInt(words[3]));
+      if (words[2].equals("install")) {
+        at.install("7");
+      } else {
+        at.adopt("off-4");
+      }
+      say("done");
+    } else if (words[0].equals("loop")) {
+      loop(at, Integer.parseInt(words[2]));
+    } else {
+      for (int i = 1; i < words.length; i++) {
+        say(new StoreFixture(new File(words[i])).found());
+      }
+    }
+  }
+
+  private static void prepare(StoreFixture at) throws ChordException, IOException {
+    at.install("5");
+    at.install("6");
+    at.adopt("mixed-3");
+  }
+
+  private static void loop(StoreFixture at, int rounds) throws ChordException, IOException {
+    at.options.selfCheck(false);
+    at.install("near");
+    at.adopt("mixed-4");
+    say("started");
+    for (int i = 0; i < rounds; i++) {
+      at.install(i % 2 == 0 ? "swapped" : "near");
+      at.adopt(i % 2 == 0 ? "off-4" : "mixed-4");
+    }
+    say("done");
+  }
+
+  private static void say(String line) {
+    System.out.println(line);
+    System.out.flush();
+  }
+
+  private static final class StoppingDisk extends Disk {
+    private int left;
+
+    StoppingDisk(int left) {
+      this.left = left;
+    }
+
+    @Override
+    void step(String what) {
+      if (left-- > 0) {
+        return;
+      }
+      say("before " + what);
+      while (true) {
+        try {
+          Thread.sleep(1000);
+        } catch (InterruptedException goOnWaiting) {
+          continue;
+        }
+      }
+    }
+  }
+}
