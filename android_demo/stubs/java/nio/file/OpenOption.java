@@ -1,0 +1,4 @@
+package java.nio.file;
+
+/** API 26. */
+public interface OpenOption {}

@@ -1,0 +1,6 @@
+package java.nio.file;
+
+/** API 26. */
+public enum StandardOpenOption implements OpenOption {
+  READ
+}
