@@ -28,6 +28,9 @@ import java.util.List;
  * brings back: counters that come from a backup are older ones.
  */
 public final class ChordStore {
+  /** A start alone keeps the time only so often: it is no reason to write to the disk every time. */
+  private static final long CLOCK_STEP_S = 3600;
+
   /** Where the bundle that ships with the app is. */
   public interface Shipped {
     /** Opens and verifies it; {@code minimum} is the lowest counter. */
@@ -273,7 +276,7 @@ public final class ChordStore {
     long seen = state.latestSeen;
     envelopes.apply(state, subject, opened.engine, remarks);
     long minimum = opened.source == Source.SHIPPED ? opened.bundle.counter() : 0; // in use now, as an installed one is
-    if (minimum > state.minimum || state.latestSeen > seen) {
+    if (minimum > state.minimum || state.latestSeen >= seen + CLOCK_STEP_S) {
       state.minimum = Math.max(state.minimum, minimum);
       try {
         folder.write(state);

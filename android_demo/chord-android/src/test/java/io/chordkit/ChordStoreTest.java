@@ -253,6 +253,13 @@ public final class ChordStoreTest {
     File state = new File(at.folder, "state");
     StoreState kept = StoreState.parse(Disk.read(state, 1 << 20));
     assertTrue(kept.latestSeen > 1700000000L);
+    long adopted = kept.latestSeen;
+    at.found();
+    assertEquals(adopted, StoreState.parse(Disk.read(state, 1 << 20)).latestSeen); // seconds later
+    kept.latestSeen -= 3600;
+    write(state, kept.toBytes());
+    at.found();
+    assertTrue(StoreState.parse(Disk.read(state, 1 << 20)).latestSeen >= adopted); // an hour later
     kept.latestSeen = 4102444801L; // as if the clock had gone on, and then back
     write(state, kept.toBytes());
     try (ChordStore.Session session = at.open()) {
