@@ -71,7 +71,7 @@ public final class ItemsTest {
     long before = used();
     Items items = new Items(data, size);
     long taken = used() - before;
-    assertTrue(taken + " bytes", taken < 5000000);
+    assertTrue(taken + " bytes", taken < 3600000);
     assertEquals(77777, items.id("SKU-77777"));
     assertEquals("SKU-100000", items.name(size));
   }
