@@ -199,6 +199,26 @@ public final class ChordStore {
     }
   }
 
+  /**
+   * Deletes the strategies and user vectors of a subject: it left, or took its consent back. Of it stay the serials, with its identifier, so
+   * that nothing old can be brought back. Sessions that are open go on with what they have.
+   */
+  public void forget(byte[] subject) throws IOException {
+    folder.lock();
+    try {
+      StoreState state = read(new ArrayList<String>());
+      for (String kind : StoreState.KINDS) {
+        StoreState.Line line = state.find(Hex.of(subject), kind);
+        if (line != null) {
+          line.kept.clear();
+        }
+      }
+      folder.write(state);
+    } finally {
+      folder.unlock();
+    }
+  }
+
   /** A bundle in use, its engine, and what was applied to it. */
   public final class Session implements AutoCloseable {
     private final Bundle bundle;

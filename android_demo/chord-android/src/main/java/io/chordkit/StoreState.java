@@ -15,6 +15,7 @@ import org.json.JSONObject;
 final class StoreState {
   static final String STRATEGY = "strategy";
   static final String USER_VECTOR = "user vector";
+  static final String[] KINDS = {STRATEGY, USER_VECTOR};
 
   private static final int VERSION = 1;
   private static final int MARK = 9; // eight digits of the CRC and the end of their line

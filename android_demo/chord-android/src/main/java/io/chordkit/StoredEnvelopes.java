@@ -19,7 +19,6 @@ final class StoredEnvelopes {
   private static final int MOST_SUBJECTS = 16;
 
   private static final int MOST_BACKBONES = 2;
-  private static final int KINDS = 2;
   private static final int LETTER = 3; // of the magic, that tells CHRU from CHRD
 
   private final StoreFolder folder;
@@ -43,7 +42,7 @@ final class StoredEnvelopes {
 
   /** Gives an engine what was kept for its backbone, as far as it still may be used. */
   void apply(StoreState state, byte[] subject, Engine engine, List<String> remarks) {
-    for (String kind : new String[] {StoreState.STRATEGY, StoreState.USER_VECTOR}) {
+    for (String kind : StoreState.KINDS) {
       StoreState.Line line = state.find(Hex.of(subject), kind);
       if (line == null || line.kept.isEmpty()) {
         continue;
@@ -89,7 +88,7 @@ final class StoredEnvelopes {
     state.latestSeen = Math.max(state.latestSeen, verified.latestSeen());
     state.lines.remove(line);
     state.lines.add(line); // the newest last
-    for (StoreState.Line old : new ArrayList<StoreState.Line>(state.lines).subList(0, Math.max(0, state.lines.size() - KINDS * MOST_SUBJECTS))) {
+    for (StoreState.Line old : new ArrayList<StoreState.Line>(state.lines).subList(0, Math.max(0, state.lines.size() - StoreState.KINDS.length * MOST_SUBJECTS))) {
       old.kept.clear();
     }
   }

@@ -373,6 +373,21 @@ public final class ChordStoreTest {
   }
 
   @Test
+  public void whoIsForgottenLeavesSerialsAlone() throws Exception {
+    at.install("5");
+    at.adopt("mixed-4");
+    at.adopt("user-4");
+    at.store().forget(new byte[] {'x'});
+    assertEquals("5 CURRENT mixed-mixed", at.found());
+    at.store().forget(Shop.SUBJECT);
+    assertEquals("5 CURRENT plain-nobody", at.found());
+    at.assertHolds(3); // a bundle, state, lock
+    refusedEnvelope("store/mixed-3.chre", VerificationException.Older.class);
+    at.adopt("mixed-4");
+    assertEquals("5 CURRENT mixed-nobody", at.found());
+  }
+
+  @Test
   public void sessionsOfBeforeGoOn() throws Exception {
     at.install("5");
     ChordStore.Session before = at.open();
