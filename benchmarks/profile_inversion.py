@@ -2,10 +2,10 @@
 
     python benchmarks/profile_inversion.py --data ml-100k [--backbone backbone.safetensors] [--users 200] [--deep 16]
 
-The attacker knows what everybody with the bundle knows, the item table of the master, and sees one profile: float32 means over the last 5, 25
-and 200 items. A mean of five times five is a sum of five rows; the search looks for five whose sum it is, two of them at a time over all pairs
-of the catalogue, until it fits. What the last 25 hold besides is then a sum of twenty, found in the same way from where non-negative least
-squares begin.
+The attacker knows what everybody with the bundle knows, the item table of the master, and sees one profile: float32 means over the last
+5, 25 and 200 items. A mean of five times five is a sum of five rows; the search looks for five whose sum it is, two of them at a time over
+all pairs of the catalogue, until it fits. What the last 25 hold besides is then a sum of twenty, found in the same way from where
+non-negative least squares begin.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """Benchmark the artifacts of one or several bundles: on this host with eager PyTorch beside them, or on a device."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,13 +20,16 @@ from chordkit.export.parity import Ids, Scores, VectorSet, references
 from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
+from chordkit.runtime_bench.app import SUFFIX, AppPart, require_modes
 from chordkit.runtime_bench.contender import Argument, Contender, RunnerSpec
 from chordkit.runtime_bench.devices.device import Device
 from chordkit.runtime_bench.profiling import profiled
 from chordkit.runtime_bench.protocol import HOST, run_host
 from chordkit.runtime_bench.results import BenchReport, Settings
+from chordkit.runtime_bench.runners.launch import NATIVE
 from chordkit.runtime_bench.samples import SampleWriter
 from chordkit.runtime_bench.session import run_on_device
+from chordkit.signing import TrustedKeys, raw_key
 
 EAGER = "pytorch-eager"
 USER_OPERATOR = "chord::rerank_for.out"
@@ -61,6 +65,7 @@ def bench_bundles(
     public_key: Keys | None = None,
     revoked: Iterable[str] = (),
     minimum: int = 0,
+    app: str | None = None,
 ) -> BenchReport:
     """Time artifacts of one or several bundles over the histories of the first one's test vectors, once their scores are right there.
 
@@ -85,6 +90,8 @@ def bench_bundles(
         public_key: required signer of every bundle, or several that are accepted; None checks integrity only.
         revoked: identifiers of keys that are no longer accepted.
         minimum: the lowest counter that is accepted.
+        app: package of the installed demo app, in which the native artifacts are measured as well, as ``NAME@app``. It takes one bundle
+            and its public key, since the app opens none that nobody vouches for.
 
     Raises:
         BundleError: a bundle is refused, or an artifact is in none of them.
@@ -92,6 +99,8 @@ def bench_bundles(
         DeviceError: an artifact cannot be loaded, or the device failed.
         CheckFailed: the scores of an artifact are not those of its reference.
     """
+    if app is not None:
+        _require_app(paths, device, public_key, settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chordkit-bench-")))
         opened = [stack.enter_context(bundles.open(path, public_key, revoked=revoked, minimum=minimum)) for path in paths]
@@ -106,6 +115,8 @@ def bench_bundles(
             for entry in entries:
                 name = f"{Path(path).stem}/{entry.name}" if entry.name in others else entry.name
                 contenders.append(_contender(name, bundle, entry, vectors, folder / str(number)))
+        if app is not None and public_key is not None:
+            contenders += _in_app(contenders, opened[0], chosen[0], app, TrustedKeys.of(public_key), folder)
         inputs = (vectors.histories, vectors.candidates)
         if device is not None and device.name != HOST:
             must = artifacts is not None
@@ -115,6 +126,46 @@ def bench_bundles(
             raise DeviceError("only an emulated device tells instructions by layer; use --device emulator or qemu-user:cortex-a76")
         contenders.insert(0, _eager(opened[0], folder))
         return run_host(contenders, *inputs, settings, baseline=baseline or EAGER, samples=samples, progress=progress)
+
+
+def _require_app(paths: Sequence[object], device: Device | None, keys: Keys | None, settings: Settings | None) -> None:
+    """Refuse what cannot be measured in the app."""
+    if device is None or not device.apps:
+        raise DeviceError(f"--app: {HOST if device is None else device.name} has no apps; give a phone that adb knows, --device adb:SERIAL")
+    if len(paths) != 1:
+        raise InputError(f"--app: the app measures one bundle at a time, and {len(paths)} were given; measure them one after the other")
+    if keys is None:
+        raise InputError("--app: the app opens signed bundles alone; give the key that the bundle was signed with, --public-key")
+    require_modes(settings or Settings())
+
+
+def _in_app(
+    contenders: Sequence[Contender], bundle: Bundle, entries: Sequence[ArtifactEntry], package: str, keys: TrustedKeys, folder: Path
+) -> list[Contender]:
+    """The native artifacts once more, for the app."""
+    file, manifest = folder / "app.chord", bundle.manifest
+    file.write_bytes(bundle.file())
+    key = keys.find(manifest.signature.key) if manifest.signature is not None else None
+    assert key is not None, "a bundle that was opened with keys is signed with one of them"
+    sha256, users = hashlib.sha256(bundle.file()).hexdigest(), [each.name for each in manifest.user_vectors]
+    found = []
+    for contender, entry in zip(contenders, entries, strict=True):
+        if contender.target == NATIVE:
+            user = _whose(entry, users)
+            part = AppPart(
+                package, file, sha256, raw_key(key).hex(), manifest.backbone.fingerprint, entry.strategy, contender.strategy_sha256, user
+            )
+            found.append(replace(contender, name=f"{contender.name}{SUFFIX}", app=part))
+    if not found:
+        raise InputError(
+            f"{bundle.label}: it has no native artifact among those to be measured, and the app runs no other; leave --app out"
+        )
+    return found
+
+
+def _whose(entry: ArtifactEntry, users: Sequence[str]) -> str | None:
+    """Whose user vector an artifact is measured with: that of its strategy's user, else the first."""
+    return (entry.strategy if entry.strategy in users else users[0]) if users else None
 
 
 def _input(bundle: Bundle) -> tuple[int, int, int]:
@@ -157,10 +208,9 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
     file.write_bytes(bundle.artifact(entry.name))
     if entry.strategy is not None:
         strategy.write_bytes(bundle.strategy_bytes(entry.strategy))
-    names = [each.name for each in bundle.manifest.user_vectors]
+    whose = _whose(entry, [each.name for each in bundle.manifest.user_vectors])
     user, wire, values = None, None, None
-    if names:
-        whose = entry.strategy if entry.strategy in names else names[0]
+    if whose is not None:
         user, wire, values = folder / f"{entry.name}.user", folder / f"{entry.name}.chru", bundle.user_vector(whose).values
         values.tofile(user)
         wire.write_bytes(bundle.user_vector_bytes(whose))

@@ -10,6 +10,7 @@ from typing import Any
 
 from chordkit.errors import DeviceError
 from chordkit.export.parity import Runner, Scores
+from chordkit.runtime_bench.app import AppPart
 
 Argument = str | int | float | bool | None
 
@@ -62,6 +63,7 @@ class Contender:
         file: what is shipped for it; None for eager PyTorch, which has no artifact and runs on this machine only.
         strategy: the file of its strategy, where that is not part of ``file``.
         user: the file of its user vector, as the target's program takes it.
+        app: what an installed app is told of it, where it is measured there; the other files are those of the same artifact.
         check: given scores float32 ``[histories, candidates]``, raises CheckFailed when they are not those of its reference.
     """
 
@@ -72,6 +74,7 @@ class Contender:
     file: Path | None = None
     strategy: Path | None = None
     user: Path | None = None
+    app: AppPart | None = None
     check: Callable[[Scores], None] | None = None
 
     @property

@@ -23,7 +23,7 @@ def profiled(report: BenchReport, device: Device, contenders: Sequence[Contender
     files, results = {contender.name: contender for contender in contenders}, []
     for result in report.results:
         contender = files[result.name]
-        if result.target == NATIVE and contender.file is not None:
+        if result.target == NATIVE and contender.file is not None and contender.app is None:
             found = profile_contender(contender.file, contender.strategy, contender.user, histories, candidates, device.emulated_cpu)
             counts = result.counts or Counts(per_call=found.instructions)
             parts = {field.name: getattr(found, field.name) for field in fields(found)}

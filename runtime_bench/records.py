@@ -1,8 +1,9 @@
 """What a measuring program writes on a device, a JSON object a line: read as untrusted, since it comes from there.
 
 The programs are ``chord_runner`` (``kernels/libchord/tools/runner``), ``chord_executorch_bench`` (``kernels/executorch/tools/bench.cc``)
-and :mod:`chordkit.runtime_bench.runners.on_device`. They say in this order: start, load, adopt (native), first, checked, and then what the
-run was for: warmup and blocks; warmup and counts; or memory. A run that came to its end says so in its last line.
+and :mod:`chordkit.runtime_bench.runners.on_device`; the demo app writes the same (:mod:`chordkit.runtime_bench.app`). They say in this
+order: start, app (the app), load, adopt (native), first, checked, and then what the run was for: warmup and blocks; warmup and counts; or
+memory. A run that came to its end says so in its last line.
 """
 
 import os
@@ -24,6 +25,7 @@ Us = Annotated[float, Field(ge=0, le=1e12)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Times = Annotated[tuple[Us, ...], Field(min_length=1, max_length=1 << 16)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[ -~]*$")]
 
 
@@ -44,6 +46,29 @@ class Start(_Record):
     cpus: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4096)]
     threads: Annotated[int, Field(ge=1, le=1024)]
     mode: Mode
+
+
+class App(_Record):
+    """Of an app alone: which run of it this is, of which bytes, and how it is built (``android_demo/app``).
+
+    ``run`` is the name that it was started with. ``strategy`` and ``user`` are names in the bundle; ``fingerprint`` is the backbone's.
+    ``sustained``: it asked Android for sustained performance.
+    """
+
+    event: Literal["app"]
+    version: Literal[1]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
+    package: Word
+    app_version: Word
+    debuggable: bool
+    sdk: Annotated[int, Field(ge=0, le=1000)]
+    sustained: bool
+    bundle_sha256: Sha256
+    bundle_counter: Count
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    strategy: Word | None
+    strategy_sha256: Sha256 | None
+    user: Word | None
 
 
 class Load(_Record):
@@ -119,14 +144,15 @@ class End(_Record):
     seconds: Seconds
 
 
-Record = Start | Load | Adopt | First | Checked | Warmup | Block | Counts | Memory | End
+Record = Start | App | Load | Adopt | First | Checked | Warmup | Block | Counts | Memory | End
 _MODELS: dict[str, type[Record]] = {
-    "start": Start, "load": Load, "adopt": Adopt, "first": First, "checked": Checked, "warmup": Warmup, "block": Block, "counts": Counts,
-    "memory": Memory, "end": End,
+    "start": Start, "app": App, "load": Load, "adopt": Adopt, "first": First, "checked": Checked, "warmup": Warmup, "block": Block,
+    "counts": Counts, "memory": Memory, "end": End,
 }  # fmt: skip
 _FOLLOWS: dict[str, tuple[str, ...]] = {
     "start": ("",),
-    "load": ("start",),
+    "app": ("start",),
+    "load": ("start", "app"),
     "adopt": ("load",),
     "first": ("load", "adopt"),
     "checked": ("first",),
@@ -146,6 +172,7 @@ class Records:
     start: Start
     load: Load
     first: First
+    app: App | None = None
     adopt: Adopt | None = None
     checked: Checked | None = None
     warmup: Warmup | None = None

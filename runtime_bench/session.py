@@ -5,12 +5,10 @@ parsed as untrusted (:mod:`chordkit.runtime_bench.records`) and its scores are j
 docs/benchmarking.md tells what each number means.
 """
 
-import contextlib
-import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -23,10 +21,12 @@ from chordkit.export.parity import Ids
 from chordkit.progress import Progress
 from chordkit.runtime_bench import records as measured
 from chordkit.runtime_bench.android.lock import clear_leftovers, lock
+from chordkit.runtime_bench.app import prepare_app
 from chordkit.runtime_bench.contender import Contender
 from chordkit.runtime_bench.devices.device import Device
+from chordkit.runtime_bench.launching import ProgramWay, Purpose, RefusedError, Room, Way
 from chordkit.runtime_bench.protocol import check_names
-from chordkit.runtime_bench.records import Records, read_records
+from chordkit.runtime_bench.records import Records
 from chordkit.runtime_bench.results import BenchReport, Counts, Isolated, Result, Settings, State, Warmup
 from chordkit.runtime_bench.runners.launch import Launch
 from chordkit.runtime_bench.runners.programs import program_for
@@ -34,9 +34,6 @@ from chordkit.runtime_bench.samples import SampleWriter
 from chordkit.runtime_bench.statistics import drift, launch_ratio, spread_reasons, summarise_launches
 
 _GATE_S = 10.0
-_COUNTED_CALLS = 64
-_WRONG_INPUT = 2
-_EMULATED_TIMEOUT_S = 900.0
 _NOT_BAD_HERE = "EMULATOR"
 """Said by ``emulated`` of the machine: emulated results compare with each other, and never with a phone's."""
 
@@ -78,42 +75,9 @@ def run_on_device(
     check_names(contenders, baseline)
     with lock(device), tempfile.TemporaryDirectory(prefix="chordkit-bench-") as here:
         clear_leftovers(device)
-        room = _Room(device, Path(here), f"{device.folder}/{uuid4().hex[:12]}")
+        room = Room(device, Path(here), f"{device.folder}/{uuid4().hex[:12]}")
         with room.kept():
             return _measure(room, contenders, histories, candidates, settings, baseline, must, samples, progress)
-
-
-class _RefusedError(DeviceError):
-    """The program on the device said that it cannot run this artifact."""
-
-
-@dataclass(frozen=True)
-class _Room:
-    """A folder on the device for this run, and its counterpart here."""
-
-    device: Device
-    here: Path
-    there: str
-
-    @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            # The device may be gone, which is then already being told.
-            with contextlib.suppress(DeviceError):
-                clear_leftovers(self.device)
-                self.device.run(["rm", "-rf", self.there], 30)
-
-    def put(self, file: Path, name: str) -> str:
-        place = f"{self.there}/{name}"
-        self.device.push(file, place)
-        return place
-
-    def put_array(self, values: Ids, name: str) -> str:
-        file = self.here / name
-        np.ascontiguousarray(values, dtype="<i4").tofile(file)
-        return self.put(file, name)
 
 
 @dataclass
@@ -121,15 +85,14 @@ class _Job:
     """A contender on the device, and what its launches have said."""
 
     contender: Contender
-    command: tuple[str, ...]
-    launch: Launch
+    way: Way
     launches: list[Records] = field(default_factory=list)
     counts: Records | None = None
     memory: Records | None = None
 
 
 def _measure(
-    room: _Room,
+    room: Room,
     contenders: Sequence[Contender],
     histories: Ids,
     candidates: Ids,
@@ -152,9 +115,9 @@ def _measure(
     total = len(jobs) * (launches + 2)
     for job in list(jobs):
         try:
-            job.counts = _run(room, job, job.launch.counting(_COUNTED_CALLS), shape)
-            job.memory = _run(room, job, job.launch.remembering(), shape)
-        except _RefusedError as refusal:
+            job.counts = _run(device, job, Purpose.COUNTS, shape)
+            job.memory = _run(device, job, Purpose.MEMORY, shape)
+        except RefusedError as refusal:
             if must or len(jobs) == 1:
                 raise
             jobs.remove(job)
@@ -165,7 +128,9 @@ def _measure(
         for index in generator.permutation(len(jobs)):
             job = jobs[int(index)]
             waited += _cool(device, settings, waited)
-            records = _run(room, job, job.launch, shape)
+            records = _run(device, job, Purpose.TIMES, shape)
+            if records is None:
+                continue
             job.launches.append(records)
             if samples is not None:
                 for block, each in enumerate(records.blocks):
@@ -203,7 +168,7 @@ def _measure(
 
 
 def _prepare(
-    room: _Room,
+    room: Room,
     contenders: Sequence[Contender],
     histories: Ids,
     candidates: Ids,
@@ -213,19 +178,42 @@ def _prepare(
 ) -> tuple[list[_Job], dict[str, str]]:
     """The programs and files on the device, and the artifacts that it cannot run, with the reason."""
     inputs = (room.put_array(histories, "histories.i32"), room.put_array(candidates, "candidates.i32"))
-    cpus = room.device.processors()
+    programs = _Programs(room, inputs, len(histories), settings, room.device.processors() or ())
     jobs: list[_Job] = []
     skipped: dict[str, str] = {}
-    pushed: dict[Path, str] = {}
     for number, contender in enumerate(contenders):
+        app = contender.app
+        way = programs.way(number, contender) if app is None else prepare_app(room, contender.name, app, settings)
+        if isinstance(way, str):
+            if must:
+                raise DeviceError(f"{contender.name}: {room.device.name} cannot run it: {way}")
+            skipped[contender.name] = way
+            continue
+        jobs.append(_Job(contender, way))
+        if progress is not None:
+            progress("bench: files to the device", number + 1, len(contenders))
+    return jobs, skipped
+
+
+@dataclass(frozen=True)
+class _Programs:
+    """The measuring programs on the device; each is pushed once."""
+
+    room: Room
+    inputs: tuple[str, str]
+    users: int
+    settings: Settings
+    cpus: tuple[int, ...]
+    pushed: dict[Path, str] = field(default_factory=dict)
+
+    def way(self, number: int, contender: Contender) -> ProgramWay | str:
+        """How the artifact is measured there, or why it cannot be."""
+        room, settings = self.room, self.settings
         program = program_for(contender.target, room.device)
         if isinstance(program, str):
-            if must:
-                raise DeviceError(f"{contender.name}: {room.device.name} cannot run it: {program}")
-            skipped[contender.name] = program
-            continue
-        if program.file not in pushed:
-            pushed[program.file] = room.put(program.file, program.file.name)
+            return program
+        if program.file not in self.pushed:
+            self.pushed[program.file] = room.put(program.file, program.file.name)
         if contender.file is None:
             raise DeviceError(f"{contender.name}: it has no artifact that could be brought to {room.device.name}")
         named = {"artifact": contender.file, "strategy": contender.strategy, "user": contender.user}
@@ -235,9 +223,9 @@ def _prepare(
             artifact=there["artifact"],
             strategy=there.get("strategy"),
             user=there.get("user"),
-            histories=inputs[0],
-            candidates=inputs[1],
-            users=len(histories),
+            histories=self.inputs[0],
+            candidates=self.inputs[1],
+            users=self.users,
             scores=f"{room.there}/scores.f32",
             records=f"{room.there}/records.jsonl",
             pid=f"{room.there}/runner.pid",
@@ -248,49 +236,28 @@ def _prepare(
             interval_ms=settings.interval_ms,
             block_ms=settings.block_ms,
             threads=settings.threads,
-            cpus=cpus or (),
+            cpus=self.cpus,
         )
-        jobs.append(_Job(contender, (*program.prefix, pushed[program.file]), launch))
-        if progress is not None:
-            progress("bench: files to the device", number + 1, len(contenders))
-    return jobs, skipped
+        return ProgramWay(contender.name, room, (*program.prefix, self.pushed[program.file]), launch)
 
 
-def _run(room: _Room, job: _Job, launch: Launch, shape: tuple[int, ...]) -> Records:
-    """One process on the device: its records, once its scores are right and it has said that it came to its end."""
-    device, name = room.device, job.contender.name
-    limit = _EMULATED_TIMEOUT_S if device.emulated else 120.0
-    ended = device.run([*job.command, *launch.arguments()], limit + 2 * launch.max_seconds)
-    if ended.status != 0:
-        kind = _RefusedError if ended.status == _WRONG_INPUT else DeviceError
-        raise kind(f"{name}: on {device.name} its program {_how(ended.status)}: {_last_line(ended.stderr or ended.stdout)}")
-    scores, records = room.here / "scores.f32", room.here / "records.jsonl"
-    device.pull(launch.scores, scores)
-    device.pull(launch.records, records)
-    given = np.fromfile(scores, "<f4")
-    if given.size != shape[0] * shape[1]:
-        raise CheckFailed(f"{name}: {device.name} gave {given.size} scores where {shape[0] * shape[1]} were asked for")
+def _run(device: Device, job: _Job, purpose: Purpose, shape: tuple[int, ...]) -> Records | None:
+    """One process on the device: its records, once its scores are right and it came to its end. None: it cannot be started for that."""
+    name = job.contender.name
+    if purpose not in job.way.purposes:
+        return None
+    answer = job.way.launch(purpose)
+    if answer.scores.size != shape[0] * shape[1]:
+        raise CheckFailed(f"{name}: {device.name} gave {answer.scores.size} scores where {shape[0] * shape[1]} were asked for")
     if job.contender.check is not None:
         try:
-            job.contender.check(given.reshape(shape).astype(np.float32))
+            job.contender.check(answer.scores.reshape(shape))
         except CheckFailed as error:
             raise CheckFailed(f"on {device.name}: {error}") from None
-    read = read_records(records)
+    read = answer.read()
     if read.end is None:
         raise DeviceError(f"{name}: what {device.name} measured has no end; it was cut off, so measure again")
     return read
-
-
-def _how(status: int) -> str:
-    if status <= 128:
-        return f"ended with status {status}"
-    with contextlib.suppress(ValueError):
-        return f"was killed by {signal.Signals(status - 128).name}"
-    return f"was killed by signal {status - 128}"
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1][:300]
 
 
 def _cool(device: Device, settings: Settings, waited: float) -> float:
@@ -323,7 +290,7 @@ def _result(job: _Job, base: _Job, settings: Settings, about: Sequence[str]) -> 
     latency = summarise_launches(launches, batch, settings.seed)
     ratio = launch_ratio(launches, [[np.asarray(block.us) for block in records.blocks] for records in base.launches], settings.seed)
     warmups = [records.warmup for records in job.launches if records.warmup is not None]
-    reasons = [*about, *spread_reasons(latency, settings.max_interval, settings.max_block_spread)]
+    reasons = [*about, *job.way.reasons(job.launches[0]), *spread_reasons(latency, settings.max_interval, settings.max_block_spread)]
     if any(not warmup.converged for warmup in warmups):
         reasons.append("a launch was still becoming faster or slower when its warm-up ended")
     first = job.launches[0]

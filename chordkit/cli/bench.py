@@ -63,6 +63,13 @@ def run(
     by_layer: Annotated[
         bool, typer.Option("--by-layer", help="Emulated device: the native engine's instructions by layer and function as well.")
     ] = False,
+    app: Annotated[
+        bool,
+        typer.Option(
+            "--app", help="Phone: measure the native artifacts in the installed demo app as well, as NAME@app; with --public-key."
+        ),
+    ] = False,
+    app_package: Annotated[str, typer.Option(help="Package of that app.")] = "io.chordkit.demo",
     thermal_wait_s: Annotated[float, typer.Option(min=0, help="Longest wait, in all, for a hot device to cool down.")] = 300.0,
     out: Annotated[
         Path | None,
@@ -122,6 +129,7 @@ def run(
             public_key=public_key or None,
             revoked=read_revoked(revoked),
             minimum=minimum_counter,
+            app=app_package if app else None,
         )
     payload = json.loads(report.model_dump_json())
     if out is not None:

@@ -46,13 +46,20 @@ class Bundle:
     """
 
     def __init__(
-        self, label: str, parsed: Manifest, members: dict[str, memoryview], size: int, signature_checked: bool, mapping: mmap.mmap | None
+        self,
+        label: str,
+        parsed: Manifest,
+        members: dict[str, memoryview],
+        whole: memoryview,
+        signature_checked: bool,
+        mapping: mmap.mmap | None,
     ) -> None:
         self.label = label
         self.manifest = parsed
-        self.size = size
+        self.size = len(whole)
         self.signature_checked = signature_checked
         self._members = members
+        self._whole = whole
         self._mapping = mapping
         self._master: MasterWeights | None = None
         self._artifacts = {entry.name: entry for entry in parsed.artifacts}
@@ -68,10 +75,14 @@ class Bundle:
 
     def close(self) -> None:
         """Give the mapping back. Views that were handed out stay valid, and the file stays mapped until the last is gone."""
-        self._members, self._master = {}, None
+        self._members, self._whole, self._master = {}, memoryview(b""), None
         if self._mapping is not None:
             with suppress(BufferError):
                 self._mapping.close()
+
+    def file(self) -> memoryview:
+        """All of the file, the bytes that were verified."""
+        return self._whole
 
     def member(self, name: str) -> memoryview:
         """The bytes of a member.
@@ -302,7 +313,7 @@ def read(
             "the bundle is an older one; fetch the newest"
         )
     members = _check_members(buffer, parsed, located[2 if signed else 1 :], label, verify)
-    return Bundle(label, parsed, members, len(buffer), trusted is not None, mapping)
+    return Bundle(label, parsed, members, buffer, trusted is not None, mapping)
 
 
 def problem_with_ids(ids: Sequence[str]) -> str | None:

@@ -35,6 +35,8 @@ class AdbDevice(Device):
         DeviceError: it is not attached or cannot be used, or there are no runners for its ABI.
     """
 
+    apps = True
+
     def __init__(self, serial: str, name: str | None = None, *, emulated: bool = False, timeout_s: float = client.QUICK_S) -> None:
         self.shell = AdbShell(serial, name)
         self.name = self.shell.name

@@ -34,6 +34,7 @@ class Device(ABC):
         abi: of the programs that it runs, as Android calls it: ``arm64-v8a``, ``x86_64``.
         folder: a folder on the device that belongs to chordkit.
         has_clock: its times mean something: a real clock, or one that counts instructions.
+        apps: apps may be installed on it, and started with ``am``.
         emulated_cpu: the processor, as QEMU calls it, of a device whose programs can be profiled instruction by instruction.
     """
 
@@ -42,6 +43,7 @@ class Device(ABC):
     abi: str
     folder: str
     has_clock: bool = True
+    apps: bool = False
     emulated_cpu: str | None = None
 
     @abstractmethod
