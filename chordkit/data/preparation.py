@@ -1,5 +1,6 @@
 """``chordkit data prepare``: any supported file becomes a data set; and the data sets that have a name."""
 
+import glob
 import os
 import re
 from collections.abc import Sequence
@@ -115,18 +116,32 @@ def load_named(
         return synthesize(seed)
     if ready:
         return Dataset.load(text)
-    path, name = Path(text), None
-    if text in CATALOGUE:
-        folder = os.environ.get(DATA_VARIABLE)
-        if not folder:
-            raise DataError(f"data set '{text}': set {DATA_VARIABLE} to the folder that holds {CATALOGUE[text]}, or give its path")
-        path, name = Path(folder) / CATALOGUE[text], text
-        if not os.path.exists(path):
-            raise DataError(f"data set '{text}': {path} is not there; name the folder that holds {CATALOGUE[text]} in {DATA_VARIABLE}")
-    elif not path.exists() and not any(sign in text for sign in "*?["):
+    name = text if text in CATALOGUE else None
+    path = raw_path(text)
+    if path is None or not (path.exists() or glob.has_magic(text)):
         names = ", ".join(["synthetic", *CATALOGUE])
         raise DataError(f"{text}: no such file or folder, and no data set of this name; known names are {names}")
     return prepare(path, format, seed=seed, name=name, progress=progress, **options)
+
+
+def raw_path(name_or_path: str | os.PathLike[str]) -> Path | None:
+    """The raw file or folder that :func:`load_named` prepares, there or not; None where it prepares none ("synthetic", a prepared file).
+
+    Raises:
+        DataError: a name of ``CATALOGUE`` whose data is not where ``CHORDKIT_DATA`` says.
+    """
+    text = os.fspath(name_or_path)
+    if text == "synthetic" or Path(text).suffix == ".safetensors":
+        return None
+    if text not in CATALOGUE:
+        return Path(text)
+    folder = os.environ.get(DATA_VARIABLE)
+    if not folder:
+        raise DataError(f"data set '{text}': set {DATA_VARIABLE} to the folder that holds {CATALOGUE[text]}, or give its path")
+    path = Path(folder) / CATALOGUE[text]
+    if not os.path.exists(path):
+        raise DataError(f"data set '{text}': {path} is not there; name the folder that holds {CATALOGUE[text]} in {DATA_VARIABLE}")
+    return path
 
 
 def _read(source: Path, files: list[Path], format: str, columns: Columns | None, selection: Selection) -> tuple[str, Format, Events]:

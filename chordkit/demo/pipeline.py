@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chordkit.backbones import default_config, find_architecture, make_master
-from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
+from chordkit.data import Dataset, SplitPart, item_names, load_named, split, world_behind
 from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
+from chordkit.demo.users import describe_users, to_bytes
 from chordkit.errors import DataError, DeviceError, MissingRuntimeError
 from chordkit.evaluation import ExperimentOptions, Models, SeedResult, Summary, measure_models, summarise_seeds
 from chordkit.evaluation.truth import Attainable, attainable
@@ -42,6 +44,7 @@ from chordkit.training import TrainedBackbone
 HISTORIES = 1000
 CANDIDATES = 100
 PUBLIC_KEY = "demo.pub.pem"
+DEMO_USERS = "demo_users.json"
 PERSONAL, STATIC, FULL = "demo", "static", "fp32"
 
 
@@ -103,6 +106,7 @@ class DemoResult:
         report: what was found out.
         html: the same as a page.
         json: the same as a document.
+        users: whom the app of ``android_demo`` shows with the personal model.
         bundle: the personal model.
         static: the static rival, which an owner ships where a personal strategy is not worth it.
         full: the fp32 rival, and what becomes of it when it is quantised evenly.
@@ -111,6 +115,7 @@ class DemoResult:
     report: Report
     html: Path
     json: Path
+    users: Path
     bundle: Path
     static: Path
     full: Path
@@ -152,6 +157,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 f"the demo needs {options.users} and {CANDIDATES}"
             )
         dataset.save(out / "dataset.safetensors")
+        words = item_names(dataset, options.data)
     trainer = Trainer(dataset, options.plan, out, progress)
     with clock.stage("train the backbone (FP32)"):
         trained = trainer.start()
@@ -191,19 +197,22 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             )
             bundle.write(_path(out, each), contents, _signing_key(out))
             bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
+        shown = dict(zip(_shown_users(dataset, options).tolist(), strategies.items(), strict=True))
+        people = describe_users(dataset, part, personal, shown, words, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
+        write_bytes(out / DEMO_USERS, to_bytes(people))
     paths = [_path(out, each) for each in shipments]
     with clock.stage("measure on this host"):
         settings = options.bench.model_copy(update={"seed": options.seed})
         measured = bench_bundles(paths, None, settings, progress, public_key=out / PUBLIC_KEY)
     with clock.stage("measure on an emulated phone"):
         emulated, trouble = _on_emulated_phone(paths[0], out / PUBLIC_KEY, artifacts[shipments[0].name], progress)
-    shown = {names[name]: strategy for name, strategy in strategies.items()}
-    found = _Findings(dataset, trained, personal, result, summary, truth, shown, shipments, measured, emulated, left_out + trouble)
+    drawn = {names[name]: strategy for name, strategy in strategies.items()}
+    found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, left_out + trouble)
     report = _report(options, found, clock)
     html, document = out / "report.html", out / "report.json"
     save_json(report, document)
     save_html(report, html)
-    return DemoResult(report, html, document, *paths)
+    return DemoResult(report, html, document, out / DEMO_USERS, *paths)
 
 
 def _export(shipment: _Shipment, targets: tuple[Target, ...], progress: Progress | None) -> list[ArtifactContents]:
@@ -284,7 +293,7 @@ def _strategies(
     personal: TrainedHypernetwork, dataset: Dataset, part: SplitPart, options: DemoOptions
 ) -> tuple[dict[str, Strategy], dict[str, str]]:
     """Strategies of a few users drawn at random: by file-safe name, and the name a person reads."""
-    users = np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
+    users = _shown_users(dataset, options)
     # Each user's last row: all but the very last interaction.
     rows = np.searchsorted(part.users, users, side="right") - 1
     widths = make_strategies(personal.hypernetwork, part.recent(personal.options.pools[-1])[rows])
@@ -297,6 +306,10 @@ def _strategies(
         names[name] = f"user {dataset.user_ids[user]}"
         write_bytes(options.out / "strategies" / f"{name}.chrd", to_wire(strategies[name]))
     return strategies, names
+
+
+def _shown_users(dataset: Dataset, options: DemoOptions) -> NDArray[np.int64]:
+    return np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
 
 
 def _on_emulated_phone(

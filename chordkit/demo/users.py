@@ -1,0 +1,157 @@
+"""``demo_users.json``: the people whom the demo app on a phone shows, beside the bundle that it reranks with."""
+
+import base64
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from pydantic import ConfigDict
+
+from chordkit.data import Dataset, ItemName, SplitPart
+from chordkit.documents import Document
+from chordkit.errors import DataError
+from chordkit.hypernetwork import TrainedHypernetwork, make_importance, to_strategy
+from chordkit.signing import SigningKey
+from chordkit.strategy import Strategy, allocate, seal, to_wire
+
+LARGEST = 200_000
+EVERYBODY = "everybody"
+_LONGEST_TEXT = 80
+
+
+class _Part(Document):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DemoUser(_Part):
+    """One person.
+
+    Attributes:
+        name: as a person reads it.
+        subject: of the envelope, and name of the strategy where the bundle has it.
+        history: the owner's ids of the latest items before ``taken``, oldest first.
+        candidates: the owner's ids to be reranked, ``taken`` among them, none that the user had before where the catalogue is large enough.
+        taken: what the user really took next.
+        envelope: the user's strategy in a signed envelope (CHRE), base64.
+    """
+
+    name: str
+    subject: str
+    history: list[str]
+    candidates: list[str]
+    taken: str
+    envelope: str
+
+
+class DemoUsers(_Part):
+    """The file.
+
+    Attributes:
+        format: of the file.
+        version: of the format.
+        data: name of the data set.
+        fingerprint: of the backbone that the strategies are for, hexadecimal.
+        shared: one strategy for everybody on that backbone, in an envelope whose subject is "everybody", base64.
+        users: at least one.
+        items: the words for the items that occur, by the owner's id: [title, group], each "" where the data set has none.
+    """
+
+    format: Literal["chordkit.demo_users"]
+    version: Literal[1]
+    data: str
+    fingerprint: str
+    shared: str
+    users: list[DemoUser]
+    items: dict[str, tuple[str, str]]
+
+
+def describe_users(
+    dataset: Dataset,
+    part: SplitPart,
+    personal: TrainedHypernetwork,
+    strategies: Mapping[int, tuple[str, Strategy]],
+    names: Mapping[str, ItemName],
+    *,
+    candidates: int,
+    key: SigningKey,
+    seed: int,
+) -> DemoUsers:
+    """Everything that the app shows of a few users.
+
+    Args:
+        dataset: their interactions.
+        part: what was held out; of each user the last row counts.
+        personal: what made the strategies.
+        strategies: by index of the user, their name in files and what was made for them.
+        names: words for items by the owner's id, as far as there are any.
+        candidates: to be reranked, the held-out item among them.
+        key: signs the envelopes.
+        seed: of the choice of candidates.
+
+    Raises:
+        DataError: the catalogue has fewer items than ``candidates``.
+    """
+    if dataset.items < candidates:
+        raise DataError(f"data set '{dataset.name}': {dataset.items} items are fewer than {candidates} candidates; use a larger one")
+    random, users = np.random.default_rng(seed), []
+    for user, (name, strategy) in strategies.items():
+        row = int(np.searchsorted(part.users, user, side="right")) - 1
+        past, taken = part.full_history(row), int(part.targets[row])
+        shown = _candidates(random, past, taken, dataset.items, candidates)
+        users.append(
+            DemoUser(
+                name=shortened(f"user {dataset.user_ids[user]}"),
+                subject=name,
+                history=[dataset.item_ids[item] for item in past[-personal.options.pools[-1] :]],
+                candidates=[dataset.item_ids[item] for item in shown],
+                taken=dataset.item_ids[taken],
+                envelope=_sealed(strategy, name, key),
+            )
+        )
+    shared = _for_everybody(personal, part)
+    occurring = sorted({item for user in users for item in (*user.history, *user.candidates)})
+    return DemoUsers(
+        format="chordkit.demo_users",
+        version=1,
+        data=shortened(dataset.name),
+        fingerprint=shared.fingerprint.hex(),
+        shared=_sealed(shared, EVERYBODY, key),
+        users=users,
+        items={item: (shortened(names[item].title), shortened(names[item].group)) for item in occurring if item in names},
+    )
+
+
+def to_bytes(users: DemoUsers) -> bytes:
+    """The file's bytes, at most :data:`LARGEST`; the same users give the same bytes.
+
+    Raises:
+        DataError: the ids are so long that it would be larger.
+    """
+    data = users.model_dump_json(indent=1).encode() + b"\n"
+    if len(data) > LARGEST:
+        raise DataError(f"data set '{users.data}': its ids make {len(data)} bytes for the demo app, more than {LARGEST}; use shorter ids")
+    return data
+
+
+def _for_everybody(personal: TrainedHypernetwork, part: SplitPart) -> Strategy:
+    """One strategy for all on the personal backbone, from the mean importance: the report's rival "mean"."""
+    network, budget = personal.hypernetwork, personal.options.budget
+    first_rows = np.unique(part.users, return_index=True)[1]
+    importance = make_importance(network, part.recent(personal.options.pools[-1])[first_rows], budget.average_bits)
+    return to_strategy(network, allocate(importance.mean(axis=0), network.table, budget, allow_off=budget.may_switch_off))
+
+
+def _candidates(random: np.random.Generator, past: np.ndarray, taken: int, items: int, count: int) -> np.ndarray:
+    others = np.delete(np.arange(items + 1), [0, taken])
+    new = np.setdiff1d(others, past)
+    chosen = random.choice(new if len(new) >= count - 1 else others, count - 1, replace=False)
+    return np.insert(chosen, random.integers(count), taken)
+
+
+def _sealed(strategy: Strategy, subject: str, key: SigningKey) -> str:
+    return base64.b64encode(seal(to_wire(strategy), serial=1, signing_key=key, subject=subject.encode())).decode()
+
+
+def shortened(text: str) -> str:
+    """The text, or as much of it as a line on a phone has room for."""
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
