@@ -1,0 +1,198 @@
+package io.chordkit.demo.logic;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.json.JSONArray;
+import org.json.JSONException;
+import org.json.JSONObject;
+
+/** {@code demo_users.json}, which `chordkit demo` leaves beside its bundle: people, what is to be reranked for them, and words for items. */
+public final class DemoUsers {
+  /** Subject of the envelope that is for everybody. */
+  public static final String EVERYBODY = "everybody";
+
+  /** No larger file is read. */
+  public static final int MOST_BYTES = 200000;
+
+  private static final String FORMAT = "chordkit.demo_users";
+  private static final int VERSION = 1;
+  private static final int MOST_USERS = 100;
+  private static final int MOST_ITEMS = 1000;
+  private static final int LONGEST_TEXT = 200;
+  private static final int LARGEST_ENVELOPE = 65536;
+  private static final int LONGEST_SUBJECT = 24;
+
+  /** Name of the data set. */
+  public final String data;
+
+  /** At least one. */
+  public final List<DemoUser> users;
+
+  private final byte[] fingerprint;
+  private final byte[] shared;
+  private final Map<String, Words> words;
+
+  private DemoUsers(String data, byte[] fingerprint, byte[] shared, List<DemoUser> users, Map<String, Words> words) {
+    this.data = data;
+    this.fingerprint = fingerprint;
+    this.shared = shared;
+    this.users = Collections.unmodifiableList(users);
+    this.words = words;
+  }
+
+  /**
+   * Reads the file, or refuses it with one sentence.
+   *
+   * @throws DemoException it is larger than 200 kB, is not what its name says, or holds more than anybody looks at
+   */
+  public static DemoUsers parse(byte[] bytes) throws DemoException {
+    if (bytes.length > MOST_BYTES) {
+      throw refused("it is larger than " + MOST_BYTES + " bytes");
+    }
+    try {
+      JSONObject all = new JSONObject(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
+      if (!FORMAT.equals(all.opt("format")) || !Integer.valueOf(VERSION).equals(all.opt("version"))) {
+        throw refused("format and version are not " + FORMAT + " and " + VERSION);
+      }
+      String fingerprint = text(all, "fingerprint", 16);
+      if (!fingerprint.matches("[0-9a-f]{16}")) {
+        throw refused("fingerprint is not 16 hexadecimal digits");
+      }
+      List<DemoUser> users = users(all.getJSONArray("users"));
+      return new DemoUsers(
+          text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), envelope(all, "shared"), users, words(all.getJSONObject("items")));
+    } catch (CharacterCodingException notUtf8) {
+      throw refused("it is not UTF-8");
+    } catch (JSONException wrong) {
+      throw refused(String.valueOf(wrong.getMessage()));
+    } catch (StackOverflowError deep) {
+      throw refused("it is nested too deep");
+    }
+  }
+
+  /** The 8 bytes of the backbone that the strategies are for. */
+  public byte[] fingerprint() {
+    return fingerprint.clone();
+  }
+
+  /** One strategy for everybody on that backbone, in a signed envelope (CHRE). */
+  public byte[] shared() {
+    return shared.clone();
+  }
+
+  /** What the item of this id is called: its title where the data has one, else its id. */
+  public String titleOf(String id) {
+    Words found = words.get(id);
+    return found == null || found.title.isEmpty() ? id : found.title;
+  }
+
+  /** What the item of this id is among; "" where the data does not say. */
+  public String groupOf(String id) {
+    Words found = words.get(id);
+    return found == null ? "" : found.group;
+  }
+
+  /** Whether {@link #titleOf} gives more than an id. */
+  public boolean hasTitle(String id) {
+    Words found = words.get(id);
+    return found != null && !found.title.isEmpty();
+  }
+
+  private static List<DemoUser> users(JSONArray list) throws JSONException, DemoException {
+    if (list.length() == 0 || list.length() > MOST_USERS) {
+      throw refused("users: " + list.length() + " are not 1 to " + MOST_USERS);
+    }
+    List<DemoUser> users = new ArrayList<DemoUser>();
+    for (int i = 0; i < list.length(); i++) {
+      JSONObject each = list.getJSONObject(i);
+      List<String> candidates = ids(each, "candidates");
+      String taken = text(each, "taken", LONGEST_TEXT);
+      if (!candidates.contains(taken)) {
+        throw refused("users: taken is not among candidates");
+      }
+      String name = text(each, "name", LONGEST_TEXT);
+      String subject = text(each, "subject", LONGEST_SUBJECT);
+      users.add(new DemoUser(name, subject, ids(each, "history"), candidates, taken, envelope(each, "envelope")));
+    }
+    Set<String> subjects = new HashSet<String>();
+    for (DemoUser user : users) {
+      if (user.subject.equals(EVERYBODY) || !subjects.add(user.subject)) {
+        throw refused("users: subject " + user.subject + " occurs twice");
+      }
+    }
+    return users;
+  }
+
+  /** At least one, at most 1,000, and candidates all different. */
+  private static List<String> ids(JSONObject user, String field) throws JSONException, DemoException {
+    JSONArray list = user.getJSONArray(field);
+    if (list.length() == 0 || list.length() > MOST_ITEMS) {
+      throw refused("users: " + field + ": " + list.length() + " items are not 1 to " + MOST_ITEMS);
+    }
+    List<String> ids = new ArrayList<String>();
+    for (int i = 0; i < list.length(); i++) {
+      Object each = list.get(i);
+      if (!(each instanceof String) || ((String) each).isEmpty()) {
+        throw refused("users: " + field + " is not a list of ids");
+      }
+      ids.add((String) each);
+    }
+    if (field.equals("candidates") && new HashSet<String>(ids).size() < ids.size()) {
+      throw refused("users: candidates: an id occurs twice");
+    }
+    return Collections.unmodifiableList(ids);
+  }
+
+  private static Map<String, Words> words(JSONObject items) throws JSONException, DemoException {
+    Map<String, Words> words = new HashMap<String, Words>();
+    for (Iterator<String> ids = items.keys(); ids.hasNext(); ) {
+      String id = ids.next();
+      JSONArray pair = items.getJSONArray(id);
+      Object title = pair.opt(0);
+      Object group = pair.opt(1);
+      if (pair.length() != 2 || !isShortText(title) || !isShortText(group)) {
+        throw refused("items: " + id + " is not a title and a group");
+      }
+      words.put(id, new Words((String) title, (String) group));
+    }
+    return words;
+  }
+
+  private static boolean isShortText(Object value) {
+    return value instanceof String && ((String) value).length() <= LONGEST_TEXT;
+  }
+
+  private static String text(JSONObject object, String field, int longest) throws DemoException {
+    Object value = object.opt(field);
+    if (!(value instanceof String) || ((String) value).isEmpty() || ((String) value).length() > longest) {
+      throw refused(field + " is not a text of 1 to " + longest + " characters");
+    }
+    return (String) value;
+  }
+
+  private static byte[] envelope(JSONObject object, String field) throws DemoException {
+    try {
+      byte[] bytes = Base64.getDecoder().decode(text(object, field, LARGEST_ENVELOPE));
+      if (bytes.length > 0) {
+        return bytes;
+      }
+    } catch (IllegalArgumentException notBase64) {
+      // said below
+    }
+    throw refused(field + " is not base64");
+  }
+
+  private static DemoException refused(String why) {
+    return new DemoException("demo_users.json: " + why + "; make it again with `chordkit demo`");
+  }
+}
