@@ -1,0 +1,40 @@
+package io.chordkit.demo.logic;
+
+import java.util.Collections;
+import java.util.List;
+
+/** One user's candidates in two orders, and the two strategies that made them. */
+public final class Lists {
+  public final DemoUser user;
+  public final Comparison comparison;
+  public final Adoption personal;
+  public final Adoption shared;
+
+  /** Kernels in use. */
+  public final String variant;
+
+  public final long bundleCounter;
+  public final int channels;
+
+  /** Sentences about what is not as it should be; usually none. */
+  public final List<String> remarks;
+
+  Lists(
+      DemoUser user,
+      Comparison comparison,
+      Adoption personal,
+      Adoption shared,
+      String variant,
+      long bundleCounter,
+      int channels,
+      List<String> remarks) {
+    this.user = user;
+    this.comparison = comparison;
+    this.personal = personal;
+    this.shared = shared;
+    this.variant = variant;
+    this.bundleCounter = bundleCounter;
+    this.channels = channels;
+    this.remarks = Collections.unmodifiableList(remarks);
+  }
+}
