@@ -20,8 +20,11 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
     store/                         see :mod:`tests.android.store_material`
     key.raw other.raw              public keys, 32 bytes
+    demo/users.json                the demo app's people, for sasrec.chord
+    demo/SUBJECT.order             the candidates of each, an id a line, best first; and demo/SUBJECT.shared with everybody's strategy
 """
 
+import base64
 import dataclasses
 import functools
 import sys
@@ -31,6 +34,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chordkit.demo.users import EVERYBODY, DemoUser, DemoUsers, to_bytes
 from chordkit.errors import ChordkitError, InputError
 from chordkit.export import bundle
 from chordkit.export.artifact import Precision
@@ -262,7 +266,46 @@ def store(folder: Path) -> None:
     store_material.envelopes(folder / "store", store_material.payloads(strategies_of, users_of), KEY, SUBJECT)
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store)
+def demo(folder: Path) -> None:
+    """Two people with a strategy each, and one for everybody."""
+    generator, names = np.random.default_rng(16), contents("sasrec").item_ids
+    strategies, people = strategies_of("sasrec"), []
+
+    def sealed(strategy: str, subject: str) -> str:
+        return base64.b64encode(seal(to_wire(strategies[strategy]), serial=1, signing_key=KEY, subject=subject.encode())).decode()
+
+    for subject in ("mixed", "off"):
+        *candidates, taken = generator.choice(np.arange(1, ITEMS + 1), CANDIDATES, replace=False).astype(np.int32)
+        history = generator.integers(1, ITEMS + 1, 15).astype(np.int32)
+        people.append(
+            DemoUser(
+                name=f"user {subject}",
+                subject=subject,
+                history=[names[item] for item in history],
+                candidates=[names[item] for item in (*candidates, taken)],
+                taken=names[taken],
+                envelope=sealed(subject, subject),
+            )
+        )
+        for strategy, ending in ((subject, "order"), ("narrow", "shared")):
+            engine = Engine(master_of("sasrec").to_bytes())
+            engine.adopt(to_wire(strategies[strategy]))
+            ids = np.array([*candidates, taken], np.int32)
+            best = ids[np.argsort(-engine.scores(history, ids), kind="stable")]
+            write(folder / "demo" / f"{subject}.{ending}", "".join(f"{names[item]}\n" for item in best).encode())
+    users = DemoUsers(
+        format="chordkit.demo_users",
+        version=1,
+        data="shop",
+        fingerprint=master_of("sasrec").fingerprint.hex(),
+        shared=sealed("narrow", EVERYBODY),
+        users=people,
+        items={"SKU-1": ("Sock", "wool, warm"), "SKU-2": ("", "wool")},
+    )
+    write(folder / "demo" / "users.json", to_bytes(users))
+
+
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo)
 
 
 def make(folder: Path) -> Path:
