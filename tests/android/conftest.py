@@ -55,7 +55,7 @@ def virtual_machine(shared: Shared) -> "Callable[[str], VirtualMachine]":
         command = {"arm64": lambda: machines.arm64("cortex-a76"), "phone": machines.phone}.get(name, machines.host)()
         debian = machines.debian()
         library = shared("library", lambda folder: machines.compile_library(debian, folder))
-        sources = java.sources(machines.TESTS, machines.HELPERS)
+        sources = java.sources(*machines.TESTS, machines.HELPERS)
         tests = shared("tests", lambda folder: machines.compile_tests(debian, library, sources, folder))
         architecture = "arm64" if name in ("arm64", "phone") else "x86_64"
         native = shared(f"native-{architecture}", lambda folder: machines.build_native(architecture, folder))

@@ -1,4 +1,4 @@
-"""Builds the Android library with its tests as it is built for phones, and runs JUnit: one start of a virtual machine for all tests."""
+"""Builds the Android library, the app's logic and their tests as for phones, and runs JUnit: one start of a virtual machine for all tests."""
 
 import dataclasses
 import os
@@ -17,11 +17,11 @@ from chordkit.runtime_bench.devices.emulator import booted_with
 from chordkit.runtime_bench.emulated import COMMAND, prepared
 from chordkit.runtime_bench.emulated import java as arm64_java
 from scripts.android import java, native
-from scripts.android.layout import LIBRARY
+from scripts.android.layout import APP, LIBRARY
 from scripts.android.tools import Tools, tools
 
-TESTS = LIBRARY / "test" / "java"
-SOURCES = (LIBRARY / "main" / "java", LIBRARY / "bouncycastle" / "java")
+TESTS = (LIBRARY / "test" / "java", APP.with_name("test") / "java")
+SOURCES = (LIBRARY / "main" / "java", LIBRARY / "bouncycastle" / "java", APP / "java" / "io" / "chordkit" / "demo" / "logic")
 HELPERS = Path(__file__).parent / "java"
 RUNNER = "RunTests"
 
@@ -37,7 +37,7 @@ _TIMEOUT_S = 600.0
 
 def test_classes() -> list[str]:
     """Names of the JUnit classes."""
-    return sorted(".".join(path.relative_to(TESTS).with_suffix("").parts) for path in TESTS.rglob("*Test.java"))
+    return sorted(".".join(path.relative_to(root).with_suffix("").parts) for root in TESTS for path in root.rglob("*Test.java"))
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,11 @@ public final class WarmUp {
    * @param back 1 = the last 30 calls, 2 = the 30 before
    */
   private double mean(int back) {
+    // One whole ring more, so that nothing is below 0.
+    int first = calls + ring.length - back * WINDOW;
     long sum = 0;
-    for (int i = 0; i < WINDOW; i++) {
-      sum += ring[Math.floorMod(calls - back * WINDOW + i, ring.length)];
+    for (int i = first; i < first + WINDOW; i++) {
+      sum += ring[i % ring.length];
     }
     return (double) sum / WINDOW;
   }

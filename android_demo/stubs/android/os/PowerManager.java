@@ -1,0 +1,8 @@
+package android.os;
+
+public final class PowerManager {
+  PowerManager() {}
+
+  /** API 29. */
+  public native int getCurrentThermalStatus();
+}
