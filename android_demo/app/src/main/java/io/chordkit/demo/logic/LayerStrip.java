@@ -13,10 +13,11 @@ public final class LayerStrip {
   private final int[] lengths;
 
   /**
+   * @param name of the layer
    * @param widths of the whole strategy: 0, 2, 4 or 8 for a channel
    * @param offset of the layer's first channel
    */
-  LayerStrip(String name, byte[] widths, int offset, int channels) {
+  public LayerStrip(String name, byte[] widths, int offset, int channels) {
     this.name = name;
     this.channels = channels;
     int[] runWidths = new int[channels];

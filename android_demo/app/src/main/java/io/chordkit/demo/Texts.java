@@ -1,0 +1,125 @@
+package io.chordkit.demo;
+
+import android.content.res.Resources;
+import android.text.TextUtils;
+import io.chordkit.SelfCheck;
+import io.chordkit.demo.logic.DemoUsers;
+import io.chordkit.demo.logic.Latency;
+import io.chordkit.demo.logic.LayerStrip;
+import io.chordkit.demo.logic.Numbers;
+import io.chordkit.demo.logic.RankedItem;
+import io.chordkit.demo.logic.StrategyPicture;
+import java.util.Locale;
+
+/** Numbers and items in the words of {@code res}, for eyes and for ears. */
+final class Texts {
+  final Numbers numbers = new Numbers(Locale.getDefault());
+  private final Resources resources;
+
+  Texts(Resources resources) {
+    this.resources = resources;
+  }
+
+  String of(int string, Object... arguments) {
+    return resources.getString(string, arguments);
+  }
+
+  /** A plural whose number is written as the place does. */
+  String counted(int plural, int count) {
+    return resources.getQuantityString(plural, count, numbers.whole(count));
+  }
+
+  String microseconds(double value) {
+    return of(R.string.microseconds, numbers.measure(value));
+  }
+
+  String microsecondsSaid(double value) {
+    return of(R.string.microseconds_said, numbers.measure(value));
+  }
+
+  String percentiles(Latency latency) {
+    return percentiles(R.string.percentiles, latency);
+  }
+
+  String percentilesSaid(Latency latency) {
+    return percentiles(R.string.percentiles_said, latency);
+  }
+
+  String title(DemoUsers users, String id) {
+    return users.hasTitle(id) ? users.titleOf(id) : of(R.string.item_without_title, id);
+  }
+
+  String titleAndGroup(DemoUsers users, String id) {
+    String group = users.groupOf(id);
+    return group.isEmpty() ? title(users, id) : of(R.string.item_in_group, title(users, id), group);
+  }
+
+  String rise(RankedItem item) {
+    if (item.rise() == 0) {
+      return of(R.string.rise_same);
+    }
+    return of(item.rise() > 0 ? R.string.rise_up : R.string.rise_down, numbers.whole(Math.abs(item.rise())));
+  }
+
+  /** All that a row says of a candidate. */
+  String said(DemoUsers users, RankedItem item) {
+    String place = of(R.string.fact_said, of(R.string.place_said, numbers.whole(item.rank)), titleAndGroup(users, item.id));
+    String moved = of(R.string.same_place_said);
+    if (item.rise() != 0) {
+      moved = counted(item.rise() > 0 ? R.plurals.higher_said : R.plurals.lower_said, Math.abs(item.rise()));
+    }
+    return place + ". " + moved + (item.taken ? ". " + of(R.string.taken_mark) : "");
+  }
+
+  /** What a width is called. */
+  String width(int bits) {
+    String[] words = resources.getStringArray(R.array.widths);
+    for (int i = 0; i < words.length; i++) {
+      if (StrategyPicture.WIDTHS[i] == bits) {
+        return words[i];
+      }
+    }
+    throw new IllegalArgumentException(bits + " bits");
+  }
+
+  String share(int bits, double share) {
+    return of(R.string.share_of_width, width(bits), numbers.percent(share));
+  }
+
+  /** A layer's shares, those that are none left out. */
+  String said(LayerStrip layer) {
+    StringBuilder shares = new StringBuilder();
+    for (int bits : StrategyPicture.WIDTHS) {
+      if (layer.share(bits) > 0) {
+        shares.append(shares.length() == 0 ? "" : ", ").append(share(bits, layer.share(bits)));
+      }
+    }
+    return of(R.string.fact_said, layer.name, shares);
+  }
+
+  /** What a self-check found of one reference, or all that is wrong with it. */
+  String checked(SelfCheck.Result result) {
+    if (!result.reasons().isEmpty()) {
+      return TextUtils.join("; ", result.reasons());
+    }
+    return of(
+        R.string.check_result,
+        counted(R.plurals.histories, result.histories()),
+        numbers.decimal(result.relativeRmsError(), 4),
+        numbers.percent(result.topOverlap()));
+  }
+
+  String thermal(int status) {
+    String[] words = resources.getStringArray(R.array.thermal_statuses);
+    return status >= 0 && status < words.length ? words[status] : of(R.string.unknown);
+  }
+
+  private String percentiles(int string, Latency latency) {
+    Object[] numbers = {measure(latency, 50), measure(latency, 90), measure(latency, 99)};
+    return of(string, numbers);
+  }
+
+  private String measure(Latency latency, double percent) {
+    return numbers.measure(latency.percentile(percent));
+  }
+}
