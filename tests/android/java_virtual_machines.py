@@ -1,4 +1,4 @@
-"""Builds the Android library, the app's logic and their tests as for phones, and runs JUnit: one start of a virtual machine for all tests."""
+"""Builds the Android library, the app's logic and their tests as for phones, and runs JUnit: a virtual machine starts once for all."""
 
 import dataclasses
 import os

@@ -44,7 +44,7 @@ public final class BenchmarkActivity extends Activity {
       return;
     }
     final Map<String, Object> extras = extras();
-    say(texts.of(R.string.benchmark_running, String.valueOf(extras.get("bundle"))));
+    say(texts.of(R.string.benchmark_running));
     final DeviceFacts facts = Device.facts(this);
     final int before = Device.thermalStatus(this);
     thread =

@@ -46,7 +46,7 @@ final class DemoAssets {
       return read(stream, most);
     } catch (FileNotFoundException absent) {
       throw new DemoException(
-          "assets/" + name + ": is not in this app; build it with a bundle: `make apk`, or -PchordBundle=FILE -PchordKeys=FILE.pub.pem");
+          "assets/" + name + ": is not in this app; build it with a bundle, its public key and the demo_users.json of its `chordkit demo`");
     }
   }
 

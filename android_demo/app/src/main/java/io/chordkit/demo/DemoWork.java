@@ -34,9 +34,13 @@ final class DemoWork {
     CHECKING
   }
 
-  /** Draws all of it anew. */
+  /** Shows it. */
   interface Screen {
+    /** Something is there, or is gone. */
     void refresh();
+
+    /** {@link #done} has grown. */
+    void progress();
   }
 
   Doing doing = Doing.NOTHING;
@@ -172,6 +176,7 @@ final class DemoWork {
             @Override
             public void run() {
               doing = Doing.NOTHING;
+              done = 0;
               if (sentence == null) {
                 show();
               } else if (!sentence.isEmpty()) {
@@ -245,6 +250,7 @@ final class DemoWork {
             @Override
             public void run() {
               doing = Doing.COLD;
+              done = 0;
             }
           });
       measuredCold = LatencyTest.cold(opened().rerank(), CALLS, this);
@@ -253,11 +259,14 @@ final class DemoWork {
 
     @Override
     public void at(final int calls, int all) {
-      onMain(
+      main.post(
           new Runnable() {
             @Override
             public void run() {
-              done = calls;
+              if (number == started && screen != null) {
+                done = calls;
+                screen.progress();
+              }
             }
           });
     }

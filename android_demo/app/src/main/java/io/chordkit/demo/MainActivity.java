@@ -14,7 +14,6 @@ import android.widget.Spinner;
 import android.widget.TextView;
 import io.chordkit.SelfCheck;
 import io.chordkit.annotation.Nullable;
-import io.chordkit.demo.logic.Comparison;
 import io.chordkit.demo.logic.DemoUser;
 import io.chordkit.demo.logic.DemoUsers;
 import io.chordkit.demo.logic.Lists;
@@ -33,7 +32,7 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
   private boolean allShown;
   @Nullable private DemoUsers spinnerOf;
   @Nullable private Lists drawn;
-  private boolean drawnAll;
+  private boolean allDrawn;
 
   @Override
   protected void onCreate(@Nullable Bundle state) {
@@ -165,29 +164,22 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
     Lists lists = work.lists;
     DemoUsers people = work.people;
     showColumns();
-    if (lists == null || people == null || (lists == drawn && drawnAll == allShown)) {
+    if (lists == null || people == null) {
       return;
     }
+    if (lists != drawn) {
+      rows.recent(group(R.id.recent_items), people, lists.user.history, RECENT);
+      text(R.id.lists_summary).setText(texts.summary(people, lists));
+      showStrategy(lists);
+    }
+    if (lists != drawn || allShown != allDrawn) {
+      int count = lists.comparison.personal.size();
+      rows.ranked(group(R.id.personal_list), people, lists.comparison.personal, allShown ? count : FIRST);
+      rows.ranked(group(R.id.shared_list), people, lists.comparison.shared, allShown ? count : FIRST);
+      button(R.id.show_all).setText(allShown ? texts.of(R.string.show_fewer) : texts.counted(R.plurals.show_all, count));
+    }
     drawn = lists;
-    drawnAll = allShown;
-    Comparison both = lists.comparison;
-    rows.recent(group(R.id.recent_items), people, lists.user.history, RECENT);
-    String taken = texts.title(people, lists.user.taken);
-    String places =
-        texts.of(
-            R.string.lists_summary,
-            taken,
-            texts.numbers.whole(both.takenPersonal()),
-            texts.numbers.whole(both.takenShared()));
-    String moved = both.moved == 0 ? texts.of(R.string.nothing_moved) : texts.counted(R.plurals.moved, both.moved);
-    text(R.id.lists_summary).setText(places + " " + moved);
-    int most = allShown ? both.personal.size() : FIRST;
-    rows.ranked(group(R.id.personal_list), people, both.personal, most);
-    rows.ranked(group(R.id.shared_list), people, both.shared, most);
-    Rows.show(button(R.id.show_all), both.personal.size() > FIRST);
-    button(R.id.show_all)
-        .setText(allShown ? texts.of(R.string.show_fewer) : texts.counted(R.plurals.show_all, both.personal.size()));
-    showStrategy(lists);
+    allDrawn = allShown;
   }
 
   private void showStrategy(Lists lists) {
@@ -217,28 +209,39 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
     text(R.id.speed_explained).setText(texts.of(R.string.speed_explained, texts.numbers.whole(calls)));
     button(R.id.measure).setText(isMeasuring() ? texts.of(R.string.measure_stop) : texts.counted(R.plurals.measure, calls));
     button(R.id.measure).setEnabled(work.lists != null && (isMeasuring() || work.doing == DemoWork.Doing.NOTHING));
-    ProgressBar progress = (ProgressBar) findViewById(R.id.measure_progress);
-    Rows.show(progress, isMeasuring());
-    progress.setMax(calls);
-    progress.setProgress(work.done);
-    String status = null;
-    if (work.doing == DemoWork.Doing.WARM) {
-      status = texts.of(R.string.measuring_warm);
-    } else if (work.doing == DemoWork.Doing.COLD) {
-      status = texts.of(R.string.measuring_cold);
-    } else if (work.cold != null && work.thermalBefore != Device.UNKNOWN) {
-      status =
-          texts.of(R.string.measured_thermal, texts.thermal(work.thermalBefore), texts.thermal(work.thermalAfter));
-    } else if (work.cold != null) {
-      status = texts.of(R.string.measured);
-    }
-    say(R.id.speed_status, status);
+    Rows.show(findViewById(R.id.measure_progress), isMeasuring());
+    say(R.id.speed_status, speedStatus());
     ViewGroup facts = group(R.id.speed_facts);
     facts.removeAllViews();
     if (work.warm != null && work.cold != null && !isMeasuring()) {
       rows.fact(facts, texts.of(R.string.warm), texts.percentiles(work.warm), texts.percentilesSaid(work.warm));
       rows.fact(facts, texts.of(R.string.cold), texts.percentiles(work.cold), texts.percentilesSaid(work.cold));
     }
+  }
+
+  @Nullable
+  private String speedStatus() {
+    switch (work.doing) {
+      case WARM:
+        return texts.of(R.string.measuring_warm);
+      case COLD:
+        return texts.of(R.string.measuring_cold);
+      default:
+        if (work.cold == null) {
+          return null;
+        }
+        return work.thermalBefore == Device.UNKNOWN
+            ? texts.of(R.string.measured)
+            : texts.of(R.string.measured_thermal, texts.thermal(work.thermalBefore), texts.thermal(work.thermalAfter));
+    }
+  }
+
+  /** The bar alone: whatever else is on the screen stays as it is, so that a screen reader keeps its place. */
+  @Override
+  public void progress() {
+    ProgressBar bar = (ProgressBar) findViewById(R.id.measure_progress);
+    bar.setMax(DemoWork.CALLS);
+    bar.setProgress(work.done);
   }
 
   private boolean isMeasuring() {

@@ -3,9 +3,11 @@ package io.chordkit.demo;
 import android.content.res.Resources;
 import android.text.TextUtils;
 import io.chordkit.SelfCheck;
+import io.chordkit.demo.logic.Comparison;
 import io.chordkit.demo.logic.DemoUsers;
 import io.chordkit.demo.logic.Latency;
 import io.chordkit.demo.logic.LayerStrip;
+import io.chordkit.demo.logic.Lists;
 import io.chordkit.demo.logic.Numbers;
 import io.chordkit.demo.logic.RankedItem;
 import io.chordkit.demo.logic.StrategyPicture;
@@ -54,6 +56,18 @@ final class Texts {
     return group.isEmpty() ? title(users, id) : of(R.string.item_in_group, title(users, id), group);
   }
 
+  /** Where what was really taken stands, and how many items stand elsewhere. */
+  String summary(DemoUsers users, Lists lists) {
+    Comparison both = lists.comparison;
+    String places =
+        of(
+            R.string.lists_summary,
+            title(users, lists.user.taken),
+            numbers.whole(both.takenPersonal()),
+            numbers.whole(both.takenShared()));
+    return of(R.string.sentences, places, both.moved == 0 ? of(R.string.nothing_moved) : counted(R.plurals.moved, both.moved));
+  }
+
   String rise(RankedItem item) {
     if (item.rise() == 0) {
       return of(R.string.rise_same);
@@ -68,7 +82,8 @@ final class Texts {
     if (item.rise() != 0) {
       moved = counted(item.rise() > 0 ? R.plurals.higher_said : R.plurals.lower_said, Math.abs(item.rise()));
     }
-    return place + ". " + moved + (item.taken ? ". " + of(R.string.taken_mark) : "");
+    String said = of(R.string.said_and_said, place, moved);
+    return item.taken ? of(R.string.said_and_said, said, of(R.string.taken_mark)) : said;
   }
 
   /** What a width is called. */
@@ -88,10 +103,11 @@ final class Texts {
 
   /** A layer's shares, those that are none left out. */
   String said(LayerStrip layer) {
-    StringBuilder shares = new StringBuilder();
+    String shares = "";
     for (int bits : StrategyPicture.WIDTHS) {
       if (layer.share(bits) > 0) {
-        shares.append(shares.length() == 0 ? "" : ", ").append(share(bits, layer.share(bits)));
+        String share = share(bits, layer.share(bits));
+        shares = shares.isEmpty() ? share : of(R.string.one_and_one, shares, share);
       }
     }
     return of(R.string.fact_said, layer.name, shares);
