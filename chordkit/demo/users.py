@@ -17,6 +17,7 @@ from chordkit.strategy import Strategy, allocate, seal, to_wire
 LARGEST = 200_000
 EVERYBODY = "everybody"
 _LONGEST_TEXT = 80
+_LEAST_SHOWN = 20
 
 
 class _Part(Document):
@@ -29,7 +30,7 @@ class DemoUser(_Part):
     Attributes:
         name: as a person reads it.
         subject: of the envelope, and name of the strategy where the bundle has it.
-        history: the owner's ids of the latest items before ``taken``, oldest first.
+        history: the owner's ids of the latest items before ``taken``, oldest first: as many as the backbone looks at, and at least 20.
         candidates: the owner's ids to be reranked, ``taken`` among them, none that the user had before where the catalogue is large enough.
         taken: what the user really took next.
         envelope: the user's strategy in a signed envelope (CHRE), base64.
@@ -93,17 +94,18 @@ def describe_users(
     """
     if dataset.items < candidates:
         raise DataError(f"data set '{dataset.name}': {dataset.items} items are fewer than {candidates} candidates; use a larger one")
+    shown = max(personal.backbone.config.max_length, _LEAST_SHOWN)
     random, users = np.random.default_rng(seed), []
     for user, (name, strategy) in strategies.items():
         row = int(np.searchsorted(part.users, user, side="right")) - 1
         past, taken = part.full_history(row), int(part.targets[row])
-        shown = _candidates(random, past, taken, dataset.items, candidates)
+        chosen = _candidates(random, past, taken, dataset.items, candidates)
         users.append(
             DemoUser(
                 name=shortened(f"user {dataset.user_ids[user]}"),
                 subject=name,
-                history=[dataset.item_ids[item] for item in past[-personal.options.pools[-1] :]],
-                candidates=[dataset.item_ids[item] for item in shown],
+                history=[dataset.item_ids[item] for item in past[-shown:]],
+                candidates=[dataset.item_ids[item] for item in chosen],
                 taken=dataset.item_ids[taken],
                 envelope=_sealed(strategy, name, key),
             )
