@@ -19,12 +19,10 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     refused/NAME.chord             truncated, changed, unsigned, by other.raw, of a counter of 4
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
     store/                         see :mod:`tests.android.store_material`
+    demo/                          see :mod:`tests.android.demo_material`
     key.raw other.raw              public keys, 32 bytes
-    demo/users.json                the demo app's people, for sasrec.chord
-    demo/SUBJECT.order             the candidates of each, an id a line, best first; and demo/SUBJECT.shared with everybody's strategy
 """
 
-import base64
 import dataclasses
 import functools
 import sys
@@ -34,7 +32,6 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chordkit.demo.users import EVERYBODY, DemoUser, DemoUsers, to_bytes
 from chordkit.errors import ChordkitError, InputError
 from chordkit.export import bundle
 from chordkit.export.artifact import Precision
@@ -47,7 +44,7 @@ from chordkit.quantization import MasterWeights
 from chordkit.signing import raw_key
 from chordkit.strategy import Strategy, UserVector, encode_user_vector, quantize_user_vector, to_wire, uniform
 from chordkit.strategy.envelope import seal
-from tests.android import store_material
+from tests.android import demo_material, store_material
 from tests.export.conftest import Toy
 from tests.kernels.conftest import ITEMS, SMALL, random_master
 from tests.kernels.test_not_finite import hostile
@@ -267,42 +264,7 @@ def store(folder: Path) -> None:
 
 
 def demo(folder: Path) -> None:
-    """Two people with a strategy each, and one for everybody."""
-    generator, names = np.random.default_rng(16), contents("sasrec").item_ids
-    strategies, people = strategies_of("sasrec"), []
-
-    def sealed(strategy: str, subject: str) -> str:
-        return base64.b64encode(seal(to_wire(strategies[strategy]), serial=1, signing_key=KEY, subject=subject.encode())).decode()
-
-    for subject in ("mixed", "off"):
-        *candidates, taken = generator.choice(np.arange(1, ITEMS + 1), CANDIDATES, replace=False).astype(np.int32)
-        history = generator.integers(1, ITEMS + 1, 15).astype(np.int32)
-        people.append(
-            DemoUser(
-                name=f"user {subject}",
-                subject=subject,
-                history=[names[item] for item in history],
-                candidates=[names[item] for item in (*candidates, taken)],
-                taken=names[taken],
-                envelope=sealed(subject, subject),
-            )
-        )
-        for strategy, ending in ((subject, "order"), ("narrow", "shared")):
-            engine = Engine(master_of("sasrec").to_bytes())
-            engine.adopt(to_wire(strategies[strategy]))
-            ids = np.array([*candidates, taken], np.int32)
-            best = ids[np.argsort(-engine.scores(history, ids), kind="stable")]
-            write(folder / "demo" / f"{subject}.{ending}", "".join(f"{names[item]}\n" for item in best).encode())
-    users = DemoUsers(
-        format="chordkit.demo_users",
-        version=1,
-        data="shop",
-        fingerprint=master_of("sasrec").fingerprint.hex(),
-        shared=sealed("narrow", EVERYBODY),
-        users=people,
-        items={"SKU-1": ("Sock", "wool, warm"), "SKU-2": ("", "wool")},
-    )
-    write(folder / "demo" / "users.json", to_bytes(users))
+    demo_material.people(folder / "demo", master_of("sasrec"), strategies_of("sasrec"), contents("sasrec").item_ids, KEY)
 
 
 PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo)

@@ -1,16 +1,16 @@
 """What the tests of bundles, self-check and store read besides: releases of one shop, and such that are rightly signed and wrong.
 
-    store/5.chord ... 7.chord      sasrec with counters 5 to 7
-    store/8.chord                  another backbone, caser
-    store/uncounted.chord          counter 0
-    store/swapped.chord            counter 9: two strategies have each other's scores
-    store/retrained.chord          counter 9: test vectors' scores are those of another sasrec
-    store/near.chord               counter 9: as swapped, of strategies so much alike that every tolerance holds
-    store/STRATEGY-SERIAL.chre     for sasrec and the subject "phone 7"; with a time, -until-2100 and -until-2001
-    store/user-SERIAL.chre         a user vector likewise; store/caser-SERIAL.chre a strategy of caser's
-    store/vectors.safetensors store/items.json
-                                   members of 5.chord
-    store/static.f32               the native engine's scores of its test vectors, int8 everywhere
+store/5.chord ... 7.chord      sasrec with counters 5 to 7
+store/8.chord                  another backbone, caser
+store/uncounted.chord          counter 0
+store/swapped.chord            counter 9: two strategies have each other's scores
+store/retrained.chord          counter 9: test vectors' scores are those of another sasrec
+store/near.chord               counter 9: as swapped, of strategies so much alike that every tolerance holds
+store/STRATEGY-SERIAL.chre     for sasrec and the subject "phone 7"; with a time, -until-2100 and -until-2001
+store/user-SERIAL.chre         a user vector likewise; store/caser-SERIAL.chre a strategy of caser's
+store/vectors.safetensors store/items.json
+                               members of 5.chord
+store/static.f32               the native engine's scores of its test vectors, int8 everywhere
 """
 
 import dataclasses

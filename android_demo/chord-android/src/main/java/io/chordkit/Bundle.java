@@ -106,6 +106,11 @@ public final class Bundle implements AutoCloseable {
     return verified.keyId();
   }
 
+  /** {@code manifest.json}, which is what was signed (docs/bundle.md): UTF-8, read-only. */
+  public ByteBuffer manifest() {
+    return verified.manifest();
+  }
+
   /** The master weights, direct and read-only: what {@link Engine#open} takes. */
   public ByteBuffer master() throws BundleException {
     return member(MASTER);
