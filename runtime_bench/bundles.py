@@ -116,7 +116,7 @@ def bench_bundles(
                 name = f"{Path(path).stem}/{entry.name}" if entry.name in others else entry.name
                 contenders.append(_contender(name, bundle, entry, vectors, folder / str(number)))
         if app is not None and public_key is not None:
-            contenders += _in_app(contenders, opened[0], chosen[0], app, TrustedKeys.of(public_key), folder)
+            contenders += _in_app(opened[0], chosen[0], app, TrustedKeys.of(public_key), folder)
         inputs = (vectors.histories, vectors.candidates)
         if device is not None and device.name != HOST:
             must = artifacts is not None
@@ -139,23 +139,20 @@ def _require_app(paths: Sequence[object], device: Device | None, keys: Keys | No
     require_modes(settings or Settings())
 
 
-def _in_app(
-    contenders: Sequence[Contender], bundle: Bundle, entries: Sequence[ArtifactEntry], package: str, keys: TrustedKeys, folder: Path
-) -> list[Contender]:
+def _in_app(bundle: Bundle, entries: Sequence[ArtifactEntry], package: str, keys: TrustedKeys, folder: Path) -> list[Contender]:
     """The native artifacts once more, for the app."""
-    file, manifest = folder / "app.chord", bundle.manifest
-    file.write_bytes(bundle.file())
+    manifest, file = bundle.manifest, folder / "app.chord"
     key = keys.find(manifest.signature.key) if manifest.signature is not None else None
     assert key is not None, "a bundle that was opened with keys is signed with one of them"
+    file.write_bytes(bundle.file())
     sha256, users = hashlib.sha256(bundle.file()).hexdigest(), [each.name for each in manifest.user_vectors]
     found = []
-    for contender, entry in zip(contenders, entries, strict=True):
-        if contender.target == NATIVE:
-            user = _whose(entry, users)
-            part = AppPart(
-                package, file, sha256, raw_key(key).hex(), manifest.backbone.fingerprint, entry.strategy, contender.strategy_sha256, user
-            )
-            found.append(replace(contender, name=f"{contender.name}{SUFFIX}", app=part))
+    for entry in entries:
+        if entry.target == NATIVE:
+            contender = _contender(f"{entry.name}{SUFFIX}", bundle, entry, bundle.vectors(), folder / "app")
+            backbone, user = manifest.backbone.fingerprint, _whose(entry, users)
+            part = AppPart(package, file, sha256, raw_key(key).hex(), backbone, entry.strategy, contender.strategy_sha256, user)
+            found.append(replace(contender, app=part))
     if not found:
         raise InputError(
             f"{bundle.label}: it has no native artifact among those to be measured, and the app runs no other; leave --app out"
