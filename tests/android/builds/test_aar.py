@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 import zipfile
@@ -103,6 +104,21 @@ def test_the_folder_is_a_maven_repository(built) -> None:
     for path in (*(release / name for name in names), folder / "maven-metadata.xml"):
         for algorithm in ("md5", "sha1", "sha256", "sha512"):
             assert path.with_name(f"{path.name}.{algorithm}").read_text() == hashlib.new(algorithm, path.read_bytes()).hexdigest()
+
+
+def test_gradle_takes_it_from_the_folder(built, tmp_path: Path) -> None:
+    if shutil.which("gradle") is None:
+        pytest.skip("there is no Gradle")
+    (tmp_path / "settings.gradle").touch()
+    (tmp_path / "build.gradle").write_text(f"""
+        repositories {{ maven {{ url = uri("{built / "maven"}") }} }}
+        configurations {{ app }}
+        dependencies {{ app "io.chordkit:chord-android:{layout.VERSION}" }}
+        tasks.create("show") {{ doLast {{ configurations.app.resolve().each {{ println "resolved " + it.name }} }} }}
+    """)
+    command = ["gradle", "--offline", "--no-daemon", "--gradle-user-home", tmp_path / "home", "--quiet", "show"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert f"resolved chord-android-{layout.VERSION}.aar" in done.stdout.splitlines(), done.stdout + done.stderr
 
 
 def test_another_version_in_the_folder_stays_and_is_listed(built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
