@@ -15,8 +15,8 @@ STUBS = ANDROID / "stubs"
 BUILD = ROOT / "build" / "android"
 
 ABIS = ("arm64-v8a", "x86_64")
-MIN_SDK, TARGET_SDK, COMPILE_SDK = 26, 34, 34
-"""Debian's framework resources are Android 14's; Gradle, with Google's SDK, compiles against a newer one."""
+MIN_SDK, TARGET_SDK, COMPILE_SDK = 26, 36, 34
+"""Android 8; Android 16, which stores ask for; Android 14, whose resources Debian has. Gradle, with the SDK, takes newer ones."""
 
 PAGE = 16384
 """What phones of the largest page size map files by."""

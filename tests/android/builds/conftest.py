@@ -14,9 +14,6 @@ from chordkit.errors import DeviceError
 from chordkit.export import bundle
 from tests.export.conftest import Toy
 
-SMALLEST = Path(__file__).parent / "smallest" / "src" / "main"
-"""An app that has the least that an app can have."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Built:
@@ -89,7 +86,7 @@ def build(tools, toy_bundle: Path, once) -> Callable[[str], Built]:
 
     def make(folder: Path) -> None:
         libraries = native.for_android(folder / "native")
-        app, key = apk.App.of(layout.APP if layout.APP.is_dir() else SMALLEST), folder.parent / "signing"
+        app, key = apk.App.of(layout.APP), folder.parent / "signing"
         members = apk.compile_app(tools, app, libraries, folder / "work")
         assets = apk.assets(toy_bundle, [toy_bundle.with_name("key.pub.pem")])
         apk.pack(tools, [*members, *assets], folder / "bundled.apk", folder / "work", key)

@@ -43,7 +43,7 @@ def test_all_are_written_in_kotlin(tmp_path: Path) -> None:
 def test_numbers_and_names_are_those_of_the_builds_without_gradle(catalogue: dict) -> None:
     versions, library, app = catalogue["versions"], LIBRARY.read_text(), APP.read_text()
     assert (int(versions["minSdk"]), int(versions["targetSdk"])) == (layout.MIN_SDK, layout.TARGET_SDK)
-    assert int(versions["compileSdk"]) >= layout.COMPILE_SDK >= layout.TARGET_SDK
+    assert int(versions["compileSdk"]) >= max(layout.COMPILE_SDK, layout.TARGET_SDK)
     assert f'namespace = "{layout.GROUP}"' in library and f'artifactId = "{layout.ARTIFACT}"' in library
     assert re.search(r"abiFilters \+= listOf\((.*)\)", library)[1] == ", ".join(f'"{abi}"' for abi in layout.ABIS)
     assert 'namespace = "io.chordkit.demo"' in app and 'applicationId = "io.chordkit.demo"' in app
