@@ -4,34 +4,33 @@
 # their names, which the linker looks at and the phone never sees. With an NDK, kernels/libchord/CMakeLists.txt is the normal way.
 #
 #   kernels/libchord/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
-#   kernels/libchord/build_android.sh OUTPUT_FOLDER jni    -> libchord_jni.so instead: the engine, the verifier and android_demo's JNI side,
-#                                                             of which only the native methods are seen from outside
+#   kernels/libchord/build_android.sh OUTPUT_FOLDER JNI    -> libchord_jni.so instead: the engine, the verifier and the C files of the folder JNI,
+#                                                             of which only what its exports.map lists is seen from outside
 #
 # CLANG and LLD name other tools. JNI_HEADERS: folders of jni.h, with colons between them.
 set -eu
-mkdir -p "${1:?usage: build_android.sh OUTPUT_FOLDER [jni]}"
+export LC_ALL=C
+mkdir -p "${1:?usage: build_android.sh OUTPUT_FOLDER [JNI_FOLDER]}"
 output=$(cd "$1" && pwd)
+jni=${2:+$(cd "$2" && pwd)}
 cd "$(dirname "$0")"
-jni=../../android_demo/chord-android/src/main/cpp
-case ${2:-} in
-"") name=libchord.so sources=$(grep -v '^#' sources.txt) more_flags= link= libc= ;;
-jni)
-  name=libchord_jni.so
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+name=libchord.so sources=$(grep -v '^#' sources.txt) more_flags= link= libc=
+if [ -n "$jni" ]; then
+  # Under a name without spaces.
+  ln -s "$jni" "$work/jni"
+  name=libchord_jni.so jni=$work/jni
   # shellcheck disable=SC2046
-  sources=$(printf '%s\n' $(grep -hv '^#' sources.txt verify/sources.txt) "$jni"/*.c | LC_ALL=C sort -u)
+  sources=$(printf '%s\n' $(grep -hv '^#' sources.txt verify/sources.txt) "$jni"/*.c | sort -u)
   more_flags="-Iinclude -isystem $(echo "${JNI_HEADERS:?folders of jni.h: the include folder of a JDK, and include/linux}" | sed 's/:/ -isystem /g')"
   link="-Wl,--version-script=$jni/exports.map" libc="malloc free posix_memalign"
-  ;;
-*) echo "build_android.sh: $2: neither nothing nor jni" >&2; exit 2 ;;
-esac
+fi
 clang=${CLANG:-clang-19}
 lld=${LLD:-lld-19}
 for tool in "$clang" "ld.$lld"; do
   command -v "$tool" >/dev/null || { echo "build_android.sh: $tool is missing: apt-get install clang-19 lld-19" >&2; exit 2; }
 done
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
 # Atomics in line: the helpers for them are not in libc.
 compile="$(grep -v '^#' flags.txt) -fPIC -ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables
   -nostdlibinc -isystem android/include -Werror $more_flags"
@@ -48,10 +47,10 @@ build() { # abi, target, flags, flags of the scalar kernels and of what runs onc
   stand_in "$2" libm.so "fmaf log1pf rintf sqrtf" "$objects"
   for source in $sources; do
     case $source in
-    ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | verify/* | "$jni"/*) more=$4 ;;
+    ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | verify/* | "$jni"/*.c) more=$4 ;;
     *) more= ;;
     esac
-    $clang --target="$2" $compile $3 $more -c "$source" -o "$objects/$(echo "${source#../../}" | tr / _).o"
+    $clang --target="$2" $compile $3 $more -c "$source" -o "$objects/$(echo "${source#"$jni"/}" | tr / _).o"
   done
   mkdir -p "$output/$1"
   $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,$name -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \

@@ -29,7 +29,7 @@ def for_android(folder: Path) -> dict[str, Path]:
         BuildError: a compiler is missing, or a source does not compile.
     """
     require_compilers()
-    command: list[str | Path] = ["sh", LIBCHORD / "build_android.sh", folder, "jni"]
+    command: list[str | Path] = ["sh", LIBCHORD / "build_android.sh", folder, JNI]
     run(command, f"building {NAME}", {"JNI_HEADERS": ":".join(map(str, jdk_headers()))})
     return {abi: folder / abi / NAME for abi in ABIS}
 
