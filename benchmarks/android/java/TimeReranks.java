@@ -1,0 +1,101 @@
+import io.chordkit.Engine;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.channels.FileChannel;
+import java.util.Arrays;
+
+/**
+ * Times {@code Engine.rerank} and counts its instructions: {@code TimeReranks FOLDER SHORT_CALLS CALLS}. FOLDER holds master.chrm,
+ * strategy.chrd, histories.i32 (one history) and candidates.i32, and takes scores.f32.
+ */
+public final class TimeReranks {
+  static {
+    System.loadLibrary("instruction_counter");
+  }
+
+  /** @return negative = this system lets nothing be counted */
+  private static native int openCounter();
+
+  private static native void startCounter(int counter);
+
+  private static native long stopCounter(int counter);
+
+  public static void main(String[] arguments) throws Exception {
+    String folder = arguments[0] + "/";
+    int warm = Integer.parseInt(arguments[1]);
+    int calls = Integer.parseInt(arguments[2]);
+    byte[] strategy = new byte[(int) new java.io.File(folder + "strategy.chrd").length()];
+    map(folder + "strategy.chrd").get(strategy);
+    IntBuffer history = map(folder + "histories.i32").asIntBuffer();
+    IntBuffer candidates = map(folder + "candidates.i32").asIntBuffer();
+    ByteBuffer bytes = ByteBuffer.allocateDirect(4 * candidates.remaining()).order(ByteOrder.nativeOrder());
+    FloatBuffer scores = bytes.asFloatBuffer();
+
+    Engine engine = Engine.open(map(folder + "master.chrm"));
+    engine.adopt(strategy);
+    // Short calls make the virtual machine compile the Java side, which is the same for all histories. Buffers of other classes would make
+    // it compile for those.
+    history.position(history.limit() - 1);
+    candidates.limit(1);
+    run(engine, history, candidates, scores, warm);
+    history.rewind();
+    candidates.clear();
+    run(engine, history, candidates, scores, 30);
+    long[] times = new long[calls];
+    for (int i = 0; i < calls; i++) {
+      long start = System.nanoTime();
+      engine.rerank(history, candidates, scores);
+      times[i] = System.nanoTime() - start;
+    }
+    say("us", times);
+
+    int counter = openCounter();
+    run(counter, engine, history, candidates, scores, calls); // to find what the loop itself needs
+    long two = run(counter, engine, history, candidates, scores, 2 * calls);
+    long once = run(counter, engine, history, candidates, scores, calls);
+    System.out.println("instructions " + (counter < 0 ? "null" : String.valueOf((two - once) / (double) calls)));
+
+    for (int i = 0; i < calls; i++) {
+      long start = System.nanoTime();
+      engine.adopt(strategy);
+      times[i] = System.nanoTime() - start;
+    }
+    say("adopt_us", times);
+    System.out.println("variant " + engine.variant());
+    engine.rerank(history, candidates, scores);
+    RandomAccessFile file = new RandomAccessFile(folder + "scores.f32", "rw");
+    file.getChannel().write(bytes);
+    file.close();
+    engine.close();
+  }
+
+  private static void run(Engine engine, IntBuffer history, IntBuffer candidates, FloatBuffer scores, int calls) throws Exception {
+    for (int i = 0; i < calls; i++) {
+      engine.rerank(history, candidates, scores);
+    }
+  }
+
+  private static long run(int counter, Engine engine, IntBuffer history, IntBuffer candidates, FloatBuffer scores, int calls)
+      throws Exception {
+    startCounter(counter);
+    run(engine, history, candidates, scores, calls);
+    return stopCounter(counter);
+  }
+
+  private static void say(String name, long[] nanoseconds) {
+    Arrays.sort(nanoseconds);
+    int last = nanoseconds.length - 1;
+    System.out.println(name + " " + nanoseconds[last / 2] / 1e3);
+    System.out.println(name + "_p90 " + nanoseconds[last * 9 / 10] / 1e3);
+  }
+
+  private static ByteBuffer map(String path) throws Exception {
+    RandomAccessFile file = new RandomAccessFile(path, "r");
+    ByteBuffer mapped = file.getChannel().map(FileChannel.MapMode.READ_ONLY, 0, file.length());
+    file.close();
+    return mapped.order(ByteOrder.nativeOrder());
+  }
+}
