@@ -75,7 +75,7 @@ def results(virtual_machine: "Callable[[str], VirtualMachine]", material: Path, 
 
     def run(name: str) -> machines.Results:
         def test(folder: Path) -> None:
-            status, output = virtual_machine(name).run(machines.RUNNER, machines.test_classes(), material)
+            status, output = virtual_machine(name).run(machines.RUNNER, machines.test_classes(name), material)
             (folder / "status").write_text(str(status))
             (folder / "output").write_text(output)
 

@@ -10,17 +10,14 @@ machines = pytest.importorskip("tests.android.java_virtual_machines", reason="th
 
 pytestmark = pytest.mark.checkout
 
-MACHINES = ("x86_64", "dex", "arm64", "phone")
 
-
-@pytest.mark.parametrize("name", machines.test_classes())
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(("machine", "name"), [(machine, name) for machine in machines.MACHINES for name in machines.test_classes(machine)])
 def test_all_of_it_passes(machine: str, name: str, results: Callable) -> None:
     problems = results(machine).problems(name)
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", machines.MACHINES)
 def test_the_virtual_machine_has_nothing_to_say_of_how_it_is_called(machine: str, results: Callable) -> None:
     found = results(machine)
     assert (found.status, found.said) == (0, "")
