@@ -1,6 +1,6 @@
 """`chordkit bench --app` on the emulated phone: the demo app's own benchmark, in Java on arm64, behind adb, beside the command line.
 
-There is no Android in that machine: scripts stand for ``am``, ``pm`` and ``pidof``. Everything else is what a phone has: adb and adbd, the
+There is no Android in that machine: scripts stand for ``am`` and ``pm``. Everything else is what a phone has: adb and adbd, the
 files, the library as it is compiled for phones, its native part for arm64, and the logic of the app's benchmark.
 """
 
@@ -55,10 +55,20 @@ def phone(shared: Shared) -> "Iterator[Emulator]":
                 device.push(path, f"{there}/classes/{path.relative_to(folder)}")
         device.push(debian.jar("com.android.json"), f"{there}/json.jar")
         device.push(native / "libchord_jni.so", f"{there}/libchord_jni.so")
-        command = [*runtime.within(), "-Xshare:auto", f"-Djava.library.path={there}", "-cp", f"{there}/classes:{there}/json.jar"]
+        *root, program = runtime.within()
+        named = f"{there}/{PACKAGE}"  # a process is called as the app is
+        options = [
+            "-Xshare:auto",
+            "-XX:+UseSerialGC",
+            "-Xmx64m",
+            f"-Djava.library.path={there}",
+            "-cp",
+            f"{there}/classes:{there}/json.jar",
+        ]
         folder = f"/data/sdcard/Android/media/{PACKAGE}/chordkit"
-        script = f'exec {" ".join(command)} BenchmarkProcess {folder} "$@"\n'
-        done = device.run(["sh", "-c", f"mkdir -p {folder} && ln -s /data/sdcard /sdcard && printf %s '{script}' > /data/app.command"], 20)
+        app = f'exec {" ".join([*root, named, *options])} BenchmarkProcess {folder} "$@"\n'
+        script = f"mkdir -p {folder} && ln -s /data/sdcard /sdcard && ln -s {program} {named} && printf %s '{app}' > /data/app.command"
+        done = device.run(["sh", "-c", script], 20)
         assert done.status == 0, done.stderr
         yield device
 
@@ -66,7 +76,7 @@ def phone(shared: Shared) -> "Iterator[Emulator]":
 @pytest.fixture
 def installed(phone: "Emulator") -> "Emulator":
     """The phone with Android's commands."""
-    for name in ("am", "pm", "pidof"):
+    for name in ("am", "pm"):
         phone.push(HERE / name, f"/bin/{name}")
     return phone
 
