@@ -315,3 +315,8 @@ def test_what_cannot_be_measured_in_an_app_is_said_before_anything_is_done(proje
         assert phone.starts == 0
     with Host() as host, pytest.raises(DeviceError, match="--app: host has no apps"):
         bench_bundles([project / "shop.chord"], device=host, public_key=project / "key.pub.pem", app=PACKAGE)
+
+
+def test_the_command_has_it(project: Path, command: Callable[..., Any]) -> None:
+    outcome = command("bench", "run", project / "shop.chord", "--app", "--public-key", project / "key.pub.pem")
+    assert outcome.status == 2 and "--app: host has no apps; give a phone that adb knows" in " ".join(outcome.err.split())
