@@ -124,7 +124,7 @@ public final class ChordStore {
    * kept, opened by the engine, and held against its own test vectors, before anything refers to it. One that is in use already is not
    * installed again.
    *
-   * @param bundle read to its end, not closed
+   * @param bundle read to its end, not closed, while others wait for the store: a file or bytes rather than a connection
    * @return a session on it; those before go on with theirs until they are closed
    * @throws VerificationException it is damaged, not signed by an accepted key, or older than what was installed
    * @throws SelfCheck.Failed this phone computes something else
@@ -396,7 +396,7 @@ public final class ChordStore {
     return file.length() == part.length() && Bundle.mapped(file).equals(Bundle.mapped(part));
   }
 
-  private StoreState read(List<String> remarks) throws IOException {
+  private StoreState read(List<String> remarks) {
     try {
       return folder.read();
     } catch (BundleException | IOException error) {
@@ -408,31 +408,16 @@ public final class ChordStore {
   /** What the signed files themselves say: the two newest bundles, and the newest envelope of each subject that may be used today. */
   private StoreState recovered() {
     StoreState state = new StoreState();
-    List<StoreState.Slot> slots = new ArrayList<StoreState.Slot>();
     for (String name : folder.bundles()) {
       state.next = Math.max(state.next, StoreFolder.number(name) + 1);
       try {
-        slots.add(new StoreState.Slot(name, map(new StoreState.Slot(name, 0)).counter()));
+        state.add(new StoreState.Slot(name, map(new StoreState.Slot(name, 0)).counter()));
       } catch (ChordException | IOException broken) {
         continue;
       }
     }
-    for (StoreState.Slot slot : slots) {
-      if (state.current == null || isNewer(slot, state.current)) {
-        state.previous = state.current;
-        state.current = slot;
-      } else if (state.previous == null || isNewer(slot, state.previous)) {
-        state.previous = slot;
-      }
-    }
-    state.minimum = state.current == null ? 0 : state.current.counter;
     envelopes.recover(state);
     return state;
-  }
-
-  private static boolean isNewer(StoreState.Slot one, StoreState.Slot other) {
-    boolean later = StoreFolder.number(one.file) > StoreFolder.number(other.file);
-    return one.counter != other.counter ? one.counter > other.counter : later;
   }
 
   private static String joined(List<String> sentences) {

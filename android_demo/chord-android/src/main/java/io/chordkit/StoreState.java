@@ -29,6 +29,11 @@ final class StoreState {
       this.file = file;
       this.counter = counter;
     }
+
+    private boolean isNewerThan(Slot other) {
+      boolean later = StoreFolder.number(file) > StoreFolder.number(other.file);
+      return counter != other.counter ? counter > other.counter : later;
+    }
   }
 
   /** An envelope in the folder, for one backbone. */
@@ -107,6 +112,17 @@ final class StoreState {
       }
     }
     return all;
+  }
+
+  /** A bundle that was found: of all that are added the newest becomes the current one, the next the one before. */
+  void add(Slot found) {
+    if (current == null || found.isNewerThan(current)) {
+      previous = current;
+      current = found;
+      minimum = found.counter;
+    } else if (previous == null || found.isNewerThan(previous)) {
+      previous = found;
+    }
   }
 
   @Nullable
