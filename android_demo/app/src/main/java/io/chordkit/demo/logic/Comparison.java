@@ -64,9 +64,6 @@ public final class Comparison {
       }
       all.add(new RankedItem(ids.get(i), i + 1, other, ids.get(i).equals(taken)));
     }
-    if (!places.isEmpty()) {
-      throw new IllegalArgumentException("the two lists differ in more than their order: " + places.keySet());
-    }
     return Collections.unmodifiableList(all);
   }
 }

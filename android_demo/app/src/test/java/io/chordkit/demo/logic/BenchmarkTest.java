@@ -211,7 +211,11 @@ public class BenchmarkTest {
     List<JSONObject> records = records();
     assertEquals("cold", records.get(0).getString("mode"));
     assertEquals(1, records.get(6).getInt("batch"));
-    assertTrue(result.latency.calls() >= 5 && result.latency.calls() < 500);
+    assertTrue(result.latency.calls() >= 5);
+    // Reading 64 MB takes longer than a block, so that none has room for two.
+    for (JSONObject block : records.subList(6, records.size() - 1)) {
+      assertEquals(1, block.getJSONArray("us").length());
+    }
   }
 
   @Test

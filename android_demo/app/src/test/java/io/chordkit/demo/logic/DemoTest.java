@@ -152,11 +152,18 @@ public class DemoTest {
     first.put("envelope", document.getJSONArray("users").getJSONObject(1).getString("envelope"));
     DemoUsers users = DemoUsers.parse(document.toString().getBytes(StandardCharsets.UTF_8));
     Demo demo = demo("sasrec.chord", users, TestFiles.ED25519);
+    demo.pick(users.users.get(1));
     try {
       demo.pick(users.users.get(0));
       fail();
     } catch (ChordException expected) {
       assertTrue(expected.getMessage(), expected.getMessage().startsWith("envelope: subject: "));
+    }
+    try {
+      demo.rerank();
+      fail("the one who was picked before is not picked any more");
+    } catch (IllegalStateException expected) {
+      assertEquals("no user was picked", expected.getMessage());
     }
     assertEquals(20, demo.pick(users.users.get(1)).comparison.personal.size());
     demo.close();

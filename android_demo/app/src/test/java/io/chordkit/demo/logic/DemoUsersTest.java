@@ -157,6 +157,15 @@ public class DemoUsersTest {
         assertTrue(expected.getMessage().startsWith("demo_users.json: "));
       }
     }
+    byte[] long200001 = Arrays.copyOf(TestFiles.bytes("demo/users.json"), 200001);
+    Arrays.fill(long200001, TestFiles.bytes("demo/users.json").length, 200001, (byte) ' ');
+    DemoUsers.parse(Arrays.copyOf(long200001, 200000));
+    try {
+      DemoUsers.parse(long200001);
+      fail();
+    } catch (DemoException expected) {
+      assertTrue(expected.getMessage().startsWith("demo_users.json: it is larger than 200000 bytes"));
+    }
     byte[] good = TestFiles.bytes("demo/users.json");
     for (int cut = 0; cut < good.length - 3; cut += 101) {
       try {
