@@ -245,7 +245,7 @@ class Engine:
         return scores
 
     def profile(self, history: np.ndarray, pools: Sequence[int] = (5, 25, 200)) -> np.ndarray:
-        """What the cloud sees of a user: the pooled profile float32 ``[len(pools) * dim + 1]`` of :mod:`chordkit.hypernetwork.profile`,
+        """What the cloud makes strategies from: the pooled profile float32 ``[len(pools) * dim + 1]`` of :mod:`chordkit.hypernetwork.profile`,
         as a phone computes it. ``history``: item ids ``[length]``; all empty slots = a new user.
 
         Raises:

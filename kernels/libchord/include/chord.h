@@ -144,7 +144,7 @@ CHORD_API chord_status chord_rerank_batch(chord_session *session, size_t users, 
 CHORD_API chord_status chord_hidden_batch(chord_session *session, size_t users, const int32_t *histories, size_t history_length,
                                           float *hidden);
 
-/* What the cloud may see of a user: profile[pool_count * dim + 1], the mean item embeddings of the last pools[0], pools[1], ... items (at
+/* What the cloud makes strategies from: profile[pool_count * dim + 1], the mean item embeddings of the last pools[0], pools[1], ... items (at
  * least 1, ascending), and log(1 + number of items) / 4. Of the history, of any length, the last slots count, as many as the last pool has; a
  * pool without an item is zero, and so is all of a history without one. Needs no session. */
 CHORD_API chord_status chord_profile(const chord_model *model, const int32_t *history, size_t history_length, const uint32_t *pools,

@@ -283,7 +283,7 @@ public final class Engine implements Scorer {
   }
 
   /**
-   * The pooled profile, all that the cloud has to see of a user (docs/privacy.md): the mean embedding of the last {@code pools[0]}, {@code
+   * The pooled profile, which the cloud makes strategies from, and which tells the latest items (docs/privacy.md): the mean embedding of the last {@code pools[0]}, {@code
    * pools[1]}, ... items, and log(1 + number of items) / 4.
    *
    * @param history any length; all empty = a new user
