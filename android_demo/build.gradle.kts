@@ -10,4 +10,25 @@ val chordVersion = Regex("__version__ = \"(.+)\"").find(declared)!!.groupValues[
 subprojects {
     group = "io.chordkit"
     version = chordVersion
+
+    // Every library, under its project's name; `gradle publish` puts them where `make aar` does.
+    pluginManager.withPlugin("maven-publish") {
+        extensions.configure<PublishingExtension> {
+            publications.register<MavenPublication>("release") {
+                pom {
+                    licenses {
+                        license {
+                            name = "Apache-2.0"
+                            url = "https://www.apache.org/licenses/LICENSE-2.0.txt"
+                        }
+                    }
+                }
+                afterEvaluate { from(components["release"]) }
+            }
+            repositories.maven {
+                name = "folder"
+                url = uri(rootProject.layout.projectDirectory.dir("../build/android/maven"))
+            }
+        }
+    }
 }

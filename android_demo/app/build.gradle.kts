@@ -54,7 +54,7 @@ val bundleAssets = tasks.register<BundleAssets>("bundleAssets") {
 
 android {
     namespace = "io.chordkit.demo"
-    compileSdk = libs.versions.compileSdk.get().toInt()
+    compileSdk { version = release(libs.versions.compileSdk.get().toInt()) }
     enableKotlin = false
 
     defaultConfig {

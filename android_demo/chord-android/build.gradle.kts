@@ -5,7 +5,7 @@ plugins {
 
 android {
     namespace = "io.chordkit"
-    compileSdk = libs.versions.compileSdk.get().toInt()
+    compileSdk { version = release(libs.versions.compileSdk.get().toInt()) }
     ndkVersion = libs.versions.ndk.get()
     enableKotlin = false
 
@@ -43,27 +43,4 @@ dependencies {
     testImplementation(libs.junit)
     testImplementation(libs.android.json)
     testImplementation(project(":chord-android-bouncycastle"))
-}
-
-publishing {
-    publications {
-        register<MavenPublication>("release") {
-            artifactId = "chord-android"
-            pom {
-                licenses {
-                    license {
-                        name = "Apache-2.0"
-                        url = "https://www.apache.org/licenses/LICENSE-2.0.txt"
-                    }
-                }
-            }
-            afterEvaluate { from(components["release"]) }
-        }
-    }
-    repositories {
-        maven {
-            name = "folder"
-            url = uri(rootProject.layout.projectDirectory.dir("../build/android/maven"))
-        }
-    }
 }

@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
             _tools()
             kotlin.install()
         elif given.command == "aar":
-            _say(aar.build(_tools(), _libraries(), given.out, layout.BUILD / "work-aar"))
+            for made in aar.build(_tools(), _libraries(), given.out, layout.BUILD / "work-aar"):
+                _say(made)
         else:
             _apk(given)
     except (ChordkitError, OSError) as error:

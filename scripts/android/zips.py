@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _TIME, _DATE = 0, 0x21
 """Midnight of 1 January 1980, the first time that a zip file can say."""
@@ -30,23 +31,28 @@ class Member:
 
 def write(path: Path, members: Iterable[Member]) -> Path:
     """Write ``members`` to ``path`` in their order."""
+    with open(path, "wb") as stream:
+        write_to(stream, members)
+    return path
+
+
+def write_to(stream: BinaryIO, members: Iterable[Member]) -> None:
+    """Write ``members`` to an empty stream in their order."""
     directory = bytearray()
     count = 0
-    with open(path, "wb") as stream:
-        for member in members:
-            offset = stream.tell()
-            name = member.name.encode()
-            body = member.data if member.stored else _deflated(member.data)
-            method = 0 if member.stored else 8
-            about = struct.pack("<HHHHIII", _UTF8, method, _TIME, _DATE, zlib.crc32(member.data), len(body), len(member.data))
-            extra = _padding(offset + 30 + len(name), member.alignment) if member.stored else b""
-            stream.write(struct.pack("<IH", 0x04034B50, 20) + about + struct.pack("<HH", len(name), len(extra)) + name + extra + body)
-            directory += struct.pack("<IHH", 0x02014B50, 20, 20) + about
-            directory += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, offset) + name
-            count += 1
-        start = stream.tell()
-        stream.write(directory + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count, count, len(directory), start, 0))
-    return path
+    for member in members:
+        offset = stream.tell()
+        name = member.name.encode()
+        body = member.data if member.stored else _deflated(member.data)
+        method = 0 if member.stored else 8
+        about = struct.pack("<HHHHIII", _UTF8, method, _TIME, _DATE, zlib.crc32(member.data), len(body), len(member.data))
+        extra = _padding(offset + 30 + len(name), member.alignment) if member.stored else b""
+        stream.write(struct.pack("<IH", 0x04034B50, 20) + about + struct.pack("<HH", len(name), len(extra)) + name + extra + body)
+        directory += struct.pack("<IHH", 0x02014B50, 20, 20) + about
+        directory += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, offset) + name
+        count += 1
+    start = stream.tell()
+    stream.write(directory + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count, count, len(directory), start, 0))
 
 
 def _deflated(data: bytes) -> bytes:

@@ -26,7 +26,7 @@ class Built:
 
     @property
     def aar(self) -> Path:
-        (path,) = self.folder.glob("maven/**/*.aar")
+        (path,) = self.folder.glob("maven/**/chord-android/**/*.aar")
         return path
 
 

@@ -32,7 +32,7 @@ def classes(archive: zipfile.ZipFile) -> zipfile.ZipFile:
 def test_the_same_sources_give_the_same_repository(build) -> None:
     first, second = (build(name).folder / "maven" for name in ("first", "second"))
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(files) == 4 * (1 + 4)
+    assert len(files) == 2 * 4 * (1 + 4)
     assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
     assert [name for name in files if (first / name).read_bytes() != (second / name).read_bytes()] == []
 
@@ -106,6 +106,20 @@ def test_the_folder_is_a_maven_repository(built) -> None:
             assert path.with_name(f"{path.name}.{algorithm}").read_text() == hashlib.new(algorithm, path.read_bytes()).hexdigest()
 
 
+def test_the_verifier_for_phones_before_ed25519_is_a_library_of_its_own(built) -> None:
+    release = built / "maven" / "io" / "chordkit" / "chord-android-bouncycastle" / layout.VERSION
+    with zipfile.ZipFile(release / f"chord-android-bouncycastle-{layout.VERSION}.aar") as archive:
+        classes = zipfile.ZipFile(io.BytesIO(archive.read("classes.jar"))).namelist()
+        assert classes == ["META-INF/MANIFEST.MF", "io/chordkit/trust/BouncyCastleEd25519.class"]
+        assert b"io.chordkit.trust.BouncyCastleEd25519" in archive.read("proguard.txt")
+        assert b'package="io.chordkit.bouncycastle"' in archive.read("AndroidManifest.xml")
+        assert not [name for name in archive.namelist() if name.startswith("jni/")]
+    pom = ElementTree.parse(release / f"chord-android-bouncycastle-{layout.VERSION}.pom").getroot()
+    needs = [[part.text for part in dependency] for dependency in pom.iter(f"{POM}dependency")]
+    assert needs[0] == ["io.chordkit", "chord-android", layout.VERSION, "compile"]
+    assert needs[1][:2] == ["org.bouncycastle", "bcprov-jdk15to18"] and re.fullmatch(r"[\d.]+", needs[1][2]) and len(needs) == 2
+
+
 def test_gradle_takes_it_from_the_folder(built, tmp_path: Path) -> None:
     if shutil.which("gradle") is None:
         pytest.skip("there is no Gradle")
@@ -125,7 +139,7 @@ def test_another_version_in_the_folder_stays_and_is_listed(built, tmp_path: Path
     libraries = {abi: built / "native" / abi / "libchord_jni.so" for abi in layout.ABIS}
     for version in ("0.0.8", "0.0.9"):
         monkeypatch.setattr(layout, "VERSION", version)
-        made = aar.publish(built / "work-aar" / "classes", libraries, tmp_path / "maven", tmp_path / "work")
+        made = aar.publish(aar.modules()[0], built / "work-aar" / "chord-android", libraries, tmp_path / "maven")
         assert made.name == f"chord-android-{version}.aar"
     metadata = ElementTree.parse(made.parents[1] / "maven-metadata.xml")
     assert [version.text for version in metadata.iter("version")] == ["0.0.8", "0.0.9"]

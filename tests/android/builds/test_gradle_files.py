@@ -44,7 +44,7 @@ def test_numbers_and_names_are_those_of_the_builds_without_gradle(catalogue: dic
     versions, library, app = catalogue["versions"], LIBRARY.read_text(), APP.read_text()
     assert (int(versions["minSdk"]), int(versions["targetSdk"])) == (layout.MIN_SDK, layout.TARGET_SDK)
     assert int(versions["compileSdk"]) >= max(layout.COMPILE_SDK, layout.TARGET_SDK)
-    assert f'namespace = "{layout.GROUP}"' in library and f'artifactId = "{layout.ARTIFACT}"' in library
+    assert f'namespace = "{layout.GROUP}"' in library and LIBRARY.parent.name == layout.ARTIFACT
     assert re.search(r"abiFilters \+= listOf\((.*)\)", library)[1] == ", ".join(f'"{abi}"' for abi in layout.ABIS)
     assert 'namespace = "io.chordkit.demo"' in app and 'applicationId = "io.chordkit.demo"' in app
     assert "major * 10_000 + minor * 100 + patch" in app and layout.version_code("1.2.3") == 10_203
@@ -76,6 +76,7 @@ def test_every_module_has_its_file_and_sources() -> None:
     for name in optional:
         text = (layout.LIBRARY / name / "build.gradle.kts").read_text()
         assert 'sourceSets["main"].java.directories += "java"' in text and f"libs.{name})" in text
+        assert f'namespace = "io.chordkit.{name}"' in text and "`maven-publish`" in text and 'singleVariant("release")' in text
         assert list((layout.LIBRARY / name / "java").rglob("*.java"))
     # The core builds without them: none of its configurations but that of the tests names one.
     for line in LIBRARY.read_text().splitlines():

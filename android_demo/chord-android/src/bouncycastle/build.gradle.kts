@@ -1,10 +1,11 @@
 plugins {
     alias(libs.plugins.android.library)
+    `maven-publish`
 }
 
 android {
     namespace = "io.chordkit.bouncycastle"
-    compileSdk = libs.versions.compileSdk.get().toInt()
+    compileSdk { version = release(libs.versions.compileSdk.get().toInt()) }
     enableKotlin = false
     defaultConfig {
         minSdk = libs.versions.minSdk.get().toInt()
@@ -14,6 +15,9 @@ android {
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8
+    }
+    publishing {
+        singleVariant("release") { withSourcesJar() }
     }
 }
 
