@@ -245,8 +245,8 @@ class Engine:
         return scores
 
     def profile(self, history: np.ndarray, pools: Sequence[int] = (5, 25, 200)) -> np.ndarray:
-        """What the cloud makes strategies from: the pooled profile float32 ``[len(pools) * dim + 1]`` of :mod:`chordkit.hypernetwork.profile`,
-        as a phone computes it. ``history``: item ids ``[length]``; all empty slots = a new user.
+        """What the cloud makes strategies from: the pooled profile float32 ``[len(pools) * dim + 1]`` of
+        :mod:`chordkit.hypernetwork.profile`, as a phone computes it. ``history``: item ids ``[length]``; all empty slots = a new user.
 
         Raises:
             InputError: an id outside the catalogue, an empty slot behind an item, or pools that are not ascending from 1 on.

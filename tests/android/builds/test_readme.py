@@ -43,8 +43,7 @@ def test_versions_in_the_readme_are_those_of_the_builds() -> None:
     catalog = (README.parent / "gradle" / "libs.versions.toml").read_text(encoding="utf-8")
     wrapper = (README.parent / "gradle" / "wrapper" / "gradle-wrapper.properties").read_text(encoding="utf-8")
     text = README.read_text(encoding="utf-8")
-    assert f"io.chordkit:chord-android:{layout.VERSION}" in lines
-    assert re.search(r'bouncycastle = "(.*)"', catalog)[1] in lines  # type: ignore[index]
+    assert f"io.chordkit:chord-android-bouncycastle:{layout.VERSION}" in lines
     assert f"--gradle-version {re.search(r'gradle-([0-9.]+)-bin', wrapper)[1]}" in text  # type: ignore[index]
     assert f"AGP {'.'.join(re.search(r'agp = .(.*).', catalog)[1].split('.')[:2])}" in text  # type: ignore[index]
     for place in re.findall(r"`(chord-android/[\w/.-]+|scripts/android|settings\.gradle\.kts)`", text):
