@@ -46,7 +46,10 @@ def dp(size: str) -> float:
 
 
 def has_words(view: "app.View") -> bool:
-    """In the layout, or from Java."""
+    """In the layout, or from Java. What holds a value has a label: words of its own would be read in place of the value."""
+    if view.kind in ("Spinner", "EditText"):
+        labels = {each.get("labelFor").rpartition("/")[2] for each in row_of(view.layout)}
+        return view.id in labels and not view.get("contentDescription")
     if view.get("text") or view.get("contentDescription"):
         return True
     return bool(view.id) and any(re.search(rf"\(R\.id\.{view.id}\)\s*\.setText\(", text) for text in app.java().values())
