@@ -21,8 +21,8 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * A benchmark that {@code adb shell am start -n io.chordkit.demo/.BenchmarkActivity --es bundle NAME ...} asks for (README): measures once on
- * a thread of its own, writes what it found into the app's folder of external media, and shows it.
+ * A benchmark that {@code adb shell am start -n io.chordkit.demo/.BenchmarkActivity --es bundle NAME ...} asks for (README): measures once
+ * on a thread of its own, writes what it found into the app's folder of external media, and shows it.
  */
 public final class BenchmarkActivity extends Activity {
   private static final String FOLDER = "chordkit";

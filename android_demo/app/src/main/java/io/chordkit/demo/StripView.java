@@ -9,8 +9,8 @@ import io.chordkit.annotation.Nullable;
 import io.chordkit.demo.logic.LayerStrip;
 
 /**
- * The channels of a layer, from the side where reading starts: a piece for each run of one width. Its height is in proportion to the bits, so
- * that nothing hangs on colours; channels that are off are a line at the bottom. What it shows in words is its row's to say.
+ * The channels of a layer, from the side where reading starts: a piece for each run of one width. Its height is in proportion to the bits,
+ * so that nothing hangs on colours; channels that are off are a line at the bottom. What it shows in words is its row's to say.
  */
 public final class StripView extends View {
   private static final float MOST_BITS = 8;

@@ -17,7 +17,8 @@ public final class AcceptedKeys {
 
   public static TrustedKeys parse(byte[] bytes) throws DemoException {
     if (bytes.length == 0 || bytes.length > MOST_BYTES || bytes.length % KEY != 0) {
-      throw new DemoException("trusted_keys: " + bytes.length + " bytes are not 1 to 16 keys of 32 bytes; build the app with the bundle's public key");
+      throw new DemoException(
+          "trusted_keys: " + bytes.length + " bytes are not 1 to 16 keys of 32 bytes; build the app with the bundle's public key");
     }
     List<byte[]> keys = new ArrayList<byte[]>();
     for (int i = 0; i < bytes.length; i += KEY) {

@@ -37,8 +37,8 @@ public final class Benchmark {
   }
 
   /**
-   * Does what an intent asks for. With a run's name in it the answer is in {@code folder} afterwards: {@code RUN.f32} and {@code RUN.jsonl},
-   * or {@code RUN.error} with one sentence.
+   * Does what an intent asks for. With a run's name in it the answer is in {@code folder} afterwards: {@code RUN.f32} and {@code
+   * RUN.jsonl}, or {@code RUN.error} with one sentence.
    *
    * @param extras the intent's, by {@link BenchmarkRequest#EXTRAS}
    * @param verifier null = there is none, and every bundle is refused

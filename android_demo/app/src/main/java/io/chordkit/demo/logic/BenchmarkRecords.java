@@ -40,7 +40,13 @@ final class BenchmarkRecords implements Closeable {
   }
 
   void app(
-      String run, DeviceFacts device, String bundleSha256, long counter, String fingerprint, BenchmarkRequest request, @Nullable String strategySha256)
+      String run,
+      DeviceFacts device,
+      String bundleSha256,
+      long counter,
+      String fingerprint,
+      BenchmarkRequest request,
+      @Nullable String strategySha256)
       throws IOException {
     begin("app");
     number("version", VERSION);

@@ -16,7 +16,7 @@ import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
-/** {@code demo_users.json}, which `chordkit demo` leaves beside its bundle: people, what is to be reranked for them, and words for items. */
+/** {@code demo_users.json}, which `chordkit demo` leaves beside its bundle: people, what is reranked for them, and words for items. */
 public final class DemoUsers {
   /** Subject of the envelope that is for everybody. */
   public static final String EVERYBODY = "everybody";
@@ -69,8 +69,8 @@ public final class DemoUsers {
         throw refused("fingerprint is not 16 hexadecimal digits");
       }
       List<DemoUser> users = users(all.getJSONArray("users"));
-      return new DemoUsers(
-          text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), envelope(all, "shared"), users, words(all.getJSONObject("items")));
+      Map<String, Words> words = words(all.getJSONObject("items"));
+      return new DemoUsers(text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), envelope(all, "shared"), users, words);
     } catch (CharacterCodingException notUtf8) {
       throw refused("it is not UTF-8");
     } catch (JSONException wrong) {

@@ -73,7 +73,8 @@ public class BenchmarkRequestTest {
   @Test
   public void everyExtraHasItsLimits() {
     String file = "a file name without a path";
-    for (Object bad : new Object[] {"", "../shop.chord", "a/b", ".hidden", "a\nb", "a b", "é", new String(new char[101]).replace('\0', 'a'), 7, null}) {
+    String long101 = new String(new char[101]).replace('\0', 'a');
+    for (Object bad : new Object[] {"", "../shop.chord", "a/b", ".hidden", "a\nb", "a b", "é", long101, 7, null}) {
       refused("bundle", bad, file);
     }
     for (Object bad : new Object[] {"", KEY.substring(1), KEY + "0", KEY.replace('a', 'g'), 7, null}) {

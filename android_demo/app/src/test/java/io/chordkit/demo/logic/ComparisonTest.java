@@ -43,7 +43,9 @@ public class ComparisonTest {
 
   @Test
   public void listsOfOtherItemsAreNotCompared() {
-    for (List<String> other : Arrays.asList(Arrays.asList("a", "b", "c"), Arrays.asList("a", "b", "c", "e"), Arrays.asList("a", "a", "b", "c", "d"))) {
+    String[][] others = {{"a", "b", "c"}, {"a", "b", "c", "e"}, {"a", "a", "b", "c", "d"}};
+    for (String[] each : others) {
+      List<String> other = Arrays.asList(each);
       for (int turn = 0; turn < 2; turn++) {
         try {
           new Comparison(turn == 0 ? OWN : other, turn == 0 ? other : OWN, "a");

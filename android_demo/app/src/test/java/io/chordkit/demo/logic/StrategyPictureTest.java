@@ -10,7 +10,8 @@ import org.junit.Test;
 
 public class StrategyPictureTest {
   private static final String TWO =
-      "{\"name\":\"q\",\"out_channels\":5,\"in_features\":10,\"offset\":0},{\"name\":\"k\",\"out_channels\":3,\"in_features\":20,\"offset\":5}";
+      "{\"name\":\"q\",\"out_channels\":5,\"in_features\":10,\"offset\":0},"
+          + "{\"name\":\"k\",\"out_channels\":3,\"in_features\":20,\"offset\":5}";
 
   private static ByteBuffer manifest(String layers) {
     return ByteBuffer.wrap(("{\"backbone\":{\"channels\":[" + layers + "]}}").getBytes(StandardCharsets.UTF_8));
