@@ -32,7 +32,7 @@ EMULATED = {"chord.test.calls": "2000", "chord.test.noise": str(16 << 20)}
 """What tests on an emulated processor are told: it is slow, and the emulator's own memory is in the process."""
 PERTURBED = {"MALLOC_PERTURB_": "165"}
 """glibc overwrites what is given back, so that what is used afterwards gives wrong answers."""
-_TIMEOUT_S = 600.0
+_TIMEOUT_S = 900.0
 
 
 MACHINES = ("x86_64", "dex", "arm64", "phone")

@@ -10,8 +10,11 @@ machines = pytest.importorskip("tests.android.java_virtual_machines", reason="th
 
 pytestmark = pytest.mark.checkout
 
+EACH = sorted((name, machine) for machine in machines.MACHINES for name in machines.test_classes(machine))
+"""By class: two processes that test at once begin with different virtual machines."""
 
-@pytest.mark.parametrize(("machine", "name"), [(machine, name) for machine in machines.MACHINES for name in machines.test_classes(machine)])
+
+@pytest.mark.parametrize(("name", "machine"), EACH)
 def test_all_of_it_passes(machine: str, name: str, results: Callable) -> None:
     problems = results(machine).problems(name)
     assert not problems, "\n".join(problems)
@@ -36,6 +39,10 @@ def test_a_test_that_fails_is_told_with_its_name_and_its_sentence(virtual_machin
     (tmp_path / "EndedTest.java").write_text(
         "import org.junit.Test;\npublic class EndedTest { @Test public void ends() { Runtime.getRuntime().halt(3); } }\n"
     )
+    (tmp_path / "WaitingTest.java").write_text(
+        "import org.junit.Test;\n"
+        "public class WaitingTest { @Test public void waits() throws Exception { new java.util.concurrent.Semaphore(0).acquire(); } }\n"
+    )
     (tmp_path / "NoTest.java").write_text("public class NoTest {}\n")
     virtual = virtual_machine("x86_64")
     classes = tmp_path / "classes"
@@ -50,3 +57,6 @@ def test_a_test_that_fails_is_told_with_its_name_and_its_sentence(virtual_machin
     assert found.problems("EndedTest") == ["EndedTest.ends: the virtual machine ended in it"]
     assert "No runnable methods" in found.problems("NoTest")[0]
     assert "no test ran" in found.problems("MissingTest")[0]
+    waiting = dataclasses.replace(spoilt, properties={"chord.test.limit": "1"}).test(["WaitingTest"], material)
+    (problem,) = waiting.problems("WaitingTest")
+    assert problem.startswith("WaitingTest.waits: does not end") and "Semaphore.acquire" in problem

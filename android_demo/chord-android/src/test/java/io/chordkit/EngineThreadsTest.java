@@ -210,7 +210,7 @@ public final class EngineThreadsTest {
     final int[][] answers = {answer("plain-nobody")};
     for (int round = 0; round < 20; round++) {
       final Engine engine = open();
-      final CountDownLatch running = new CountDownLatch(4);
+      final CountDownLatch running = new CountDownLatch(1);
       Worker[] workers = new Worker[4];
       for (int i = 0; i < workers.length; i++) {
         workers[i] =
@@ -218,20 +218,15 @@ public final class EngineThreadsTest {
               @Override
               void work() throws Exception {
                 Question question = new Question();
-                boolean first = true;
-                while (true) {
-                  int which;
-                  try {
-                    which = question.ask(engine, answers);
-                  } catch (IllegalStateException closed) {
-                    assertEquals("the engine is closed; open another one", closed.getMessage());
-                    return;
-                  }
-                  assertEquals("a call under way gave wrong scores", 0, which);
-                  if (first) {
+                try {
+                  while (true) {
+                    assertEquals("a call under way gave wrong scores", 0, question.ask(engine, answers));
                     running.countDown();
-                    first = false;
                   }
+                } catch (IllegalStateException closed) {
+                  assertEquals("the engine is closed; open another one", closed.getMessage());
+                } finally {
+                  running.countDown();
                 }
               }
             };
