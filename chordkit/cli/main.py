@@ -5,6 +5,7 @@
 
 import contextvars
 import errno
+import os
 import signal
 import sys
 import warnings
@@ -189,4 +190,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 def main() -> None:
     """Console script."""
     signal.signal(signal.SIGTERM, _as_interrupt)
-    sys.exit(run())
+    status = run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still to be written would fail once more when Python ends, with a status of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)

@@ -36,14 +36,18 @@ _TIMEOUT_S = 900.0
 
 
 MACHINES = ("x86_64", "dex", "arm64", "phone")
-"""By name: the host's, the same of what dx made of the library, one on qemu-user, one in an emulated machine."""
+"""By name: the host's, the same of the dex that the APK has, one on qemu-user, one in an emulated machine."""
 NOT_EMULATED = ("io.chordkit.ChordStore", "io.chordkit.demo.")
 """What is Java and files, whatever the processor: on an emulated one it would take minutes."""
+ON_THE_PHONE = ("io.chordkit.Engine", "io.chordkit.trust.")
+"""What calls native code most: the others have been on the same virtual machine and the same processor without the phone around it."""
 
 
 def test_classes(machine: str) -> list[str]:
     """Names of the JUnit classes that a virtual machine of :data:`MACHINES` runs."""
     found = sorted(".".join(path.relative_to(root).with_suffix("").parts) for root in TESTS for path in root.rglob("*Test.java"))
+    if machine == "phone":
+        return [name for name in found if name.startswith(ON_THE_PHONE)]
     return [name for name in found if machine in ("x86_64", "dex") or not name.startswith(NOT_EMULATED)]
 
 
@@ -181,11 +185,6 @@ def compile_library(found: Tools, folder: Path) -> None:
 def compile_tests(found: Tools, library: Path, sources: Sequence[Path], folder: Path) -> None:
     """Classes that only a JVM runs."""
     java.compile_for_jvm(sources, folder, [library, *run_with(found), found.jar("jsr305")])
-
-
-def retranslate(found: Tools, library: Path, folder: Path) -> None:
-    """What dx makes of the library's classes, as classes again: ``folder/classes.jar``."""
-    java.retranslate(found, java.dex(found, library, folder / "classes.dex"), folder / "classes.jar")
 
 
 def build_native(architecture: str, folder: Path) -> None:

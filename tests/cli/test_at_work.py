@@ -13,6 +13,8 @@ import pytest
 from chordkit.cli.main import run
 from chordkit.cli.output import ProgressLines
 
+# What takes long here does not depend on how chordkit is installed.
+pytestmark = pytest.mark.long
 COMMAND = [sys.executable, "-m", "chordkit"]
 
 

@@ -31,7 +31,7 @@ CASES = [
      ["monday.csv:2", "'monday' is not a number", "another column than 'ts'"]),
     ("an empty file", f"data prepare {{t}}/empty.csv {COLUMNS} --out {{t}}/x.safetensors", ["empty.csv", "is empty"]),
     ("a binary file", "data prepare {t}/binary --out {t}/x.safetensors", ["binary", "cannot tell the format"]),
-    ("an unknown format", "data prepare {p}/clicks.csv --format tsv --out {t}/x.safetensors", ["tsv", "csv or parquet"]),
+    ("an unknown format", "data prepare {p}/clicks.csv --format tsv --out {t}/x.safetensors", ["tsv", "csv, jsonl or parquet"]),
     ("a data set that is not there", "data info ml-100k", ["ml-100k", "CHORDKIT_DATA"]),
     ("a damaged data set", "data info {t}/flipped.safetensors", ["flipped.safetensors", "damaged", "make it again"]),
     ("a seed below 0", f"data prepare {{p}}/clicks.csv {COLUMNS} --out {{t}}/x.safetensors --seed -1", ["--seed", "0"]),

@@ -154,16 +154,8 @@ def test_a_lambda_is_refused_in_the_sources_and_found_in_a_dex_file(tools, body:
         java.dex(tools, tmp_path / "classes", tmp_path / "classes.dex")
 
 
-@pytest.fixture(scope="module")
-def retranslated(tools, built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The APK's dex file as classes for a virtual machine."""
-    folder = tmp_path_factory.mktemp("retranslated")
-    with zipfile.ZipFile(built / "bundled.apk") as archive:
-        return java.retranslate(tools, Path(archive.extract("classes.dex", folder)), folder / "classes.jar")
-
-
-def test_the_dex_file_has_every_class_of_the_library_and_turns_back_into_them(built, retranslated: Path) -> None:
-    with zipfile.ZipFile(retranslated) as archive:
+def test_the_dex_file_has_every_class_of_the_library_and_turns_back_into_them(built, shipped_classes: Path) -> None:
+    with zipfile.ZipFile(shipped_classes) as archive:
         back = {name for name in archive.namelist() if name.endswith(".class")}
     classes = built / "work" / "classes"
     assert back == {path.relative_to(classes).as_posix() for path in classes.rglob("*.class")}
@@ -171,12 +163,12 @@ def test_the_dex_file_has_every_class_of_the_library_and_turns_back_into_them(bu
     assert len(library) > 10 and library - back <= {"io/chordkit/annotation/package-info.class"}
 
 
-def test_phones_before_ed25519_verify_by_the_part_of_bouncycastle_that_is_in_it(tools, retranslated: Path, tmp_path: Path) -> None:
+def test_phones_before_ed25519_verify_by_the_part_of_bouncycastle_that_is_in_it(tools, shipped_classes: Path, tmp_path: Path) -> None:
     vectors = json.loads((layout.ROOT / "tests" / "golden" / "ed25519.json").read_text())
     cases = [*vectors["rfc8032"], *vectors["cases"]]
-    classes = java.compile_for_jvm([Path(__file__).parent / "VerifyAll.java"], tmp_path / "classes", [retranslated])
+    classes = java.compile_for_jvm([Path(__file__).parent / "VerifyAll.java"], tmp_path / "classes", [shipped_classes])
     words = [word for case in cases for word in (case["key"], case["signature"], case["message"])]
-    said = subprocess.run(["java", "-cp", f"{classes}:{retranslated}", "VerifyAll", *words], capture_output=True, text=True)
+    said = subprocess.run(["java", "-cp", f"{classes}:{shipped_classes}", "VerifyAll", *words], capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     assert said.stdout.split() == [str(case.get("accept", True)).lower() for case in cases]
     assert {"true", "false"} <= set(said.stdout.split())
