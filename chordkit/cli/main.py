@@ -41,7 +41,7 @@ from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
 app = typer.Typer(
     name="chordkit",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

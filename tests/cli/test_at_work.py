@@ -109,3 +109,10 @@ def test_activations_are_chosen_for_every_quantised_artifact(project: Any, comma
     assert {each["precision"]: each["activations"] for each in made["artifacts"]} == {"fp32": "fp32", "int8": "int8"}
     refused = command(*export, "--target", "native", "--activations", "fp32", "--out", tmp_path / "b")
     assert refused.status == 2 and "native: fp32 activations are not supported" in refused.err
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("chordkit tr", ["train"]), ("chordkit bundle v", ["verify"])])
+def test_a_shell_completes_commands(typed: str, offered: list[str]) -> None:
+    words = {"_CHORDKIT_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(COMMAND, env=os.environ | words, capture_output=True, text=True)
+    assert done.stdout.split() == offered and done.stderr == ""
