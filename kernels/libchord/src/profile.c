@@ -15,10 +15,9 @@ chord_status chord_profile(const chord_model *model, const int32_t *history, siz
   for (size_t i = 0; i < pool_count; i++)
     if (pools[i] <= (i ? pools[i - 1] : 0)) return CHORD_BAD_ARGUMENT;
   const size_t dim = model->dim, most = pools[pool_count - 1], slots = history_length < most ? history_length : most;
-  const int32_t *end = history + history_length;
   size_t count = 0;
   for (size_t back = 1; back <= slots; back++) {
-    const uint32_t item = (uint32_t)*(end - back);
+    const uint32_t item = (uint32_t)history[history_length - back];
     if (item > model->items || (item && count != back - 1)) return CHORD_BAD_HISTORY;
     count += item != 0;
   }
@@ -27,7 +26,7 @@ chord_status chord_profile(const chord_model *model, const int32_t *history, siz
     const size_t pooled = count < pools[i] ? count : pools[i];
     for (size_t back = pooled; back > 0; back--) {
       float row[CHORD_MAX_DIM];
-      model->kernels->embed_e_f32(1, dim, &model->table, end - back, NULL, NULL, row);
+      model->kernels->embed_e_f32(1, dim, &model->table, history + (history_length - back), NULL, NULL, row);
       for (size_t d = 0; d < dim; d++) profile[i * dim + d] += row[d] * (1.0f / (float)pooled);
     }
   }

@@ -2,6 +2,7 @@
  * exercise MASTER THREADS ROUNDS: every variant opens the file; then threads adopt and rerank at once, each with a user vector of its own
  * that comes and goes. Each result must be that of one of the strategies and of that vector. Run under ASan, UBSan and TSan; all buffers have exactly the size that the API asks for.
  */
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -37,6 +38,31 @@ static void adopt_user(const shared *s, chord_session *session, int which) {
   if (size) CHECK(chord_adopt_user(session, s->users[which], size - 1, NULL) == CHORD_BAD_USER_VECTOR);
 }
 
+/* A further page has the scores that the first had, and every pool of a profile lies within what it was given. */
+static void page_and_profile(const shared *s, chord_session *session) {
+  const uint32_t pools[3] = {1, HISTORY - 1, HISTORY + 50};
+  float *hidden = malloc(sizeof(float) * s->info.dim), *profile = malloc(sizeof(float) * (3 * s->info.dim + 1));
+  float *scores = malloc(sizeof(float) * CANDIDATES);
+  CHECK(hidden && profile && scores);
+  CHECK(chord_hidden(session, s->history, HISTORY, hidden) == CHORD_OK);
+  for (size_t count = 0; count <= CANDIDATES; count += CANDIDATES)
+    CHECK(chord_score_hidden(session, hidden, s->candidates, count, scores) == CHORD_OK);
+  const int32_t none = 0;
+  CHECK(chord_score_hidden(session, hidden, &none, 1, scores) == CHORD_BAD_CANDIDATE);
+  hidden[s->info.dim - 1] = INFINITY;
+  CHECK(chord_score_hidden(session, hidden, s->candidates, CANDIDATES, scores) == CHORD_NOT_FINITE);
+  CHECK(chord_score_hidden(session, NULL, s->candidates, CANDIDATES, scores) == CHORD_BAD_ARGUMENT);
+  for (size_t length = 0; length <= HISTORY; length++) CHECK(chord_profile(s->model, s->history, length, pools, 3, profile) == CHORD_OK);
+  CHECK(chord_profile(s->model, NULL, 0, pools, 3, profile) == CHORD_OK);
+  CHECK(chord_profile(s->model, s->history, HISTORY, pools + 1, 0, profile) == CHORD_BAD_ARGUMENT);
+  CHECK(chord_profile(s->model, s->history, HISTORY, (const uint32_t[]){5, 5}, 2, profile) == CHORD_BAD_ARGUMENT);
+  CHECK(chord_profile(s->model, (const int32_t[]){1, 0}, 2, pools, 3, profile) == CHORD_BAD_HISTORY);
+  CHECK(chord_profile(s->model, (const int32_t[]){-1}, 1, pools, 3, profile) == CHORD_BAD_HISTORY);
+  free(scores);
+  free(profile);
+  free(hidden);
+}
+
 static void *work(void *argument) {
   shared *s = argument;
   const int own = s->threads++ % USERS;
@@ -56,6 +82,7 @@ static void *work(void *argument) {
     CHECK(matches >= 1);
     size_t found = 0;
     CHECK(chord_top_k(session, s->history, HISTORY, K, round % 2, items, best, &found) == CHORD_OK && found <= K);
+    if (round % 8 == 0) page_and_profile(s, session);
   }
   free(items);
   free(best);
