@@ -120,13 +120,13 @@ def _make_all(
     seed: int,
     as_json: bool,
 ) -> None:
-    from chordkit.hypernetwork.bulk import make_all
+    from chordkit.hypernetwork import make_all_strategies
 
     if data is None or any(value is not None for value in of_one):
         raise InputError("--all: give --data with it, and no --user, --history or --user-vector, which are of one user")
     dataset = _read_data(data, weights, seed)
     with progress_bar() as progress:
-        made = make_all(network, dataset, out, budget, progress)
+        made = make_all_strategies(network, dataset, out, budget, progress)
     payload = {
         "file": str(out),
         "bytes": out.stat().st_size,

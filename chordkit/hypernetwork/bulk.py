@@ -43,7 +43,7 @@ class BulkStrategies:
     bytes: int
 
 
-def make_all(
+def make_all_strategies(
     hypernetwork: Hypernetwork,
     dataset: Dataset,
     out: str | os.PathLike[str],

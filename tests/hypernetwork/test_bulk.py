@@ -37,7 +37,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("user_vector", [False, True])
 def test_the_table_has_what_each_user_would_get_alone(dataset: Dataset, user_vector: bool, tmp_path: Path) -> None:
     network = network_of(dataset, user_vector=user_vector)
-    made = bulk.make_all(network, dataset, tmp_path / "all.parquet", 3.0)
+    made = bulk.make_all_strategies(network, dataset, tmp_path / "all.parquet", 3.0)
     table = pl.read_parquet(tmp_path / "all.parquet")
     assert (made.users, made.resumed, table.height) == (50, 0, 50) and table["user"].to_list() == list(dataset.user_ids)
     assert ("user_vector" in table.columns) is user_vector and made.average_bits <= 3.0
@@ -55,7 +55,7 @@ def test_the_table_has_what_each_user_would_get_alone(dataset: Dataset, user_vec
 
 def test_a_killed_run_goes_on_after_its_last_part(dataset: Dataset, tmp_path: Path) -> None:
     network = network_of(dataset)
-    bulk.make_all(network, dataset, tmp_path / "whole.parquet")
+    bulk.make_all_strategies(network, dataset, tmp_path / "whole.parquet")
 
     def stop(phase: str, done: int, total: int) -> None:
         assert (phase, total) == ("strategies", 50)
@@ -64,9 +64,9 @@ def test_a_killed_run_goes_on_after_its_last_part(dataset: Dataset, tmp_path: Pa
 
     out = tmp_path / "all.parquet"
     with pytest.raises(Stop):
-        bulk.make_all(network, dataset, out, progress=stop)
+        bulk.make_all_strategies(network, dataset, out, progress=stop)
     assert not out.exists()
-    assert bulk.make_all(network, dataset, out).resumed == 2 * PART
+    assert bulk.make_all_strategies(network, dataset, out).resumed == 2 * PART
     assert pl.read_parquet(out).equals(pl.read_parquet(tmp_path / "whole.parquet"))
 
 
@@ -78,25 +78,25 @@ def test_parts_of_another_run_are_not_taken_for_this_one(dataset: Dataset, tmp_p
             raise Stop
 
     with pytest.raises(Stop):
-        bulk.make_all(network, dataset, out, progress=stop)
+        bulk.make_all_strategies(network, dataset, out, progress=stop)
     with pytest.raises(CheckpointError, match=r"made with run budget = None, this run asks for 2\.5"):
-        bulk.make_all(network, dataset, out, 2.5)
+        bulk.make_all_strategies(network, dataset, out, 2.5)
     changed = network_of(dataset)
     with pytest.raises(CheckpointError, match=r"run (backbone|hypernetwork)"):
         next(iter(changed.parameters())).data.add_(1.0)
-        bulk.make_all(changed, dataset, out)
+        bulk.make_all_strategies(changed, dataset, out)
     renamed = Dataset.from_sequences("x", dataset.sequences, dataset.item_ids, [f"u{user}" for user in dataset.user_ids])
     with pytest.raises(CheckpointError, match="run users"):
-        bulk.make_all(network, renamed, out)
+        bulk.make_all_strategies(network, renamed, out)
     (tmp_path / "all.parquet.parts" / "run.json").write_text("{")
     with pytest.raises(CheckpointError, match="made with run"):
-        bulk.make_all(network, dataset, out)
+        bulk.make_all_strategies(network, dataset, out)
     (tmp_path / "all.parquet.parts" / "run.json").unlink()
     with pytest.raises(CheckpointError, match="do not say which run they are of"):
-        bulk.make_all(network, dataset, out)
+        bulk.make_all_strategies(network, dataset, out)
 
 
 def test_another_catalogue_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     other = Dataset.from_sequences("y", [np.array([1, 2, 3])])
     with pytest.raises(InputError, match="data set 'y' has 3 items but the hypernetwork 40"):
-        bulk.make_all(network_of(dataset), other, tmp_path / "x.parquet")
+        bulk.make_all_strategies(network_of(dataset), other, tmp_path / "x.parquet")
