@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 Files = Annotated[
     list[Path],
     typer.Argument(
-        help="What benchmark_model, executor_runner or onnxruntime_perf_test printed, or their result files.",
-        exists=True,
-        dir_okay=False,
+        help="What benchmark_model, executor_runner or onnxruntime_perf_test printed, or their result files.", exists=True, dir_okay=False
     ),
 ]
 _TIMES = {"init us": "init_us", "first us": "first_us", "min us": "min_us", "mean us": "mean_us", "p50 us": "p50_us", "p95 us": "p95_us"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from chordkit.data.columns import FILE_ORDER, Columns, recognise
 from chordkit.data.readers.delimited import fields_of, guess_separator
 from chordkit.data.readers.unpacking import plain_name
+from chordkit.data.times import look_like_epochs, looks_like_date
 from chordkit.errors import DataError
 
 
@@ -131,9 +132,5 @@ def _are_ratings(values: list[str]) -> bool:
 
 
 def _are_times(values: list[str]) -> bool:
-    """Seconds, milliseconds, microseconds or nanoseconds between 1980 and 2100, or dates as ISO 8601 writes them."""
-    if all(re.match(r"\d{4}-\d\d-\d\d([T ]|$)", value) for value in values):
-        return True
-    if not all(is_number(value) for value in values):
-        return False
-    return any(all(3.1e8 <= float(value) / unit <= 4.2e9 for value in values) for unit in (1, 1e3, 1e6, 1e9))
+    """Dates as ISO 8601 writes them, or numbers that count from 1970 in one unit."""
+    return all(map(looks_like_date, values)) or (all(map(is_number, values)) and look_like_epochs([float(value) for value in values]))

@@ -1,6 +1,7 @@
 """Times as people write them, as numbers to be ordered by."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -11,7 +12,7 @@ import polars as pl
 from chordkit.errors import DataError
 
 _EXACT_DIGITS = 15
-_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
 _EPOCH = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EARLIEST, _LATEST = 3.1e8, 4.2e9
@@ -43,6 +44,16 @@ class Times:
         return _one_time(text, self.unit, option)
 
 
+def looks_like_date(text: str) -> bool:
+    """Whether it begins as ISO 8601 writes a date."""
+    return _DATE.match(text) is not None
+
+
+def look_like_epochs(values: Sequence[float]) -> bool:
+    """Whether all of them are seconds, milliseconds, microseconds or nanoseconds between about 1980 and 2103."""
+    return any(all(_EARLIEST <= value / scale <= _LATEST for value in values) for scale in _EPOCH.values())
+
+
 class BadValueError(ValueError):
     """``value``, of ``row``, is empty, or no number and no time; the message says what is wrong, and the mend."""
 
@@ -64,7 +75,7 @@ def read_times(column: pl.Series, time_format: str | None) -> Times:
     if time_format is not None:
         return _dates(column, column.str.to_datetime(time_format, strict=False, time_unit="ns"))
     first = column.drop_nulls().head(1).to_list()
-    if first and _ISO.match(first[0]):
+    if first and looks_like_date(first[0]):
         return _dates(column, _iso(column))
     values = numbers(column, "give seconds since 1970, or a date as 2026-03-14T09:30:00")
     if values.dtype == np.float64 and column.str.count_matches(r"\d").max() > _EXACT_DIGITS:  # type: ignore[operator]
@@ -122,7 +133,7 @@ def _iso(column: pl.Series) -> pl.Series:
 
 def _one_iso(text: str) -> int | None:
     try:
-        return int(_one_time(text, "ns", "")) if _ISO.match(text) else None
+        return int(_one_time(text, "ns", "")) if looks_like_date(text) else None
     except DataError:
         return None
 

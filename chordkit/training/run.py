@@ -152,7 +152,6 @@ class Run:
 
     def _take_step(self, rows: Tensor) -> None:
         loss = self._task.loss(rows)
-        self._require_finite(bool(torch.isfinite(loss)), "loss is")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._schedule.clip:
@@ -161,7 +160,9 @@ class Run:
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * rate
         self._optimizer.step()
-        self.loss_sum += float(loss.detach())
+        value = float(loss.detach())
+        self._require_finite(math.isfinite(value), "loss is")
+        self.loss_sum += value
         if self._average:
             # A short memory at first, so that the average does not drag the initial weights along.
             decay = min(self._schedule.averaging, (1 + self.steps_done) / (10 + self.steps_done))

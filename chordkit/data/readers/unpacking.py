@@ -11,6 +11,7 @@ from typing import Any
 import zstandard
 
 from chordkit.data.readers.parquet_size import most_bytes
+from chordkit.data.readers.table import in_one_line
 from chordkit.errors import DataError
 
 SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
@@ -59,8 +60,7 @@ def read_unpacked(path: Path, limit: int | None = None) -> bytes:
             if limit is not None and taken >= limit:
                 break
     except _ERRORS as error:
-        said = " ".join(str(error).split())[:160]
-        raise DataError(f"{path}: damaged, or cut off: it cannot be unpacked ({said}); download or pack it again") from None
+        raise DataError(f"{path}: damaged, or cut off: it cannot be unpacked ({in_one_line(error)}); download or pack it again") from None
     return b"".join(pieces)[:limit]
 
 
