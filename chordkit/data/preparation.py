@@ -34,6 +34,8 @@ CATALOGUE = {
     "beauty": "amazon-beauty/Beauty.txt",
 }
 _LOOK = 65_536
+_OFF = ("k_core", "where")
+"""Options that ask for nothing when they are 0 or empty; the others, when they are None."""
 
 
 def prepare(
@@ -83,15 +85,15 @@ def prepare(
     report = progress or (lambda phase, done, total: None)
     report("read", 0, 2)
     if is_table(source):
-        label, kind = name or "the table", "memory"
-        events = events_of("the table", [TableInMemory(source)], columns or Columns(), selection)
+        shown = "the table"
+        label = origin = name or shown
+        kind, events = "memory", events_of(shown, [TableInMemory(source)], columns or Columns(), selection)
     else:
         files = locate(Path(source))
-        label, kind, events = _read(Path(source), files, format, columns, selection)
+        shown, origin = os.fspath(source if len(files) > 1 else files[0]), files[0].name
+        label, kind, events = _read(Path(source), shown, files, format, columns, selection)
     report("filter", 1, 2)
-    provenance = {"source": label if is_table(source) else files[0].name, "format": str(kind)}
-    shown = "the table" if is_table(source) else os.fspath(source if len(files) > 1 else files[0])
-    dataset = assemble(name or label, shown, events, selection, provenance)
+    dataset = assemble(name or label, shown, events, selection, {"source": origin, "format": str(kind)})
     report("filter", 2, 2)
     return dataset
 
@@ -110,7 +112,7 @@ def load_named(
     """
     text = os.fspath(name_or_path)
     ready = text == "synthetic" or Path(text).suffix == ".safetensors"
-    if ready and (format != "auto" or any(value not in (None, 0, ()) and value != [] for value in options.values())):
+    if ready and (format != "auto" or any(bool(value) if name in _OFF else value is not None for name, value in options.items())):
         raise DataError(f"{text}: filters, columns and format only apply to raw files; prepare the raw file with them")
     if text == "synthetic":
         return synthesize(seed)
@@ -144,8 +146,10 @@ def raw_path(name_or_path: str | os.PathLike[str]) -> Path | None:
     return path
 
 
-def _read(source: Path, files: list[Path], format: str, columns: Columns | None, selection: Selection) -> tuple[str, Format, Events]:
-    """The name that a file gives to its data set, its format, and what is in it, or in all parts."""
+def _read(
+    source: Path, shown: str, files: list[Path], format: str, columns: Columns | None, selection: Selection
+) -> tuple[str, Format, Events]:
+    """The name that a file gives to its data set, its format, and what is in it, or in all parts; ``shown`` stands in sentences."""
     first = files[0]
     kind = Format(format) if format != "auto" else detect(first, read_unpacked(first, _LOOK), columns)
     name = first.resolve().parent.name if first.name in ("u.data", "ratings.dat", "ratings.csv") else plain_name(first).stem
@@ -157,9 +161,8 @@ def _read(source: Path, files: list[Path], format: str, columns: Columns | None,
     for file, (part, _, _) in zip(files[1:], parts[1:], strict=True):
         if part.names != parts[0][0].names:
             raise DataError(f"{file}: other columns than in {first.name}; parts of one data set have the same")
-    label = os.fspath(source if len(files) > 1 else first)
     _, taken, in_order = parts[0]
-    return name, kind, events_of(label, [part for part, _, _ in parts], taken, selection, in_order=in_order)
+    return name, kind, events_of(shown, [part for part, _, _ in parts], taken, selection, in_order=in_order)
 
 
 def _sequences(files: list[Path], selection: Selection) -> Events:

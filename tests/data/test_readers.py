@@ -284,8 +284,10 @@ def test_named_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         load_named("beauty")
     with pytest.raises(DataError, match="known names are synthetic, ml-100k, yelp, cds, beauty"):
         load_named("netflix")
-    with pytest.raises(DataError, match="only apply to raw files"):
-        load_named("synthetic", k_core=5)
+    for asked in ({"k_core": 5}, {"min_rating": 0.0}, {"where": ["a=b"]}, {"columns": Columns()}, {"format": "csv"}):
+        with pytest.raises(DataError, match="only apply to raw files"):
+            load_named("synthetic", **asked)
+    assert load_named("synthetic", k_core=0, where=[], min_rating=None).users == synthesize(0).users
     monkeypatch.delenv("CHORDKIT_DATA")
     with pytest.raises(DataError, match="set CHORDKIT_DATA"):
         load_named("yelp")
