@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def make_all_strategies(
     out = Path(out)
     folder = out.with_name(out.name + ".parts")
     _begin(folder, _identity(hypernetwork, dataset, budget))
+    sequences = dataset.sequences
     resumed = made = wire = 0
     bits = 0.0
     for number, start in enumerate(range(0, dataset.users, PART)):
@@ -82,7 +84,7 @@ def make_all_strategies(
             frame = _read_part(path)
             resumed += frame.height
         else:
-            frame = _part(hypernetwork, dataset, rows, budget)
+            frame = _part(hypernetwork, sequences[rows], dataset.user_ids[rows], budget)
             with atomic_writer(path) as stream:
                 frame.write_parquet(stream)
         made += frame.height
@@ -103,11 +105,11 @@ def _read_part(path: Path) -> pl.DataFrame:
         raise CheckpointError(f"{path}: this part is damaged: delete it, and the same command makes it again") from None
 
 
-def _part(hypernetwork: Hypernetwork, dataset: Dataset, rows: slice, budget: float | None) -> pl.DataFrame:
-    histories = left_pad(dataset.sequences[rows], hypernetwork.options.pools[-1])
+def _part(hypernetwork: Hypernetwork, sequences: list[np.ndarray], users: Sequence[str], budget: float | None) -> pl.DataFrame:
+    histories = left_pad(sequences, hypernetwork.options.pools[-1])
     widths = make_strategies(hypernetwork, histories, budget)
     columns: dict[str, Any] = {
-        "user": list(dataset.user_ids[rows]),
+        "user": list(users),
         "strategy": [to_wire(to_strategy(hypernetwork, each)) for each in widths],
     }
     if hypernetwork.options.user_vector:
