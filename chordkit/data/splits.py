@@ -34,6 +34,11 @@ class SplitPart:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def first_rows(self) -> np.ndarray:
+        """int64 [users]: of each user that has rows the first one."""
+        return np.unique(self.users, return_index=True)[1]
+
     def full_history(self, row: int) -> np.ndarray:
         """Every item before the target of ``row``, also those that no longer fit in ``histories`` (for masking seen items)."""
         return self.flat[self.starts[row] : self.stops[row]]

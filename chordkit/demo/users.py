@@ -138,8 +138,7 @@ def to_bytes(users: DemoUsers) -> bytes:
 def _for_everybody(personal: TrainedHypernetwork, part: SplitPart) -> Strategy:
     """One strategy for all on the personal backbone, from the mean importance: the report's rival "mean"."""
     network, budget = personal.hypernetwork, personal.options.budget
-    first_rows = np.unique(part.users, return_index=True)[1]
-    importance = make_importance(network, part.recent(personal.options.pools[-1])[first_rows], budget.average_bits)
+    importance = make_importance(network, part.recent(personal.options.pools[-1])[part.first_rows], budget.average_bits)
     return to_strategy(network, allocate(importance.mean(axis=0), network.table, budget, allow_off=budget.may_switch_off))
 
 

@@ -233,13 +233,12 @@ def stability(top: NDArray[np.int32], users: NDArray[np.int32]) -> float:
 
 
 def _diversity(models: Models, parts: Split, seed: int) -> Diversity:
-    first = np.unique(parts.test.users, return_index=True)[1]
-    histories = parts.test.recent(models.personal.options.pools[-1])[first]
+    histories = parts.test.recent(models.personal.options.pools[-1])[parts.test.first_rows]
     return diversity(models.personal.hypernetwork, histories, seed=seed)
 
 
 def _lengths(part: SplitPart) -> NDArray[np.int64]:
-    first = np.unique(part.users, return_index=True)[1]
+    first = part.first_rows
     return part.stops[first] - part.starts[first]
 
 

@@ -164,7 +164,7 @@ class _Tuner:
 
     def states(self, part: SplitPart, lr: float, steps: Sequence[int]) -> dict[int, Tensor]:
         """Hidden states [rows, dim] of ``part`` after each number of ``steps``, every user's rows by the user's own model."""
-        first = np.unique(part.users, return_index=True)[1]
+        first = part.first_rows
         found: dict[int, list[Tensor]] = {step: [] for step in steps}
         for done, (start, stop) in enumerate(zip(first, [*first[1:], len(part)], strict=True)):
             histories = torch.from_numpy(part.histories[start:stop]).long()
