@@ -65,7 +65,7 @@ class IndexEntry(Artifact):
 
 
 class Index(Document):
-    """``export.json``; version 2 where artifacts take a user vector."""
+    """``export.json``; version 2 where artifacts take a user vector. ``fingerprint`` is the digest of the master weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -233,7 +233,7 @@ def _write(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources
             write_bytes(folder / file, data)
         entries.append(IndexEntry.of(artifact, file=file, sha256=hashlib.sha256(data).hexdigest()))
     version: Literal[1, 2] = 2 if any(entry.user_vector for entry in entries) else 1
-    index = Index(version=version, fingerprint=sources.master.fingerprint.hex(), artifacts=tuple(entries))
+    index = Index(version=version, fingerprint=sources.master.digest.hex(), artifacts=tuple(entries))
     write_json(folder / INDEX, index.to_json())
     return index
 
@@ -244,8 +244,10 @@ def _kept(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources)
     if not path.exists():
         return []
     index = _read_index(path)
-    if index.fingerprint != sources.master.fingerprint.hex():
-        raise InputError(f"{folder}: it holds artifacts of another backbone, {index.fingerprint}; empty it, or export into another folder")
+    if index.fingerprint != sources.master.digest.hex():
+        raise InputError(
+            f"{folder}: it holds artifacts of other master weights, {index.fingerprint}; empty it, or export into another folder"
+        )
     replaced = {artifact.name for artifact in artifacts}
     kept = [entry for entry in index.artifacts if entry.name not in replaced]
     for entry in kept:
@@ -264,7 +266,7 @@ def _read_index(path: Path) -> Index:
 
 
 def read_folder(folder: str | os.PathLike[str]) -> tuple[str, list[ArtifactContents]]:
-    """The backbone's fingerprint and the artifacts of an export folder.
+    """The digest of the master weights, in hexadecimal, and the artifacts of an export folder.
 
     Raises:
         InputError: there is no index, it is malformed or of another version, or a file is not the one that the index names.

@@ -66,11 +66,9 @@ def make(
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
     sources = Sources(weights, floats, read_strategies(strategy, weights), read_user_vectors(user_vector, weights))
-    fingerprint, made = read_folder(artifacts)
-    if fingerprint != weights.fingerprint.hex():
-        raise InputError(
-            f"{artifacts}: these artifacts belong to the backbone {fingerprint}, not to {weights.fingerprint.hex()}; export them again"
-        )
+    digest, made = read_folder(artifacts)
+    if digest != weights.digest.hex():
+        raise InputError(f"{artifacts}: these artifacts belong to the master weights {digest}, not to {weights.digest.hex()}; export them again")
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
         contents = assemble(

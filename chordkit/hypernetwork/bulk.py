@@ -125,7 +125,7 @@ def _identity(hypernetwork: Hypernetwork, dataset: Dataset, budget: float | None
         "users": hashlib.sha256("\0".join(dataset.user_ids).encode("utf-8", "surrogatepass")).hexdigest(),
         "dataset": dataset.fingerprint,
         "hypernetwork": digest({name: tensor.cpu() for name, tensor in hypernetwork.state_dict().items()}),
-        "backbone": hypernetwork.fingerprint.hex(),
+        "backbone": hypernetwork.master_digest.hex(),
         "budget": budget,
         "part": PART,
     }

@@ -40,7 +40,6 @@ class Hypernetwork(nn.Module):
         super().__init__()
         self.options = options
         self.table: ChannelTable = master.channel_table
-        self.fingerprint = master.fingerprint
         inputs = [layer.in_features for layer in self.table.layers]
         channels, rank = self.table.channels, options.rank
         self._inputs = inputs
@@ -80,7 +79,7 @@ class Hypernetwork(nn.Module):
         if master.channel_table != self.table:
             raise StrategyError("hypernetwork: its channel table is not that of these master weights: give the backbone it was trained for")
         self.item_embedding = torch.from_numpy(np.array(_item_embedding(master), dtype=np.float32)).to(self.offset.device)
-        self.fingerprint = master.fingerprint
+        self.fingerprint, self.master_digest = master.fingerprint, master.digest
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "Hypernetwork":

@@ -109,7 +109,7 @@ def train_hypernetwork(
         identity: dict[str, dict[str, Any]] = {
             "dataset": {"fingerprint": dataset.fingerprint, "held_out": held_out, "validation": validation},
             "configuration": config_to_dict(source.config),
-            "master": {"fingerprint": master.fingerprint.hex()},
+            "master": {"fingerprint": master.digest.hex()},
             "options": options.to_json(),
             "teachers": {str(index): digest(teacher.state_dict()) for index, teacher in enumerate(teachers)},
         }

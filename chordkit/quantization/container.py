@@ -7,16 +7,19 @@ this module could have written: ``pack(unpack(data)) == data``.
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chordkit.errors import MasterError
 
 MAGIC = b"CHRM"
-VERSION = 1
+VERSIONS = (1, 2)
+"""2 is the one of a master whose catalogue has grown."""
 ALIGNMENT = 64
-_HEADER = struct.Struct("<4sIQII40x")
+_HEADER = struct.Struct("<4sIQII8sI28x")
+_RESERVED = {1: 24, 2: 36}
+"""From here on the header is zero."""
 _ENTRY = struct.Struct("<88sII4IQQ")
 _NAME_BYTES = 88
 _MOST_ENTRIES = 4096
@@ -36,12 +39,24 @@ _CODES: dict[np.dtype[Any], int] = {np.dtype("i1"): 1, np.dtype("u1"): 2, np.dty
 Value = np.ndarray | str
 
 
+class Origin(NamedTuple):
+    """The master that this one was before its catalogue grew.
+
+    Attributes:
+        fingerprint: first 8 bytes of SHA-256 over that file: what strategies for it carry, and for this one too.
+        items: how many it had; those that came since have the higher ids.
+    """
+
+    fingerprint: bytes
+    items: int
+
+
 def _align(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def pack(entries: Mapping[str, Value]) -> bytes:
-    """Write named tensors and texts, in the order given.
+def pack(entries: Mapping[str, Value], origin: Origin | None = None) -> bytes:
+    """Write named tensors and texts, in the order given; with an ``origin`` as version 2.
 
     Raises:
         MasterError: a name or a tensor that the format cannot hold.
@@ -75,9 +90,10 @@ def pack(entries: Mapping[str, Value]) -> bytes:
     image[_HEADER.size : _HEADER.size + len(table)] = table
     for start, data in blobs:
         image[start : start + len(data)] = data
-    _HEADER.pack_into(image, 0, MAGIC, VERSION, len(image), len(entries), 0)
+    version, (fingerprint, items) = (1, (bytes(8), 0)) if origin is None else (2, origin)
+    _HEADER.pack_into(image, 0, MAGIC, version, len(image), len(entries), 0, fingerprint, items)
     checksum = zlib.crc32(memoryview(image)[24:])
-    _HEADER.pack_into(image, 0, MAGIC, VERSION, len(image), len(entries), checksum)
+    _HEADER.pack_into(image, 0, MAGIC, version, len(image), len(entries), checksum, fingerprint, items)
     return bytes(image)
 
 
@@ -88,8 +104,8 @@ def _encoded(name: str, text: str) -> bytes:
         raise MasterError(f"master: entry {name!r} or its text cannot be written as UTF-8") from None
 
 
-def unpack(data: bytes | memoryview) -> dict[str, Value]:
-    """Read named tensors; arrays are read-only views of ``data``, nothing is copied.
+def unpack(data: bytes | memoryview) -> tuple[dict[str, Value], Origin | None]:
+    """Read named tensors and the origin, if any; arrays are read-only views of ``data``, nothing is copied.
 
     Raises:
         MasterError: anything in the file that :func:`pack` would not have written; the message names the entry.
@@ -97,14 +113,14 @@ def unpack(data: bytes | memoryview) -> dict[str, Value]:
     view = memoryview(data).cast("B")
     if len(view) < _HEADER.size:
         raise MasterError(f"master: {len(view)} bytes are too few for the header of {_HEADER.size}; the file is truncated")
-    magic, version, length, count, checksum = _HEADER.unpack_from(view)
+    magic, version, length, count, checksum, fingerprint, items = _HEADER.unpack_from(view)
     if magic != MAGIC:
         raise MasterError("master: the file does not begin with CHRM; it is not a master-weights file")
-    if version != VERSION:
-        raise MasterError(f"master: version {version} is not {VERSION}; update chordkit or make the master again")
+    if version not in VERSIONS:
+        raise MasterError(f"master: version {version} is none of 1 and 2; update chordkit or make the master again")
     if length != len(view):
         raise MasterError(f"master: {len(view)} bytes instead of the {length} that the header states; the file is truncated or extended")
-    if any(view[24 : _HEADER.size]):
+    if any(view[_RESERVED[version] : _HEADER.size]):
         raise MasterError("master: reserved header bytes are not zero")
     if zlib.crc32(view[24:]) != checksum:
         raise MasterError("master: the checksum does not match; the file is damaged, copy it again")
@@ -148,4 +164,4 @@ def unpack(data: bytes | memoryview) -> dict[str, Value]:
             entries[name] = array
     if expected != length or any(view[filled:]):
         raise MasterError("master: bytes follow the last entry")
-    return entries
+    return entries, None if version == 1 else Origin(fingerprint, items)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,11 +11,14 @@ from chordkit.errors import MasterError, StrategyError
 from chordkit.files import read_bytes, write_bytes
 from chordkit.quantization import container, rules
 from chordkit.quantization.channels import ChannelTable
+from chordkit.quantization.container import Origin
 from chordkit.quantization.grid import QuantizedRows, dequantize_rows
 from chordkit.quantization.packing import pack_codes, unpack_codes
-from chordkit.quantization.tables import QuantizedTable, dequantize_table
+from chordkit.quantization.tables import QuantizedTable, dequantize_table, quantize_table
 
 ConfigValue = int | float | str | tuple[int, ...]
+
+_ITEM_BIAS = "item_bias"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,7 @@ class MasterWeights:
         layers: the strategy's layers in channel order, keyed by their torch module path.
         embeddings: row-quantised tables, keyed by their torch module path.
         tensors: all else (LayerNorm, free biases) as float32, keyed by their state-dict name.
+        origin: the master that this one was before its catalogue grew; None = it has not. See :meth:`require_origin`.
 
     Raises:
         MasterError: a part that no reader would take: NaN, infinity, a code off the grid, a scale of 0; the message names its entry.
@@ -44,6 +48,7 @@ class MasterWeights:
     layers: dict[str, MasterLayer]
     embeddings: dict[str, QuantizedTable] = field(default_factory=dict)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         self._check()
@@ -61,6 +66,8 @@ class MasterWeights:
             rules.check_table(name, table.codes, table.scales, table.bits)
         for key, tensor in self.tensors.items():
             rules.check_tensor(key, tensor)
+        if self.origin is not None and not 1 <= self.origin.items < self.items:
+            raise MasterError(f"master: one of {self.items} items cannot have grown from {self.origin.items}")
 
     @cached_property
     def channel_table(self) -> ChannelTable:
@@ -77,10 +84,63 @@ class MasterWeights:
         """Numbers in an item's embedding, in the hidden state that it is scored with, and in a user vector."""
         return int(self.embeddings["item_embedding"].codes.shape[1])
 
-    @cached_property
+    @property
     def fingerprint(self) -> bytes:
-        """First 8 bytes of SHA-256 over the file; a strategy carries it."""
+        """What strategies and user vectors for this master carry: the :attr:`digest`, and where the catalogue has grown that of before."""
+        return self.digest if self.origin is None else self.origin.fingerprint
+
+    @cached_property
+    def digest(self) -> bytes:
+        """First 8 bytes of SHA-256 over the file: of this catalogue alone."""
         return hashlib.sha256(self.to_bytes()).digest()[:8]
+
+    def grown(self, rows: np.ndarray, biases: np.ndarray | None = None) -> "MasterWeights":
+        """The same master with more items: all else, and so every strategy and user vector, stays as it is.
+
+        Args:
+            rows: float ``[new items, dim]``, their embeddings in the order of their ids; rounded as the item table is.
+            biases: float32 ``[new items]``, where the master has an ``item_bias``.
+
+        Raises:
+            MasterError: no row, rows of another width, numbers that no master holds; biases where there are none, or none where there are.
+        """
+        own, bias = self.embeddings["item_embedding"], self.tensors.get(_ITEM_BIAS)
+        if self.config.get("items") != self.items:
+            raise MasterError(f"master: 'config/items' is {self.config.get('items')}, and the item table has {self.items}; make it again")
+        if rows.ndim != 2 or not len(rows) or rows.shape[1] != self.dim:
+            raise MasterError(f"master: new items of shape {list(rows.shape)} do not fit its item table: give [new items, {self.dim}]")
+        if (biases is None) != (bias is None) or (biases is not None and biases.shape != (len(rows),)):
+            raise MasterError(f"master: give a bias for each of the {len(rows)} new items where it has an {_ITEM_BIAS}, and only there")
+        new = quantize_table(rows, own.bits, name="item_embedding")
+        table = QuantizedTable(np.concatenate([own.codes, new.codes]), np.concatenate([own.scales, new.scales]), own.bits)
+        longer = None if bias is None or biases is None else np.concatenate([bias, biases.astype(np.float32)])
+        return self._with_items(table, longer, self.origin or Origin(self.digest, self.items))
+
+    def _with_items(self, table: QuantizedTable, bias: np.ndarray | None, origin: Origin | None) -> "MasterWeights":
+        return replace(
+            self,
+            config=self.config | {"items": len(table.codes) - 1},
+            embeddings=self.embeddings | {"item_embedding": table},
+            tensors=self.tensors if bias is None else self.tensors | {_ITEM_BIAS: bias},
+            origin=origin,
+        )
+
+    def require_origin(self) -> None:
+        """Hold what a grown master says of its origin against what it is without the items that came since; others pass.
+
+        Raises:
+            MasterError: without them it is another master than the one whose strategies it would take.
+        """
+        if self.origin is None:
+            return
+        rows, own, bias = self.origin.items + 1, self.embeddings["item_embedding"], self.tensors.get(_ITEM_BIAS)
+        table = QuantizedTable(own.codes[:rows], own.scales[:rows], own.bits)
+        before = self._with_items(table, None if bias is None else bias[:rows], None)
+        if before.digest != self.origin.fingerprint:
+            raise MasterError(
+                f"master: its first {self.origin.items} items and its layers are not those of the master "
+                f"{self.origin.fingerprint.hex()} that it says it has grown from; let that one grow again"
+            )
 
     def state_dict(self, widths: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The complete dequantised state dict: the reference semantics of contract 1.
@@ -111,7 +171,7 @@ class MasterWeights:
             MasterError: something the file cannot hold (a long name), or numbers that have become what no reader takes since they came in.
         """
         self._check()
-        return container.pack(self._entries())
+        return container.pack(self._entries(), self.origin)
 
     def _entries(self) -> dict[str, container.Value]:
         entries: dict[str, container.Value] = {}
@@ -139,7 +199,7 @@ class MasterWeights:
         Raises:
             MasterError: the file is damaged, or its entries do not make a master; the message names the entry.
         """
-        entries = container.unpack(data)
+        entries, origin = container.unpack(data)
         config: dict[str, ConfigValue] = {}
         groups: dict[str, dict[str, dict[str, np.ndarray]]] = {"layers": {}, "embeddings": {}}
         tensors: dict[str, np.ndarray] = {}
@@ -159,7 +219,7 @@ class MasterWeights:
                 raise MasterError(f"master: entry '{entry}' has no place in a master")
         layers = {name: _layer(name, parts) for name, parts in groups["layers"].items()}
         embeddings = {name: _table(name, parts) for name, parts in groups["embeddings"].items()}
-        master = cls(config, layers, embeddings, tensors)
+        master = cls(config, layers, embeddings, tensors, origin)
         # The container reads only what it would write, so that order is all that could still differ from to_bytes().
         if list(master._entries()) != list(entries):
             raise MasterError("master: the entries are not in their order; make the master again")
@@ -175,11 +235,13 @@ class MasterWeights:
 
         Raises:
             InputError: the file cannot be read.
-            MasterError: it is not a whole master file.
+            MasterError: it is not a whole master file, or has not grown from the one that it names.
         """
         data = read_bytes(path, "master weights")
         try:
-            return cls.from_bytes(data)
+            master = cls.from_bytes(data)
+            master.require_origin()
+            return master
         except MasterError as error:
             raise MasterError(f"{path}: {error}") from None
 

@@ -2,8 +2,8 @@
 //
 // An operator has no state of its own in ExecuTorch and is not told when a program goes away, so models are found again by what they
 // were opened from: the master's address, size and stored checksum, and the fingerprint (64 bits of its SHA-256, verified when it was
-// opened) that the strategy carries; the strategy is compared byte by byte. When other bytes have come to lie at an old address the
-// checksum or the fingerprint differs, and another model is opened.
+// opened; of a master whose catalogue has grown, that of the one before) that the strategy carries; the strategy is compared byte by byte.
+// When other bytes have come to lie at an old address the checksum or the fingerprint differs, and another model is opened.
 #pragma once
 
 #include <array>

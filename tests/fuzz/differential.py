@@ -94,7 +94,7 @@ class Image:
             name, kind, rank, *rest = _RECORD.unpack_from(data, 64 + 128 * index)
             *shape, offset, size = rest
             entries.append(Entry(name.rstrip(b"\0"), kind, rank, tuple(shape), data[offset : offset + size]))
-        return cls(tuple(entries))
+        return cls(tuple(entries), version=struct.unpack_from("<I", data, 4)[0], reserved=data[24:64])
 
     def to_bytes(self) -> bytes:
         place = -(-(64 + 128 * len(self.entries)) // 64) * 64
@@ -206,14 +206,15 @@ def mutated_master(rng: random.Random, image: Image) -> Image:
         elif what == 16:
             image = replace(image, tail=rng.choice([bytes(1), bytes(64), b"\1" * 64, bytes(63)]))
         elif what == 17:
-            image = replace(image, reserved=bytes(rng.randrange(40)) + b"\1" + bytes(0))
-            image = replace(image, reserved=image.reserved.ljust(40, b"\0"))
+            reserved = bytearray(image.reserved)
+            reserved[rng.randrange(40)] = rng.choice([0, 1, 2, 3, 255])
+            image = replace(image, reserved=bytes(reserved))
         elif what == 18:
             image = replace(image, dirt=rng.randrange(1 << 20))
         else:
             image = rng.choice([
                 replace(image, count=rng.choice([0, 1, len(entries) + 1, len(entries) - 1, 4096, 4097, (1 << 32) - 1]) % (1 << 32)),
-                replace(image, version=rng.choice([0, 2])),
+                replace(image, version=rng.choice([0, 1, 2, 3])),
                 replace(image, magic=b"CHRD"),
                 replace(image, length=rng.choice([0, 64, 1 << 40])),
                 replace(image, checksum=0),
@@ -233,7 +234,8 @@ def master_seeds() -> list[bytes]:
             GRU4RecConfig(items=3, dim=16, max_length=4, hidden=4),
         ]
         seeds = [make_master(build(config), embedding_bits=bits).to_bytes() for config in configs for bits in (8, 4)]
-    return [*seeds, bytes.fromhex(json.loads((GOLDEN / "master.json").read_text())["bytes"])]
+    golden = json.loads((GOLDEN / "master.json").read_text())
+    return [*seeds, bytes.fromhex(golden["bytes"]), bytes.fromhex(golden["grown"]["bytes"])]
 
 
 class MasterReaders:
@@ -278,7 +280,8 @@ class MasterReaders:
         if self.whole % REFERENCE_EVERY == 0:
             from_master(master)
         config = master.config
-        return "runs", "", (hashlib.sha256(data).digest()[:8], config["items"], config["max_length"], config["dim"],
+        fingerprint = hashlib.sha256(data).digest()[:8] if master.origin is None else master.origin.fingerprint
+        return "runs", "", (fingerprint, config["items"], config["max_length"], config["dim"],
                             master.channel_table.channels)  # fmt: skip
 
 

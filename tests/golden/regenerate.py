@@ -171,6 +171,13 @@ def master() -> dict[str, Any]:
         "channel_table": made.channel_table.to_json(),
         "widths": widths,
         "state_dict": {name: value.astype(np.float64).tolist() for name, value in state.items()},
+        "grown": {
+            "bytes": (grown := runnable_masters()["grown"]).to_bytes().hex(),
+            "fingerprint": grown.fingerprint.hex(),
+            "digest": grown.digest.hex(),
+            "items": grown.items,
+            "items_before": 2,
+        },
     }
 
 
@@ -207,7 +214,13 @@ def runnable_masters() -> dict[str, MasterWeights]:
         embeddings={"item_embedding": _table(3), "position_embedding": _table(2)},
         tensors={f"{norm}.{part}": np.ones(16, np.float32) for norm in norms for part in ("weight", "bias")},
     )  # fmt: skip
-    return {"caser": _caser(), "sasrec": sasrec}
+    grown = dataclasses.replace(
+        sasrec,
+        config=sasrec.config | {"items": 4},
+        embeddings=sasrec.embeddings | {"item_embedding": _table(5)},
+        origin=container.Origin(sasrec.digest, 2),
+    )
+    return {"caser": _caser(), "sasrec": sasrec, "grown": grown}
 
 
 def _with_length_and_checksum(image: bytes | bytearray) -> bytes:
@@ -229,7 +242,7 @@ def _malformed() -> list[tuple[str, bytes]]:
     """Files that break one rule of the format each, with the rule."""
     whole = small_master()
     good = whole.to_bytes()
-    entries = container.unpack(good)
+    entries, _ = container.unpack(good)
     names = list(entries)
     nan, infinite = np.float32(np.nan), np.float32(np.inf)
 
@@ -278,7 +291,7 @@ def _malformed() -> list[tuple[str, bytes]]:
     return [
         ("header: 64 bytes", good[:63]),
         ("header: magic", header(0, b"CHRD")),
-        ("header: version", header(4, b"\2")),
+        ("header: version", header(4, b"\3")),
         ("header: length of the file", header(8, struct.pack("<Q", len(good) + 64))),
         ("header: number of entries, at most 4096", _with_length_and_checksum(header(16, struct.pack("<I", 4097)))),
         ("header: number of entries, within the file", _with_length_and_checksum(header(16, struct.pack("<I", 100)))),
@@ -339,6 +352,20 @@ def _malformed() -> list[tuple[str, bytes]]:
         ("tensors: not NaN", entry(free, nan, 3)),
         ("tensors: not infinite", entry(free, infinite, 0)),
     ]  # fmt: skip
+
+
+def _malformed_origins(grown: bytes) -> list[tuple[str, bytes]]:
+    """The grown master with a header that breaks one rule of version 2 each."""
+    return [
+        (rule, _with_length_and_checksum(grown[:offset] + value + grown[offset + len(value) :]))
+        for rule, offset, value in [
+            ("origin: one item or more", 32, struct.pack("<I", 0)),
+            ("origin: fewer items than there are", 32, struct.pack("<I", 4)),
+            ("origin: not far more items than there are", 32, struct.pack("<I", (1 << 32) - 1)),
+            ("origin: reserved bytes after it are 0", 36, b"\1"),
+            ("origin: none in version 1", 4, b"\1"),
+        ]
+    ]
 
 
 def _not_run(masters: dict[str, MasterWeights]) -> list[tuple[str, str, bytes]]:
@@ -408,6 +435,8 @@ def refused_masters() -> dict[str, Any]:
     """Masters that break one rule each: of the format (``malformed``), or of what the native engine runs (``not run``)."""
     masters = runnable_masters()
     cases = [{"answer": "malformed", "base": "example", "rule": rule, "data": data} for rule, data in _malformed()]
+    grown = masters["grown"].to_bytes()
+    cases += [{"answer": "malformed", "base": "grown", "rule": rule, "data": data} for rule, data in _malformed_origins(grown)]
     cases += [{"answer": "not run", "base": base, "rule": rule, "data": data} for base, rule, data in _not_run(masters)]
     bases = {"example": small_master().to_bytes()} | {name: each.to_bytes() for name, each in masters.items()}
     return {

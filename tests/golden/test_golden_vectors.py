@@ -1,5 +1,6 @@
 """What other languages implement from these files must not change under them."""
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Callable
@@ -108,6 +109,17 @@ def test_master_reads_back_from_the_file_alone() -> None:
     state = master.state_dict(np.array(golden["widths"], np.uint8))
     # Every number in the vector is exact in float32.
     assert {name: value.tolist() for name, value in state.items()} == golden["state_dict"]
+
+
+def test_a_grown_master_reads_back_from_the_file_alone() -> None:
+    golden = _golden("master")["grown"]
+    data = bytes.fromhex(golden["bytes"])
+    master = MasterWeights.from_bytes(data)
+    master.require_origin()
+    assert master.to_bytes() == data and master.origin is not None
+    assert (master.items, master.origin.items) == (golden["items"], golden["items_before"])
+    assert (master.fingerprint.hex(), master.digest.hex()) == (golden["fingerprint"], golden["digest"])
+    assert hashlib.sha256(data).hexdigest().startswith(golden["digest"])
 
 
 @pytest.mark.parametrize("case", _golden("ed25519")["rfc8032"], ids=lambda case: case["case"])

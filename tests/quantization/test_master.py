@@ -35,7 +35,7 @@ def _master(seed: int = 0, dim: int = 5) -> MasterWeights:
         return rng.standard_normal((rows, columns)).astype(np.float32)
 
     return MasterWeights(
-        config={"architecture": "sasrec", "dim": dim, "norm_eps": 1e-12, "dropout": 0.1, "heights": (2, 3), "one": (1,)},
+        config={"architecture": "sasrec", "items": 3, "dim": dim, "norm_eps": 1e-12, "dropout": 0.1, "heights": (2, 3), "one": (1,)},
         layers={"a.query": MasterLayer(quantize_rows(weight(3, dim)), weight(1, 3)[0]), "a.key": MasterLayer(quantize_rows(weight(2, 7)))},
         embeddings={"item_embedding": quantize_table(weight(4, dim)), "position": quantize_table(weight(3, dim), 4)},
         tensors={"norm.weight": weight(1, dim)[0], "free": weight(2, 3), "scalar": np.float32(3.5) * np.ones((), np.float32)},
@@ -55,7 +55,7 @@ def _with(entries: dict[str, container.Value]) -> bytes:
 
 def _record(data: bytes, name: str) -> int:
     """Offset of an entry's record."""
-    return 64 + 128 * list(container.unpack(data)).index(name)
+    return 64 + 128 * list(container.unpack(data)[0]).index(name)
 
 
 def test_a_master_reads_back_to_the_same_bytes(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_every_tensor_is_aligned_and_in_the_order_of_the_contract() -> None:
     assert [name.split("/")[0] for name in names] == sorted(
         (n.split("/")[0] for n in names), key=["config", "layers", "embeddings", "tensors"].index
     )
-    assert names[6:13] == [f"layers/a.query/{part}" for part in ("codes", "scales", "ratios", "bias")] + [
+    assert names[7:14] == [f"layers/a.query/{part}" for part in ("codes", "scales", "ratios", "bias")] + [
         f"layers/a.key/{part}" for part in ("codes", "scales", "ratios")
     ]
 
@@ -147,7 +147,7 @@ def test_a_wrong_record_is_refused_and_named_even_with_a_fitting_checksum(field:
 
 
 def _changed(**changes: container.Value | None) -> bytes:
-    entries = dict(container.unpack(_master().to_bytes()))
+    entries = dict(container.unpack(_master().to_bytes())[0])
     for name, value in changes.items():
         if value is None:
             del entries[name]
@@ -186,7 +186,7 @@ def test_a_sound_container_that_is_no_master_is_refused(name: str, value: contai
 
 
 def test_a_master_has_4096_entries_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = dict(container.unpack(_master().to_bytes()))
+    entries = dict(container.unpack(_master().to_bytes())[0])
 
     def with_entries(count: int) -> bytes:
         return container.pack(entries | {f"tensors/{index}": np.ones(1, np.float32) for index in range(count - len(entries))})
@@ -227,7 +227,7 @@ def test_what_no_reader_would_take_is_not_written(changes: dict) -> None:
 
 
 def test_entries_out_of_order_are_refused() -> None:
-    entries = container.unpack(_master().to_bytes())
+    entries = container.unpack(_master().to_bytes())[0]
     with pytest.raises(MasterError, match="order"):
         MasterWeights.from_bytes(_with(dict(reversed(entries.items()))))
 
@@ -289,8 +289,8 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 def test_a_newer_master_is_refused_by_its_version_whatever_follows() -> None:
     newer = bytearray(_master().to_bytes()[:100])
-    struct.pack_into("<I", newer, 4, 2)
-    with pytest.raises(MasterError, match="version 2 is not 1; update chordkit or make the master again"):
+    struct.pack_into("<I", newer, 4, 3)
+    with pytest.raises(MasterError, match="version 3 is none of 1 and 2; update chordkit or make the master again"):
         MasterWeights.from_bytes(bytes(newer))
 
 
@@ -308,7 +308,7 @@ def test_a_channel_table_reads_back_and_refuses_what_is_none() -> None:
 
 def test_int4_tables_take_half_the_bytes() -> None:
     table = QuantizedTable(np.ones((100, 64), np.int8), np.ones(100, np.float32), 4)
-    entries = container.unpack(MasterWeights({"architecture": "sasrec"}, {}, {"item_embedding": table}).to_bytes())
+    entries = container.unpack(MasterWeights({"architecture": "sasrec"}, {}, {"item_embedding": table}).to_bytes())[0]
     codes = entries["embeddings/item_embedding/codes"]
     assert isinstance(codes, np.ndarray) and codes.nbytes == 100 * 32
 
@@ -317,3 +317,71 @@ def test_the_phone_side_needs_no_torch() -> None:
     code = "import sys, chordkit.quantization, chordkit.strategy; print({'torch', 'pydantic', 'polars'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (0, "set()\n")
+
+
+# --- a catalogue that grows -------------------------------------------------------------------------------------------
+
+
+def _biased() -> MasterWeights:
+    master = _master()
+    return dataclasses.replace(master, tensors=master.tensors | {"item_bias": np.arange(4, dtype=np.float32)})
+
+
+def _rows(count: int, dim: int = 5) -> np.ndarray:
+    return np.random.default_rng(7).standard_normal((count, dim)).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_grown_master_keeps_its_fingerprint_and_all_that_was_there(bits: int, tmp_path: Path) -> None:
+    master = _biased()
+    master = dataclasses.replace(master, embeddings=master.embeddings | {"item_embedding": quantize_table(_rows(4) * 2, bits)})
+    grown = master.grown(_rows(2), np.array([8, 9], np.float32))
+    assert (grown.items, grown.config["items"]) == (5, 5) and grown.tensors["item_bias"].tolist() == [0, 1, 2, 3, 8, 9]
+    assert grown.fingerprint == master.fingerprint == master.digest != grown.digest
+    before, after = master.embeddings["item_embedding"], grown.embeddings["item_embedding"]
+    assert np.array_equal(after.codes[:4], before.codes) and np.array_equal(after.scales[:4], before.scales)
+    assert np.array_equal(after.codes, quantize_table(np.concatenate([_rows(4) * 2, _rows(2)]), bits).codes)
+    grown.save(tmp_path / "grown.chrm")
+    back = MasterWeights.load(tmp_path / "grown.chrm")
+    assert (back.fingerprint, back.digest, back.origin) == (master.fingerprint, grown.digest, container.Origin(master.digest, 3))
+
+
+def test_a_master_that_grows_twice_keeps_its_first_origin() -> None:
+    master = _master()
+    twice = master.grown(_rows(2)).grown(_rows(1))
+    assert twice.origin == container.Origin(master.digest, 3) and twice.items == 6
+    twice.require_origin()
+
+
+def test_a_master_that_has_not_grown_from_the_one_it_names_is_refused(tmp_path: Path) -> None:
+    master = _biased()
+    grown = master.grown(_rows(2), np.zeros(2, np.float32))
+    other = _master(seed=1)
+    lies = {
+        "another origin": dataclasses.replace(grown, origin=container.Origin(other.digest, 3)),
+        "another number": dataclasses.replace(grown, origin=container.Origin(master.digest, 2)),
+        "other layers": dataclasses.replace(grown, layers=other.layers),
+        "another old bias": dataclasses.replace(grown, tensors=grown.tensors | {"item_bias": np.ones(6, np.float32)}),
+    }
+    for name, lie in lies.items():
+        path = tmp_path / f"{name}.chrm"
+        lie.save(path)
+        with pytest.raises(MasterError, match="says it has grown from; let that one grow again"):
+            MasterWeights.load(path)
+
+
+def test_what_a_catalogue_cannot_grow_by_is_refused() -> None:
+    for rows, biases, sentence in [
+        (_rows(0), None, r"give \[new items, 5\]"),
+        (_rows(2, dim=4), None, r"give \[new items, 5\]"),
+        (_rows(2), np.zeros(2, np.float32), "give a bias for each"),
+        (np.full((1, 5), np.nan, np.float32), None, "item_embedding"),
+    ]:
+        with pytest.raises(MasterError, match=sentence):
+            _master().grown(rows, biases)
+    with pytest.raises(MasterError, match="give a bias for each"):
+        _biased().grown(_rows(2))
+    with pytest.raises(MasterError, match="'config/items' is 9, and the item table has 3"):
+        dataclasses.replace(_master(), config=_master().config | {"items": 9}).grown(_rows(2))
+    with pytest.raises(MasterError, match="cannot have grown from 3"):
+        dataclasses.replace(_master(), origin=container.Origin(bytes(8), 3))

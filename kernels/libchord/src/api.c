@@ -36,8 +36,8 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   memcpy(model, &plan, sizeof plan);
   chord_model_layout(model, (uint8_t *)model);
   uint8_t digest[32];
-  chord_sha256(file.data, file.bytes, digest);
-  memcpy(model->fingerprint, digest, sizeof model->fingerprint);
+  if (!file.grown) chord_sha256(file.data, file.bytes, digest);
+  memcpy(model->fingerprint, file.grown ? file.data + CHORD_ORIGIN : digest, sizeof model->fingerprint);
   chord_crc32_table(model->crc);
   memset(model->biases, 0, (size_t)model->lane_count * sizeof(float));
   for (uint32_t i = 0; i < model->layer_count; i++) {

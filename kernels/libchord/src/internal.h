@@ -62,10 +62,14 @@ typedef struct chord_entry {
 
 enum { CHORD_MAX_ENTRIES = 4096 };
 
+/* Where the header of a grown master names the one it was: 8 bytes of fingerprint, and its number of items. */
+enum { CHORD_ORIGIN = 24 };
+
 typedef struct chord_master {
   const uint8_t *data;
   size_t bytes;
   uint32_t entries;
+  bool grown; /* version 2 */
   uint32_t asked[CHORD_MAX_ENTRIES / 32]; /* bit i: entry i has been found by its name */
 } chord_master;
 

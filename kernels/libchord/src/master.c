@@ -214,10 +214,13 @@ chord_status chord_master_read(const void *data, size_t bytes, chord_master *mas
   if ((uintptr_t)data % 4 != 0) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "master weights: must start at a multiple of 4 bytes");
   if (bytes < HEADER_BYTES || memcmp(p, "CHRM", 4) != 0)
     return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: this is no master file (magic is not CHRM)");
-  if (read32(p + 4) != 1) return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: version %u is not 1", (unsigned)read32(p + 4));
+  const uint32_t version = read32(p + 4);
+  if (version != 1 && version != 2)
+    return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: version %u is none of 1 and 2", (unsigned)version);
   if (read64(p + 8) != bytes) return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: the file is cut off or has bytes too many");
-  if (!zeros(p + 24, HEADER_BYTES - 24)) return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: reserved header bytes are not zero");
-  *master = (chord_master){.data = p, .bytes = bytes, .entries = read32(p + 16)};
+  const uint32_t used = version == 2 ? CHORD_ORIGIN + 12 : CHORD_ORIGIN;
+  if (!zeros(p + used, HEADER_BYTES - used)) return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: reserved header bytes are not zero");
+  *master = (chord_master){.data = p, .bytes = bytes, .entries = read32(p + 16), .grown = version == 2};
   uint64_t end = HEADER_BYTES + (uint64_t)master->entries * RECORD_BYTES;
   if (master->entries > CHORD_MAX_ENTRIES || end > bytes) return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: too many entries");
   uint32_t table[CHORD_CRC_WORDS];
@@ -236,6 +239,9 @@ chord_status chord_master_read(const void *data, size_t bytes, chord_master *mas
     return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: the text 'config/architecture' is missing");
   if (!chord_master_find(master, "embeddings/item_embedding/codes", &entry))
     return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: 'embeddings/item_embedding' is missing");
+  const uint32_t before = read32(p + CHORD_ORIGIN + 8);
+  if (master->grown && (before == 0 || before >= entry.shape[0] - 1))
+    return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: they cannot have grown from %u items", (unsigned)before);
   return CHORD_OK;
 }
 
