@@ -68,7 +68,9 @@ def make(
     sources = Sources(weights, floats, read_strategies(strategy, weights), read_user_vectors(user_vector, weights))
     digest, made = read_folder(artifacts)
     if digest != weights.digest.hex():
-        raise InputError(f"{artifacts}: these artifacts belong to the master weights {digest}, not to {weights.digest.hex()}; export them again")
+        raise InputError(
+            f"{artifacts}: these artifacts belong to master weights {digest}, not to {weights.digest.hex()}; export them again"
+        )
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
         contents = assemble(

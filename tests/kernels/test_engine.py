@@ -255,8 +255,29 @@ def test_check_decodes_what_was_encoded() -> None:
 
 def test_a_newer_master_is_refused_by_its_version() -> None:
     data = master_of(SASREC).to_bytes()
-    with pytest.raises(MasterError, match="version 2 is not 1"):
-        Engine(data[:4] + (2).to_bytes(4, "little") + data[8:])
+    with pytest.raises(MasterError, match="version 3 is none of 1 and 2"):
+        Engine(data[:4] + (3).to_bytes(4, "little") + data[8:])
+
+
+@pytest.mark.parametrize("embedding_bits", [4, 8])
+@pytest.mark.parametrize("configuration", [SASREC, CASER], ids=["sasrec", "caser"])
+def test_a_grown_master_takes_the_strategies_of_before_and_scores_the_old_items_as_before(
+    configuration: BackboneConfig, embedding_bits: int
+) -> None:
+    master = random_master(configuration, embedding_bits)
+    rows = np.random.default_rng(3).standard_normal((7, master.dim)).astype(np.float32)
+    grown = master.grown(rows, np.ones(7, np.float32) if "item_bias" in master.tensors else None)
+    strategy, history, candidates = strategy_of(master, random_widths(master)), ids(9), ids(40, 1)
+    before, after = Engine(master.to_bytes()), Engine(grown.to_bytes())
+    for engine in (before, after):
+        engine.adopt(strategy)
+    assert after.fingerprint == before.fingerprint and after.items == ITEMS + 7
+    np.testing.assert_array_equal(after.scores(history, candidates), before.scores(history, candidates))
+    new = np.arange(ITEMS + 1, ITEMS + 8, dtype=np.int32)
+    history[-2:] = new[:2]
+    np.testing.assert_array_equal(after.scores(history, new), ReferenceEngine(grown, random_widths(master)).scores(history, new))
+    with pytest.raises(InputError):
+        before.scores(history, candidates)
 
 
 def test_a_damaged_master_is_refused() -> None:
