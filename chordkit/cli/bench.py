@@ -186,7 +186,6 @@ def compare(
 def history(
     results: Results,
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="The page.")],
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """One page over many results: how latency went from run to run, a panel for each device.

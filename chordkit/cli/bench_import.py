@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chordkit.cli.output import JsonOption, SeedOption, emit, rows
+from chordkit.cli.output import JsonOption, emit, rows
 
 if TYPE_CHECKING:
     from chordkit.runtime_bench.runners.official import OfficialResult
@@ -20,7 +20,7 @@ _TIMES = {"init us": "init_us", "first us": "first_us", "min us": "min_us", "mea
 _COLUMNS = ["file", "tool", "model", "n", *_TIMES, "random inputs", "outputs checked"]
 
 
-def import_(files: Files, seed: SeedOption = 0, as_json: JsonOption = False) -> None:
+def import_(files: Files, as_json: JsonOption = False) -> None:
     """Read the results of the runtimes' own tools, to stand beside ours: they time random inputs and check no output.
 
     Example: `chordkit bench import benchmark_model.txt`

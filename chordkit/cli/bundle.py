@@ -103,7 +103,6 @@ def verify(
     revoked: RevokedOption = None,
     minimum_counter: MinimumCounterOption = 0,
     run: Annotated[bool, typer.Option("--run", help="Also run every artifact over the test vectors inside.")] = False,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check a bundle to the last byte, and everything in it against everything else."""
@@ -150,7 +149,6 @@ def inspect(
     public_key: PublicKeysOption = None,
     revoked: RevokedOption = None,
     minimum_counter: MinimumCounterOption = 0,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """List what a bundle says of itself; without --public-key nobody vouches for it."""
@@ -194,7 +192,6 @@ def inspect(
 def key(
     private: Annotated[Path, typer.Option(callback=writable_file, help="Where the private key goes (PEM, readable by you alone).")],
     public: Annotated[Path, typer.Option(callback=writable_file, help="Where the public key goes (PEM).")],
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Make a pair of keys to sign bundles with. Keys never depend on --seed."""

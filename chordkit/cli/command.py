@@ -1,17 +1,44 @@
 """What holds for every command."""
 
 import os
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperArgument, TyperCommand
 
 from chordkit.cli.apart import outputs_of, require_apart
 from chordkit.cli.output import note
 
+_ROOM_FOR_A_TABLE = 100
+"""Columns of a terminal below which a table of options would cut their names off."""
+
 
 class Command(TyperCommand):
     """A command of ``chordkit``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument) and parameter.nargs != 1:
+                # Of several values of a kind the library shows Python's name for the list.
+                setattr(parameter, "display_type", lambda ctx: "<path>")  # noqa: B010
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As a table where there is room for one, as lines where there is not: no name is cut off."""
+        if shutil.get_terminal_size().columns < _ROOM_FOR_A_TABLE:
+            self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The example, in lines that are not broken within an option's name."""
+        if self.rich_markup_mode is not None or not self.epilog:
+            super().format_epilog(ctx, formatter)
+            return
+        indent = "  "
+        text = textwrap.fill(self.epilog, formatter.width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+        formatter.write(f"\n{text}\n")
 
     def invoke(self, ctx: Any) -> Any:
         """Say what comes from a project's file, refuse to write over what is read, then run."""

@@ -5,14 +5,14 @@ from typing import Any
 
 import typer
 
-from chordkit.cli.output import JsonOption, SeedOption, emit, rows
+from chordkit.cli.output import JsonOption, emit, rows
 from chordkit.cli.project import NAME
 
 app = typer.Typer(no_args_is_help=True, help=f"Options that a project repeats, in {NAME}.")
 
 
 @app.command(epilog="Example: `chordkit config show`")
-def show(context: typer.Context, seed: SeedOption = 0, as_json: JsonOption = False) -> None:
+def show(context: typer.Context, as_json: JsonOption = False) -> None:
     """Print which options each command takes from chordkit.toml in this folder, or from the file of `chordkit --config`.
 
     A table a command, [train.backbone], holds its options as they are written on the command line (max-length = 20); what stands

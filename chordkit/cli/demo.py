@@ -67,7 +67,6 @@ def report(
     markdown: Annotated[
         Path | None, typer.Option("--markdown", callback=writable_file, help="Also write the tables here, as Markdown.")
     ] = None,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Draw a report.json as one self-contained HTML page.

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chordkit.cli.groups import DefaultGroup
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, note, progress_bar, rows
+from chordkit.cli.output import JsonOption, emit, key_values, note, progress_bar, rows
 
 app = typer.Typer(
     cls=DefaultGroup,
@@ -15,7 +15,7 @@ app = typer.Typer(
 
 
 @app.command(name="list")
-def list_(seed: SeedOption = 0, as_json: JsonOption = False) -> None:
+def list_(as_json: JsonOption = False) -> None:
     """List what can be measured on, and what is attached besides.
 
     Example: `chordkit devices list --json`
@@ -32,7 +32,6 @@ def list_(seed: SeedOption = 0, as_json: JsonOption = False) -> None:
 @app.command()
 def prepare(
     device: Annotated[str, typer.Argument(help="What to prepare: emulator.")],
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch and build what an emulated device is made of, into the user's cache; needs no root and installs nothing.

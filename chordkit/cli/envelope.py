@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, writable_file
+from chordkit.cli.output import JsonOption, emit, key_values, writable_file
 from chordkit.errors import EnvelopeError, InputError, StrategyError, UserVectorError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def seal(
         str | None, typer.Option(help="Good from then on: 2027-01-31, 2027-01-31T12:00 (UTC) or seconds since 1970.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="Good until then, likewise; the default is for ever.")] = None,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Sign a strategy for a phone that trusts nobody else's."""
@@ -75,7 +74,6 @@ def open_(
         Path | None, typer.Option("--master", "-m", help="Check what is inside against these master weights (.chrm).")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", callback=writable_file, help="Where what is inside goes.")] = None,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check a signed envelope as a phone does, and take out what is inside."""

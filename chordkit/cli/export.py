@@ -15,7 +15,7 @@ from chordkit.cli.options import (
     read_strategies,
     read_user_vectors,
 )
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
+from chordkit.cli.output import JsonOption, emit, progress_bar, rows, writable_folder
 
 
 def export(
@@ -37,7 +37,6 @@ def export(
         Literal["fp32", "int8"] | None,
         typer.Option(help="What quantised layers compute with, of every target given; the default is each target's fastest."),
     ] = None,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Lower a backbone to every target: FP32, uniform int8, and users' strategies with real int2/int4/int8 weights.

@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,9 +35,9 @@ from chordkit.cli import (
     validate,
 )
 from chordkit.cli.command import Command
-from chordkit.cli.output import be_quiet, clean
+from chordkit.cli.output import be_quiet, be_verbose, clean, is_verbose
 from chordkit.cli.project import NAME, default_map
-from chordkit.errors import CheckFailed, ChordkitError, MasterWarning
+from chordkit.errors import CheckFailed, ChordkitError, InputError, MasterWarning
 
 app = typer.Typer(
     name="chordkit",
@@ -80,12 +81,17 @@ def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing of the progress, and make no remarks beside the result."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say how long each phase took, and with an error where it happened."),
     configuration: Annotated[
         Path | None, typer.Option("--config", help=f"Take options from this file instead of {NAME} in this folder.")
     ] = None,
 ) -> None:
+    if quiet and verbose:
+        raise InputError("--quiet and --verbose: give one of them")
     if quiet:
         be_quiet()
+    if verbose:
+        be_verbose()
     file = configuration or Path(NAME)
     if configuration is not None or file.is_file():
         context.default_map = default_map(file, context.command)
@@ -121,6 +127,12 @@ def _say(message: str) -> None:
     print(f"chordkit: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
+def _say_where() -> None:
+    """Where the error that is being handled was raised, for whoever asked to know."""
+    if is_verbose():
+        print("\n".join(map(clean, traceback.format_exc().splitlines())), file=sys.stderr)
+
+
 _show_foreign_warning = warnings.showwarning
 
 
@@ -150,12 +162,10 @@ def _as_interrupt(number: int, frame: FrameType | None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = app(args=list(arguments) if arguments is not None else None, prog_name="chordkit", standalone_mode=False)
-    except CheckFailed as error:
-        _say(str(error))
-        return 1
     except ChordkitError as error:
+        _say_where()
         _say(str(error))
-        return 2
+        return 1 if isinstance(error, CheckFailed) else 2
     except KeyboardInterrupt:
         status = _INTERRUPTED
     except SystemExit as leaving:
@@ -169,6 +179,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         if error.errno is None:
             raise
+        _say_where()
         _say(_sentence(error))
         return 2
     except Exception as error:

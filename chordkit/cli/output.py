@@ -164,12 +164,50 @@ def _write_line(line: str) -> None:
     print(clean(line), file=sys.stderr, flush=True)
 
 
+class PhaseTimes:
+    """What a command spends its time on: a line for each phase that has ended, beside whatever else shows the progress.
+
+    Args:
+        shown: takes the progress as well, or None.
+        write: takes a line.
+        now: a clock, in seconds.
+    """
+
+    def __init__(self, shown: ProgressCallback | None, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        self._shown, self._write, self._now = shown, write, now
+        self._phase, self._began = "", now()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if phase != self._phase:
+            self.end()
+            self._phase = phase
+        if self._shown is not None:
+            self._shown(phase, done, total)
+
+    def end(self) -> None:
+        """The last phase is over; the time before the first is called the beginning."""
+        now = self._now()
+        self._write(f"{self._phase or 'beginning'}: {now - self._began:.2f} s")
+        self._began = now
+
+
 _quiet = contextvars.ContextVar("quiet", default=False)
+_verbose = contextvars.ContextVar("verbose", default=False)
 
 
 def be_quiet() -> None:
     """From now on this command says nothing of its progress, and makes no remarks beside its result."""
     _quiet.set(True)
+
+
+def be_verbose() -> None:
+    """From now on this command says how long each phase took, and with an error where it happened."""
+    _verbose.set(True)
+
+
+def is_verbose() -> bool:
+    """Whether :func:`be_verbose` was called."""
+    return _verbose.get()
 
 
 @contextlib.contextmanager
@@ -178,6 +216,17 @@ def progress_bar() -> Iterator[ProgressCallback | None]:
 
     The callback takes (phase, done, total); a phase gets its own bar when it is first named.
     """
+    with _shown_progress() as shown:
+        if not _verbose.get():
+            yield shown
+            return
+        times = PhaseTimes(shown, _write_line)
+        yield times
+        times.end()
+
+
+@contextlib.contextmanager
+def _shown_progress() -> Iterator[ProgressCallback | None]:
     console = Console(stderr=True)
     if _quiet.get() or not console.is_terminal:
         yield None if _quiet.get() else ProgressLines(_write_line)

@@ -320,7 +320,6 @@ def diff(
     first: Annotated[Path, typer.Argument(help="A strategy (.chrd).")],
     second: Annotated[Path, typer.Argument(help="Another strategy of the same backbone.")],
     master: MasterOption,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Tell how two strategies differ."""

@@ -1,6 +1,7 @@
 """How a command tells that it is still at work, and how it ends when somebody wants it to."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,21 @@ def test_quiet_makes_no_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert quiet.err == "" and "interactions" in quiet.out
     assert run(["data", "info", str(path)]) == 0  # one command's wish is not the next one's
     assert "filter: 2 of 2" in capsys.readouterr().err
+
+
+def test_verbose_says_how_long_each_phase_took_and_where_an_error_was_raised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("user,item,time\n" + "".join(f"1,{item},{item}\n" for item in range(5)))
+    assert run(["--verbose", "data", "info", str(path)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["beginning", "read", "filter"]
+    assert all(re.fullmatch(r"\w+: \d+\.\d\d s", line) for line in told)
+    missing = ["data", "info", str(tmp_path / "no\x1b[2J.csv")]
+    assert run(["-v", *missing]) == 2
+    where = capsys.readouterr().err
+    assert "Traceback (most" in where and "load_named" in where and where.splitlines()[-1].startswith("chordkit: ") and "\x1b" not in where
+    assert run(missing) == 2 and "Traceback" not in capsys.readouterr().err
+    assert run(["-q", "-v", *missing]) == 2 and "--quiet and --verbose: give one of them" in capsys.readouterr().err
 
 
 def test_settings_that_make_training_diverge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

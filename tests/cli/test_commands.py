@@ -49,13 +49,19 @@ def test_a_warning_about_a_master_is_one_line_and_no_failure(monkeypatch: pytest
     assert (outcome.status, outcome.err) == (0, "chordkit: warning: dim = 24\\x1b[2J\n")
 
 
+@pytest.mark.parametrize("columns", [80, 100, 160])
 @pytest.mark.parametrize("verb", _verbs(), ids=" ".join)
-def test_help_shows_an_example_that_the_command_would_parse(verb: tuple[str, ...], command) -> None:
+def test_help_shows_an_example_that_the_command_would_parse(
+    verb: tuple[str, ...], columns: int, command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     outcome = command(*verb, "--help")
     assert outcome.status == 0 and not outcome.err
+    # Nothing is cut off, and no type is Python's.
+    assert "…" not in outcome.out and "list[" not in outcome.out and max(map(len, outcome.out.splitlines())) <= columns
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", outcome.out).split())
-    assert "--json" in text and "--seed" in text
-    example = re.search(rf"Example: (chordkit {' '.join(verb)}\b.*)", text)
+    assert "--json" in text
+    example = re.search(rf"Example: `?(chordkit {' '.join(verb)}\b.*)", text)
     assert example, text
     each = get_command(app)
     for name in verb:
