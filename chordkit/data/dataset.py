@@ -17,10 +17,11 @@ from chordkit.files import read_bytes, reproducible_safetensors, write_bytes
 from chordkit.tensors import read_arrays
 
 FORMAT = "chordkit.dataset"
-VERSION = 1
+VERSION = 2  # 1 had no times, names and categories; it is read as ever
 MINIMUM_LENGTH = 3  # one interaction each for training, validation and test
 
 _TENSORS = {"flat": "int32", "offsets": "int64", "item_ids": "uint8", "user_ids": "uint8"}
+_OPTIONAL = {"times": "int64", "item_names": "uint8", "item_categories": "uint8"}  # since version 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,11 @@ class Dataset:
         item_ids: the original id of every item; index 0 is the padding item, "".
         user_ids: the original id of every user.
         provenance: where the data came from and what was left out on the way (JSON values).
+        times: int64 [interactions], when each was: microseconds since 1970 UTC, or the file's own count where it has no dates
+            (``provenance["times"]`` says which); they never fall within a user. None where only the order is known.
+        item_names: what a person calls every item, by index like ``item_ids``; "" for the padding item and where there is no name.
+            Empty where the data set has no names.
+        item_categories: the same for what an item is among ("Drama, War").
     """
 
     name: str
@@ -42,6 +48,9 @@ class Dataset:
     item_ids: Sequence[str]
     user_ids: Sequence[str]
     provenance: dict[str, Any] = field(default_factory=dict)
+    times: np.ndarray | None = None
+    item_names: Sequence[str] = ()
+    item_categories: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -56,10 +65,14 @@ class Dataset:
         item_ids: Sequence[str] | None = None,
         user_ids: Sequence[str] | None = None,
         provenance: dict[str, Any] | None = None,
+        times: Iterable[Sequence[int] | np.ndarray] | None = None,
+        item_names: Sequence[str] = (),
+        item_categories: Sequence[str] = (),
     ) -> "Dataset":
         """Build a data set from one chronological sequence of items (1-based) per user.
 
-        Without ``item_ids`` the catalogue is 1..(largest item); without ids of their own, users count from 1.
+        Without ``item_ids`` the catalogue is 1..(largest item); without ids of their own, users count from 1. ``times`` are one sequence
+        per user too.
 
         Raises:
             DataError: no sequence, an item outside 1..items, or a sequence of fewer than three items.
@@ -73,7 +86,18 @@ class Dataset:
         if user_ids is None:
             user_ids = [str(user) for user in range(1, len(arrays) + 1)]
         offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays], dtype=np.int64)]).astype(np.int64)
-        return cls(name, flat.astype(np.int32), offsets, list(item_ids), list(user_ids), dict(provenance or {}))
+        flat_times = None if times is None else np.concatenate([np.asarray(sequence, np.int64) for sequence in times])
+        return cls(
+            name,
+            flat.astype(np.int32),
+            offsets,
+            list(item_ids),
+            list(user_ids),
+            dict(provenance or {}),
+            flat_times,
+            list(item_names),
+            list(item_categories),
+        )
 
     @property
     def users(self) -> int:
@@ -121,6 +145,11 @@ class Dataset:
             "item_ids": np.frombuffer(_encode_ids(self.item_ids), np.uint8),
             "user_ids": np.frombuffer(_encode_ids(self.user_ids), np.uint8),
         }
+        if self.times is not None:
+            tensors["times"] = np.ascontiguousarray(self.times, np.int64)
+        for key, words in (("item_names", self.item_names), ("item_categories", self.item_categories)):
+            if len(words):
+                tensors[key] = np.frombuffer(_encode_ids(words), np.uint8)
         header = {
             "format": FORMAT,
             "version": str(VERSION),
@@ -152,13 +181,15 @@ class Dataset:
         if version.isascii() and version.isdigit() and len(version) < 6 and int(version) > VERSION:
             raise DataError(f"{path}: data set format version {version} is newer than this chordkit reads ({VERSION}); upgrade chordkit")
         expected = header.pop("sha256", "")
-        types = {name: str(tensor.dtype) for name, tensor in tensors.items()}
-        if types != _TENSORS or _checksum(header, tensors) != expected:
+        if not _are_those_of(version, tensors) or _checksum(header, tensors) != expected:
             raise DataError(f"{path}: damaged (metadata field 'sha256' does not match the content); {mend}")
         try:
-            ids = [_decode_ids(tensors[key]) for key in ("item_ids", "user_ids")]
+            items, users, names, categories = (
+                _decode_ids(tensors[key]) if key in tensors else () for key in ("item_ids", "user_ids", "item_names", "item_categories")
+            )
             provenance = parse_json(header["provenance"])
-            return cls(header["name"], tensors["flat"], tensors["offsets"], ids[0], ids[1], provenance)
+            flat, offsets, times = tensors["flat"], tensors["offsets"], tensors.get("times")
+            return cls(header["name"], flat, offsets, items, users, provenance, times, names, categories)
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise DataError(f"{path}: not a usable data set ({_one_line(error)}); {mend}") from None
 
@@ -180,13 +211,34 @@ def _problem(dataset: Dataset) -> str:
         return "item_ids[0] must be the padding item, ''"
     if flat.min() < 1 or flat.max() > dataset.items:
         return f"items must lie in 1..{dataset.items}; 0 is the padding item"
-    return ""
+    for key, words in (("item_names", dataset.item_names), ("item_categories", dataset.item_categories)):
+        if len(words) and (len(words) != len(dataset.item_ids) or words[0] != ""):
+            return f"{key} must be empty, or one for each of {len(dataset.item_ids)} item ids, '' for the padding item"
+    return _problem_of_times(dataset)
+
+
+def _problem_of_times(dataset: Dataset) -> str:
+    times = dataset.times
+    if times is None:
+        return ""
+    if times.dtype != np.int64 or times.shape != dataset.flat.shape:
+        return f"times must be int64 [{dataset.interactions}], one for each interaction"
+    falling = times[1:] < times[:-1]  # a difference of two that lie far apart would overflow
+    falling[dataset.offsets[1:-1] - 1] = False
+    return "times must not fall within a user" if falling.any() else ""
+
+
+def _are_those_of(version: str, tensors: dict[str, np.ndarray]) -> bool:
+    """Whether a file of this version has such tensors."""
+    types = {name: str(tensor.dtype) for name, tensor in tensors.items()}
+    present = {name: kind for name, kind in _OPTIONAL.items() if name in types and version != "1"}
+    return types == _TENSORS | present
 
 
 def _checksum(header: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
     """SHA-256 over everything that :meth:`Dataset.load` believes."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in _TENSORS:
+    for name in (name for name in _TENSORS | _OPTIONAL if name in tensors):
         tensor = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
         digest.update(tensor.tobytes())

@@ -12,7 +12,14 @@ from chordkit.errors import DataError
 @pytest.fixture
 def small() -> Dataset:
     return Dataset.from_sequences(
-        "small", [[1, 2, 3], [3, 3, 2, 4]], item_ids=["", "a", "b\nc", "d", "ü\x00"], user_ids=["x", "y"], provenance={"k_core": 2}
+        "small",
+        [[1, 2, 3], [3, 3, 2, 4]],
+        item_ids=["", "a", "b\nc", "d", "ü\x00"],
+        user_ids=["x", "y"],
+        provenance={"k_core": 2},
+        times=[[-7, 5, 5], [1, 2, 3, 2**60]],
+        item_names=["", "Apfel", "", "Düne", "x"],
+        item_categories=["", "fruit", "fruit, red", "", ""],
     )
 
 
@@ -21,7 +28,54 @@ def test_saving_and_loading_changes_nothing(small: Dataset, tmp_path: Path) -> N
     again = Dataset.load(tmp_path / "small.safetensors")
     assert [list(sequence) for sequence in again.sequences] == [[1, 2, 3], [3, 3, 2, 4]]
     assert (again.item_ids, again.user_ids, again.name, again.provenance) == (small.item_ids, ["x", "y"], "small", {"k_core": 2})
+    assert again.times is not None and again.times.tolist() == [-7, 5, 5, 1, 2, 3, 2**60]
+    assert (again.item_names, again.item_categories) == (small.item_names, small.item_categories)
     assert again.fingerprint == small.fingerprint
+
+
+def test_a_data_set_without_times_and_names_has_none_when_read_again(tmp_path: Path) -> None:
+    Dataset.from_sequences("bare", [[1, 2, 3]]).save(tmp_path / "bare.safetensors")
+    again = Dataset.load(tmp_path / "bare.safetensors")
+    assert (again.times, len(again.item_names), len(again.item_categories)) == (None, 0, 0)
+
+
+def test_golden_files_of_every_version_are_read_as_ever() -> None:
+    golden = Path(__file__).parents[1] / "golden"
+    first, second = (Dataset.load(golden / f"dataset_v{version}.safetensors") for version in (1, 2))
+    for dataset in (first, second):
+        assert [list(sequence) for sequence in dataset.sequences] == [[1, 2, 3], [3, 3, 2, 4]]
+        assert (dataset.item_ids, dataset.user_ids) == (["", "a", "b\nc", "d", "ü\x00"], ["x", "y"])
+        assert dataset.provenance == {"k_core": 2, "source": "golden.csv"}
+        assert dataset.fingerprint == "0e133da260b070ee0918a3986d3b8c81336095b3d6d3ef56c92d2881563dfebb"
+    assert (first.times, len(first.item_names), len(first.item_categories)) == (None, 0, 0)
+    assert second.times is not None and second.times.tolist() == [-7, 5, 5, 1, 2, 3, 2**60]
+    assert (second.item_names, second.item_categories) == (["", "Apfel", "", "Düne", "x"], ["", "fruit", "fruit, red", "", ""])
+
+
+def test_version_1_has_no_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Dataset) -> None:
+    monkeypatch.setattr("chordkit.data.dataset.VERSION", 1)
+    small.save(tmp_path / "small.safetensors")
+    with pytest.raises(DataError, match="damaged"):
+        Dataset.load(tmp_path / "small.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"times": [[3, 2, 1]]}, "must not fall"),
+        ({"times": [[-(2**63), 2**63 - 1, 0]]}, "must not fall"),
+        ({"times": [[1, 2]]}, "one for each interaction"),
+        ({"item_names": ["", "a"]}, "item_names must be empty, or one for each of 4"),
+        ({"item_categories": ["a", "b", "c", "d"]}, "item_categories .* padding"),
+    ],
+)
+def test_impossible_times_and_names_are_refused(given: dict, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        Dataset.from_sequences("bad", [[1, 2, 3]], **given)
+
+
+def test_times_may_fall_from_one_user_to_the_next() -> None:
+    assert Dataset.from_sequences("two", [[1, 2, 3], [1, 2, 3]], times=[[7, 8, 9], [1, 2, 3]]).times is not None
 
 
 def test_fingerprint_follows_the_content_not_the_name(small: Dataset) -> None:
@@ -88,7 +142,7 @@ def test_a_missing_or_foreign_or_newer_file_is_named(tmp_path: Path) -> None:
     save_file({"weight": np.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(DataError, match="not a prepared data set"):
         Dataset.load(tmp_path / "model.safetensors")
-    save_file({"flat": np.zeros(3)}, tmp_path / "new.safetensors", {"format": "chordkit.dataset", "version": "2"})
+    save_file({"flat": np.zeros(3)}, tmp_path / "new.safetensors", {"format": "chordkit.dataset", "version": "3"})
     with pytest.raises(DataError, match="newer"):
         Dataset.load(tmp_path / "new.safetensors")
 
