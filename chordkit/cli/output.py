@@ -95,7 +95,7 @@ def key_values(title: str, values: dict[str, Any]) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else "none" if value is None else str(value)
         table.add_row(Text(clean(name)), Text(clean(shown)))
     return table
 

@@ -40,7 +40,7 @@ class _Left:
     def __init__(self, events: Events) -> None:
         self._events = events
         # Stable: events of one user with equal times stay in file order.
-        self.order = np.lexsort((*reversed(events.times), events.users))
+        self.order = np.lexsort((*(each.values for each in reversed(events.times)), events.users))
         self.dropped: list[dict[str, Any]] = []
 
     @property
@@ -95,15 +95,19 @@ def assemble(name: str, source: str, events: Events, selection: Selection, prove
     left.keep(words, stay)
     user_index, user_codes = np.unique(left.users, return_inverse=True)
     item_index, item_codes = np.unique(left.items, return_inverse=True)
+    # Of several columns the first alone is a time: the others order within it.
+    times, clock = events.times[0].clocked() if events.times else (None, None)
     return Dataset(
         name=name,
         flat=(item_codes + 1).astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
         item_ids=["", *(events.item_ids[index] for index in item_index)],
         user_ids=[events.user_ids[index] for index in user_index],
+        times=None if times is None else times[left.order],
         provenance={
             **provenance,
             **({"columns": events.columns} if events.columns else {}),
+            **({"times": str(clock)} if clock else {}),
             "min_rating": selection.min_rating,
             "k_core": core,
             "interactions_read": len(events.users),
@@ -122,7 +126,7 @@ def _ties(events: Events, order: np.ndarray) -> int:
         return 0
     same = events.users[order[1:]] == events.users[order[:-1]]
     for times in events.times:
-        same &= times[order[1:]] == times[order[:-1]]
+        same &= times.values[order[1:]] == times.values[order[:-1]]
     return int(same.sum())
 
 

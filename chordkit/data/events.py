@@ -21,7 +21,7 @@ class Events:
         items: int64 [events], index into ``item_ids``.
         user_ids: distinct original ids, in the order in which users will be numbered.
         item_ids: distinct original ids, in the order in which items will be numbered.
-        times: int64 or float64 [events] each, the first decides and the next where it ties; none when the file itself is in order.
+        times: of all events each; the first decides and the next where it ties; none when the file itself is in order.
         kept: in words what is asked of an event, and bool [events].
         columns: what was taken for user, item, timestamp (and rating), where a table has columns.
     """
@@ -30,7 +30,7 @@ class Events:
     items: np.ndarray
     user_ids: list[str]
     item_ids: list[str]
-    times: tuple[np.ndarray, ...] = ()
+    times: tuple[Times, ...] = ()
     kept: tuple[tuple[str, np.ndarray], ...] = ()
     columns: dict[str, str] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ def events_of(source: str, parts: list[TableFile], columns: Columns, selection: 
         kept.append((f"not before {selection.start}", times[0].values >= times[0].bound(selection.start, "from")))
     if times and selection.end is not None:
         kept.append((f"before {selection.end}", times[0].values < times[0].bound(selection.end, "to")))
-    return Events(users, items, user_ids, item_ids, tuple(each.values for each in times), tuple(kept), roles.told())
+    return Events(users, items, user_ids, item_ids, tuple(times), tuple(kept), roles.told())
 
 
 def _one_event_a_row(source: str, table: Table, roles: Roles) -> tuple[pl.DataFrame, np.ndarray]:

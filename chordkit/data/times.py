@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 
 import numpy as np
 import polars as pl
 
+from chordkit.data.dataset import Dataset
 from chordkit.errors import DataError
 
 _EXACT_DIGITS = 15
@@ -19,6 +21,14 @@ _EARLIEST, _LATEST = 3.1e8, 4.2e9
 """Seconds since 1970 of about 1980 and 2103: of one unit's range nothing lies in another's."""
 
 
+class Clock(StrEnum):
+    """What the times of a data set count."""
+
+    EPOCH = "microseconds since 1970"
+    COUNT = "as the file counts"
+    RANK = "ranks of the file's times"
+
+
 @dataclass(frozen=True, eq=False)
 class Times:
     """Of every interaction.
@@ -26,12 +36,23 @@ class Times:
     Attributes:
         values: int64 or float64 [rows].
         unit: "s", "ms", "us" or "ns" since 1970 where they are that; None for counters, ranks and what else orders.
-        ranked: the values are ranks, because a float64 would lose digits: they order, and say no time.
+        rounded: float64 [rows] where the values are ranks, because these would lose digits that order.
     """
 
     values: np.ndarray
     unit: str | None
-    ranked: bool = False
+    rounded: np.ndarray | None = None
+
+    def clocked(self) -> tuple[np.ndarray, Clock]:
+        """int64 [rows], what a data set keeps of them, and what that counts; it never falls where the values rise."""
+        values = self.values if self.rounded is None else self.rounded
+        if self.unit is not None:
+            return _microseconds(values, _EPOCH[self.unit]), Clock.EPOCH
+        if values.dtype == np.int64:
+            return values, Clock.COUNT
+        if (np.abs(values) < 2**53).all() and (values == np.rint(values)).all():
+            return values.astype(np.int64), Clock.COUNT
+        return np.unique(self.values, return_inverse=True)[1].astype(np.int64), Clock.RANK
 
     def bound(self, text: str, option: str) -> float | int:
         """What ``--from`` or ``--to`` means beside these times.
@@ -39,9 +60,20 @@ class Times:
         Raises:
             DataError: it is neither a number nor a date, or a date beside times that are none.
         """
-        if self.ranked:
+        if self.rounded is not None:
             raise DataError(f"{option}: the file's times have too many digits to compare; write them as whole numbers or dates")
         return _one_time(text, self.unit, option)
+
+
+def clock_of(dataset: Dataset) -> Clock:
+    """What the times of a data set count; microseconds since 1970 unless its provenance says otherwise."""
+    said = dataset.provenance.get("times")
+    return Clock(said) if said in list(Clock) else Clock.EPOCH
+
+
+def shown(time: int, clock: str) -> str:
+    """A time of a data set, for people."""
+    return f"{np.datetime64(time, 'us').astype('datetime64[s]')}Z" if clock == Clock.EPOCH else str(time)
 
 
 def looks_like_date(text: str) -> bool:
@@ -79,7 +111,7 @@ def read_times(column: pl.Series, time_format: str | None) -> Times:
         return _dates(column, _iso(column))
     values = numbers(column, "give seconds since 1970, or a date as 2026-03-14T09:30:00")
     if values.dtype == np.float64 and column.str.count_matches(r"\d").max() > _EXACT_DIGITS:  # type: ignore[operator]
-        return Times(_ranks(column), None, ranked=True)
+        return Times(_ranks(column), _unit(column, values), values)
     return Times(values, _unit(column, values))
 
 
@@ -97,6 +129,12 @@ def numbers(column: pl.Series, mend: str) -> np.ndarray:
     if bad.any():
         raise _bad(column, bad, f"is not a number; {mend}")
     return values.to_numpy()
+
+
+def _microseconds(values: np.ndarray, scale: int) -> np.ndarray:
+    if values.dtype == np.int64:
+        return values * (10**6 // scale) if scale <= 10**6 else values // (scale // 10**6)
+    return np.rint(values * (1e6 / scale)).astype(np.int64)
 
 
 def _one_time(text: str, unit: str | None, option: str) -> float | int:

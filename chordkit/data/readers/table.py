@@ -53,8 +53,8 @@ def joined(tables: Sequence[Table]) -> Table:
 
 
 def as_texts(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every column as String, lists as lists of String; dates as whole numbers in their own unit, whole floating-point numbers without
-    their '.0', which is how tables hold ids of which some are missing.
+    """Every column as String, lists as lists of String; points in time as whole numbers in their own unit, days in microseconds; whole
+    floating-point numbers without their '.0', which is how tables hold ids of which some are missing.
 
     Raises:
         ValueError: a column is of a type that has no text (structs, binary data, lists of lists).
@@ -65,6 +65,8 @@ def as_texts(frame: pl.DataFrame) -> pl.DataFrame:
         if inner is None or inner.is_nested() or inner in (pl.Binary, pl.Object):
             raise ValueError(f"'{series.name}' is {series.dtype}")
         if inner.is_temporal():
+            if inner == pl.Date:  # a number of days looks like a count of anything
+                series = series.cast(pl.List(pl.Datetime("us")) if isinstance(series.dtype, pl.List) else pl.Datetime("us"))
             series = series.cast(pl.List(pl.Int64)) if isinstance(series.dtype, pl.List) else series.to_physical()
         elif series.dtype.is_float() and series.is_finite().all() and (series == series.cast(pl.Int64, strict=False)).all():
             series = series.cast(pl.Int64)
