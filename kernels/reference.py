@@ -281,6 +281,7 @@ class ReferenceEngine:
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         positions = self.tables["position_embedding"]
+        slots = slots - slots[0] if self.config.get("positions_from_oldest") else slots
         x = fma(positions.codes[slots].astype(F32), positions.scales[slots, None], self._embed(ids))
         first = bool(self.config["norm_first"])
         if not first:

@@ -31,6 +31,11 @@ class Backbone(nn.Module, abc.ABC):
         self.register_parameter("item_bias", None)
 
     @property
+    def counted_from_oldest(self) -> frozenset[str]:
+        """Names of tensors whose rows belong to the oldest item, the next one, and so on, not to slots; a short window keeps the first."""
+        return frozenset()
+
+    @property
     def window_context(self) -> int:
         """Leading slots of a training window that are context only, see :meth:`window_states`; 0 = every slot has a state."""
         return self.config.max_length - 1

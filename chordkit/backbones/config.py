@@ -15,6 +15,7 @@ LARGEST = (1 << 31) - 1
 """A whole number of a configuration fits the int32 of the master file."""
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _DEPLOYED = "deployed"
+_ABSENT = "absent at its default"
 
 
 def training_only(default: Any, deployed: Any = 0.0) -> Any:
@@ -25,6 +26,12 @@ def training_only(default: Any, deployed: Any = 0.0) -> Any:
         deployed: what the field is in a configuration that comes back from master weights.
     """
     return field(default=default, metadata={_DEPLOYED: deployed})
+
+
+def later(default: Any) -> Any:
+    """A field that came when there were masters already: files carry it only where it is not its default, so that those from before, their
+    fingerprints and the engines that run them stay as they are."""
+    return field(default=default, metadata={_ABSENT: True})
 
 
 @dataclass(frozen=True)
@@ -117,9 +124,11 @@ class BackboneConfig:
 def config_to_dict(config: BackboneConfig, *, training: bool = True) -> dict[str, ConfigValue]:
     """Flat dictionary of a configuration, ``architecture`` first; booleans become 0 and 1.
 
-    ``training=False`` leaves out what only training reads (dropout): the form the master weights carry.
+    ``training=False`` leaves out what only training reads (dropout): the form the master weights carry. A field that came :func:`later`
+    is there only where it is not its default.
     """
-    left_out = () if training else config.deployed_values()
+    left_out = set() if training else set(config.deployed_values())
+    left_out |= {each.name for each in fields(config) if _ABSENT in each.metadata and getattr(config, each.name) == each.default}
     flat: dict[str, ConfigValue] = {"architecture": config.architecture}
     for name, value in asdict(config).items():
         if name not in left_out:

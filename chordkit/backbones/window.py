@@ -11,8 +11,8 @@ def shorten(backbone: Backbone, window: int) -> Backbone:
     """The backbone for the last ``window`` slots of a history, with the weights of ``backbone``, in eval mode.
 
     What belongs to a slot (SASRec's positions, Caser's vertical filters) keeps its newest slots, as the newest item always stands in the
-    last one. For a history of ``window`` items or less it computes what the long backbone would, except where padding counts: Caser's
-    horizontal filters no longer see the border between the two.
+    last one; what counts from the oldest item, its first rows. For a history of ``window`` items or less it computes what the long backbone
+    would, except where padding counts: Caser's horizontal filters no longer see the border between the two.
 
     Args:
         backbone: is not modified.
@@ -30,7 +30,7 @@ def shorten(backbone: Backbone, window: int) -> Backbone:
         kept = backbone.state_dict()[name]
         for axis, (new, old) in enumerate(zip(tensor.shape, kept.shape, strict=True)):
             if new != old:
-                kept = kept.narrow(axis, old - new, new)
+                kept = kept.narrow(axis, 0 if name in short.counted_from_oldest else old - new, new)
         state[name] = kept
     short.load_state_dict(state)
     return short.eval()

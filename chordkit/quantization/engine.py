@@ -116,11 +116,15 @@ def _sasrec(master: MasterWeights) -> _Parts:
     eps = master.config.get("norm_eps")
     if not isinstance(eps, float) or not SMALLEST_EPS <= np.float32(eps) <= LARGEST_FLOAT:
         raise _Refused(f"norm_eps = {eps} is not a number of {SMALLEST_EPS:g} to {LARGEST_FLOAT:g}")
+    # Masters were made before there were positions of another kind than those of slots.
+    optional = {"positions_from_oldest"} & master.config.keys()
+    for name in optional:
+        _whole(master, name, 0, 1)
     sides = [("query", dim, dim), ("key", dim, dim), ("value", dim, dim), ("output", dim, dim), ("ffn1", wide, dim), ("ffn2", dim, wide)]
     norms = ["final_norm" if first else "embedding_norm"]
     norms += [f"blocks.{block}.{name}" for block in range(blocks) for name in ("attention_norm", "ffn_norm")]
     return _Parts(
-        frozenset({"blocks", "heads", "ffn_dim", "norm_first", "activation", "norm_eps"}),
+        frozenset({"blocks", "heads", "ffn_dim", "norm_first", "activation", "norm_eps", *optional}),
         [(f"blocks.{block}.{name}", out, inputs) for block in range(blocks) for name, out, inputs in sides],
         {"position_embedding": length},
         {f"{norm}.{part}": (dim,) for norm in norms for part in ("weight", "bias")},

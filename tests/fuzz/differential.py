@@ -125,6 +125,7 @@ DIMENSIONS = [0, 1, 2, 3, 4, 15, 16, 17, 20, 21, 48, 1 << 16, 1 << 31, (1 << 32)
 NO_TEXT = [b"\xff", b"\xc0\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3"]
 WORDS = [b"", b"relu", b"gelu", b"sasrec", b"caser", b"gru4rec", b"sasrec\0", b"\xc3\xa9", b"\xf0\x9f\x98\x80", *NO_TEXT]
 _NAMES = b"config layers embeddings tensors codes scales ratios bias bits x blocks.0.query fc architecture items dim item_embedding"
+_NAMES += b" positions_from_oldest"
 PARTS = [*_NAMES.split(), b"", b"\xc3\xa9", b"a" * 40, *NO_TEXT]
 
 
@@ -229,7 +230,7 @@ def master_seeds() -> list[bytes]:
         torch.manual_seed(0)
         configs = [
             SASRecConfig(items=3, dim=16, max_length=4, blocks=1, heads=2, ffn_dim=20),
-            SASRecConfig(items=3, dim=16, max_length=4, blocks=1, heads=1, activation="gelu", norm_first=True),
+            SASRecConfig(items=3, dim=16, max_length=4, blocks=1, heads=1, activation="gelu", norm_first=True, positions_from_oldest=True),
             CaserConfig(items=3, dim=16, max_length=4, heights=(1, 3), filters=2, vertical_filters=1, item_bias=True),
             GRU4RecConfig(items=3, dim=16, max_length=4, hidden=4),
         ]

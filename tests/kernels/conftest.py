@@ -18,6 +18,7 @@ OTHERS: dict[str, BackboneConfig] = {
     "tuned": SASRecConfig(items=ITEMS, heads=1, norm_first=True),
     "post-ln gelu wide ffn": SASRecConfig(items=ITEMS, dim=64, max_length=20, heads=2, ffn_dim=256, activation="gelu", norm_first=False),
     "narrow heads, odd ffn": SASRecConfig(items=ITEMS, dim=32, max_length=19, heads=4, ffn_dim=40, norm_first=False),
+    "positions from the oldest item": SASRecConfig(items=ITEMS, dim=32, max_length=11, norm_first=True, positions_from_oldest=True),
     "one block": SASRecConfig(items=ITEMS, dim=16, max_length=9, blocks=1, heads=1, norm_first=True),
     "three blocks": SASRecConfig(items=ITEMS, dim=128, max_length=34, blocks=3, heads=4, norm_first=True, activation="gelu"),
     "caser as it is": CaserConfig(items=ITEMS),

@@ -12,7 +12,7 @@ from chordkit.backbones.architecture import Architecture
 from chordkit.backbones.attention import MASKED
 from chordkit.backbones.backbone import CausalBackbone
 from chordkit.backbones.channel_order import ChannelOrder, order_within, reflected_order
-from chordkit.backbones.config import BackboneConfig, training_only
+from chordkit.backbones.config import BackboneConfig, later, training_only
 from chordkit.backbones.layers import ChannelLinear, Choices, choice_of, dropout
 
 SMALLEST_EPS, LARGEST_EPS = 1e-12, 1e4
@@ -32,6 +32,8 @@ class SASRecConfig(BackboneConfig):
         activation: ``relu`` or ``gelu`` (the exact erf form).
         norm_first: True = pre-LN with a final norm; False = post-LN with a norm after the embeddings.
         norm_eps: epsilon of every LayerNorm.
+        positions_from_oldest: False = a position belongs to a slot, the newest item always has the last one; True = row 0 of the positions
+            is that of the oldest item in the window, as in frameworks that pad histories at their end (RecBole).
         dropout: probability, on embeddings, attention weights and both sub-layers; training only.
     """
 
@@ -41,6 +43,7 @@ class SASRecConfig(BackboneConfig):
     activation: str = "relu"
     norm_first: bool = False
     norm_eps: float = 1e-5
+    positions_from_oldest: bool = later(False)
     dropout: float = training_only(0.2)
     architecture: ClassVar[str] = "sasrec"
 
@@ -51,7 +54,7 @@ class SASRecConfig(BackboneConfig):
         self.require_whole("blocks", "heads", "ffn_dim")
         self.require(self.dim % self.heads == 0, "heads", f"it must divide dim = {self.dim}")
         self.require_choice("activation", "relu", "gelu")
-        self.require_flag("norm_first")
+        self.require_flag("norm_first", "positions_from_oldest")
         self.require_positive("norm_eps")
         self.require(SMALLEST_EPS <= self.norm_eps <= LARGEST_EPS, "norm_eps", f"give a number of {SMALLEST_EPS:g} to {LARGEST_EPS:g}")
         self.require_probability("dropout")
@@ -117,7 +120,7 @@ class SASRecBlock(nn.Module):
 
 
 class SASRec(CausalBackbone):
-    """SASRec with learned positions by slot, so that the last item always sits in slot ``max_length - 1``.
+    """SASRec with learned positions, by slot (the last item always sits in slot ``max_length - 1``) or from the oldest item on.
 
     Padding never reaches a real slot, however large the logits: id 0 is masked as a key everywhere. A history without any item has
     no meaning but gives finite scores.
@@ -127,6 +130,8 @@ class SASRec(CausalBackbone):
     causal_bias: Tensor
     masked: Tensor
     unmasked: Tensor
+    one: Tensor
+    slots_after_row: Tensor
 
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
@@ -141,6 +146,15 @@ class SASRec(CausalBackbone):
         self.register_buffer("causal_bias", causal, persistent=False)
         self.register_buffer("masked", torch.tensor(MASKED), persistent=False)
         self.register_buffer("unmasked", torch.tensor(0.0), persistent=False)
+        if config.positions_from_oldest:
+            slots = torch.arange(config.max_length, dtype=torch.float32)
+            self.register_buffer("one", torch.tensor(1.0), persistent=False)
+            self.register_buffer("slots_after_row", slots[:, None] - slots, persistent=False)
+
+    @property
+    def counted_from_oldest(self) -> frozenset[str]:
+        """The positions, if they count from there."""
+        return frozenset({"position_embedding.weight"} if self.config.positions_from_oldest else ())
 
     def forward(self, history: Tensor, choices: Choices | None = None) -> Tensor:
         """Hidden states [batch, max_length, dim] of all slots; those of padded slots mean nothing.
@@ -175,8 +189,7 @@ class SASRec(CausalBackbone):
     def _embed(self, history: Tensor, user: Tensor | None) -> tuple[Tensor, Tensor]:
         """Embedded history [batch, length, dim] and the padding's attention bias [batch, 1, 1, length]."""
         batch, length = history.shape
-        positions = self.position_embedding.weight
-        x = self.item_embedding(history) + (positions if length == self.config.max_length else positions[-length:])
+        x = self.item_embedding(history) + self._positions(history)
         if not self.config.norm_first:
             x = self.embedding_norm(x)
         if user is not None:
@@ -184,6 +197,18 @@ class SASRec(CausalBackbone):
         if self.training and self.config.dropout:
             x = dropout(x, self.config.dropout)
         return x, torch.where(history == 0, self.masked, self.unmasked).view(batch, 1, 1, length)
+
+    def _positions(self, history: Tensor) -> Tensor:
+        """Positions of the slots, [length, dim], or [batch, length, dim] counted from the oldest item."""
+        length, whole = history.shape[1], history.shape[1] == self.config.max_length
+        rows = self.position_embedding.weight
+        if not self.config.positions_from_oldest:
+            return rows if whole else rows[-length:]
+        rows, distance = (rows, self.slots_after_row) if whole else (rows[:length], self.slots_after_row[:length, :length])
+        # Slot s of a history with p padded slots has row s - p: as a product with ones and zeros, which is exact, since a graph of static
+        # shapes cannot cut at a number that depends on the history.
+        padded = torch.where(history == 0, self.one, self.unmasked).sum(dim=1).view(-1, 1, 1)
+        return torch.matmul(torch.relu(self.one - torch.abs(distance - padded)), rows)
 
     def _causal(self, key_bias: Tensor) -> Tensor:
         """Attention bias [batch, 1, length, length] that hides padding and the future."""
@@ -223,7 +248,7 @@ ARCHITECTURE = Architecture(
     examples=(
         SASRecConfig(items=40, max_length=12, dim=32, blocks=2, heads=2),
         SASRecConfig(items=40, max_length=12, dim=32, blocks=3, heads=1, ffn_dim=64, activation="gelu", norm_first=True, norm_eps=1e-8),
-        SASRecConfig(items=40, max_length=12, dim=32, blocks=1, heads=4, ffn_dim=128),
+        SASRecConfig(items=40, max_length=12, dim=32, blocks=1, heads=4, ffn_dim=128, positions_from_oldest=True),
     ),
     accuracy="test NDCG@10 0.0656 on ml-100k, full ranking, mean of three seeds (docs/training.md)",
     demo_epochs=14,

@@ -19,7 +19,7 @@ enum { MAX_BLOCKS = 32 };
 
 typedef struct sasrec {
   uint32_t blocks, heads, ffn, ffn_padded;
-  bool gelu, norm_first, sharp;
+  bool gelu, norm_first, from_oldest, sharp;
   float eps;
   chord_table positions;
   chord_norm_weights edge; /* final_norm or embedding_norm */
@@ -55,6 +55,9 @@ static void plan(chord_plan *p) {
   s->ffn = chord_plan_integer(p, "ffn_dim", 1, CHORD_MAX_DEPTH);
   s->ffn_padded = (uint32_t)chord_round_up(s->ffn, 16);
   s->norm_first = chord_plan_integer(p, "norm_first", 0, 1) != 0;
+  /* Positions of slots need no entry: masters were made before there were others. */
+  chord_entry entry;
+  s->from_oldest = chord_master_find(p->master, "config/positions_from_oldest", &entry) && chord_plan_integer(p, "positions_from_oldest", 0, 1);
   s->gelu = chord_plan_word_is(p, "activation", "gelu");
   if (!s->gelu && !chord_plan_word_is(p, "activation", "relu")) chord_plan_refuse(p, "activation is neither relu nor gelu");
   if (p->status == CHORD_OK && model->dim % s->heads != 0) chord_plan_refuse(p, "heads does not divide dim");
@@ -224,6 +227,7 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const size_t dim = model->dim, last = (count - 1) * dim;
   const run r = {.session = s, .model = model, .config = config, .slot = slot, .rows = count};
   float *x = s->x, *y = s->y;
+  for (size_t i = 0; config->from_oldest && i < count; i++) s->slots[i] = (int32_t)i;
   model->kernels->embed_e_f32(count, dim, &model->table, s->ids, &config->positions, s->slots, x);
   const float *added = s->user;
   chord_norm_weights embedding = config->edge;
