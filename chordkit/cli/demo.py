@@ -32,12 +32,13 @@ def demo(
     with progress_bar() as progress:
         result = run(DemoOptions(out=out, data=data, architecture=architecture, targets=targets, epochs=epochs, seed=seed), progress)
     report = result.report
+    benefit = report.benefits[0]
 
     def view() -> Group:
         accuracy = [
             [row.name, f"{row.average_bits:.2f}", f"{100 * row.products:.0f} %", f"{row.phone_bytes:,}", f"{row.masked_ndcg10.value:.4f}",
              f"{row.likelihood.value:.4f}", f"{row.own_minus_this_likelihood:+}" if row.own_minus_this_likelihood else ""]
-            for row in report.strategy_accuracy
+            for row in benefit.strategy_accuracy
         ]  # fmt: skip
         artifacts = [
             [item.name, f"{item.bytes:,}" if item.bytes else "",
@@ -52,8 +53,8 @@ def demo(
                 f"report  {result.html}\nbundles {result.bundle} (personal), {result.static} (static), {result.full} (FP32 and even widths)"
             ),
             Text(f"took    {sum(stage.seconds for stage in report.stages):.0f} s"),
-            Text(report.headline.sentence, style="bold"),
-            *(Text(each.sentence) for each in report.truth if each.measure == "masked_likelihood"),
+            Text(benefit.headline.sentence, style="bold"),
+            *(Text(each.sentence) for each in benefit.truth if each.measure == "masked_likelihood"),
         )
 
     emit(as_json, report.model_dump(mode="json"), view)

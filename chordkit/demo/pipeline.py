@@ -33,7 +33,8 @@ from chordkit.hypernetwork import TrainedHypernetwork, make_static_strategy, mak
 from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
-from chordkit.report.model import Stage
+from chordkit.report.model import Benefit, Stage
+from chordkit.report.sizes import strategy_sizes
 from chordkit.runtime_bench.bundles import bench_bundles
 from chordkit.runtime_bench.devices.registry import connect, list_devices
 from chordkit.runtime_bench.results import BenchReport, Settings
@@ -369,17 +370,22 @@ def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
         seed=options.seed,
         **sections.environment(measured.machine, measured.before),
         dataset=sections.dataset_summary(found.dataset),
-        headline=sections.headline(summary),
-        truth=sections.truth(found.truth),
+        benefits=[
+            Benefit(
+                headline=sections.headline(summary),
+                truth=sections.truth(found.truth),
+                strategy_accuracy=sections.strategy_accuracy(summary, found.result),
+                accuracy_protocol=sections.accuracy_protocol(summary, found.personal, HELD_OUT),
+                personalisation=sections.personalisation(found.result.diversity),
+            )
+        ],
         backbone={key: str(value) for key, value in master.config.items()},
         backbone_accuracy=sections.backbone_accuracy(found.trained.metrics),
-        strategy_accuracy=sections.strategy_accuracy(summary, found.result),
-        accuracy_protocol=sections.accuracy_protocol(summary, found.personal, HELD_OUT),
         artifacts=sections.artifact_summaries(manifests, measured),
         latency_protocol=sections.latency_protocol(measured),
         emulated=sections.emulated_phone(found.emulated),
         strategies=[sections.user_strategy(name, strategy, master) for name, strategy in found.strategies.items()],
-        personalisation=sections.personalisation(found.result.diversity),
+        sizes=strategy_sizes(master, next(iter(found.strategies.values())).widths),
         bundles=bundles,
         stages=clock.stages,
         notes=sections.notes(measured) + found.left_out,

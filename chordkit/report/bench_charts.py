@@ -39,7 +39,7 @@ _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "chordkit",
     "text.parse_math": False,
-    "font.size": 10.5,
+    "font.size": 11.5,
     "text.color": _INK,
     "axes.labelcolor": _DIM,
     "axes.edgecolor": _LINE,
@@ -190,7 +190,7 @@ def history_chart(
             axes.plot(x, y, color=colour, alpha=0.5, linewidth=1.4, **_dash(index))
             low = [max(spot.p50_us.value - spot.p50_us.low, 0.0) for spot in spots]
             high = [max(spot.p50_us.high - spot.p50_us.value, 0.0) for spot in spots]
-            axes.errorbar(x, y, yerr=[low, high], fmt="none", ecolor=colour, elinewidth=1.6, capsize=2.5)
+            axes.errorbar(x, y, yerr=[low, high], fmt="none", color=colour, ecolor=colour, elinewidth=1.6, capsize=2.5)
             for sure, face in ((True, colour), (False, _PAPER)):
                 marks = [spot for spot in spots if spot.sure is sure]
                 x, y = [spot.place for spot in marks], [spot.p50_us.value for spot in marks]

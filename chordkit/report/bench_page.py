@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from chordkit.estimate import Estimate
 from chordkit.report import bench_charts
 from chordkit.report.bench_charts import COLOURS, DASHES, Spot
+from chordkit.report.parts import Cell, Chart, Table, estimate_cell, facts_table, in_bytes, without_empty_columns
+from chordkit.report.templating import embedded, page
 from chordkit.runtime_bench.results import BenchReport, Cluster, ClusterState, Result, State
 from chordkit.runtime_bench.samples import Samples
 
@@ -18,33 +18,6 @@ from chordkit.runtime_bench.samples import Samples
 _THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 # Below so many samples a distribution function is a staircase; a box says what there is to say.
 _FEW = 40
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in a table: words, smaller words below, a CSS class."""
-
-    text: str
-    small: str = ""
-    css: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Heads and rows of equal length; the first cell of a row is its head."""
-
-    heads: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawing with what is said above it."""
-
-    title: str
-    note: str
-    svg: Markup
 
 
 @dataclass
@@ -56,7 +29,7 @@ class _Panel:
     about: str
     reports: list[BenchReport] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
-    table: Table = field(default_factory=lambda: Table((), ()))
+    table: Table = field(default_factory=lambda: Table("", (), ()))
 
 
 def render_bench(report: BenchReport, samples: Samples | None = None) -> str:
@@ -65,7 +38,7 @@ def render_bench(report: BenchReport, samples: Samples | None = None) -> str:
     commit = f"commit {machine.commit[:12]}{'+' if machine.commit_dirty else ''}" if machine.commit else ""
     measured = {result.name for result in report.results}
     kept = {name: launches for name, launches in (samples or {}).items() if name in measured and any(launches)}
-    return _page(
+    return page(
         "bench.html.j2",
         title=f"Latency on {report.device}",
         origin=" · ".join(part for part in (f"chordkit {machine.versions.get('chordkit', '')}".strip(), report.before.at, commit) if part),
@@ -78,7 +51,9 @@ def render_bench(report: BenchReport, samples: Samples | None = None) -> str:
         instructions=_instructions(report.results),
         states=_states(report.before, report.after),
         machine=_machine(report),
-        embedded_json=Markup(report.model_dump_json().replace("<", "\\u003c")),
+        embedded_json=embedded(report),
+        colours=COLOURS,
+        dashes=DASHES,
     )
 
 
@@ -106,20 +81,16 @@ def render_history(reports: Sequence[BenchReport]) -> str:
         panel.charts += _history(panel, places, f"h{number}")
         panel.table = _history_table(panel, names)
     count = len(reports)
-    return _page(
+    return page(
         "bench_history.html.j2",
         title="Latency from run to run",
         about=f"{count} result{'s' if count != 1 else ''}. Each point is the p50 of a contender in one run, with its 95 % interval; rings "
         "are runs that were not comparable. Other machines, modes or numbers of candidates have panels of their own.",
         names=names,
         panels=list(panels.values()),
+        colours=COLOURS,
+        dashes=DASHES,
     )
-
-
-def _page(template: str, **values: Any) -> str:
-    # Every template of these pages is HTML: whatever it is given is escaped.
-    environment = Environment(loader=PackageLoader("chordkit.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(template).render(colours=COLOURS, dashes=DASHES, **values)
 
 
 def _facts(report: BenchReport) -> list[tuple[str, str]]:
@@ -133,7 +104,7 @@ def _facts(report: BenchReport) -> list[tuple[str, str]]:
     kind = "emulated processor" if machine.emulated else "processor of a virtual machine" if machine.virtual else "processor"
     facts.append((machine.cpu, f"{kind}, {machine.abi or machine.architecture}"))
     facts += [(_cluster(cluster), f"processors {_numbers(cluster.cpus)}") for cluster in machine.clusters]
-    facts.append((_bytes(machine.memory_bytes), "memory"))
+    facts.append((in_bytes(machine.memory_bytes), "memory"))
     facts.append((report.settings.mode, "mode"))
     if android is not None or report.before.bad:
         facts.append((", ".join(report.before.bad) or "none", "states in which AndroidX refuses to measure"))
@@ -205,14 +176,13 @@ def _comparison(report: BenchReport) -> Table:
     """All contenders, fastest first; columns that nobody fills are left out."""
     ordered = sorted(report.results, key=lambda result: result.latency.p50_us)
     ratio = f"ratio to {report.baseline}"
-    heads = ["artifact", "p50", "p90", "p95", "p99", "min", "CV", "n", "batch", ratio, "load, ms", "first call", "adoption", "instructions",
-             "memory", "bytes", "drift, % a minute", "comparable"]  # fmt: skip
-    rows = [_cells(result) for result in ordered]
-    used = [index for index in range(len(heads)) if index == 0 or any(row[index].text for row in rows)]
+    heads = ["artifact", "comparable", "p50", ratio, "p90", "p95", "p99", "min", "CV", "n", "batch", "load, ms", "first call", "adoption",
+             "instructions", "memory", "bytes", "drift, % a minute"]  # fmt: skip
     caption = (
-        "Times in us unless told otherwise; intervals are 95 %. Instructions: user space, a call. Memory: peak above the program's own."
+        "All contenders, fastest first. Times in us unless told otherwise; intervals are 95 %. Instructions: user space, a call. "
+        "Memory: peak above the program's own."
     )
-    return Table([heads[index] for index in used], [[row[index] for index in used] for row in rows], caption)
+    return without_empty_columns(Table(caption, heads, [_cells(result) for result in ordered]))
 
 
 def _cells(result: Result) -> list[Cell]:
@@ -223,7 +193,9 @@ def _cells(result: Result) -> list[Cell]:
     per_adoption = f"adoption {counts.per_adoption:,.0f}" if counts and counts.per_adoption is not None else ""
     return [
         Cell(result.name, " ".join(part for part in (result.runtime, result.variant) if part)),
+        verdict,
         Cell(_time(latency.p50_us), f"[{_time(middle.low)}, {_time(middle.high)}]"),
+        estimate_cell(result.ratio, ".3f"),
         Cell(_time(latency.p90_us)),
         Cell(_time(latency.p95_us)),
         Cell(_time(latency.p99_us)),
@@ -231,20 +203,14 @@ def _cells(result: Result) -> list[Cell]:
         Cell(f"{latency.coefficient_of_variation:.3f}"),
         Cell(f"{latency.n:,}"),
         Cell(str(latency.batch)),
-        _estimate(result.ratio, ".3f"),
         Cell(f"{alone.load_ms:.2f}" if alone else ""),
         Cell(_time(alone.first_call_us) if alone else ""),
         Cell(_time(adoption) if adoption is not None else ""),
         Cell(f"{counts.per_call:,.0f}" if counts else "", per_adoption),
-        Cell(_bytes(alone.peak_bytes) if alone and alone.peak_bytes is not None else ""),
+        Cell(in_bytes(alone.peak_bytes) if alone else ""),
         Cell(f"{result.file_bytes:,}" if result.file_bytes is not None else ""),
-        _estimate(result.drift_percent_per_minute, "+.3f"),
-        verdict,
+        estimate_cell(result.drift_percent_per_minute, "+.3f"),
     ]
-
-
-def _estimate(estimate: Estimate | None, spec: str) -> Cell:
-    return Cell("") if estimate is None else Cell(f"{estimate.value:{spec}}", f"[{estimate.low:{spec}}, {estimate.high:{spec}}]")
 
 
 def _instructions(results: Iterable[Result]) -> Table:
@@ -255,12 +221,12 @@ def _instructions(results: Iterable[Result]) -> Table:
         for part, count in sorted(parts.items(), key=lambda item: -item[1]):
             share = f"{100 * count / whole:.1f} %" if whole > 0 else ""
             rows.append([Cell(result.name), Cell(part), Cell(f"{count:,.0f}"), Cell(share)])
-    return Table(("artifact", "part", "a call", "share"), rows)
+    return Table("User-space instructions of a call, by part", ("artifact", "part", "a call", "share"), rows)
 
 
 def _states(before: State, after: State) -> Table:
     rows = [[Cell(name), Cell(one), Cell(two)] for name, one, two in zip(*_state(before), _state(after)[1], strict=True) if one or two]
-    return Table(("", "before", "after"), rows)
+    return Table("The device before and after the run", ("what", "before", "after"), rows, words=True)
 
 
 def _state(state: State) -> tuple[list[str], list[str]]:
@@ -302,8 +268,7 @@ def _machine(report: BenchReport) -> Table:
     told |= {f"setting {name}": value for name, value in settings.model_dump().items()}
     for result in report.results:
         told |= {f"SHA-256 of {result.name}": result.sha256, f"strategy of {result.name}": result.strategy_sha256}
-    rows = [[Cell(name), Cell(str(value))] for name, value in told.items() if value is not None and value != ""]
-    return Table(("", ""), rows)
+    return facts_table("Machine, software, settings and files of the run", told)
 
 
 def _run_name(report: BenchReport) -> str:
@@ -338,7 +303,7 @@ def _history_table(panel: _Panel, names: Sequence[str]) -> Table:
             css = "" if result is None or result.comparable else "no"
             cells.append(Cell("") if middle is None else Cell(_time(middle.value), f"[{_time(middle.low)}, {_time(middle.high)}]", css))
         rows.append(cells)
-    return Table(["run", *here], rows, "p50 in us with 95 % interval; red: not comparable.")
+    return Table(f"{panel.name}: p50 in us with 95 % interval; red: not comparable", ["run", *here], rows)
 
 
 def _time(us: float) -> str:
@@ -346,10 +311,3 @@ def _time(us: float) -> str:
     if us == 0 or not math.isfinite(us):
         return f"{us:g}"
     return f"{us:,.{min(3, max(0, 3 - math.floor(math.log10(abs(us)))))}f}"
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count} B"

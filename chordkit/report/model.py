@@ -1,4 +1,4 @@
-"""The report as a JSON document. It is the truth; a page shows nothing that is not in it.
+"""The report as a JSON document. It is the truth; a page shows nothing that is not in it. Version 2 is read as ever.
 
 ``make schemas`` writes ``report.schema.json`` beside this module.
 """
@@ -6,10 +6,11 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from chordkit.documents import Document, read_document
 from chordkit.estimate import Estimate
+from chordkit.evaluation.accuracy import Accuracy
 from chordkit.export.artifact import Identity
 from chordkit.files import write_bytes
 
@@ -173,6 +174,70 @@ class BundleSummary(_Model):
     backbone_fingerprint: str
 
 
+class SizeLine(_Model):
+    """Bytes of the weights on the phone, in one of the ways to store them."""
+
+    name: str
+    layers: int = Field(description="the layers that a strategy is about: packed codes, and a scale for each channel that is on")
+    tables: int = Field(description="embedding tables: packed codes, and a scale a row")
+    rest: int = Field(description="biases, norms and whatever else is FP32")
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.layers + self.tables + self.rest
+
+
+class CatalogueSizes(_Model):
+    """The ways to store a model with a catalogue of ``items``; of other catalogues than the own one only the item table differs."""
+
+    items: int
+    own: bool
+    fp32: SizeLine
+    int8: SizeLine
+    strategy: SizeLine
+    int8_small_tables: SizeLine = Field(description="int8 layers, int4 item table")
+    strategy_small_tables: SizeLine = Field(description="a strategy's layers, int4 item table")
+
+
+class Sizes(_Model):
+    """What a strategy saves in bytes, and what an int4 item table would save beside it."""
+
+    average_bits: float
+    dim: int
+    table_bits: int = Field(description="of the item table as it is")
+    catalogues: list[CatalogueSizes]
+
+
+class Epoch(_Model):
+    """One epoch of a training: its loss, and what it was judged by."""
+
+    epoch: int
+    loss: float
+    valid_ndcg10: float | None = None
+    valid_likelihood: float | None = None
+
+
+class TrainingLog(_Model):
+    """How a training went; ``best`` is the epoch that was kept."""
+
+    name: str
+    architecture: str
+    best: int
+    epochs: list[Epoch]
+
+
+class Benefit(_Model):
+    """What personal strategies are worth within one budget: every rival, and the verdict."""
+
+    title: str = ""
+    headline: Headline
+    truth: list[Truth] = []  # noqa: RUF012 (pydantic copies it)
+    strategy_accuracy: list[StrategyAccuracy]
+    accuracy_protocol: str
+    personalisation: Personalisation | None = None
+
+
 class Stage(_Model):
     """Wall time of one step of the way."""
 
@@ -181,32 +246,47 @@ class Stage(_Model):
 
 
 class Report(_Model):
-    """Everything that one run of the main job found out."""
+    """What is known of a run. A part that nobody measured is not there, and its section is not drawn."""
 
     format: Literal["chordkit-report"] = "chordkit-report"
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     title: str
     created: str
     chordkit: str
     commit: str
-    seed: int
-    machine: dict[str, str | int | float | bool | list[str]]
-    runtimes: dict[str, str]
-    dataset: DatasetSummary
-    headline: Headline
-    truth: list[Truth] = []  # noqa: RUF012 (pydantic copies it)
-    backbone: dict[str, Any]
-    backbone_accuracy: list[BackboneAccuracy]
-    strategy_accuracy: list[StrategyAccuracy]
-    accuracy_protocol: str
-    artifacts: list[ArtifactSummary]
-    latency_protocol: str
+    seed: int | None = None
+    machine: dict[str, str | int | float | bool | list[str]] = {}  # noqa: RUF012 (pydantic copies it)
+    runtimes: dict[str, str] = {}  # noqa: RUF012 (pydantic copies it)
+    dataset: DatasetSummary | None = None
+    benefits: list[Benefit] = []  # noqa: RUF012 (pydantic copies it)
+    accuracy: list[Accuracy] = []  # noqa: RUF012 (pydantic copies it)
+    backbone: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies it)
+    backbone_accuracy: list[BackboneAccuracy] = []  # noqa: RUF012 (pydantic copies it)
+    artifacts: list[ArtifactSummary] = []  # noqa: RUF012 (pydantic copies it)
+    sizes: Sizes | None = None
+    latency_protocol: str = ""
     emulated: EmulatedPhone | None = None
-    strategies: list[UserStrategy]
-    personalisation: Personalisation | None = None
+    strategies: list[UserStrategy] = []  # noqa: RUF012 (pydantic copies it)
     bundles: list[BundleSummary] = []  # noqa: RUF012 (pydantic copies it)
-    stages: list[Stage]
+    trainings: list[TrainingLog] = []  # noqa: RUF012 (pydantic copies it)
+    stages: list[Stage] = []  # noqa: RUF012 (pydantic copies it)
     notes: list[str] = []  # noqa: RUF012 (pydantic copies it)
+
+    @property
+    def personalisation_share(self) -> float | None:
+        """Share of channels that differs between two users, where it was measured."""
+        found = (each.personalisation.mean_pairwise_difference for each in self.benefits if each.personalisation)
+        return next(found, None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_2(cls, data: Any) -> Any:
+        """Version 2 had one benefit, its fields among the report's own."""
+        if not isinstance(data, dict) or data.get("version") != 2:
+            return data
+        moved = {name: data[name] for name in Benefit.model_fields if name in data and name != "title"}
+        kept = {name: value for name, value in data.items() if name not in moved}
+        return kept | {"version": 3, "benefits": [moved]}
 
 
 def json_schema() -> dict[str, Any]:
@@ -225,4 +305,4 @@ def load_json(path: str | os.PathLike[str]) -> Report:
     Raises:
         InputError: the file is missing, is not JSON, is of another version, or breaks the schema; the message names the field.
     """
-    return read_document(path, Report, "report", "make one with 'chordkit demo'")
+    return read_document(path, Report, "report", "make one with 'chordkit demo' or 'chordkit report --json-out'")

@@ -1,127 +1,89 @@
-"""A report as one self-contained HTML page, and its tables as Markdown."""
+"""A report as one self-contained HTML page, and the same sections as Markdown."""
 
 import os
-from collections.abc import Sequence
+import re
 
-import numpy as np
-from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
-
-from chordkit.estimate import Estimate
 from chordkit.files import write_bytes
-from chordkit.report import charts
-from chordkit.report.model import ArtifactSummary, Report, UserStrategy
-
-
-def _artifact_class(artifact: ArtifactSummary) -> str:
-    return {"fp32": "float", "int8": "int8", "strategy": "int4"}.get(artifact.precision, "float")
-
-
-def _latency_svg(report: Report) -> str:
-    timed = [
-        (
-            artifact.name,
-            charts.Percentiles(artifact.latency.p50_us, artifact.latency.p90_us, artifact.latency.p99_us),
-            _artifact_class(artifact),
-        )
-        for artifact in sorted(report.artifacts, key=lambda item: item.latency.p50_us if item.latency else 0.0)
-        if artifact.latency
-    ]
-    return charts.latency_chart(timed, "latency of one rerank, us (bar: p50, ticks: p90 and p99)") if timed else ""
-
-
-# The colours of a row's mark; all others share one.
-_MARKS = {"own": "own", "fp32": "float", "start": "float"}
-# Names that fit beside a chart.
-_SHORT_NAMES = {
-    "own": "the user's own strategy",
-    "static": "static, learned with equal care",
-    "fp32": "FP32, the phone's window",
-    "start": "FP32, the long window",
-    "other": "another user's strategy",
-    "mean": "the mean strategy",
-    "random": "a random strategy",
-    "sensitivity": "FP32, then widths by sensitivity",
-    **{f"uniform{width}": f"FP32, then {width} bits everywhere" for width in (2, 4, 8)},
-}
-
-
-def _accuracy_svg(report: Report) -> str:
-    shown = [(_SHORT_NAMES.get(row.key, row.name), row.masked_ndcg10, _MARKS.get(row.key, "other")) for row in report.strategy_accuracy]
-    return charts.interval_chart(shown, "NDCG@10 among unseen items, with 95 % interval") if shown else ""
-
-
-def _gains_svg(report: Report) -> str:
-    rows = [(_SHORT_NAMES.get(row.key, row.name), row.own_minus_this_likelihood, row.key) for row in report.strategy_accuracy]
-    shown = [(name, value, "own" if key == "static" else "other") for name, value, key in rows if value is not None]
-    return charts.interval_chart(shown, "own strategy minus this: nats an item, with 95 % interval") if shown else ""
-
-
-def _heat_map(strategy: UserStrategy) -> str:
-    layers = [(layer.layer.replace("blocks.", ""), np.array([int(digit) for digit in layer.widths], np.uint8)) for layer in strategy.layers]
-    return charts.strategy_heat_map(layers, f"strategy of {strategy.user}")
-
-
-def _differences(strategies: Sequence[UserStrategy]) -> str:
-    if len(strategies) < 2:
-        return ""
-    widths = np.array([[int(digit) for layer in strategy.layers for digit in layer.widths] for strategy in strategies])
-    fractions = (widths[:, None] != widths[None]).mean(-1)
-    return charts.difference_matrix([strategy.user for strategy in strategies], fractions, "share of channels whose width differs")
-
-
-def _bytes(count: int | None) -> str:
-    if count is None:
-        return ""
-    return f"{count / 1024:,.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):,.2f} MiB"
-
-
-def _signed(estimate: Estimate | None) -> str:
-    return "" if estimate is None else f"{estimate:+}"
-
-
-def _in_two_lines(estimate: Estimate | None) -> Markup:
-    """The value, and its interval below it: a table of many columns stays within a page."""
-    value, _, interval = _signed(estimate).partition(" ")
-    return Markup("{}<br><small>{}</small>").format(value, interval)
-
-
-def _environment() -> Environment:
-    """The templates, with every inserted value escaped in HTML and left alone in Markdown."""
-    environment = Environment(
-        loader=PackageLoader("chordkit.report", "templates"),
-        autoescape=lambda name: name is None or not name.endswith(".md.j2"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["bytes"] = _bytes
-    environment.filters["signed"] = _signed
-    environment.filters["in_two_lines"] = _in_two_lines
-    return environment
+from chordkit.report.accuracy_sections import accuracy_section
+from chordkit.report.artifact_sections import artifact_section, latency_section, sizes_section, strategies_section
+from chordkit.report.benefit_sections import benefit_section, headline
+from chordkit.report.model import Report
+from chordkit.report.parts import Bullets, Cell, Section, Table, Words, facts_table
+from chordkit.report.templating import embedded, page
+from chordkit.report.training_sections import backbone_section, training_section
 
 
 def render_html(report: Report) -> str:
-    """The report as one HTML page: style sheet and charts inside, nothing fetched from anywhere."""
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            accuracy_svg=Markup(_accuracy_svg(report)),
-            gains_svg=Markup(_gains_svg(report)),
-            latency_svg=Markup(_latency_svg(report)),
-            heat_maps=[(strategy, Markup(_heat_map(strategy))) for strategy in report.strategies],
-            differences_svg=Markup(_differences(report.strategies)),
-            embedded_json=Markup(report.model_dump_json().replace("<", "\\u003c")),
-        )
-    )
+    """The report as one HTML page: style sheet and charts inside, nothing fetched from anywhere. What is not known has no section."""
+    return page("report.html.j2", facts=_facts(report), embedded_json=embedded(report), **_content(report))
 
 
-def save_markdown(report: Report, path: str | os.PathLike[str]) -> None:
-    """Write the report's tables as Markdown, for a repository; atomically."""
-    write_bytes(path, (_environment().get_template("report.md.j2").render(report=report).rstrip() + "\n").encode())
+def render_markdown(report: Report) -> str:
+    """The same sections as Markdown, for a repository, without the charts."""
+    text = page("report.md.j2", **_content(report))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def save_html(report: Report, path: str | os.PathLike[str]) -> None:
     """Write the HTML page atomically."""
     write_bytes(path, render_html(report).encode())
+
+
+def save_markdown(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write the Markdown atomically."""
+    write_bytes(path, render_markdown(report).encode())
+
+
+def _content(report: Report) -> dict[str, object]:
+    commit = f"commit {report.commit}" if report.commit else ""
+    seed = "" if report.seed is None else f"seed {report.seed}"
+    origin = " · ".join(part for part in (f"chordkit {report.chordkit}", report.created, seed, commit) if part)
+    opening = [part for each in report.benefits for part in headline(each)]
+    about = [] if report.dataset is None else [Words(_about(report))]
+    sections = [benefit_section(each, len(report.benefits) > 1) for each in report.benefits]
+    sections += [accuracy_section(each, number) for number, each in enumerate(report.accuracy)]
+    sections += [backbone_section(report), artifact_section(report), sizes_section(report), latency_section(report)]
+    sections += [strategies_section(report), training_section(report), *_rest(report)]
+    return {"title": report.title, "origin": origin, "opening": [*about, *opening], "sections": [each for each in sections if each.parts]}
+
+
+def _about(report: Report) -> str:
+    dataset = report.dataset
+    assert dataset is not None
+    text = f"{dataset.name}: {dataset.users:,} users, {dataset.items:,} items, {dataset.interactions:,} interactions"
+    if not dataset.users or not dataset.interactions:
+        return text + "."
+    each = dataset.interactions / dataset.users
+    # Of repeated interactions a user may have more than there are items.
+    share = f", as many as 1 of every {dataset.items / each:,.0f} items" if each < dataset.items / 2 else ""
+    return f"{text}: {each:,.0f} a user{share}."
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    facts = []
+    if report.strategies:
+        facts.append((f"{report.strategies[0].wire_bytes} B", "on the wire for a user's strategy"))
+    checked = [item.parity for item in report.artifacts if item.parity]
+    if checked:
+        facts.append((f"{sum(parity.passed for parity in checked)} of {len(checked)}", "artifacts pass parity"))
+    if report.personalisation_share is not None:
+        facts.append((f"{100 * report.personalisation_share:.0f} %", "of the channels differ between two users"))
+    timed = [item for item in report.artifacts if item.latency and item.latency.comparable]
+    if timed:
+        fastest = min(timed, key=lambda item: item.latency.p50_us if item.latency else 0.0)
+        assert fastest.latency is not None
+        facts.append((f"{fastest.latency.p50_us:,.0f} us", f"a rerank, {fastest.name}, the fastest on this host"))
+    if report.stages:
+        facts.append((f"{sum(stage.seconds for stage in report.stages):.0f} s", "for the whole way"))
+    return facts
+
+
+def _rest(report: Report) -> list[Section]:
+    steps = [[Cell(stage.name), Cell(f"{stage.seconds:.1f}")] for stage in report.stages]
+    machine = {name: " ".join(value) if isinstance(value, list) else value for name, value in report.machine.items()}
+    told = machine | report.runtimes | {f"backbone: {name}": value for name, value in report.backbone.items()}
+    return [
+        Section("notes", "Notes", [Bullets(report.notes)] if report.notes else []),
+        Section("time", "Where the time went", [Table("Seconds of every step", ("step", "seconds"), steps)] if steps else [], folded=True),
+        Section("machine", "Machine, runtimes, backbone", [facts_table("What this was made with", told)] if told else [], folded=True),
+    ]

@@ -4,8 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,51 +12,11 @@ import pytest
 from chordkit.report import render_bench, render_history
 from chordkit.runtime_bench.results import BenchReport, Counts, Settings
 from chordkit.runtime_bench.statistics import drift
+from tests.report.pages import Page, words
 from tests.runtime_bench.reports import BASELINE, EMULATED, PHONE, STATE, TIMES, made_report, made_samples
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '</title><img src=x onerror=alert(1)> " \' & $x^2$ #0000a9 id="b"\n\x07 漢'
-
-
-class Page(HTMLParser):
-    """Tables, ids and elements of a page; refuses tags that do not close."""
-
-    VOID = frozenset({"meta", "br", "img", "line"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.tables: list[list[list[str]]] = []
-        self.feed(text)
-        assert self.open == []
-        self.ids = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
-
-    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        if tag == "tr":
-            self.tables[-1].append([])
-        if tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and {"td", "th"} & set(self.open[-2:]):
-            self.tables[-1][-1][-1] += f" {data}"
-
-    def count(self, tag: str) -> int:
-        return sum(each == tag for each, _ in self.tags)
-
-
-def words(page: str) -> str:
-    return re.sub(r"<[^>]*>", " ", page[page.index("<body>") : page.find("<script", page.index("<body>")) % (len(page) + 1)])
 
 
 def sustained() -> BenchReport:
@@ -77,13 +35,13 @@ def test_a_page_has_the_device_the_charts_and_every_number_of_the_table() -> Non
     table = page.tables[0]
     assert {len(row) for row in table} == {len(table[0])} and len(table) == 1 + len(TIMES)
     heads = [head.strip() for head in table[0]]
-    assert heads == ["artifact", "p50", "p90", "p95", "p99", "min", "CV", "n", "batch", f"ratio to {BASELINE}", "load, ms", "first call",
-                     "instructions", "memory", "bytes", "comparable"]  # fmt: skip
+    assert heads == ["artifact", "comparable", "p50", f"ratio to {BASELINE}", "p90", "p95", "p99", "min", "CV", "n", "batch", "load, ms",
+                     "first call", "instructions", "memory", "bytes"]  # fmt: skip
     first = dict(zip(heads, table[1], strict=True))
     latency = report.results[0].latency
     assert first["artifact"].split()[0] == "native-int8", "the fastest on top"
     assert f"{latency.p50_us:.2f}" in first["p50"] and f"[{latency.median_of_blocks_us.low:.2f}, " in first["p50"]
-    assert first["n"].strip() == "600" and first["instructions"].strip() == "1,000" and first["memory"].strip() == "3.0 MiB"
+    assert first["n"].strip() == "600" and first["instructions"].strip() == "1,000" and first["memory"].strip() == "3.00 MiB"
 
 
 @pytest.mark.parametrize(("name", "count"), [("plain", 1), ("samples", 2), ("few", 2), ("sustained", 3), ("nothing", 0)])
