@@ -6,9 +6,10 @@ from pathlib import Path
 
 import typer
 
-from chordkit.errors import InputError
+from chordkit.errors import DataError, InputError
 
 _OUTPUTS = "chordkit.outputs"
+_SOURCES = "chordkit.sources"
 
 
 def note_output(context: typer.Context, option: typer.CallbackParam) -> None:
@@ -19,6 +20,31 @@ def note_output(context: typer.Context, option: typer.CallbackParam) -> None:
 def outputs_of(context: typer.Context) -> set[str]:
     """The parameters of the command at hand that name files to write, as far as they were given."""
     return set(context.meta.get(_OUTPUTS, ()))
+
+
+def note_source(context: typer.Context, option: typer.CallbackParam, source: str | None) -> str | None:
+    """Callback of options that name a data set: the files behind its name are read as well (:func:`files_behind`)."""
+    context.meta.setdefault(_SOURCES, set()).add(option.name)
+    return source
+
+
+def sources_of(context: typer.Context) -> set[str]:
+    """The parameters of the command at hand that name data sets."""
+    return set(context.meta.get(_SOURCES, ()))
+
+
+def files_behind(source: str) -> list[Path]:
+    """The files that a data set's folder, pattern or name stands for; none where it is a file itself, or stands for none."""
+    if os.path.isfile(source):
+        return []
+    from chordkit.data.location import locate
+    from chordkit.data.preparation import raw_path
+
+    try:
+        path = raw_path(source)
+        return [] if path is None else locate(path)
+    except DataError:
+        return []  # the command itself says what is wrong with it
 
 
 def require_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Sequence[str | os.PathLike[str]]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand
 
-from chordkit.cli.apart import outputs_of, require_apart
+from chordkit.cli.apart import files_behind, outputs_of, require_apart, sources_of
 from chordkit.cli.output import note
 
 _ROOM_FOR_A_TABLE = 100
@@ -46,7 +46,7 @@ class Command(TyperCommand):
         if taken:
             given = ", ".join(f"{parameter.opts[0]} {ctx.params[parameter.name]}" for parameter in taken)
             note(f"from {ctx.find_root().obj}: {given}")
-        written = outputs_of(ctx)
+        written, sources = outputs_of(ctx), sources_of(ctx)
         outputs: dict[str, Path] = {}
         inputs: dict[str, list[str | os.PathLike[str]]] = {}
         for parameter in self.params:
@@ -55,7 +55,9 @@ class Command(TyperCommand):
                 outputs[_as_typed(parameter)] = Path(value)
             else:
                 several = value if isinstance(value, list | tuple) else (value,)
-                inputs[_as_typed(parameter)] = [each for each in several if isinstance(each, str | os.PathLike)]
+                paths = [each for each in several if isinstance(each, str | os.PathLike)]
+                behind = [file for path in paths for file in files_behind(str(path))] if parameter.name in sources else []
+                inputs[_as_typed(parameter)] = [*paths, *behind]
         require_apart(outputs, inputs)
         return super().invoke(ctx)
 

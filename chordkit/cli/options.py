@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from chordkit.cli.apart import note_source
 from chordkit.cli.output import note, writable_folder
 from chordkit.errors import InputError
 
@@ -29,9 +30,9 @@ def _named_by_files(folder: str, *, packages: bool) -> str:
 
 SOURCE_HELP = "A file or folder, a prepared .safetensors file, 'synthetic', or a name under $CHORDKIT_DATA (ml-100k, yelp, cds, beauty)."
 
-SourceArgument = Annotated[str, typer.Argument(help=SOURCE_HELP)]
-DataOption = Annotated[str, typer.Option("--data", "-d", help=SOURCE_HELP)]
-OptionalDataOption = Annotated[str | None, typer.Option("--data", "-d", help=SOURCE_HELP)]
+SourceArgument = Annotated[str, typer.Argument(callback=note_source, help=SOURCE_HELP)]
+DataOption = Annotated[str, typer.Option("--data", "-d", callback=note_source, help=SOURCE_HELP)]
+OptionalDataOption = Annotated[str | None, typer.Option("--data", "-d", callback=note_source, help=SOURCE_HELP)]
 ArchitectureOption = Annotated[
     str, typer.Option("--architecture", "-a", help=f"Backbone: {_named_by_files('backbones/architectures', packages=False)}.")
 ]

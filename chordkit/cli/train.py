@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from chordkit.cli.apart import require_apart
+from chordkit.cli.apart import files_behind, require_apart
 from chordkit.cli.options import (
     ArchitectureOption,
     BestSoFarOption,
@@ -169,9 +169,8 @@ def hypernetwork(
 
     # Before anything is read: a mistake in the options costs no wait.
     frozen = master.with_suffix(".fp32.safetensors")
-    require_apart(
-        {"--out": out, "the FP32 backbone beside --master": frozen}, {"--data": [data], "--backbone": [backbone, *(teacher or [])]}
-    )
+    inputs: dict[str, list[Path | str]] = {"--data": [data, *files_behind(data)], "--backbone": [backbone, *(teacher or [])]}
+    require_apart({"--out": out, "the FP32 backbone beside --master": frozen}, inputs)
     options = default_hypernetwork_options(
         backbone_init,
         warm_start=warm_start,

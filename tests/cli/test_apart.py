@@ -26,6 +26,29 @@ def test_raw_data_is_not_written_over_however_its_path_is_spelled(spelling: str,
     assert raw.read_bytes() == before
 
 
+@pytest.mark.parametrize("source", ["log", "log/*.csv", "lo?/part-[0-9].csv"])
+def test_a_part_of_the_raw_data_is_not_written_over(source: str, command: Any, tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    parts = [tmp_path / "log" / f"part-{index}.csv" for index in range(2)]
+    for part in parts:
+        write_clicks(part, users=20, items=30)
+    before = parts[1].read_bytes()
+    refused = command("data", "prepare", f"{tmp_path}/{source}", *COLUMNS, "--out", parts[1])
+    assert refused.status == 2 and "is also the file of SOURCE, which would be lost; choose another name" in refused.err
+    assert parts[1].read_bytes() == before
+
+
+def test_the_file_behind_a_name_is_not_written_over(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = tmp_path / "ml-100k" / "u.data"
+    raw.parent.mkdir()
+    raw.write_text("1\t1\t5\t881250949\n")
+    monkeypatch.setenv("CHORDKIT_DATA", str(tmp_path))
+    for verb in ("data prepare ml-100k", f"data prepare {raw.parent}", "train backbone --data ml-100k"):
+        refused = command(*verb.split(), "--out", raw)
+        assert refused.status == 2 and "which would be lost; choose another name" in refused.err, refused.err
+    assert raw.read_text() == "1\t1\t5\t881250949\n"
+
+
 def test_two_results_do_not_go_into_one_file(command: Any, project: Project, tmp_path: Path) -> None:
     refused = command("bundle", "key", "--private", tmp_path / "key", "--public", f"{tmp_path}/./key")
     assert refused.status == 2 and "--public" in refused.err and "is also what --private names" in refused.err
