@@ -98,10 +98,8 @@ def prepare(
     return dataset
 
 
-def load_named(
-    name_or_path: str | os.PathLike[str], *, seed: int = 0, format: str = "auto", progress: Progress | None = None, **options: Any
-) -> Dataset:
-    """A data set by what a person would call it: "synthetic", a name of ``CATALOGUE``, a prepared file, or a file to prepare.
+def load_named(source: Any, *, seed: int = 0, format: str = "auto", progress: Progress | None = None, **options: Any) -> Dataset:
+    """A data set by what a person would call it: "synthetic", a name of ``CATALOGUE``, a prepared file, or what :func:`prepare` takes.
 
     Names of ``CATALOGUE`` are looked for in the folder that the environment variable ``CHORDKIT_DATA`` names. ``seed`` is
     used by "synthetic" and by a draw of users. A file called like a name is reached as "./name". ``options`` are those of
@@ -110,7 +108,9 @@ def load_named(
     Raises:
         DataError: as :func:`prepare` and :meth:`Dataset.load`; or a filter is asked of data that is ready already.
     """
-    text = os.fspath(name_or_path)
+    if is_table(source):
+        return prepare(source, format, seed=seed, progress=progress, **options)
+    text = os.fspath(source)
     ready = text == "synthetic" or Path(text).suffix == ".safetensors"
     if ready and (format != "auto" or any(bool(value) if name in _OFF else value is not None for name, value in options.items())):
         raise DataError(f"{text}: filters, columns and format only apply to raw files; prepare the raw file with them")

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from chordkit.data import FILE_ORDER, Columns, Dataset, prepare
+from chordkit.data import FILE_ORDER, Columns, Dataset, load_named, prepare
 from chordkit.errors import DataError
 
 WANTED = {"1": ["10", "30", "20"], "2": ["20", "30", "10"]}
@@ -204,6 +205,16 @@ def test_tables_in_memory_are_read_as_files_are() -> None:
         prepare({**columns, "item": [1, 2]})
     with pytest.raises(DataError, match="the table: no column for the user"):
         prepare({"who": [1]})
+    assert as_read(load_named(frame, min_rating=1)) == WANTED
+
+
+@pytest.mark.parametrize("missing", [[1.0, float("nan"), 2.0], ["a", float("nan"), "b"], np.array([1.0, np.nan, 2.0])])
+def test_not_a_number_is_no_user(missing: Any) -> None:
+    rows = {"item": list(range(9)), "time": list(range(9))}
+    with pytest.raises(DataError, match=r"row 2: user \(column 'user'\) is empty"):
+        prepare({"user": [*missing] * 3, **rows})
+    with pytest.raises(DataError, match=r"row 2: user \(column 'user'\) is empty"):
+        prepare(pl.DataFrame({"user": pl.Series([1.0, float("nan"), 2.0] * 3), **rows}))
 
 
 def test_a_pandas_frame_is_read_with_its_missing_values() -> None:
@@ -213,6 +224,8 @@ def test_a_pandas_frame_is_read_with_its_missing_values() -> None:
     assert as_read(prepare(frame)) == WANTED
     frame["item"] = frame["item"].astype("float64")
     assert as_read(prepare(frame)) == WANTED
+    with pytest.raises(DataError, match="the table: two columns are called 'item'; rename one"):
+        prepare(pandas.concat([frame, frame[["item"]]], axis=1))
     frame.loc[1, "item"] = None
     with pytest.raises(DataError, match=r"row 2: item .* is empty"):
         prepare(frame)

@@ -26,6 +26,9 @@ class TableInMemory:
         names = getattr(value, "column_names", None)
         names = names if isinstance(names, list) else getattr(self._value, "columns", None)
         self._names = [str(name) for name in (list(self._value) if names is None else names)]
+        twice = next((name for name in self._names if self._names.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"the table: two columns are called '{twice}'; rename one of them")
 
     @property
     def names(self) -> list[str]:
@@ -44,6 +47,7 @@ def _column(name: str, values: Any) -> pl.Series:
         return values.alias(name)
     if hasattr(values, "isna") and hasattr(values, "to_numpy"):  # pandas: its missing values are NaN, NaT or NA
         values = [None if missing else value for value, missing in zip(values.tolist(), values.isna().tolist(), strict=True)]
-    elif hasattr(values, "tolist"):
-        values = values.tolist()
+    else:
+        values = values.tolist() if hasattr(values, "tolist") else values
+        values = [None if isinstance(value, float) and value != value else value for value in values]
     return pl.Series(name, list(values), strict=False)

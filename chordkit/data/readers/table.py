@@ -54,7 +54,7 @@ def joined(tables: Sequence[Table]) -> Table:
 
 def as_texts(frame: pl.DataFrame) -> pl.DataFrame:
     """Every column as String, lists as lists of String; points in time as whole numbers in their own unit, days in microseconds; whole
-    floating-point numbers without their '.0', which is how tables hold ids of which some are missing.
+    floating-point numbers without their '.0' and NaN as missing, which is how tables hold ids of which some are missing.
 
     Raises:
         ValueError: a column is of a type that has no text (structs, binary data, lists of lists).
@@ -68,8 +68,10 @@ def as_texts(frame: pl.DataFrame) -> pl.DataFrame:
             if inner == pl.Date:  # a number of days looks like a count of anything
                 series = series.cast(pl.List(pl.Datetime("us")) if isinstance(series.dtype, pl.List) else pl.Datetime("us"))
             series = series.cast(pl.List(pl.Int64)) if isinstance(series.dtype, pl.List) else series.to_physical()
-        elif series.dtype.is_float() and series.is_finite().all() and (series == series.cast(pl.Int64, strict=False)).all():
-            series = series.cast(pl.Int64)
+        elif series.dtype.is_float():
+            series = series.fill_nan(None)
+            if series.is_finite().all() and (series == series.cast(pl.Int64, strict=False)).all():
+                series = series.cast(pl.Int64)
         columns.append(series.cast(pl.List(pl.String) if isinstance(series.dtype, pl.List) else pl.String))
     return pl.DataFrame(columns)
 
