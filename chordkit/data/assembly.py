@@ -85,7 +85,8 @@ def assemble(name: str, source: str, events: Events, selection: Selection, prove
         drawn = np.random.default_rng(selection.seed).permutation(present)[: selection.sample_users]
         left.keep(f"{selection.sample_users} users at random, seed {selection.seed}", np.isin(left.users, drawn))
     # A user without any event left was removed by a filter; one or two events are too few to split.
-    too_short = int((np.bincount(left.users, minlength=len(events.user_ids)) < MINIMUM_LENGTH).sum())
+    counts = np.bincount(left.users)
+    too_short = int(((counts > 0) & (counts < MINIMUM_LENGTH)).sum())
     core = selection.k_core
     minimum = max(core, MINIMUM_LENGTH)
     words = f"users of at least {minimum} interactions" + (f", items of at least {core}" if core else "")
@@ -131,8 +132,7 @@ def _ties(events: Events, order: np.ndarray) -> int:
 
 
 def _nothing_left(source: str, events: Events, selection: Selection) -> DataError:
-    given = {"min_rating": selection.min_rating, "k_core": selection.k_core or None, "sample_users": selection.sample_users}
-    filters = [f"{name}={value:g}" for name, value in given.items() if value is not None]
-    filters += [why for why, _ in events.kept if not why.startswith("rating")]
+    given = {"k_core": selection.k_core or None, "sample_users": selection.sample_users}
+    filters = [why for why, _ in events.kept] + [f"{name}={value:g}" for name, value in given.items() if value is not None]
     detail = f" after {', '.join(filters)}; lower the filter" if filters else "; give longer histories"
     return DataError(f"{source}: none of {len(events.user_ids)} users has {MINIMUM_LENGTH} interactions left{detail}")

@@ -114,5 +114,6 @@ def roles_in(source: str, header: list[str], columns: Columns, *, rating: bool, 
         )
     roles = Roles(found["user"], found["item"], tuple(name for name in times if name is not None), found["rating"] if rating else None)
     if len(set(roles.names)) < len(roles.names):
-        raise DataError(f"{source}: one column cannot be two things ({', '.join(roles.names)}); name another one in 'columns'")
+        taken = ", ".join(roles.names)
+        raise DataError(f"{source}: one column cannot be two things ({taken}); name another one with --user, --item, --time or --rating")
     return roles

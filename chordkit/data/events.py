@@ -57,7 +57,7 @@ def events_of(source: str, parts: list[TableFile], columns: Columns, selection: 
         raise DataError(f"{source}: there are no times to keep a part of; name their column with --time")
     names = list(dict.fromkeys([*roles.names, *selection.columns]))
     table = joined([part.read(names) for part in parts])
-    kept = list(masks(selection.where, table.frame))
+    kept = list(masks(source, selection.where, table.frame))
     frame, rows = _one_event_a_row(source, table, roles)
     frame = frame.with_columns(pl.all().str.strip_chars())
     read = _Read(Table(frame, lambda row: table.place(int(rows[row]))))

@@ -73,8 +73,12 @@ class Selection:
         return list(dict.fromkeys(condition.column for condition in self.where))
 
 
-def masks(conditions: Sequence[Condition], frame: pl.DataFrame) -> Iterable[tuple[str, np.ndarray]]:
-    """In words, and bool [rows]: for each column what its conditions keep. An empty field is "" here."""
+def masks(source: str, conditions: Sequence[Condition], frame: pl.DataFrame) -> Iterable[tuple[str, np.ndarray]]:
+    """In words, and bool [rows]: for each column what its conditions keep. An empty field is "" here.
+
+    Raises:
+        DataError: the conditions on a column keep nothing: a value is misspelled, or the column is another.
+    """
     for column in dict.fromkeys(condition.column for condition in conditions):
         mine = [condition for condition in conditions if condition.column == column]
         values = frame[column].fill_null("").str.strip_chars()
@@ -84,6 +88,9 @@ def masks(conditions: Sequence[Condition], frame: pl.DataFrame) -> Iterable[tupl
         if wanted:
             keep &= values.is_in(wanted)
         words = [f"{column} is {' or '.join(wanted)}"] * bool(wanted) + [f"{column} is not {' or '.join(refused)}"] * bool(refused)
+        if len(values) and not keep.any():
+            there = ", ".join(f"'{value[:40]}'" for value in values.unique(maintain_order=True)[:8])
+            raise DataError(f"{source}: where: of no interaction {' and '.join(words)}; the column has values such as {there}")
         yield " and ".join(words), keep.to_numpy()
 
 

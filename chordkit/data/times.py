@@ -109,7 +109,7 @@ def read_times(column: pl.Series, time_format: str | None) -> Times:
     first = column.drop_nulls().head(1).to_list()
     if first and looks_like_date(first[0]):
         return _dates(column, _iso(column))
-    values = numbers(column, "give seconds since 1970, or a date as 2026-03-14T09:30:00")
+    values = numbers(column, "give seconds since 1970, or a date as 2026-03-14T09:30:00, or say with --time-format how it is written")
     if values.dtype == np.float64 and column.str.count_matches(r"\d").max() > _EXACT_DIGITS:  # type: ignore[operator]
         return Times(_ranks(column), _unit(column, values), values)
     return Times(values, _unit(column, values))

@@ -148,6 +148,8 @@ def test_min_rating_drops_events_and_counts_the_users_it_empties(tmp_path: Path)
     found = statistics(dataset)
     assert (found["dropped_users"], found["dropped_users_too_short"]) == (1, 1)
     assert dataset.provenance["interactions_read"] == 7
+    others = statistics(prepare(path, where=["user_id=b"]))
+    assert (others["dropped_users"], others["dropped_users_too_short"]) == (1, 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -196,6 +198,10 @@ BAD_FILES = [
     ("u.parquet", b"PAR1abcdefghPAR1", "damaged Parquet"),
     ("v.safetensors", b"", "already prepared"),
     ("u.data", "1\t2\t3\tnoon\n", r"u\.data:1: timestamp 'noon' is not a number"),
+    ("w16.csv", "user,item,timestamp\n1,2,3\n".encode("utf-16"), r"this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'"),
+    ("w16be.csv", "user,item,timestamp\n1,2,3\n".encode("utf-16-be"), r"this is UTF-16; convert the file with 'iconv -f UTF-16"),
+    ("twice.csv", "user,item,time,time\n1,2,3,4\n", r"twice\.csv:1: two columns are called 'time'; rename one of them"),
+    ("latin.csv", "user,item,timestamp\n1,caf\xe9,3\n".encode("latin-1"), r"latin\.csv:2: byte 0xe9 is not UTF-8; .* 'iconv -f LATIN1 -t"),
     ("w.csv", "user,item,timestamp\n1,2,3\n1,1_0,3\n1,3,1_000\n", r"w\.csv:4: timestamp '1_000'"),
 ]
 
@@ -214,7 +220,7 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
         ({"format": "xml"}, "unknown data format 'xml'; use auto or one of: movielens"),
         ({"k_core": -1}, "k_core"),
         ({"k_core": 9}, "k_core=9; lower"),
-        ({"min_rating": 6.0, "k_core": 2}, "min_rating=6, k_core=2; lower"),
+        ({"min_rating": 6.0, "k_core": 2}, "after rating is at least 6, k_core=2; lower"),
         ({"columns": Columns(user="who")}, "no column 'who'; present are 'user_id'"),
         ({"columns": Columns(user="item_id")}, "one column cannot be two things"),
     ]

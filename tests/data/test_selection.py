@@ -50,7 +50,9 @@ def as_read(dataset: Dataset) -> dict[str, str]:
 )
 def test_what_is_kept(log: Path, options: dict[str, Any], wanted: dict[str, str] | None) -> None:
     if wanted is None:
-        with pytest.raises(DataError, match=r"none of 3 users has 3 interactions left after min_rating=0, event is not view or ; lower"):
+        with pytest.raises(
+            DataError, match=r"none of 3 users has 3 interactions left after event is not view or , rating is at least 0; lower"
+        ):
             prepare(log, **options)
     else:
         assert as_read(prepare(log, **options)) == wanted
@@ -98,7 +100,7 @@ def test_dates_bound_times_in_every_unit(tmp_path: Path) -> None:
         ({"where": ["kind=view"]}, "where: no column 'kind'; present are 'user', 'item', 'time', 'event', 'rating'"),
         ({"dedupe": "all"}, "dedupe: 'all' is not one of first, last, consecutive"),
         ({"sample_users": 0}, "sample_users must be 1 or more"),
-        ({"where": ["event=nothing"]}, "after event is nothing; lower the filter"),
+        ({"where": ["event=nothing"]}, "where: of no interaction event is nothing; the column has values such as 'view'"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_refused(log: Path, options: dict[str, Any], says: str) -> None:

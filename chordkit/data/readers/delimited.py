@@ -1,5 +1,6 @@
 """CSV, TSV and the like, and lines of fields between blanks."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -27,11 +28,14 @@ class DelimitedFile:
 
     def __init__(self, path: Path, data: bytes, separator: str, *, has_header: bool) -> None:
         self._path, self._separator, self._has_header = path, separator, has_header
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and not (any(data[1:40:2]) and any(data[:40:2]))):
+            raise DataError(f"{path}: this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'")
         try:
             self._text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; convert the file with 'iconv -t UTF-8'") from None
+            mend = "convert the file, with 'iconv -f LATIN1 -t UTF-8' where it is that"
+            raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; {mend}") from None
         self._quote = None if separator == "\t" and _STRAY_QUOTE.search(self._text) else '"'
         first: list[str] = next((fields for _, fields in self._records()), [])
         if len(first) > _MOST_COLUMNS:
@@ -43,6 +47,9 @@ class DelimitedFile:
         return self._names
 
     def read(self, names: Sequence[str]) -> Table:
+        twice = next((name for name in names if self._names.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"{self._path}:1: two columns are called '{twice}'; rename one of them, or name another column")
         try:
             frame = pl.read_csv(
                 BytesIO(_without_empty_lines(self._text).encode()),
