@@ -7,6 +7,7 @@ import typer
 
 from chordkit.cli.options import SourceArgument
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
+from chordkit.errors import InputError
 
 if TYPE_CHECKING:
     from chordkit.data import Columns
@@ -67,6 +68,8 @@ def prepare(
     """Read interactions, filter them, and write one data set file."""
     from chordkit.data import load_named, statistics
 
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out {out}: data sets are known by their ending; call it {out.name}.safetensors")
     with progress_bar() as progress:
         dataset = load_named(
             source,

@@ -176,6 +176,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except MemoryError as error:
+        _say(f"the machine's memory does not hold what was asked for ({error}); ask for less, or use a larger machine")
+        return 2
     except OSError as error:
         if error.errno is None:
             raise

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import chordkit.data
 import chordkit.files
 
 COLUMNS = "--user uid --item sku --time ts"
@@ -256,6 +257,21 @@ def test_a_folder_that_does_not_exist_yet_is_made(project, command, tmp_path: Pa
     out = tmp_path / "new" / "deeper" / "x.safetensors"
     assert command("data", "prepare", project / "clicks.csv", *COLUMNS.split(), "--out", out).status == 0
     assert out.exists()
+
+
+def test_a_data_set_gets_the_ending_by_which_it_is_known(project, command, tmp_path: Path) -> None:
+    outcome = command("data", "prepare", project / "clicks.csv", *COLUMNS.split(), "--out", tmp_path / "shop")
+    assert_one_sentence(outcome, [f"--out {tmp_path / 'shop'}: data sets are known by their ending; call it shop.safetensors"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_is_one_sentence(project, command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*arguments: object, **options: object) -> None:
+        raise MemoryError("Unable to allocate 29.8 GiB")
+
+    monkeypatch.setattr(chordkit.data, "load_named", load)
+    outcome = command("data", "info", project / "shop.safetensors")
+    assert_one_sentence(outcome, ["memory does not hold", "29.8 GiB", "ask for less"])
 
 
 def test_the_console_script_says_the_same(tmp_path: Path) -> None:
