@@ -200,19 +200,47 @@ def user_index(dataset: "Dataset", user: str) -> int:
     return list(dataset.user_ids).index(user)
 
 
-def parse_ids(text: str, items: int, option: str) -> list[int]:
-    """Item indices from a comma-separated list.
+def parse_ids(text: str) -> list[str]:
+    """Item ids as their owner writes them, from a comma-separated list."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def parse_history(text: str, items: int, dataset: "Dataset | None", indices: bool) -> list[int]:
+    """The item indices of ``--history``: of ids in the data set, those that it does not have left out and told; or written as they are.
+
+    Args:
+        text: comma-separated.
+        items: how many there are.
+        dataset: whose ids they are.
+        indices: they are indices already.
 
     Raises:
-        InputError: not a list of indices in 1..items.
+        InputError: ids without a data set, or none of them is in it; or not a list of indices in 1..items.
     """
-    try:
-        ids = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option} {text}: not a list of item indices such as 17,4,211") from None
-    if not all(1 <= item <= items for item in ids):
-        raise InputError(f"{option} {text}: item indices lie in 1..{items}")
-    return ids
+    if indices:
+        try:
+            numbers = [int(part) for part in text.split(",")]
+        except ValueError:
+            raise InputError(f"--history {text}: not a list of item indices such as 17,4,211; leave --indices out for ids") from None
+        if not all(1 <= item <= items for item in numbers):
+            raise InputError(f"--history {text}: item indices lie in 1..{items}")
+        return numbers
+    if dataset is None:
+        raise InputError(f"--history {text}: give with --data whose item ids these are, or say --indices if they lie in 1..{items}")
+    places = {item: place for place, item in enumerate(dataset.item_ids) if place}
+    ids = parse_ids(text)
+    known = [places[item] for item in ids if item in places]
+    if not known:
+        raise InputError(f"--history {text}: data set '{dataset.name}' has none of these items; its ids look like '{dataset.item_ids[1]}'")
+    tell_unknown([item for item in ids if item not in places], len(ids))
+    return known
+
+
+def tell_unknown(unknown: Sequence[str], of: int) -> None:
+    """A remark where items of a history are not in the catalogue."""
+    if unknown:
+        named = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        note(f"{len(unknown)} of {of} items of the history are not in the catalogue and were left out: {named}")
 
 
 def read_revoked(values: Sequence[str] | None) -> list[str]:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from chordkit.cli.options import MasterOption, OptionalDataOption, UserOption, parse_ids, read_strategy, user_index
+from chordkit.cli.options import MasterOption, OptionalDataOption, UserOption, parse_history, read_strategy, user_index
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make, show and compare strategies.")
 
-HistoryOption = Annotated[str | None, typer.Option(help="Or item indices of a history, oldest first: 17,4,211.")]
+HistoryOption = Annotated[
+    str | None, typer.Option(help="Or a history, oldest first, comma-separated: item ids of --data, as their owner writes them.")
+]
+IndicesOption = Annotated[bool, typer.Option("--indices", help="--history holds item indices (1, 2, ...) and not ids.")]
 BudgetOption = Annotated[float | None, typer.Option(help="Average bits per weight; the default is what the hypernetwork was trained for.")]
 
 _COLOURS = {0: "grey37", 2: "light_sky_blue1", 4: "dodger_blue1", 8: "blue3"}
@@ -53,6 +56,7 @@ def make(
     data: OptionalDataOption = None,
     user: UserOption = None,
     history: HistoryOption = None,
+    indices: IndicesOption = False,
     everybody: Annotated[
         bool,
         typer.Option("--all", help="Of every user of --data: a table of user, strategy, user vector if there are any, and average bits."),
@@ -82,13 +86,13 @@ def make(
     if everybody:
         _make_all(network, weights, out, data, (user, history, user_vector), budget, seed, as_json)
         return
+    dataset = None if data is None else _read_data(data, weights, seed)
     if history is not None and user is None:
-        sequence = parse_ids(history, weights.items, "--history")
-    elif user is not None and history is None and data is not None:
-        dataset = _read_data(data, weights, seed)
+        sequence = parse_history(history, weights.items, dataset, indices)
+    elif user is not None and history is None and dataset is not None:
         sequence = dataset.sequences[user_index(dataset, user)].tolist()
     else:
-        raise InputError("give either --history, or --user with --data, or --all with --data")
+        raise InputError("give either --history or --user with --data, or --all with --data")
     import numpy as np
 
     # As far back as the profile looks, however little of it the phone's window holds.
@@ -152,6 +156,7 @@ def show(
     data: OptionalDataOption = None,
     user: UserOption = None,
     history: HistoryOption = None,
+    indices: IndicesOption = False,
     budget: BudgetOption = None,
     since: Annotated[Path | None, typer.Option("--since", help="An older strategy of this user (.chrd): tell what has changed.")] = None,
     picture: Annotated[
@@ -188,7 +193,7 @@ def show(
     panels = [Panel("bits of each channel", decoded.widths)]
     if hypernetwork is not None and data is not None and (user is None) != (history is None):
         dataset = _read_data(data, weights, seed)
-        explanation = _explain(strategy, decoded.widths, hypernetwork, weights, dataset, user, history, budget, seed)
+        explanation = _explain(strategy, decoded.widths, hypernetwork, weights, dataset, user, history, indices, budget, seed)
         payload["explanation"] = explanation.to_json(dataset.item_ids, dataset.user_ids, top)
         views += _explanation_tables(payload["explanation"], table.channels)
         panels.append(Panel(f"mean of {explanation.others} other users", explanation.others_width))
@@ -228,6 +233,7 @@ def _explain(
     dataset: "Dataset",
     user: str | None,
     history: str | None,
+    indices: bool,
     budget: float | None,
     seed: int,
 ) -> "Explanation":
@@ -243,7 +249,7 @@ def _explain(
     own = None if user is None else user_index(dataset, user)
     others = sample_users(dataset.users, own, seed=seed)
     sequences = dataset.sequences
-    sequence = sequences[own] if own is not None else np.asarray(parse_ids(history or "", weights.items, "--history"), np.int32)
+    sequence = sequences[own] if own is not None else np.asarray(parse_history(history or "", weights.items, dataset, indices), np.int32)
     population = make_population(network, others, left_pad([sequences[other] for other in others], network.options.pools[-1]), limit)
     try:
         return explain_strategy(network, widths, sequence, population, limit)

@@ -104,10 +104,16 @@ def test_strategies_are_made_shown_and_compared(project, command) -> None:
 
 def test_a_history_makes_the_strategy_of_the_user_who_has_it(project, command, tmp_path: Path) -> None:
     data = Dataset.load(project / "shop.safetensors")
-    history = ",".join(map(str, data.sequences[data.user_ids.index("5")]))
+    sequence = data.sequences[data.user_ids.index("5")]
     arguments = ("--hypernetwork", project / "h.safetensors", "--master", project / "m.chrm", "--out", tmp_path / "same.chrd")
-    assert command("strategy", "make", *arguments, "--history", history).status == 0
-    assert (tmp_path / "same.chrd").read_bytes() == (project / "u5.chrd").read_bytes()
+    ids = " , ".join(data.item_ids[item] for item in sequence)
+    for wanted in (
+        ("--data", project / "shop.safetensors", "--history", f"gone, {ids}"),
+        ("--indices", "--history", ",".join(map(str, sequence))),
+    ):
+        made = command("strategy", "make", *arguments, *wanted)
+        assert made.status == 0 and (f"1 of {len(sequence) + 1} items of the history" in made.err) == ("--data" in wanted), made.err
+        assert (tmp_path / "same.chrd").read_bytes() == (project / "u5.chrd").read_bytes()
 
 
 def test_export_writes_what_its_index_says(project) -> None:

@@ -115,7 +115,17 @@ def test_a_strategy_and_a_user_vector_within_another_budget(train, project, comm
 def test_an_fp32_rival_makes_no_strategies(train, command, tmp_path: Path) -> None:
     options, said = train("--fp32")
     assert not options.quantised and not options.personal and load_backbone(Path(said["fp32"]))[0].config.max_length == 10
-    make = ("strategy", "make", "--hypernetwork", tmp_path / "h.safetensors", "--master", tmp_path / "m.chrm", "--history", "1,2")
+    make = (
+        "strategy",
+        "make",
+        "--hypernetwork",
+        tmp_path / "h.safetensors",
+        "--master",
+        tmp_path / "m.chrm",
+        "--indices",
+        "--history",
+        "1,2",
+    )
     outcome = command(*make, "--out", tmp_path / "x.chrd")
     assert outcome.status == 2 and "--fp32" in outcome.err and not (tmp_path / "x.chrd").exists()
 
@@ -125,7 +135,17 @@ def test_a_profile_reaches_beyond_the_phones_window(train, command, tmp_path: Pa
     said = []
     for number, history in enumerate(("7,8,9,1,2", "40,41,42,1,2")):
         out = tmp_path / f"{number}.chrd"
-        make = ("strategy", "make", "--hypernetwork", tmp_path / "h.safetensors", "--master", tmp_path / "m.chrm", "--history", history)
+        make = (
+            "strategy",
+            "make",
+            "--hypernetwork",
+            tmp_path / "h.safetensors",
+            "--master",
+            tmp_path / "m.chrm",
+            "--indices",
+            "--history",
+            history,
+        )
         assert command(*make, "--out", out).status == 0
         said.append(out.read_bytes())
     assert said[0] != said[1]

@@ -62,7 +62,7 @@ def test_neighbours_are_other_users_at_the_distance_of_their_strategies(show, da
 
 
 def test_a_history_is_explained_as_the_user_who_has_it(show, data: Dataset) -> None:
-    history = ",".join(map(str, data.sequences[data.user_ids.index(USER)]))
+    history = ",".join(data.item_ids[item] for item in data.sequences[data.user_ids.index(USER)])
     named = show("--user", USER, "--json").json["explanation"]
     found = show("--history", history, "--json").json["explanation"]
     assert found["others"] == data.users and [each["item"] for each in found["items"][:3]] == [each["item"] for each in named["items"][:3]]

@@ -87,8 +87,14 @@ CASES = [
     ("an evaluation into a file", "evaluate --data {p}/shop.safetensors --out {p}/clicks.csv", ["--out", "is a file"]),
     ("a user who is not in the data set", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --data {p}/shop.safetensors "
      "--user nobody --out {t}/x.chrd", ["--user nobody", "no such user", "'1'"]),
-    ("a history of unknown items", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --history 1,131 --out {t}/x.chrd",
-     ["--history", "1..130"]),
+    ("a history of no indices", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --indices --history 1,131 "
+     "--out {t}/x.chrd", ["--history", "1..130"]),
+    ("a history of ids that are no numbers", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --indices --history s1 "
+     "--out {t}/x.chrd", ["--history s1", "leave --indices out"]),
+    ("a history of unknown items", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --data {p}/shop.safetensors "
+     "--history 1,131 --out {t}/x.chrd", ["--history 1,131", "has none of these items; its ids look like 's"]),
+    ("a history of nobody's items", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm --history s1 --out {t}/x.chrd",
+     ["--history s1", "--data", "--indices if they lie in 1..130"]),
     ("a backbone for a hypernetwork", "strategy make --hypernetwork {p}/b.safetensors --master {p}/m.chrm --history 1,2 --out {t}/x.chrd",
      ["b.safetensors", "no hypernetwork"]),
     ("a damaged master", "strategy show {p}/u5.chrd --master {t}/flipped.chrm", ["flipped.chrm", "checksum"]),
