@@ -9,7 +9,7 @@ from chordkit.backbones import Backbone
 from chordkit.data import Dataset, split
 from chordkit.errors import InputError
 from chordkit.export import bundle as bundles
-from chordkit.export.bundle import ArtifactContents, BundleContents, Keys, Provenance, dataset_section
+from chordkit.export.bundle import ArtifactContents, BundleContents, Keys, Provenance, dataset_section, fitting_words
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, VectorSet, draw, references
@@ -48,6 +48,7 @@ def assemble(
     *,
     histories: int = 1000,
     vectors: int = 64,
+    names: bool = True,
     seed: int = 0,
     options: dict[str, Any] | None = None,
     metrics: dict[str, float] | None = None,
@@ -62,6 +63,7 @@ def assemble(
         artifacts: as exported; their ``parity`` is filled in here, passed or not.
         histories: compared per artifact.
         vectors: of these, how many travel in the bundle.
+        names: whether the data set's names and categories of items travel too, on one line each and cut where they are too long.
         seed: of the choice of histories and candidates.
         options: of training, for the manifest's provenance.
         metrics: of training, likewise.
@@ -100,6 +102,8 @@ def assemble(
         master=sources.master,
         dataset=dataset_section(dataset),
         item_ids=list(dataset.item_ids),
+        item_names=fitting_words(dataset.item_names) if names else (),
+        item_categories=fitting_words(dataset.item_categories) if names else (),
         artifacts=checked,
         strategies=sources.strategies,
         user_vectors=sources.user_vectors,

@@ -45,6 +45,9 @@ def make(
     counter: Annotated[
         int, typer.Option("--counter", min=0, max=2**53 - 1, help="Higher than that of the release before, so that no device goes back.")
     ] = 0,
+    names: Annotated[
+        bool, typer.Option("--names/--no-names", help="Whether the names and categories of the data set's items travel inside.")
+    ] = True,
     sbom: Annotated[bool, typer.Option("--sbom", help="Put a bill of materials inside (CycloneDX; needs chordkit\\[sbom]).")] = False,
     histories: HistoriesOption = 1000,
     vectors: Annotated[int, typer.Option(min=1, help="Of these, how many travel inside as test vectors.")] = 64,
@@ -80,6 +83,7 @@ def make(
             made,
             histories=histories,
             vectors=vectors,
+            names=names,
             seed=seed,
             progress=progress,
         )
@@ -164,6 +168,7 @@ def inspect(
         "signed by": (summary.key or "nobody") + ("" if summary.signature_checked or summary.key is None else ", as it says"),
         "backbone": f"{summary.backbone.architecture} {summary.backbone.fingerprint}",
         "data set": f"{summary.dataset.name}, {summary.dataset.items:,} items",
+        "words for items": ", ".join(sorted(summary.words.members)) if summary.words else "none",
         "user vectors": ", ".join(entry.name for entry in summary.user_vectors) or "none",
         "test vectors": f"{summary.vectors.count} histories x {summary.vectors.candidates} candidates",
         "commit": summary.provenance.commit or "unknown",

@@ -63,10 +63,13 @@ def recommend(
         "artifact": found.artifact,
         "user_vector": found.user_vector,
         "unknown": list(found.unknown),
-        "items": [{"item": each.item, "score": each.score} for each in found.items],
+        "items": [{"item": each.item, "name": each.name, "category": each.category, "score": each.score} for each in found.items],
     }
-    body = [[place, each.item, f"{each.score:.4f}"] for place, each in enumerate(found.items, 1)]
-    emit(as_json, payload, lambda: rows(f"{bundle}, {found.artifact}", ["", "item", "score"], body))
+    words = [column for column in ("name", "category") if any(getattr(each, column) for each in found.items)]
+    body = [
+        [place, each.item, *(getattr(each, column) for column in words), f"{each.score:.4f}"] for place, each in enumerate(found.items, 1)
+    ]
+    emit(as_json, payload, lambda: rows(f"{bundle}, {found.artifact}", ["", "item", *words, "score"], body))
     if found.unknown:
         named = ", ".join(found.unknown[:5]) + (" ..." if len(found.unknown) > 5 else "")
         note(f"{len(found.unknown)} of {len(items)} items of the history are not in the catalogue and were left out: {named}")

@@ -9,6 +9,7 @@ with bundle.open("shop.chord", public_key="public.pem") as opened:
 bundle.verify("shop.chord", "public.pem").require()
 """
 
+from chordkit.export.bundle.catalogue import fitting_words
 from chordkit.export.bundle.checker import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
 from chordkit.export.bundle.manifest import FORMAT_VERSION, MASTER, ArtifactEntry, DatasetSection, Manifest, Provenance
 from chordkit.export.bundle.reader import Bundle, Keys, open, read
@@ -37,6 +38,7 @@ __all__ = [
     "VerificationReport",
     "VerifyingKey",
     "dataset_section",
+    "fitting_words",
     "generate_key_pair",
     "inspect",
     "key_id",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from chordkit.errors import BundleError, CapabilityError, CheckFailed
+from chordkit.errors import BundleError, CapabilityError, CheckFailed, MasterError
 from chordkit.export.artifact import Precision, find_precision
 from chordkit.export.bundle import reader, sbom
 from chordkit.export.bundle.manifest import (
@@ -19,6 +19,7 @@ from chordkit.export.bundle.manifest import (
     StrategyEntry,
     UserVectorEntry,
     VectorsSection,
+    WordsSection,
 )
 from chordkit.export.bundle.reader import Bundle, Keys
 from chordkit.export.judge import judge
@@ -51,6 +52,7 @@ class BundleSummary(BaseModel):
     artifacts: tuple[ArtifactEntry, ...]
     strategies: tuple[StrategyEntry, ...]
     user_vectors: tuple[UserVectorEntry, ...]
+    words: WordsSection | None
     vectors: VectorsSection
     provenance: Provenance
     sbom: SbomSection | None
@@ -136,6 +138,7 @@ def inspect(
             artifacts=manifest.artifacts,
             strategies=manifest.strategies,
             user_vectors=manifest.user_vectors,
+            words=manifest.words,
             vectors=manifest.vectors,
             provenance=manifest.provenance,
             sbom=manifest.sbom,
@@ -208,6 +211,10 @@ def _check_members(bundle: Bundle) -> list[str]:
     """Parse every member that chordkit itself reads, and hold it against the manifest."""
     section = bundle.manifest.backbone
     master = bundle.master()
+    try:
+        master.require_origin()
+    except MasterError as error:
+        raise BundleError(f"{bundle.label}: {MASTER}: {error}; make the bundle anew") from None
     table = tuple((x.name, x.out_channels, x.in_features, x.offset) for x in master.channel_table.layers)
     if table != tuple((x.name, x.out_channels, x.in_features, x.offset) for x in section.channels):
         raise BundleError(f"{bundle.label}: the channel table in manifest.json is not the one of the master weights; make the bundle anew")
@@ -231,11 +238,12 @@ def _check_members(bundle: Bundle) -> list[str]:
             "make the bundle anew"
         )
     bundle.item_ids()
+    words = (["names"] if bundle.item_names() else []) + (["categories"] if bundle.item_categories() else [])
     if bundle.vectors().histories.shape[1] != section.config.get("max_length"):
         raise BundleError(
             f"{bundle.label}: the test vectors' histories are not of the length that the backbone takes; make the bundle anew"
         )
-    checked = ["master", "strategies", *(["user_vectors"] if bundle.manifest.user_vectors else []), "items", "vectors"]
+    checked = ["master", "strategies", *(["user_vectors"] if bundle.manifest.user_vectors else []), "items", *words, "vectors"]
     if bundle.manifest.sbom is None:
         return checked
     name = bundle.manifest.sbom.member

@@ -10,7 +10,7 @@ first their number, then depth, lengths and number of the values, and only what 
 
 import json
 import operator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -20,12 +20,15 @@ from chordkit.export.artifact import Artifact, Label
 from chordkit.export.bundle.container import MAX_BYTES, MAX_MEMBERS, name_problem
 from chordkit.export.parity import ParityReport
 
-FORMAT_VERSION = 3
-"""The one that is written, and the highest that is read: 2 brought user vectors, 3 the counter, the lock's hash and the SBOM."""
+FORMAT_VERSION = 4
+"""The one that is written, and the highest that is read: 2 brought user vectors, 3 the counter, the lock's hash and the SBOM, 4 words for
+items, and masters whose catalogue has grown."""
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MASTER = "master.chrm"
 ITEMS = "items.json"
+NAMES = "names.json"
+CATEGORIES = "categories.json"
 VECTORS = "vectors.safetensors"
 SBOM = "sbom.cdx.json"
 
@@ -149,6 +152,24 @@ class Provenance(_Model):
     metrics: dict[str, float] = Field(default_factory=dict)
 
 
+class WordsSection(_Model):
+    """Words for people, by index like ``items.json``, "" where an item has none: the members that hold names and categories."""
+
+    names: Literal["names.json"] | None = Field(default=None, exclude_if=_is_none)
+    categories: Literal["categories.json"] | None = Field(default=None, exclude_if=_is_none)
+
+    @property
+    def members(self) -> set[str]:
+        """Those that are there."""
+        return {member for member in (self.names, self.categories) if member is not None}
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "WordsSection":
+        if not self.members:
+            raise ValueError("words: neither names nor categories")
+        return self
+
+
 class SbomSection(_Model):
     """The bill of materials, a CycloneDX document: what the other members are, and the packages they need."""
 
@@ -191,6 +212,7 @@ class Manifest(_Model):
     artifacts: Several[ArtifactEntry]
     strategies: Several[StrategyEntry]
     user_vectors: Several[UserVectorEntry] = Field(default=(), exclude_if=operator.not_)
+    words: WordsSection | None = Field(default=None, exclude_if=_is_none)
     vectors: VectorsSection
     provenance: Provenance
     sbom: SbomSection | None = Field(default=None, exclude_if=_is_none)
@@ -206,6 +228,7 @@ class Manifest(_Model):
         if len(listed) != len(self.members):
             raise ValueError("members: a name comes twice")
         used = {MASTER, ITEMS, self.vectors.member} | ({self.sbom.member} if self.sbom else set())
+        used |= self.words.members if self.words else set()
         used |= {x.member for entries in (self.artifacts, self.strategies, self.user_vectors) for x in entries}
         if used != listed:
             name = min(used ^ listed)
@@ -232,12 +255,13 @@ class Manifest(_Model):
 
     def _require_version(self) -> None:
         """A manifest of an older version says nothing that its version could not say."""
-        if self.format_version >= 3:
-            return
-        if self.format_version != (needed := 2 if self.user_vectors else 1):
-            raise ValueError(f"format_version: {self.format_version}, and with {len(self.user_vectors)} user vectors it is {needed}")
-        if self.counter or self.sbom or self.provenance.lock_sha256:
-            raise ValueError(f"format_version: {self.format_version}, and a counter, an SBOM and the lock's hash came with 3")
+        if self.format_version < 3:
+            if self.format_version != (needed := 2 if self.user_vectors else 1):
+                raise ValueError(f"format_version: {self.format_version}, and with {len(self.user_vectors)} user vectors it is {needed}")
+            if self.counter or self.sbom or self.provenance.lock_sha256:
+                raise ValueError(f"format_version: {self.format_version}, and a counter, an SBOM and the lock's hash came with 3")
+        if self.format_version < 4 and self.words:
+            raise ValueError(f"format_version: {self.format_version}, and words for items came with 4")
 
     def _require_names(self) -> None:
         """An entry's member is called as the entry is, so that two of them cannot be exchanged by their names."""
@@ -272,7 +296,7 @@ def parse(data: bytes, label: str) -> Manifest:
                 f"{label}: the bundle has format version {version} and this chordkit reads up to {FORMAT_VERSION}; "
                 "update chordkit, or make the bundle with this version"
             )
-        if version == 3 and "counter" not in document:
+        if version is not None and version >= 3 and "counter" not in document:
             raise BundleError(f"{label}: {MANIFEST}: counter: Field required; make the bundle anew")
         # Not from the bytes: each of its errors would hold a copy of what is wrong, and of the whole document where a field is missing.
         manifest = Manifest.model_validate(document)

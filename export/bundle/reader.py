@@ -8,15 +8,13 @@ import hashlib
 import mmap
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
-from chordkit.documents import parse_json
 from chordkit.errors import BundleError, InputError, MasterError, StrategyError, UserVectorError
-from chordkit.export.bundle import container, manifest
+from chordkit.export.bundle import catalogue, container, manifest
 from chordkit.export.bundle.container import Located
 from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest, StrategyEntry, UserVectorEntry
 from chordkit.export.bundle.recommend import Recommendations, recommend
@@ -29,6 +27,8 @@ from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
 Keys = VerifyingKey | Sequence[VerifyingKey] | TrustedKeys
 """Whose signatures are accepted: a key, a PEM file, several of them, or what is made of them already."""
 Entry = TypeVar("Entry", ArtifactEntry, StrategyEntry, UserVectorEntry)
+# What a master that has grown begins with (docs/formats.md), in a header of so many bytes.
+_CHRM_GROWN, _CHRM_HEADER = b"CHRM\2\0\0\0", 64
 # The signature's entry as a manifest spells it. Found in bytes that nobody vouches for, and used for a sentence alone.
 _ANNOUNCED_KEY = re.compile(rb'\n "signature": \{\n  "algorithm": "ed25519",\n  "key": "([0-9a-f]{16})"\n \}')
 
@@ -208,15 +208,27 @@ class Bundle:
         Raises:
             BundleError: the member is not a list of strings, one per item, no two of them the same.
         """
+        return self._texts(ITEMS, catalogue.read_ids)
+
+    def item_names(self) -> list[str]:
+        """What people call the items, by index like :meth:`item_ids`, "" where one has no name; empty where the bundle has no names.
+
+        Raises:
+            BundleError: the member is not a list of texts, one per item, that can be shown.
+        """
+        words = self.manifest.words
+        return [] if words is None or words.names is None else self._texts(words.names, catalogue.read_words)
+
+    def item_categories(self) -> list[str]:
+        """What the items are among ("Drama, War"); otherwise as :meth:`item_names`."""
+        words = self.manifest.words
+        return [] if words is None or words.categories is None else self._texts(words.categories, catalogue.read_words)
+
+    def _texts(self, member: str, read: Callable[[bytes, int], list[str]]) -> list[str]:
         try:
-            ids = parse_json(bytes(self.member(ITEMS)), None)
-        except ValueError:
-            ids = None
-        if not isinstance(ids, list) or len(ids) != self.manifest.dataset.items + 1 or not all(isinstance(x, str) for x in ids):
-            raise BundleError(f"{self.label}: {ITEMS} is not a list of {self.manifest.dataset.items + 1} item ids; make the bundle anew")
-        if problem := problem_with_ids(ids):
-            raise BundleError(f"{self.label}: {ITEMS}: {problem}; make the bundle anew")
-        return ids
+            return read(bytes(self.member(member)), self.manifest.dataset.items)
+        except ValueError as error:
+            raise BundleError(f"{self.label}: {member} {error}; make the bundle anew") from None
 
     def vectors(self) -> VectorSet:
         """The test vectors.
@@ -316,15 +328,6 @@ def read(
     return Bundle(label, parsed, members, buffer, trusted is not None, mapping)
 
 
-def problem_with_ids(ids: Sequence[str]) -> str | None:
-    """What is wrong with item ids by index, or None: the first is padding's, and no item is called as another is."""
-    if not ids or ids[0] != "":
-        return "its first entry, which is padding's, is not empty"
-    if len(set(ids)) == len(ids):
-        return None
-    return f"the item id {Counter(ids).most_common(1)[0][0][:100]!r} comes more than once"
-
-
 def _trusted(public_key: Keys | None, revoked: Iterable[str]) -> TrustedKeys | None:
     if public_key is not None:
         return TrustedKeys.of(public_key, revoked)
@@ -370,9 +373,15 @@ def _check_members(buffer: memoryview, parsed: Manifest, located: list[Located],
             container.check_data(buffer, place, label)
             if hashlib.sha256(data).hexdigest() != expected.sha256:
                 raise BundleError(f"{label}: the SHA-256 of member {expected.name!r} is not the one in {MANIFEST}; fetch the bundle again")
-        if expected.name == MASTER and not expected.sha256.startswith(parsed.backbone.fingerprint):
+        if expected.name == MASTER and _named_by_strategies(parsed, data, expected.sha256) != parsed.backbone.fingerprint:
             raise BundleError(
                 f"{label}: {MASTER} is not the backbone {parsed.backbone.fingerprint} that {MANIFEST} describes; make the bundle anew"
             )
         members[expected.name] = data
     return members
+
+
+def _named_by_strategies(parsed: Manifest, master: memoryview, sha256: str) -> str:
+    """The fingerprint of a master: of its own hash, or where its catalogue has grown, which format version 4 allows, the one it carries."""
+    grown = parsed.format_version >= 4 and len(master) >= _CHRM_HEADER and master[:8] == _CHRM_GROWN
+    return master[24:32].hex() if grown else sha256[:16]

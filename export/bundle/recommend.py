@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An item by its owner's id, and its score after the history."""
+    """An item by its owner's id, what people call it and what it is among ("" where the bundle has no word), and its score."""
 
     item: str
     score: float
+    name: str = ""
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def recommend(
     if not seen:
         scores[np.array(known) - 1] = -np.inf
     best = np.argsort(-scores, kind="stable")[:k]
-    items = tuple(Recommendation(ids[place + 1], float(scores[place])) for place in best if np.isfinite(scores[place]))
+    names, categories = (words or [""] * len(ids) for words in (bundle.item_names(), bundle.item_categories()))
+    found = [(place + 1, float(scores[place])) for place in best if np.isfinite(scores[place])]
+    items = tuple(Recommendation(ids[item], score, names[item], categories[item]) for item, score in found)
     return Recommendations(items, entry.name, whose, tuple(item for item in history if item not in places))
 
 

@@ -1,7 +1,6 @@
 """From a trained, exported and checked model to the bytes of a bundle."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +10,14 @@ from pydantic import Field
 
 from chordkit.errors import BundleError, CheckFailed
 from chordkit.export.artifact import Artifact, is_label
-from chordkit.export.bundle import container, sbom
+from chordkit.export.bundle import catalogue, container, sbom
 from chordkit.export.bundle.manifest import (
+    CATEGORIES,
     FORMAT_VERSION,
     ITEMS,
     MANIFEST,
     MASTER,
+    NAMES,
     SBOM,
     SIGNATURE,
     VECTORS,
@@ -32,9 +33,9 @@ from chordkit.export.bundle.manifest import (
     StrategyEntry,
     UserVectorEntry,
     VectorsSection,
+    WordsSection,
     parse,
 )
-from chordkit.export.bundle.reader import problem_with_ids
 from chordkit.export.parity import ParityReport, VectorSet, problem_with
 from chordkit.export.targets import find_target
 from chordkit.files import atomic_writer
@@ -64,7 +65,8 @@ class ArtifactContents(Artifact):
 class BundleContents:
     """Everything that goes into a bundle.
 
-    ``item_ids`` are the data set's own ids by index, ``""`` for padding at index 0; ``vectors`` have the scores of
+    ``item_ids`` are the data set's own ids by index, ``""`` for padding at index 0; ``item_names`` and ``item_categories`` are words for
+    people by the same index, each empty where there are none. ``vectors`` have the scores of
     every reference that an artifact names. With ``user_vectors``, which are named as their users' strategies are, every artifact takes
     a user vector and ``vectors`` have one for each history; without, none does. ``counter`` grows from release to release, so that
     devices can refuse to go back; 0 = not counted. With ``sbom`` a bill of materials travels inside.
@@ -79,6 +81,8 @@ class BundleContents:
     vectors: VectorSet
     provenance: Provenance
     user_vectors: Mapping[str, UserVector] = field(default_factory=dict)
+    item_names: Sequence[str] = ()
+    item_categories: Sequence[str] = ()
     counter: int = 0
     sbom: bool = False
 
@@ -143,8 +147,11 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
         raise BundleError(
             f"bundle: {items} item ids were given for a data set of {contents.dataset.items} items; give one per item, after the padding's"
         )
-    if problem := problem_with_ids(contents.item_ids):
+    if problem := catalogue.problem_with_ids(contents.item_ids):
         raise BundleError(f"bundle: the item ids cannot be used: {problem}")
+    for member, words in _words(contents).items():
+        if problem := catalogue.problem_with_words(words, items):
+            raise BundleError(f"bundle: {member} cannot be written: {problem}; chordkit.export.bundle.fitting_words mends its texts")
     if problem := problem_with(contents.vectors, items):
         raise BundleError(f"bundle: the test vectors cannot be used: {problem}")
     channels, fingerprint = contents.master.channel_table.channels, contents.master.fingerprint
@@ -166,12 +173,18 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
             if member in members:
                 raise BundleError(f"bundle: two artifacts are called {artifact.name!r}; give each its own name")
             members[member] = artifact.data
-    members[ITEMS] = json.dumps(list(contents.item_ids), ensure_ascii=False, separators=(",", ":")).encode()
+    members[ITEMS] = catalogue.to_bytes(contents.item_ids)
+    members |= {member: catalogue.to_bytes(words) for member, words in _words(contents).items()}
     members[VECTORS] = contents.vectors.to_bytes()
     if contents.sbom:
         files = {artifact.name: _artifact_member(artifact) for artifact in contents.artifacts}
         members[SBOM] = sbom.document(contents.name, members, _requirements(contents), files, contents.provenance)
     return members
+
+
+def _words(contents: BundleContents) -> dict[str, Sequence[str]]:
+    """The members with words for people: those that hold any."""
+    return {name: words for name, words in ((NAMES, contents.item_names), (CATEGORIES, contents.item_categories)) if any(words)}
 
 
 def _requirements(contents: BundleContents) -> dict[str, dict[str, str]]:
@@ -214,6 +227,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
                 for name, strategy in contents.strategies.items()
             ),
             user_vectors=tuple(UserVectorEntry(name=name, member=f"user_vectors/{name}.chru") for name in contents.user_vectors),
+            words=_words_section(members),
             vectors=VectorsSection(
                 member=VECTORS,
                 count=len(vectors.histories),
@@ -232,6 +246,11 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
         details = getattr(error, "errors", None)
         reason = details(include_url=False)[0]["msg"].removeprefix("Value error, ") if details else str(error)
         raise BundleError(f"bundle: the contents do not fit together: {reason}") from None
+
+
+def _words_section(members: Mapping[str, bytes]) -> WordsSection | None:
+    there = {"names": NAMES if NAMES in members else None, "categories": CATEGORIES if CATEGORIES in members else None}
+    return WordsSection.model_validate(there) if any(there.values()) else None
 
 
 def _artifact_entry(artifact: ArtifactContents, requires: dict[str, str]) -> ArtifactEntry:

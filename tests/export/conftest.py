@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ class Toy:
             master=master,
             dataset=DatasetSection(name="toy", fingerprint="0" * 64, users=3, items=self.ITEMS, interactions=20),
             item_ids=["", *(f"ïtem {index}" for index in range(1, self.ITEMS + 1))],
+            item_names=["", "Sock", 'The "long" one', "", "back\\slash, or two\\", "é \u200d \U0001f9e6", "جورب", "", "a" * 200, "Sock"],
+            item_categories=["", "wool, warm", "", *["wool"] * 7],
             artifacts=[float32, native],
             strategies={"user-1": one, "user-2": off},
             vectors=vectors,
@@ -72,6 +75,18 @@ class Toy:
             ),
         )
         return dataclasses.replace(contents, **changes)
+
+    def grown_contents(self) -> BundleContents:
+        """The same with an item more in the catalogue, and the strategies of before."""
+        before = self.contents()
+        return dataclasses.replace(
+            before,
+            master=before.master.grown(np.full((1, 4), 0.5, np.float32)),
+            dataset=before.dataset.model_copy(update={"items": self.ITEMS + 1}),
+            item_ids=[*before.item_ids, "new"],
+            item_names=[*before.item_names, "New"],
+            item_categories=[*before.item_categories, ""],
+        )
 
     def user_vector(self, seed: int = 0, master: MasterWeights | None = None) -> UserVector:
         """A user vector of the toy's dim for its master, or for another one."""
@@ -138,6 +153,11 @@ class Toy:
 
         return self.with_manifest(members, listed)
 
+    def with_lineage(self, master: bytes, lineage: bytes) -> bytes:
+        """A master that has grown, out of another one as it says (docs/formats.md)."""
+        body = lineage + master[32:]
+        return master[:20] + zlib.crc32(body).to_bytes(4, "little") + body
+
     def setting(self, path: str, value: object) -> Change:
         """The change that puts ``value`` at ``path`` ("members.0.bytes") of a manifest."""
 
@@ -170,6 +190,14 @@ def personal(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy bundle with user vectors, signed with the toy's key."""
     path = tmp_path_factory.mktemp("bundle") / "toy.chord"
     bundle.write(path, toy.personal_contents(), toy.KEY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def grown(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy bundle with a catalogue that has grown, signed with the toy's key."""
+    path = tmp_path_factory.mktemp("bundle") / "toy.chord"
+    bundle.write(path, toy.grown_contents(), toy.KEY)
     return path
 
 

@@ -202,7 +202,7 @@ def test_item_ids_are_different_and_padding_has_none(toy, signed: Path, verify: 
         ([*ids[:-1], ids[1]], "the item id 'ïtem 1' comes more than once"),
         (["x", *ids[1:]], "its first entry, which is padding's, is not empty"),
     ):
-        with pytest.raises(BundleError, match=f"items.json: {message}"):
+        with pytest.raises(BundleError, match=f"items.json cannot be used: {message}"):
             verify(toy.rehashed({**toy.members(signed), "items.json": json.dumps(wrong, ensure_ascii=False).encode()}))
         with pytest.raises(BundleError, match=f"the item ids cannot be used: {message}"):
             bundle.write(tmp_path / "y.chord", toy.contents(item_ids=wrong))

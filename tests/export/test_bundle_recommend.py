@@ -1,5 +1,7 @@
 """From a bundle and a history in the owner's ids to the best items of the catalogue, on every runtime."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,3 +125,32 @@ def test_the_command_takes_a_history_or_a_user_of_a_data_set(project: Project, c
     for arguments in ((), ("--user", 5), ("--user", 5, "--history", "s1", "--data", project / "shop.safetensors")):
         assert "give either --history, or --user with --data" in command("recommend", project / "shop.chord", *arguments).err
     assert "no such user" in command(*asked[:3], 9999, *asked[4:]).err
+
+
+def test_items_are_told_by_their_names_where_the_data_set_has_them(project: Project, command: Any, tmp_path: Path) -> None:
+    from chordkit.data import Dataset
+
+    data = Dataset.load(project / "shop.safetensors")
+    names = ["", *(f"Sock\n{number}" for number in range(1, data.items + 1))]
+    categories = ["", *("wool" if number % 2 else "" for number in range(1, data.items + 1))]
+    dataclasses.replace(data, item_names=names, item_categories=categories).save(tmp_path / "named.safetensors")
+    of_project = ("--master", project / "m.chrm", "--backbone", project / "m.fp32.safetensors", "--strategy", project / "u5.chrd")
+    make = ("bundle", "make", *of_project, "--artifacts", project / "artifacts", "--histories", 16, "--vectors", 4)
+    bundles = {}
+    for flags in ((), ("--no-names",)):
+        path = bundles[flags] = tmp_path / f"{len(flags)}.chord"
+        assert command(*make, "--data", tmp_path / "named.safetensors", *flags, "--out", path, "--json").status == 0
+    asked = ("--history", ",".join(HISTORY), "--k", 3)
+    told = command("recommend", bundles[()], *asked, "--json").json["items"]
+    plain = command("recommend", bundles[("--no-names",)], *asked, "--json").json["items"]
+    assert [each["item"] for each in told] == [each["item"] for each in plain]
+    assert all(each["name"] == each["category"] == "" for each in plain)
+    for each in told:
+        number = data.item_ids.index(each["item"])
+        assert (each["name"], each["category"]) == (f"Sock {number}", categories[number])
+    shown = command("recommend", bundles[()], *asked).out
+    assert "name" in shown and all(each["name"] in shown for each in told)
+    assert "name" not in command("recommend", bundles[("--no-names",)], *asked).out
+    for path, said in zip(bundles.values(), ("categories.json, names.json", "none"), strict=True):
+        lines = command("bundle", "inspect", path).out.splitlines()
+        assert said in next(line for line in lines if "words for items" in line)

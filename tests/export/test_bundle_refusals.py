@@ -33,11 +33,11 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
     members = toy.members(signed)
 
     def newer(document: dict[str, Any]) -> None:
-        document.update(format_version=4, something_new=[1])
+        document.update(format_version=5, something_new=[1])
         del document["dataset"]
 
     for key in (toy.PUBLIC, None):
-        assert "format version 4 and this chordkit reads up to 3; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
+        assert "format version 5 and this chordkit reads up to 4; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
         ("format_version", 0, "format_version"),
         ("format_version", True, "format_version"),
         ("format_version", 2, "format_version: 2, and with 0 user vectors it is 1"),
-        ("format_version", 1, "not written the way"),
+        ("format_version", 1, "format_version: 1, and words for items came with 4"),
         ("counter", -1, "counter: Input should be greater than or equal to 0"),
         ("counter", 2**53, "counter: Input should be less than or equal to"),
         ("counter", 1.0, "counter: Input should be a valid integer"),

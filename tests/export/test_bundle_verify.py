@@ -36,6 +36,8 @@ def test_verify_runs_the_artifacts_over_the_vectors_on_request(toy, runner, sign
         "master",
         "strategies",
         "items",
+        "names",
+        "categories",
         "vectors",
         "artifacts",
         "parity",

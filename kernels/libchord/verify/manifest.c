@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-enum { LATEST_VERSION = 3 };
+enum { LATEST_VERSION = 4 };
 
 #define BAD(...) return chord_refuse(diagnosis, CHORD_VERIFY_DAMAGED, "manifest.json: " __VA_ARGS__)
 
@@ -68,13 +68,13 @@ static bool skip_filled(chord_json *json, uint8_t open) {
   return chord_json_skip(json) && start[0] == open && start[1] == '\n';
 }
 
-enum { OPTIONAL = 1, COUNTER = 2, SINCE_3 = 4 };
+enum { OPTIONAL = 1, SINCE_3 = 2, SINCE_4 = 4 };
 static const struct {
   const char *name;
   int kind;
 } parts[] = {{"artifacts", 0},
              {"backbone", 0},
-             {"counter", COUNTER},
+             {"counter", SINCE_3},
              {"dataset", 0},
              {"format_version", 0},
              {"members", 0},
@@ -84,14 +84,15 @@ static const struct {
              {"signature", 0},
              {"strategies", 0},
              {"user_vectors", OPTIONAL},
-             {"vectors", 0}};
+             {"vectors", 0},
+             {"words", OPTIONAL | SINCE_4}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 static bool read_part(chord_json *json, const char *name, chord_manifest *manifest) {
   if (strcmp(name, "backbone") == 0) return read_backbone(json, manifest->fingerprint);
   if (strcmp(name, "counter") == 0) return chord_json_integer(json, &manifest->counter);
   if (strcmp(name, "signature") == 0) return read_signature(json, manifest->key_id);
-  if (strcmp(name, "sbom") == 0) return skip_filled(json, '{');
+  if (strcmp(name, "sbom") == 0 || strcmp(name, "words") == 0) return skip_filled(json, '{');
   if (strcmp(name, "user_vectors") == 0) return skip_filled(json, '[');
   if (strcmp(name, "members") == 0) manifest->members = *json;
   return chord_json_skip(json);
@@ -117,8 +118,8 @@ static chord_verify_status check_parts(uint64_t version, const bool found[PARTS]
   for (size_t part = 0; part < PARTS; part++) {
     const int kind = parts[part].kind;
     const bool users = strcmp(parts[part].name, "user_vectors") == 0;
-    const bool needed = kind == 0 || (kind == COUNTER && version == 3) || (users && version == 2);
-    const bool possible = version == 3 || !(kind & (COUNTER | SINCE_3) || (users && version == 1));
+    const bool possible = version >= (kind & SINCE_4 ? 4u : kind & SINCE_3 ? 3u : users ? 2u : 1u);
+    const bool needed = possible && (!(kind & OPTIONAL) || (users && version == 2));
     if (found[part] ? !possible : needed)
       BAD("%s: it is %s, and in format version %llu it is otherwise; make the bundle anew", parts[part].name,
           found[part] ? "there" : "not there", (unsigned long long)version);

@@ -25,10 +25,10 @@ pytestmark = pytest.mark.checkout
 
 
 def with_counter(toy, path: Path, counter: object, **more: object) -> bytes:
-    """The bundle as format version 3, with a counter."""
+    """The bundle with a counter."""
 
     def change(document: dict[str, Any]) -> None:
-        document.update({"format_version": 3, "counter": counter} | more)
+        document.update({"counter": counter} | more)
 
     return toy.with_manifest(toy.members(path), change)
 
@@ -43,15 +43,15 @@ def test_a_bundle_opens_with_all_its_members(kind: str, toy, verifier, request: 
         assert found["members"] == {entry.name: bytes(opened.member(entry.name)) for entry in opened.manifest.members}
 
 
-def test_versions_1_to_3_are_read_and_a_later_one_is_too_new(toy, signed: Path, personal: Path, verifier) -> None:
+def test_a_counter_is_read_and_a_later_version_is_too_new(toy, signed: Path, personal: Path, verifier) -> None:
     for path in (signed, personal):
         document = json.loads(toy.members(path)["manifest.json"])
         old = verifier.bundle(path.read_bytes(), [toy.PUBLIC])
         assert old.found["format_version"] == document["format_version"] and old.found["counter"] == document.get("counter", 0)
         for counter in (0, 7, 2**53 - 1):
             verdict = verifier.bundle(with_counter(toy, path, counter), [toy.PUBLIC])
-            assert (verdict.found["format_version"], verdict.found["counter"]) == (3, counter)
-    newer = with_counter(toy, signed, 1, format_version=4, another_part={"1": [1.5e-7]})
+            assert (verdict.found["format_version"], verdict.found["counter"]) == (4, counter)
+    newer = with_counter(toy, signed, 1, format_version=5, another_part={"1": [1.5e-7]})
     assert verifier.bundle(newer, [toy.PUBLIC]).status == "TOO_NEW"
     for counter in (-1, 2**53, 1.0, "1", None, True, [1]):
         assert verifier.bundle(with_counter(toy, signed, counter), [toy.PUBLIC]).status == "DAMAGED"
@@ -107,6 +107,7 @@ WRONG = [
     ("members", {}), ("members", []), ("members.0", None), ("members.0.bytes", 5), ("members.0.bytes", -1), ("members.0.name", "x"),
     ("members.0.sha256", "0" * 64), ("members.0.sha256", "A" * 64), ("members.0.more", 1), ("signature", None), ("signature", {}),
     ("signature.algorithm", "rsa"), ("signature.more", 1), ("signature.key", 5), ("counter", "1"), ("user_vectors", []), ("sbom", None),
+    ("words", None), ("words", {}), ("words", []), ("format_version", 3),
     ("unknown", 1), ("é", 1),
 ]  # fmt: skip
 
@@ -206,7 +207,33 @@ def _accepts(toy, data: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_master_that_has_grown_is_known_by_the_one_it_grew_out_of(toy, grown: Path, verifier) -> None:
+    found = verifier.bundle(grown.read_bytes(), [toy.PUBLIC]).found
+    assert found["fingerprint"] == toy.master().fingerprint.hex() and found["members"]["master.chrm"][4] == 2
+    for data in _other_masters(toy, grown):
+        verdict = verifier.bundle(data, [toy.PUBLIC])
+        assert verdict.status == "DAMAGED" and "not the backbone" in verdict.sentence
+        assert "is not the backbone" in toy.refused(data, toy.PUBLIC)
+
+
+def _other_masters(toy, grown: Path) -> list[bytes]:
+    """Bundles whose master neither is the backbone of their strategies nor, by their version, has grown out of it."""
+    members = toy.members(grown)
+    master = members["master.chrm"]
+    changed = [
+        toy.with_lineage(master, b"stranger"), master[:63], master[:31], b"", b"CHRD" + master[4:], master[:4] + b"\3" + master[5:],
+        master[:5] + b"\1" + master[6:],
+    ]  # fmt: skip
+    wordless = {name: data for name, data in members.items() if name not in ("names.json", "categories.json")}
+
+    def older(document: dict[str, Any]) -> None:
+        del document["words"]
+        document.update(format_version=3, members=[each for each in document["members"] if each["name"] in wordless])
+
+    return [toy.with_manifest(wordless, older), *(toy.rehashed({**members, "master.chrm": each}) for each in changed)]
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_bundles_of_every_format_version_open(version: int, toy, verifier) -> None:
     data = (Path(__file__).parents[2] / "golden" / f"bundle_v{version}.chord").read_bytes()
     verdict = verifier.bundle(data, [toy.PUBLIC])
@@ -290,7 +317,9 @@ def _edited(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     document = copy.deepcopy(document)
     paths = _nodes(document)[1:]
     if rng.random() < 0.5:
-        paths = [path for path in paths if path[0] in ("format_version", "counter", "members", "signature", "user_vectors", "sbom")]
+        paths = [
+            path for path in paths if path[0] in ("format_version", "counter", "members", "signature", "user_vectors", "sbom", "words")
+        ]
     *parents, last = rng.choice(paths)
     node: Any = document
     for parent in parents:
@@ -299,7 +328,7 @@ def _edited(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     if kind == 0:
         del node[last]
     elif kind == 1:
-        node[last] = rng.choice([None, True, 0, 1, 2, 3, 4, -1, 2**53 - 1, 2**53, 1.5, "", "x", [], {}, [value], {"x": value}])
+        node[last] = rng.choice([None, True, 0, 1, 2, 3, 4, 5, -1, 2**53 - 1, 2**53, 1.5, "", "x", [], {}, [value], {"x": value}])
     elif kind == 2 and isinstance(value, str) and value:
         place = rng.randrange(len(value))
         node[last] = value[:place] + rng.choice("a0G/é\n\x7f") + value[place + 1 :]
@@ -308,7 +337,7 @@ def _edited(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     elif kind == 3 and isinstance(node, list):
         node.insert(rng.randrange(len(node) + 1), copy.deepcopy(value))
     elif isinstance(node, dict):
-        node[rng.choice(["x", "counter", "sbom", "user_vectors", "é"])] = rng.choice([0, 1, [], {}, None])
+        node[rng.choice(["x", "counter", "sbom", "user_vectors", "words", "é"])] = rng.choice([0, 1, [], {}, None])
     return document
 
 
@@ -365,10 +394,10 @@ def _is_spelled(toy, raw: bytes) -> bool:
     return NUMBER.sub(b"0", toy.spelled(json.loads(raw))) == NUMBER.sub(b"0", raw)
 
 
-def test_c_and_python_give_the_same_answer_to_whatever_comes(toy, signed: Path, personal: Path, verifier) -> None:
+def test_c_and_python_give_the_same_answer_to_whatever_comes(toy, signed: Path, personal: Path, grown: Path, verifier) -> None:
     rng, end, counts = random.Random(8), time.monotonic() + SECONDS, dict.fromkeys(("same", "accepted", "schema"), 0)
     golden = Path(__file__).parents[2] / "golden"
-    paths = [signed, personal, *(golden / f"bundle_v{version}.chord" for version in (1, 2))]
+    paths = [signed, personal, grown, *(golden / f"bundle_v{version}.chord" for version in (1, 2, 3, 4))]
     bundles = [toy.members(path) for path in paths] + [toy.members_of(with_counter(toy, signed, 5))]
     while time.monotonic() < end or counts["same"] < 300:
         kind, data, raw = _mutant(toy, rng.choice(bundles), rng)

@@ -89,12 +89,13 @@ def test_golden_envelopes_are_opened_and_refused_by_the_check_named(ask: Ask, go
 
 
 def test_a_bundle_opens_with_all_its_members_or_is_refused(
-    ask: Ask, toy, signed: Path, personal: Path, unsigned: Path, tmp_path: Path
+    ask: Ask, toy, signed: Path, personal: Path, grown: Path, unsigned: Path, tmp_path: Path
 ) -> None:
     key, identifier = raw_key(toy.PUBLIC).hex(), key_id(toy.PUBLIC)
-    (tmp_path / "counted.chord").write_bytes(
-        toy.with_manifest(toy.members(signed), lambda document: document.update(format_version=3, counter=7))
-    )
+    (tmp_path / "counted.chord").write_bytes(toy.with_manifest(toy.members(signed), toy.setting("counter", 7)))
+    members = toy.members(grown)
+    stranger = {**members, "master.chrm": toy.with_lineage(members["master.chrm"], b"stranger")}
+    (tmp_path / "stranger.chord").write_bytes(toy.rehashed(stranger))
     changed = bytearray(signed.read_bytes())
     changed[len(changed) // 2] ^= 1
     (tmp_path / "changed.chord").write_bytes(changed)
@@ -112,11 +113,14 @@ def test_a_bundle_opens_with_all_its_members_or_is_refused(
                 f"bundle {verifier} {unsigned} {key}  0",
                 f"bundle {verifier} {signed} {OTHER}  0",
                 f"bundle {verifier} {signed} {key} {identifier} 0",
+                f"bundle {verifier} {tmp_path / 'stranger.chord'} {key}  0",
+                f"bundle {verifier} {grown} {key}  0",
                 f"bundle {verifier} {tmp_path / 'counted.chord'} {key}  7",
             ]
         )
-        assert [answer.split(" ")[0] for answer in refused] == ["Older", "Damaged", "Untrusted", "Untrusted", "Untrusted", "accepted"]
-        assert refused[-1].split(" ")[1:3] == ["3", "7"]
+        kinds = ["Older", "Damaged", "Untrusted", "Untrusted", "Untrusted", "Damaged", "accepted", "accepted"]
+        assert [answer.split(" ")[0] for answer in refused] == kinds
+        assert refused[-2].split(" ")[3] == toy.master().fingerprint.hex() and refused[-1].split(" ")[1:3] == ["4", "7"]
 
 
 def key_id_of(key: str) -> str:

@@ -41,11 +41,11 @@ def _fuzz(program: str, sources: list[Path], seeds: dict[str, bytes], folder: Pa
 
 @needs_clang
 def test_a_fuzzed_bundle_opens_with_its_members_inside_or_is_refused(
-    toy, signed: Path, personal: Path, verifier_sources: list[Path], tmp_path: Path
+    toy, signed: Path, personal: Path, grown: Path, verifier_sources: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_bytes(raw_key(toy.PUBLIC))
-    counted = toy.with_manifest(toy.members(signed), lambda document: document.update(format_version=3, counter=7))
-    seeds = {"signed": signed.read_bytes(), "personal": personal.read_bytes(), "counted": counted}
+    counted = toy.with_manifest(toy.members(signed), toy.setting("counter", 7))
+    seeds = {"signed": signed.read_bytes(), "personal": personal.read_bytes(), "counted": counted, "grown": grown.read_bytes()}
     _fuzz("fuzz_bundle", verifier_sources, seeds, tmp_path, 32768, CHORD_KEY=str(tmp_path / "key"))
 
 
