@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.backbones import default_config, find_architecture, make_master
-from chordkit.data import Dataset, SplitPart, item_names, load_named, split, world_behind
+from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
 from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
 from chordkit.demo.users import describe_users, to_bytes
 from chordkit.errors import DataError, DeviceError, MissingRuntimeError
@@ -158,7 +158,6 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 f"the demo needs {options.users} and {CANDIDATES}"
             )
         dataset.save(out / "dataset.safetensors")
-        words = item_names(dataset, options.data)
     trainer = Trainer(dataset, options.plan, out, progress)
     with clock.stage("train the backbone (FP32)"):
         trained = trainer.start()
@@ -199,7 +198,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             bundle.write(_path(out, each), contents, _signing_key(out))
             bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
         shown = dict(zip(_shown_users(dataset, options).tolist(), strategies.items(), strict=True))
-        people = describe_users(dataset, part, personal, shown, words, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
+        people = describe_users(dataset, part, personal, shown, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
         write_bytes(out / DEMO_USERS, to_bytes(people))
     paths = [_path(out, each) for each in shipments]
     with clock.stage("measure on this host"):

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import ConfigDict
 
-from chordkit.data import Dataset, ItemName, SplitPart
+from chordkit.data import Dataset, SplitPart
 from chordkit.documents import Document
 from chordkit.errors import DataError
 from chordkit.hypernetwork import TrainedHypernetwork, make_importance, to_strategy
@@ -54,16 +54,14 @@ class DemoUsers(_Part):
         fingerprint: of the backbone that the strategies are for, hexadecimal.
         shared: one strategy for everybody on that backbone, in an envelope whose subject is "everybody", base64.
         users: at least one.
-        items: the words for the items that occur, by the owner's id: [title, group], each "" where the data set has none.
     """
 
     format: Literal["chordkit.demo_users"]
-    version: Literal[1]
+    version: Literal[2]
     data: str
     fingerprint: str
     shared: str
     users: list[DemoUser]
-    items: dict[str, tuple[str, str]]
 
 
 def describe_users(
@@ -71,7 +69,6 @@ def describe_users(
     part: SplitPart,
     personal: TrainedHypernetwork,
     strategies: Mapping[int, tuple[str, Strategy]],
-    names: Mapping[str, ItemName],
     *,
     candidates: int,
     key: SigningKey,
@@ -84,7 +81,6 @@ def describe_users(
         part: what was held out; of each user the last row counts.
         personal: what made the strategies.
         strategies: by index of the user, their name in files and what was made for them.
-        names: words for items by the owner's id, as far as there are any.
         candidates: to be reranked, the held-out item among them.
         key: signs the envelopes.
         seed: of the choice of candidates.
@@ -111,15 +107,13 @@ def describe_users(
             )
         )
     shared = _for_everybody(personal, part)
-    occurring = sorted({item for user in users for item in (*user.history, *user.candidates)})
     return DemoUsers(
         format="chordkit.demo_users",
-        version=1,
+        version=2,
         data=shortened(dataset.name),
         fingerprint=shared.fingerprint.hex(),
         shared=_sealed(shared, EVERYBODY, key),
         users=users,
-        items={item: (shortened(names[item].title), shortened(names[item].group)) for item in occurring if item in names},
     )
 
 

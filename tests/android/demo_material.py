@@ -51,11 +51,10 @@ def people(folder: Path, master: MasterWeights, strategies: Mapping[str, Strateg
             write_bytes(folder / f"{subject}.{ending}", "".join(f"{names[item]}\n" for item in best).encode())
     document = DemoUsers(
         format="chordkit.demo_users",
-        version=1,
+        version=2,
         data="shop",
         fingerprint=master.fingerprint.hex(),
         shared=sealed(SHARED, EVERYBODY),
         users=users,
-        items={"SKU-1": ("Sock", "wool, warm"), "SKU-2": ("", "wool")},
     )
     write_bytes(folder / "users.json", to_bytes(document))

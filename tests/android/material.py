@@ -13,7 +13,9 @@ The folder is given to them as the system property ``chord.test.folder``. Number
             STRATEGY-USER/         scores.f32 hidden.f32 top-items.i32 top-scores.f32 new-items.i32 new-scores.f32
     refused/masters/NAME.chrm refused/strategies/NAME.chrd refused/users/NAME.chru
                                    refused by sasrec's engine, and NAME.txt with the sentence
-    sasrec.chord caser.chord       bundles, signed with key.raw: counter 5, test vectors
+    sasrec.chord caser.chord       bundles, signed with key.raw: counter 5, test vectors; caser's has no words for its items
+    words/accepted/NAME.json       lists of names of three items, and NAME.txt with a name a line, that of padding first
+    words/refused/NAME.json        what is no such list
     users.chord                    the same of sasrec, with user vectors
     toy.chord                      a small bundle with an artifact "litert-fp32" that no runtime runs, and no counter
     refused/NAME.chord             truncated, changed, unsigned, by other.raw, of a counter of 4
@@ -45,6 +47,7 @@ from chordkit.signing import raw_key
 from chordkit.strategy import Strategy, UserVector, encode_user_vector, quantize_user_vector, to_wire, uniform
 from chordkit.strategy.envelope import seal
 from tests.android import demo_material, store_material
+from tests.export import test_bundle_words
 from tests.export.conftest import Toy
 from tests.kernels.conftest import ITEMS, SMALL, random_master
 from tests.kernels.test_not_finite import hostile
@@ -55,6 +58,8 @@ COUNTER, SERIAL = 5, 3
 POOLS = (2, 5, 9)
 TOP = 7
 CANDIDATES = 20
+_NAMES = ["", "Sock", *[""] * (ITEMS - 2), 'The "long" \\ one \U0001f9e6']
+_CATEGORIES = ["", "wool, warm", "wool", *[""] * (ITEMS - 2)]
 NOBODY = "nobody"
 PLAIN = "plain"
 
@@ -216,6 +221,8 @@ def contents(model: str, personal: bool = False, counter: int = COUNTER) -> Bund
         master=master,
         dataset=DatasetSection(name="shop", fingerprint="0" * 64, users=3, items=ITEMS, interactions=20),
         item_ids=["", *(f"SKU-{item}" for item in range(1, ITEMS)), "ïtem \U0001f9e6"],
+        item_names=_NAMES if model == "sasrec" else (),
+        item_categories=_CATEGORIES if model == "sasrec" else (),
         artifacts=[artifact.model_copy(update={"parity": check_artifact(artifact, sources, vectors)}) for artifact in native],
         strategies=strategies,
         user_vectors=sources.user_vectors,
@@ -267,7 +274,15 @@ def demo(folder: Path) -> None:
     demo_material.people(folder / "demo", master_of("sasrec"), strategies_of("sasrec"), contents("sasrec").item_ids, KEY)
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo)
+def words(folder: Path) -> None:
+    for name, texts in test_bundle_words.ACCEPTED.items():
+        write(folder / "words" / "accepted" / f"{name}.json", test_bundle_words.spelled(texts))
+        write(folder / "words" / "accepted" / f"{name}.txt", "".join(f"{text}\n" for text in texts).encode())
+    for name, data in test_bundle_words.REFUSED.items():
+        write(folder / "words" / "refused" / f"{name}.json", data)
+
+
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, words)
 
 
 def make(folder: Path) -> Path:

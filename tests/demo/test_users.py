@@ -39,12 +39,6 @@ def test_each_user_is_what_the_data_says(demo: DemoResult, people: DemoUsers) ->
     assert len({user.candidates.index(user.taken) for user in people.users}) > 1
 
 
-def test_words_are_there_for_what_occurs_and_for_nothing_else(people: DemoUsers) -> None:
-    occurring = {item for user in people.users for item in (*user.history, *user.candidates)}
-    assert set(people.items) == occurring
-    assert all(title == "" and group.startswith("interest ") for title, group in people.items.values())
-
-
 def test_every_strategy_is_in_an_envelope_for_its_user_and_for_this_backbone(demo: DemoResult, people: DemoUsers) -> None:
     key = demo.html.parent / "demo.pub.pem"
     with bundle.open(demo.bundle, key) as opened:

@@ -37,6 +37,10 @@ public final class Bundle implements AutoCloseable {
   private final VerifiedBundle verified;
   private final Map<String, Artifact> artifacts = new LinkedHashMap<String, Artifact>();
   private final int size;
+
+  /** The section of the manifest with the members that hold them. */
+  @Nullable private final Json words;
+
   @Nullable private Items items;
   @Nullable private TestVectors vectors;
 
@@ -47,7 +51,8 @@ public final class Bundle implements AutoCloseable {
       Artifact artifact = new Artifact(entry);
       artifacts.put(artifact.name(), artifact);
     }
-    size = (int) Math.min(manifest.object("dataset").count("items"), Integer.MAX_VALUE - 1);
+    size = (int) Math.min(manifest.object("dataset").count("items"), Integer.MAX_VALUE - 2);
+    words = manifest.objectOrNull("words");
   }
 
   /**
@@ -158,9 +163,15 @@ public final class Bundle implements AutoCloseable {
   /** The catalogue; read at the first call. */
   public synchronized Items items() throws BundleException {
     if (items == null) {
-      items = new Items(member(ITEMS), size);
+      items = new Items(member(ITEMS), size, words("names"), words("categories"));
     }
     return items;
+  }
+
+  @Nullable
+  private Words words(String which) throws BundleException {
+    String member = words == null ? null : words.textOrNull(which);
+    return member == null ? null : new Words(member(member), size, member);
   }
 
   /** The test vectors; read and checked at the first call. */

@@ -1,5 +1,6 @@
 package io.chordkit;
 
+import io.chordkit.annotation.Nullable;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -7,9 +8,10 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The catalogue: the owner's own ids (SKUs) and the numbers 1 to {@link #size} by which the model knows them. Any thread.
+ * The catalogue: the owner's own ids (SKUs), the numbers 1 to {@link #size} by which the model knows them, and words for people where the
+ * bundle has any. Any thread.
  *
- * <p>100,000 ids of ten characters take 3.5 MB and no object each.
+ * <p>100,000 ids of ten characters take 3.5 MB and no object each; titles and categories 0.4 MB each, whatever their length.
  */
 public final class Items {
   /** All ids, one after the other; that of item i ends before ends[i] and starts at ends[i - 1]. */
@@ -20,10 +22,20 @@ public final class Items {
   /** Open addressing: item numbers by the hash of their id, 0 = free; a power of two, at least half of it free. */
   private final int[] table;
 
+  @Nullable private final Words titles;
+  @Nullable private final Words categories;
+
+  /** Without words for people. */
+  Items(ByteBuffer json, int size) throws BundleException {
+    this(json, size, null, null);
+  }
+
   /**
    * @param json a list of texts by number; that of 0, padding, is empty
    */
-  Items(ByteBuffer json, int size) throws BundleException {
+  Items(ByteBuffer json, int size, @Nullable Words titles, @Nullable Words categories) throws BundleException {
+    this.titles = titles;
+    this.categories = categories;
     Reader reader = new Reader(json, size);
     text = Arrays.copyOf(reader.text, reader.end);
     ends = reader.ends;
@@ -40,10 +52,20 @@ public final class Items {
 
   /** The owner's id of an item. */
   public String name(int id) {
-    if (id < 1 || id > size()) {
-      throw new IndexOutOfBoundsException("item " + id + " is not one of 1 to " + size());
-    }
+    requireItem(id);
     return new String(text, ends[id - 1], ends[id] - ends[id - 1]);
+  }
+
+  /** What people call an item: one line, at most 200 characters; "" where the bundle does not say. */
+  public String title(int id) {
+    requireItem(id);
+    return titles == null ? "" : titles.of(id);
+  }
+
+  /** What an item is among ("Drama, War"): one line, at most 200 characters; "" where the bundle does not say. */
+  public String category(int id) {
+    requireItem(id);
+    return categories == null ? "" : categories.of(id);
   }
 
   /** The item with this id of the owner's; 0 = it is not in the catalogue. */
@@ -69,6 +91,12 @@ public final class Items {
       }
     }
     ids.flip();
+  }
+
+  private void requireItem(int id) {
+    if (id < 1 || id > size()) {
+      throw new IndexOutOfBoundsException("item " + id + " is not one of 1 to " + size());
+    }
   }
 
   private boolean isCalled(int id, String name) {

@@ -73,7 +73,7 @@ public final class Recommender {
       scores.clear();
       scorer.rerank(this.history, ids, scores);
       for (int i = 0; i < known.size(); i++) {
-        scored.add(new Scored(known.get(i), ids.get(i), scores.get(i)));
+        scored.add(new Scored(items, known.get(i), ids.get(i), scores.get(i)));
       }
       Collections.sort(scored, BEST_FIRST); // stable
     }
@@ -99,7 +99,7 @@ public final class Recommender {
     int found = engine.topK(this.history, most, excludeHistory, ids, scores);
     List<Scored> scored = new ArrayList<Scored>(found);
     for (int i = 0; i < found; i++) {
-      scored.add(new Scored(items.name(ids.get(i)), ids.get(i), scores.get(i)));
+      scored.add(new Scored(items, items.name(ids.get(i)), ids.get(i), scores.get(i)));
     }
     return new Ranking(scored, unknown, Collections.<String>emptyList());
   }

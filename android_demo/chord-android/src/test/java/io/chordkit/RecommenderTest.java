@@ -46,6 +46,7 @@ public final class RecommenderTest {
       Scored each = ranking.get(i);
       assertEquals(wanted[candidates.indexOf(each.name())], each.score(), 0);
       assertEquals(items.id(each.name()), each.id());
+      assertEquals(items.title(each.id()) + "|" + items.category(each.id()), each.title() + "|" + each.category());
       assertTrue(i == 0 || ranking.get(i - 1).score() >= each.score());
     }
     assertEquals(Collections.emptyList(), ranking.unknownHistory());
@@ -65,6 +66,20 @@ public final class RecommenderTest {
       }
     }
     assertEquals(items.size(), recommender.topK(names("sasrec/one/history.i32"), Integer.MAX_VALUE, false).size());
+  }
+
+  @Test
+  public void eachSaysWhatPeopleCallIt() throws Exception {
+    List<String> history = names("sasrec/short/history.i32");
+    Ranking ranking = recommender.rerank(history, Arrays.asList("SKU-2", "SKU-1"));
+    for (Scored each : ranking) {
+      boolean sock = each.name().equals("SKU-1");
+      assertEquals(sock ? "Sock" : "", each.title());
+      assertEquals(sock ? "wool, warm" : "wool", each.category());
+    }
+    for (Scored each : recommender.topK(history, items.size(), false)) {
+      assertEquals(items.title(items.id(each.name())), each.title());
+    }
   }
 
   @Test

@@ -162,20 +162,19 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
 
   private void showLists() {
     Lists lists = work.lists;
-    DemoUsers people = work.people;
     showColumns();
-    if (lists == null || people == null) {
+    if (lists == null) {
       return;
     }
     if (lists != drawn) {
-      rows.recent(group(R.id.recent_items), people, lists.user.history, RECENT);
-      text(R.id.lists_summary).setText(texts.summary(people, lists));
+      rows.recent(group(R.id.recent_items), lists.items, lists.user.history, RECENT);
+      text(R.id.lists_summary).setText(texts.summary(lists));
       showStrategy(lists);
     }
     if (lists != drawn || allShown != allDrawn) {
       int count = lists.comparison.personal.size();
-      rows.ranked(group(R.id.personal_list), people, lists.comparison.personal, allShown ? count : FIRST);
-      rows.ranked(group(R.id.shared_list), people, lists.comparison.shared, allShown ? count : FIRST);
+      rows.ranked(group(R.id.personal_list), lists.items, lists.comparison.personal, allShown ? count : FIRST);
+      rows.ranked(group(R.id.shared_list), lists.items, lists.comparison.shared, allShown ? count : FIRST);
       button(R.id.show_all).setText(allShown ? texts.of(R.string.show_fewer) : texts.counted(R.plurals.show_all, count));
     }
     drawn = lists;

@@ -4,10 +4,11 @@ import android.view.LayoutInflater;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.TextView;
-import io.chordkit.demo.logic.DemoUsers;
+import io.chordkit.Items;
 import io.chordkit.demo.logic.LayerStrip;
 import io.chordkit.demo.logic.RankedItem;
 import io.chordkit.demo.logic.StrategyPicture;
+import io.chordkit.demo.logic.Words;
 import java.util.List;
 
 /** Fills the lists of a screen with rows. */
@@ -45,28 +46,28 @@ final class Rows {
   }
 
   /** The latest first. */
-  void recent(ViewGroup list, DemoUsers users, List<String> history, int most) {
+  void recent(ViewGroup list, Items items, List<String> history, int most) {
     list.removeAllViews();
     for (int i = history.size() - 1; i >= Math.max(0, history.size() - most); i--) {
-      ((TextView) added(list, R.layout.row_recent)).setText(texts.titleAndGroup(users, history.get(i)));
+      ((TextView) added(list, R.layout.row_recent)).setText(texts.titleAndGroup(items, history.get(i)));
     }
   }
 
-  void ranked(ViewGroup list, DemoUsers users, List<RankedItem> items, int most) {
+  void ranked(ViewGroup list, Items items, List<RankedItem> ranked, int most) {
     list.removeAllViews();
-    for (RankedItem item : items.subList(0, Math.min(most, items.size()))) {
+    for (RankedItem item : ranked.subList(0, Math.min(most, ranked.size()))) {
+      Words words = Words.of(items, item.id);
       View row = added(list, R.layout.row_ranked);
       text(row, R.id.rank).setText(texts.numbers.whole(item.rank));
-      text(row, R.id.item_title).setText(texts.title(users, item.id));
-      String group = users.groupOf(item.id);
-      text(row, R.id.item_group).setText(group);
-      show(row.findViewById(R.id.item_group), !group.isEmpty());
+      text(row, R.id.item_title).setText(texts.title(words, item.id));
+      text(row, R.id.item_group).setText(words.group);
+      show(row.findViewById(R.id.item_group), !words.group.isEmpty());
       show(row.findViewById(R.id.taken), item.taken);
       TextView rise = text(row, R.id.rise);
       rise.setText(texts.rise(item));
       int color = item.rise() == 0 ? R.color.text_secondary : item.rise() > 0 ? R.color.rise : R.color.fall;
       rise.setTextColor(row.getContext().getColor(color));
-      row.setContentDescription(texts.said(users, item));
+      row.setContentDescription(texts.said(items, item));
     }
   }
 

@@ -2,15 +2,16 @@ package io.chordkit.demo;
 
 import android.content.res.Resources;
 import android.text.TextUtils;
+import io.chordkit.Items;
 import io.chordkit.SelfCheck;
 import io.chordkit.demo.logic.Comparison;
-import io.chordkit.demo.logic.DemoUsers;
 import io.chordkit.demo.logic.Latency;
 import io.chordkit.demo.logic.LayerStrip;
 import io.chordkit.demo.logic.Lists;
 import io.chordkit.demo.logic.Numbers;
 import io.chordkit.demo.logic.RankedItem;
 import io.chordkit.demo.logic.StrategyPicture;
+import io.chordkit.demo.logic.Words;
 import java.util.Locale;
 
 /** Numbers and items in the words of {@code res}, for eyes and for ears. */
@@ -47,22 +48,22 @@ final class Texts {
     return percentiles(R.string.percentiles_said, latency);
   }
 
-  String title(DemoUsers users, String id) {
-    return users.hasTitle(id) ? users.titleOf(id) : of(R.string.item_without_title, id);
+  String title(Words words, String id) {
+    return words.title.isEmpty() ? of(R.string.item_without_title, id) : words.title;
   }
 
-  String titleAndGroup(DemoUsers users, String id) {
-    String group = users.groupOf(id);
-    return group.isEmpty() ? title(users, id) : of(R.string.item_in_group, title(users, id), group);
+  String titleAndGroup(Items items, String id) {
+    Words words = Words.of(items, id);
+    return words.group.isEmpty() ? title(words, id) : of(R.string.item_in_group, title(words, id), words.group);
   }
 
   /** Where what was really taken stands, and how many items stand elsewhere. */
-  String summary(DemoUsers users, Lists lists) {
+  String summary(Lists lists) {
     Comparison both = lists.comparison;
     String places =
         of(
             R.string.lists_summary,
-            title(users, lists.user.taken),
+            title(Words.of(lists.items, lists.user.taken), lists.user.taken),
             numbers.whole(both.takenPersonal()),
             numbers.whole(both.takenShared()));
     return of(R.string.sentences, places, both.moved == 0 ? of(R.string.nothing_moved) : counted(R.plurals.moved, both.moved));
@@ -76,8 +77,8 @@ final class Texts {
   }
 
   /** All that a row says of a candidate. */
-  String said(DemoUsers users, RankedItem item) {
-    String place = of(R.string.fact_said, of(R.string.place_said, numbers.whole(item.rank)), titleAndGroup(users, item.id));
+  String said(Items items, RankedItem item) {
+    String place = of(R.string.fact_said, of(R.string.place_said, numbers.whole(item.rank)), titleAndGroup(items, item.id));
     String moved = of(R.string.same_place_said);
     if (item.rise() != 0) {
       moved = counted(item.rise() > 0 ? R.plurals.higher_said : R.plurals.lower_said, Math.abs(item.rise()));

@@ -74,6 +74,7 @@ public final class Demo implements Closeable {
     picked = user;
     return new Lists(
         user,
+        own.bundle().items(),
         comparison,
         forUser,
         forEverybody,

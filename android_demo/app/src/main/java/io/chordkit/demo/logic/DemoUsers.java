@@ -6,17 +6,14 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
-/** {@code demo_users.json}, which `chordkit demo` leaves beside its bundle: people, what is reranked for them, and words for items. */
+/** {@code demo_users.json}, which `chordkit demo` leaves beside its bundle: people, and what is reranked for them. */
 public final class DemoUsers {
   /** Subject of the envelope that is for everybody. */
   public static final String EVERYBODY = "everybody";
@@ -25,7 +22,7 @@ public final class DemoUsers {
   public static final int MOST_BYTES = 200000;
 
   private static final String FORMAT = "chordkit.demo_users";
-  private static final int VERSION = 1;
+  private static final int VERSION = 2; // 1 had words for items too, which are in the bundle since; it is read without them
   private static final int MOST_USERS = 100;
   private static final int MOST_ITEMS = 1000;
   private static final int LONGEST_TEXT = 200;
@@ -40,14 +37,12 @@ public final class DemoUsers {
 
   private final byte[] fingerprint;
   private final byte[] shared;
-  private final Map<String, Words> words;
 
-  private DemoUsers(String data, byte[] fingerprint, byte[] shared, List<DemoUser> users, Map<String, Words> words) {
+  private DemoUsers(String data, byte[] fingerprint, byte[] shared, List<DemoUser> users) {
     this.data = data;
     this.fingerprint = fingerprint;
     this.shared = shared;
     this.users = Collections.unmodifiableList(users);
-    this.words = words;
   }
 
   /**
@@ -61,7 +56,7 @@ public final class DemoUsers {
     }
     try {
       JSONObject all = new JSONObject(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
-      if (!FORMAT.equals(all.opt("format")) || !Integer.valueOf(VERSION).equals(all.opt("version"))) {
+      if (!FORMAT.equals(all.opt("format")) || !isKnown(all.opt("version"))) {
         throw refused("format and version are not " + FORMAT + " and " + VERSION);
       }
       String fingerprint = text(all, "fingerprint", 16);
@@ -69,8 +64,7 @@ public final class DemoUsers {
         throw refused("fingerprint is not 16 hexadecimal digits");
       }
       List<DemoUser> users = users(all.getJSONArray("users"));
-      Map<String, Words> words = words(all.getJSONObject("items"));
-      return new DemoUsers(text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), envelope(all, "shared"), users, words);
+      return new DemoUsers(text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), envelope(all, "shared"), users);
     } catch (CharacterCodingException notUtf8) {
       throw refused("it is not UTF-8");
     } catch (JSONException wrong) {
@@ -78,6 +72,10 @@ public final class DemoUsers {
     } catch (StackOverflowError deep) {
       throw refused("it is nested too deep");
     }
+  }
+
+  private static boolean isKnown(Object version) {
+    return Integer.valueOf(1).equals(version) || Integer.valueOf(VERSION).equals(version);
   }
 
   /** The 8 bytes of the backbone that the strategies are for. */
@@ -88,24 +86,6 @@ public final class DemoUsers {
   /** One strategy for everybody on that backbone, in a signed envelope (CHRE). */
   public byte[] shared() {
     return shared.clone();
-  }
-
-  /** What the item of this id is called: its title where the data has one, else its id. */
-  public String titleOf(String id) {
-    Words found = words.get(id);
-    return found == null || found.title.isEmpty() ? id : found.title;
-  }
-
-  /** What the item of this id is among; "" where the data does not say. */
-  public String groupOf(String id) {
-    Words found = words.get(id);
-    return found == null ? "" : found.group;
-  }
-
-  /** Whether {@link #titleOf} gives more than an id. */
-  public boolean hasTitle(String id) {
-    Words found = words.get(id);
-    return found != null && !found.title.isEmpty();
   }
 
   private static List<DemoUser> users(JSONArray list) throws JSONException, DemoException {
@@ -151,25 +131,6 @@ public final class DemoUsers {
       throw refused("users: candidates: an id occurs twice");
     }
     return Collections.unmodifiableList(ids);
-  }
-
-  private static Map<String, Words> words(JSONObject items) throws JSONException, DemoException {
-    Map<String, Words> words = new HashMap<String, Words>();
-    for (Iterator<String> ids = items.keys(); ids.hasNext(); ) {
-      String id = ids.next();
-      JSONArray pair = items.getJSONArray(id);
-      Object title = pair.opt(0);
-      Object group = pair.opt(1);
-      if (pair.length() != 2 || !isShortText(title) || !isShortText(group)) {
-        throw refused("items: " + id + " is not a title and a group");
-      }
-      words.put(id, new Words((String) title, (String) group));
-    }
-    return words;
-  }
-
-  private static boolean isShortText(Object value) {
-    return value instanceof String && ((String) value).length() <= LONGEST_TEXT;
   }
 
   private static String text(JSONObject object, String field, int longest) throws DemoException {

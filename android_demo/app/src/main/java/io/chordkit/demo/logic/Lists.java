@@ -1,11 +1,16 @@
 package io.chordkit.demo.logic;
 
+import io.chordkit.Items;
 import java.util.Collections;
 import java.util.List;
 
 /** One user's candidates in two orders, and the two strategies that made them. */
 public final class Lists {
   public final DemoUser user;
+
+  /** The bundle's: words for what is shown. */
+  public final Items items;
+
   public final Comparison comparison;
   public final Adoption personal;
   public final Adoption shared;
@@ -21,6 +26,7 @@ public final class Lists {
 
   Lists(
       DemoUser user,
+      Items items,
       Comparison comparison,
       Adoption personal,
       Adoption shared,
@@ -29,6 +35,7 @@ public final class Lists {
       int channels,
       List<String> remarks) {
     this.user = user;
+    this.items = items;
     this.comparison = comparison;
     this.personal = personal;
     this.shared = shared;

@@ -74,6 +74,12 @@ public class DemoTest {
       assertEquals(Arrays.asList(TestFiles.text("demo/" + user.subject + ".order").split("\n")), ids(lists.comparison.personal));
       assertEquals(Arrays.asList(TestFiles.text("demo/" + user.subject + ".shared").split("\n")), ids(lists.comparison.shared));
       assertEquals(user, lists.user);
+      assertEquals("Sock", Words.of(lists.items, "SKU-1").title);
+      assertEquals("wool, warm", Words.of(lists.items, "SKU-1").group);
+      assertEquals("wool", Words.of(lists.items, "SKU-2").group);
+      for (String other : new String[] {"SKU-2", "SKU-3", "not in the catalogue", ""}) {
+        assertEquals("", Words.of(lists.items, other).title);
+      }
       assertEquals(5, lists.bundleCounter);
       assertTrue(lists.comparison.moved > 0);
       assertTrue(lists.comparison.takenPersonal() > 0 && lists.comparison.takenShared() > 0);
