@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chordkit.cli.options import SourceArgument
+from chordkit.cli.options import SourceArgument, SplitAtOption
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
@@ -104,13 +104,16 @@ def info(
     item: ItemOption = None,
     time: TimeOption = None,
     time_format: TimeFormatOption = None,
+    split_at: SplitAtOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the statistics of a data set or of a raw file."""
-    from chordkit.data import load_named, statistics
+    """Print the statistics of a data set or of a raw file, and with --split-at what would fall into each part."""
+    from chordkit.data import load_named, split, split_statistics, statistics
 
     with progress_bar() as progress:
         dataset = load_named(source, seed=seed, format=format, columns=_columns(user, item, time, None, time_format), progress=progress)
     summary = statistics(dataset)
+    if split_at is not None:
+        summary |= split_statistics(dataset, split(dataset, at=split_at), split_at)
     emit(as_json, summary, lambda: key_values(dataset.name, summary))

@@ -13,11 +13,13 @@ from chordkit.cli.options import (
     EpochsOption,
     HeldOutOption,
     SeenOption,
+    SplitAtOption,
     ValidationOption,
     WidthsOption,
     WindowOption,
     WithoutOption,
     parse_budgets,
+    tell_other_split,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
 
@@ -56,13 +58,14 @@ def evaluate(
     epochs: EpochsOption = None,
     held_out: HeldOutOption = 5,
     validation: ValidationOption = 5,
+    split_at: SplitAtOption = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; results depend on the number.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="So many seeds at a time, each in a process of its own; the results are the same.")] = 1,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train every rival with equal care and say whether a personal model is worth its bytes."""
-    from chordkit.data import load_named
+    from chordkit.data import load_named, split_identity
     from chordkit.evaluation import ExperimentOptions, run_evaluation
     from chordkit.hypernetwork import default_hypernetwork_options
     from chordkit.report.evaluation import save_evaluation
@@ -79,11 +82,14 @@ def evaluate(
         seeds=tuple(range(seed, seed + seeds)),
         held_out=held_out,
         validation=validation,
+        split_at=split_at,
         vectors=vectors,
     )
-    source = None if backbone is None else load_backbone(backbone)[0]
+    source, origin = (None, {}) if backbone is None else load_backbone(backbone)
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
+        if backbone is not None:
+            tell_other_split(backbone, origin, split_identity(dataset, held_out, validation, split_at))
         evaluation = run_evaluation(dataset, options, budgets, out, progress, backbone=source, finetuned_users=finetuned, jobs=jobs)
     files = save_evaluation(evaluation, out)
     emit(as_json, evaluation.to_json(), lambda: _view(evaluation, files))

@@ -4,7 +4,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -70,6 +70,14 @@ WithoutOption = Annotated[
 ]
 HeldOutOption = Annotated[int, typer.Option(min=1, help="The last so many items of each user (1 to 5) are not trained on: they test.")]
 ValidationOption = Annotated[int, typer.Option(min=1, help="So many items (1 to 5) before them validate.")]
+SplitAtOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MOMENT,MOMENT",
+        help="Split by time: train on what came before the first, validate from there on, test from the second; of each user's items the "
+        "first --validation and --held-out count. Dates, 2015-01-01,2015-06-01, or shares of the interactions, 80%,90%.",
+    ),
+]
 MasterOption = Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that the strategy belongs to.")]
 StrategiesOption = Annotated[
     list[Path] | None, typer.Option("--strategy", "-s", metavar="FILE", help="A strategy (.chrd); may be repeated.")
@@ -187,6 +195,26 @@ def tell_repeated(dataset: "Dataset", histories: int) -> None:
     if histories > dataset.users:
         times = -(-histories // dataset.users)
         note(f"{dataset.name} has {dataset.users:,} histories; to make {histories:,}, each is taken {times} times, with other candidates")
+
+
+def tell_other_split(backbone: Path, provenance: dict[str, Any], split: dict[str, Any]) -> None:
+    """A remark where a backbone was trained on another split of the same data: it may have learned what tests here."""
+    trained = provenance.get("split")
+    if isinstance(trained, dict) and trained != split and trained.get("fingerprint") == split["fingerprint"]:
+        note(
+            f"{backbone}: it was trained on another split of this data and may have learned what validates and tests here; train it with "
+            "the same --held-out, --validation and --split-at"
+        )
+
+
+def tell_parts(parts: dict[str, Any]) -> None:
+    """A remark that says what a split by time leaves to train and to ask."""
+    note(
+        f"split by time at {parts['valid_from']} and {parts['test_from']}: {parts['train_interactions']:,} interactions of "
+        f"{parts['train_users']:,} users train, {parts['valid_users']:,} users validate and {parts['test_users']:,} test, "
+        f"{parts['test_users_untrained']:,} of these without anything trained on; of {parts['test_targets']:,} test items "
+        f"{parts['test_targets_untrained']:,} are new since"
+    )
 
 
 def user_index(dataset: "Dataset", user: str) -> int:

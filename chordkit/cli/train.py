@@ -17,6 +17,7 @@ from chordkit.cli.options import (
     PatienceOption,
     RestartOption,
     SeenOption,
+    SplitAtOption,
     ThreadsOption,
     ValidationOption,
     WidthsOption,
@@ -24,6 +25,8 @@ from chordkit.cli.options import (
     WithoutOption,
     parse_range,
     parse_widths,
+    tell_other_split,
+    tell_parts,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
@@ -70,6 +73,7 @@ def backbone(
     threads: ThreadsOption = None,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
+    split_at: SplitAtOption = None,
     device: DeviceOption = "cpu",
     checkpoints: CheckpointsOption = None,
     restart: RestartOption = False,
@@ -80,7 +84,7 @@ def backbone(
     """Train a backbone; early stopping on validation NDCG@10. Interrupted, the same command goes on where it stopped, also with other
     --epochs or --patience."""
     from chordkit.backbones import default_config
-    from chordkit.data import load_named
+    from chordkit.data import load_named, split, split_identity, split_statistics
     from chordkit.training import default_options, save_backbone, train_backbone
     from chordkit.training.trainer import CHECKPOINT_NAME
 
@@ -93,18 +97,27 @@ def backbone(
         )
         changed = _given(epochs=epochs, patience=patience, lr=lr, batch=batch, threads=threads)
         options = default_options(architecture, seed=seed, device=device, **changed)
-        places = {"held_out": held_out, "validation": validation}
+        places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
         trained = train_backbone(dataset, config, options, folder, progress, best_so_far=best_so_far, **places)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
-    provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json(), "metrics": metrics}
+    told = split_statistics(dataset, split(dataset, config.max_length, *places.values()), split_at)
+    provenance = {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "split": split_identity(dataset, *places.values()),
+        "options": options.to_json(),
+        "metrics": metrics,
+    }
     save_backbone(out, trained.backbone, provenance)
+    if split_at is not None:
+        tell_parts(told)
     body = [
         [name, value["protocol"], *(f"{value[key]['mean']:.4f}" for key in ("ndcg5", "ndcg10", "hr5", "hr10"))]
         for name, value in metrics.items()
     ]
     emit(
         as_json,
-        {"file": str(out), "best_epoch": trained.best_epoch, "epochs": len(trained.history), **provenance},
+        {"file": str(out), "best_epoch": trained.best_epoch, "epochs": len(trained.history), **provenance, "parts": told},
         lambda: rows(f"{architecture} on {dataset.name} -> {out}", ["part", "protocol", "NDCG@5", "NDCG@10", "HR@5", "HR@10"], body),
     )
 
@@ -148,6 +161,7 @@ def hypernetwork(
     ] = None,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
+    split_at: SplitAtOption = None,
     epochs: EpochsOption = None,
     patience: PatienceOption = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate of the hypernetwork; the default is the documented one.")] = None,
@@ -162,7 +176,7 @@ def hypernetwork(
     as_json: JsonOption = False,
 ) -> None:
     """Train the hypernetwork through a backbone; writes it, the master weights, and the FP32 backbone behind them."""
-    from chordkit.data import load_named
+    from chordkit.data import load_named, split_identity
     from chordkit.hypernetwork import default_hypernetwork_options, save_hypernetwork, train_hypernetwork
     from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
     from chordkit.training import load_backbone, save_backbone
@@ -190,11 +204,18 @@ def hypernetwork(
     _begin(where, CHECKPOINT_NAME, restart, best_so_far)
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
-        source, _ = load_backbone(backbone)
+        source, origin = load_backbone(backbone)
         teachers = [load_backbone(path)[0] for path in teacher or []]
-        places = {"held_out": held_out, "validation": validation}
+        places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
+        parts = split_identity(dataset, *places.values())
+        tell_other_split(backbone, origin, parts)
         trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, best_so_far=best_so_far, **places)
-    provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "options": options.to_json()}
+    provenance = {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "split": parts,
+        "options": options.to_json(),
+    }
     trained.master.save(master)
     save_backbone(frozen, trained.backbone, provenance)
     save_hypernetwork(out, trained.hypernetwork, provenance)

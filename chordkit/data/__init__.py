@@ -6,8 +6,8 @@ from chordkit.data.detection import Format
 from chordkit.data.generator import synthesize, world_behind
 from chordkit.data.names import ItemName, item_names
 from chordkit.data.preparation import CATALOGUE, load_named, prepare
-from chordkit.data.splits import Split, SplitPart, split, windows
-from chordkit.data.summary import statistics
+from chordkit.data.splits import Split, SplitPart, split, split_identity, windows
+from chordkit.data.summary import split_statistics, statistics
 from chordkit.data.world import World
 from chordkit.inputs import left_pad
 
@@ -26,6 +26,8 @@ __all__ = [
     "load_named",
     "prepare",
     "split",
+    "split_identity",
+    "split_statistics",
     "statistics",
     "synthesize",
     "windows",

@@ -1,10 +1,12 @@
-"""Leave-one-out (or leave-k-out) splits, and the windows a backbone is trained on."""
+"""Splits, the last items of every user held out or all that comes after a moment, and the windows a backbone is trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from chordkit.data.cut import cut_identity, find_cut
 from chordkit.data.dataset import Dataset
 from chordkit.errors import DataError
 
@@ -72,10 +74,9 @@ class Split:
     """What is learned from, what decides when to stop, and what is reported.
 
     Attributes:
-        train: one int32 sequence per user (views): all interactions but the held-out ones.
-        valid: one to ``validation`` rows per user, the items before the test items.
-        test: one to ``held_out`` rows per user, the last items; a row's history holds all items before its target, the
-            validation item included.
+        train: one int32 sequence per user (views), empty for a user who came later than the moment from which on items validate.
+        valid: up to ``validation`` rows per user.
+        test: up to ``held_out`` rows per user; a row's history holds all items before its target, those that validate included.
         items: size of the catalogue, padding not counted.
         max_length: width of ``histories``.
     """
@@ -87,16 +88,23 @@ class Split:
     max_length: int
 
 
-def split(dataset: Dataset, max_length: int = 50, held_out: int = 1, validation: int = 1) -> Split:
-    """Hold out the last interactions of every user: up to ``held_out`` test items, and before them up to ``validation``.
+def split(dataset: Dataset, max_length: int = 50, held_out: int = 1, validation: int = 1, at: str | None = None) -> Split:
+    """Hold out the last interactions of every user: up to ``held_out`` test items, and before them up to ``validation``. Or, with ``at``,
+    what came after a moment.
 
     With ``held_out=1`` this is leave-one-out: last item = test, last but one = validation, the rest = training. A larger
     value keeps the last ``held_out`` items as test targets (fewer for a user who would otherwise have nothing left to train
     on), which shrinks the noise of a metric where users are few. With ``validation`` above 1 at most half of a user's items are
     held out.
 
+    With ``at``, two moments as in :func:`chordkit.data.cut.find_cut` ("2015-01-01,2015-06-01", "80%,90%"), all that came before the first
+    is for training; of what came between the two each user's first ``validation`` items validate, and of the rest the first ``held_out``
+    test. Nothing is trained on that came later than what it is asked. A user may have nothing to train on, or no rows; the first item of
+    a user is never asked for, because nothing lies before it.
+
     Raises:
-        DataError: ``max_length`` is below 1, or ``held_out`` or ``validation`` is not in 1..5.
+        DataError: ``max_length`` is below 1, ``held_out`` or ``validation`` is not in 1..5, or ``at`` cannot be done: no times, or a part
+            without any row.
     """
     if max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
@@ -104,6 +112,8 @@ def split(dataset: Dataset, max_length: int = 50, held_out: int = 1, validation:
         raise DataError(f"held_out must lie in 1..{MAXIMUM_HELD_OUT}, not {held_out}")
     if not 1 <= validation <= MAXIMUM_HELD_OUT:
         raise DataError(f"validation must lie in 1..{MAXIMUM_HELD_OUT}, not {validation}")
+    if at is not None:
+        return _split_by_time(dataset, max_length, held_out, validation, at)
     ends, lengths = dataset.offsets[1:], dataset.lengths
     # At least one item stays for training and one for validation.
     tested = np.minimum(held_out, lengths - 2)
@@ -118,6 +128,37 @@ def split(dataset: Dataset, max_length: int = 50, held_out: int = 1, validation:
         train=[dataset.flat[start:stop] for start, stop in zip(dataset.offsets[:-1], first_valid, strict=True)],
         valid=_run_of_each(dataset, first_valid, validated, max_length),
         test=_run_of_each(dataset, first_test, tested, max_length),
+        items=dataset.items,
+        max_length=max_length,
+    )
+
+
+def split_identity(dataset: Dataset, held_out: int, validation: int, at: str | None) -> dict[str, Any]:
+    """What tells the split of a data set from every other, as JSON values; two texts that mean one moment are the same.
+
+    Raises:
+        DataError: as :func:`split`.
+    """
+    found: dict[str, Any] = {"fingerprint": dataset.fingerprint, "held_out": held_out, "validation": validation}
+    return found if at is None else found | {"split_at": cut_identity(dataset, find_cut(dataset, at))}
+
+
+def _split_by_time(dataset: Dataset, max_length: int, held_out: int, validation: int, at: str) -> Split:
+    cut = find_cut(dataset, at)
+    assert dataset.times is not None
+    begins, ends = dataset.offsets[:-1], dataset.offsets[1:]
+    first_valid, first_test = (begins + np.add.reduceat(dataset.times < moment, begins, dtype=np.int64) for moment in (cut.valid, cut.test))
+    # A user's first item has no history to be asked after.
+    valid_from, test_from = np.maximum(first_valid, begins + 1), np.maximum(first_test, begins + 1)
+    validated = np.clip(first_test - valid_from, 0, validation)
+    tested = np.clip(ends - test_from, 0, held_out)
+    for what, rows in (("validate", validated), ("test", tested)):
+        if not rows.any():
+            raise DataError(f"split_at: '{at[:60]}': no user has an item to {what} with another one before it; cut at other moments")
+    return Split(
+        train=[dataset.flat[start:stop] for start, stop in zip(begins, first_valid, strict=True)],
+        valid=_run_of_each(dataset, valid_from, validated, max_length),
+        test=_run_of_each(dataset, test_from, tested, max_length),
         items=dataset.items,
         max_length=max_length,
     )

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from chordkit.data.cut import find_cut
 from chordkit.data.dataset import Dataset
+from chordkit.data.splits import Split
 from chordkit.data.times import clock_of, shown
 
 
@@ -39,6 +41,29 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
         "dropped_users": int(dataset.provenance.get("dropped_users", 0)),
         "dropped_users_too_short": int(dataset.provenance.get("dropped_users_too_short", 0)),
         "fingerprint": dataset.fingerprint,
+    }
+
+
+def split_statistics(dataset: Dataset, parts: Split, at: str | None = None) -> dict[str, Any]:
+    """What falls into each part of a split; all values are plain JSON values.
+
+    Keys: ``train_users`` (with two interactions or more) and ``train_interactions``; ``valid_users``, ``valid_targets``; ``test_users``,
+    ``test_targets``; ``test_users_untrained`` (of whom nothing is trained on) and ``test_targets_untrained`` (items that nothing is
+    trained on); of a split by time ``valid_from`` and ``test_from``.
+    """
+    lengths = np.array([len(sequence) for sequence in parts.train])
+    trained = np.bincount(np.concatenate(parts.train), minlength=dataset.items + 1) > 0
+    tested = np.unique(parts.test.users)
+    moments = {} if at is None else {f"{part}_from": shown(time, clock_of(dataset)) for part, time in vars(find_cut(dataset, at)).items()}
+    return moments | {
+        "train_users": int((lengths >= 2).sum()),
+        "train_interactions": int(lengths.sum()),
+        "valid_users": len(np.unique(parts.valid.users)),
+        "valid_targets": len(parts.valid),
+        "test_users": len(tested),
+        "test_targets": len(parts.test),
+        "test_users_untrained": int((lengths[tested] == 0).sum()),
+        "test_targets_untrained": int((~trained[parts.test.targets]).sum()),
     }
 
 

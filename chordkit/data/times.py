@@ -65,6 +65,20 @@ class Times:
         return _one_time(text, self.unit, option)
 
 
+def moment(text: str, clock: Clock) -> int:
+    """A moment beside the times of a data set: a date as ISO 8601 writes it (UTC where it names no zone), or a whole number of its count.
+
+    Raises:
+        ValueError: it is not what they count; in a few words, for the caller's sentence.
+    """
+    if clock is Clock.EPOCH and looks_like_date(text):
+        return int(_one_time(text, "us", "a moment"))
+    if clock is Clock.COUNT and re.fullmatch(r"[+-]?\d{1,18}", text):
+        return int(text)
+    wanted = {Clock.EPOCH: "a date such as 2015-01-01", Clock.COUNT: "a whole number, as the file counts"}
+    raise ValueError(f"'{text[:40]}' is not {wanted[clock]}" if clock in wanted else "only the order of its times is known")
+
+
 def clock_of(dataset: Dataset) -> Clock:
     """What the times of a data set count; microseconds since 1970 unless its provenance says otherwise."""
     said = dataset.provenance.get("times")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chordkit.backbones import Backbone, config_to_dict, from_master, make_master
-from chordkit.data import Dataset, SplitPart, split
+from chordkit.data import Dataset, SplitPart, split, split_identity
 from chordkit.hypernetwork import HypernetworkOptions
 from chordkit.hypernetwork.joint import phone_backbone, training_backbone
 from chordkit.hypernetwork.likelihood import calibrated_likelihood
@@ -137,6 +137,7 @@ def train_duet(
     *,
     held_out: int = 1,
     validation: int = 1,
+    split_at: str | None = None,
 ) -> Duet | None:
     """Train the rival; None for a backbone that has one state for a whole history, which would need a pass for each target.
 
@@ -148,6 +149,7 @@ def train_duet(
         progress: called with (phase, done, total).
         held_out: test items a user that training does not see.
         validation: items before them that decide which epoch is kept.
+        split_at: the moments from which on items validate and test, for a split by time.
 
     Raises:
         CheckpointError: the checkpoint is damaged or belongs to another run.
@@ -155,14 +157,14 @@ def train_duet(
     source = phone_backbone(start, options)
     if source.window_context:
         return None
-    parts = split(dataset, source.config.max_length, held_out, validation)
+    parts = split(dataset, source.config.max_length, held_out, validation, split_at)
     with borrowed_generators(torch_device("cpu")), torch_threads(options.threads):
         torch.manual_seed(options.seed)
         learning, _ = training_backbone(source, None, options)
         model = Duet(learning, options)
         weights = dict(model.named_parameters())
         identity: dict[str, dict[str, Any]] = {
-            "dataset": {"fingerprint": dataset.fingerprint, "held_out": held_out, "validation": validation},
+            "dataset": split_identity(dataset, held_out, validation, split_at),
             "configuration": config_to_dict(source.config),
             "start": {"digest": digest(source.state_dict())},
             "options": options.to_json() | {"duet_rank": RANK},

@@ -57,6 +57,7 @@ class Evaluation:
         seeds: of the experiments.
         held_out: test items a user, at most.
         validation: validation items a user, at most.
+        split_at: the moments from which on items validated and tested, as they were asked for; None = the last items of every user.
         machine: where it was measured, with the versions of all packages and the commit.
         cases: one a budget.
         finetuned: on-device fine-tuning of the fp32 rival, which no budget touches; empty where that was not trained or not asked for.
@@ -75,6 +76,7 @@ class Evaluation:
     machine: Machine
     cases: tuple[Case, ...]
     finetuned: tuple[TunedLine, ...] = ()
+    split_at: str | None = None
 
     @property
     def minutes(self) -> float:
@@ -138,6 +140,7 @@ def run_evaluation(
         validation=options.validation,
         machine=machine.describe(),
         cases=tuple(cases),
+        split_at=options.split_at,
         finetuned=_finetuned(dataset, plans[0], Path(folder), progress, backbone, finetuned_users) if finetuned_users else (),
     )
 

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.backbones import Backbone, config_to_dict, default_config
-from chordkit.data import Dataset, Split, SplitPart, split
-from chordkit.errors import InputError, MasterError, StrategyError
+from chordkit.data import Dataset, Split, SplitPart, split, split_identity
+from chordkit.errors import DataError, InputError, MasterError, StrategyError
 from chordkit.evaluation.duet import Duet, train_duet
 from chordkit.evaluation.measure import Measured, Temperatures, fit_temperatures, measure
 from chordkit.evaluation.results import RowResult, SeedResult, load_result, save_result
 from chordkit.evaluation.retrieval import candidate_sets
 from chordkit.evaluation.rivals import Models, Rival, aged, rivals
+from chordkit.evaluation.summary import halves
 from chordkit.hypernetwork import HypernetworkOptions, TrainedHypernetwork, train_hypernetwork
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.progress import Progress, renamed
@@ -41,6 +42,7 @@ class ExperimentOptions:
         seeds: of everything random; one run each, the start included.
         held_out: the last so many items of each user test.
         validation: the items before them validate.
+        split_at: the moments from which on items validate and test, for a split by time as in :func:`chordkit.data.split`.
         vectors: whether the rows of equal information are trained, user vectors and generated weights: twice the time.
         ages: interactions, how old the own strategy may be.
     """
@@ -53,6 +55,11 @@ class ExperimentOptions:
     validation: int = 5
     vectors: bool = True
     ages: tuple[int, ...] = AGES
+    split_at: str | None = None
+
+    def split(self, dataset: Dataset, max_length: int) -> Split:
+        """What is trained on, what validates and what tests."""
+        return split(dataset, max_length, self.held_out, self.validation, self.split_at)
 
 
 def run_experiment(
@@ -74,9 +81,15 @@ def run_experiment(
         backbone: what all begin with, trained without the held-out items; None = one is trained for every seed.
 
     Raises:
-        DataError: the data set does not fit.
+        DataError: the data set does not fit, or too few users have something held out.
         CheckpointError: the folder holds results or checkpoints of another experiment.
     """
+    for what, choosing in zip(("validate", "test"), _choosing_users(dataset, options.split(dataset, 1)), strict=True):
+        if choosing.all() or not choosing.any():
+            raise DataError(
+                f"data set '{dataset.name}': {len(choosing)} users have items that {what}, too few for a half that chooses and one that "
+                "confirms; use more users, or cut at other moments"
+            )
     return [_seed_result(dataset, options, seed, None if folder is None else Path(folder), progress, backbone) for seed in options.seeds]
 
 
@@ -110,21 +123,21 @@ def train_models(
     backbone: Backbone | None = None,
 ) -> Models:
     """All models of one seed; see :func:`run_experiment`."""
-    held_out, validation = options.held_out, options.validation
+    places: dict[str, Any] = {"held_out": options.held_out, "validation": options.validation, "split_at": options.split_at}
     checkpoints = None if folder is None else Path(folder) / "checkpoints" / f"seed{seed}"
     if backbone is None:
         start_options = replace(options.start or default_options(options.architecture), seed=seed, threads=options.personal.threads)
         config = default_config(options.architecture, dataset.items)
         where = None if checkpoints is None else checkpoints / "start"
         named = renamed(progress, f"seed {seed}, start")
-        backbone = train_backbone(dataset, config, start_options, where, named, held_out=held_out, validation=validation).backbone
+        backbone = train_backbone(dataset, config, start_options, where, named, **places).backbone
     source = backbone
 
     def train(name: str, own: HypernetworkOptions, where: Path | None) -> TrainedHypernetwork:
         folder = None if where is None else where / name
         named = renamed(progress, f"seed {seed}, {name}")
         try:
-            return train_hypernetwork(dataset, source, None, own, folder, named, held_out=held_out, validation=validation)
+            return train_hypernetwork(dataset, source, None, own, folder, named, **places)
         except (MasterError, StrategyError) as error:  # it diverged
             raise InputError(f"seed {seed}, {name}: {error}") from None
 
@@ -143,7 +156,7 @@ def train_models(
             return None
         where = None if checkpoints is None else checkpoints / "duet"
         own = replace(fp32_options(options.personal), seed=seed)
-        return train_duet(dataset, source, own, where, renamed(progress, f"seed {seed}, duet"), held_out=held_out, validation=validation)
+        return train_duet(dataset, source, own, where, renamed(progress, f"seed {seed}, duet"), **places)
 
     vectors = options.vectors
     return Models(
@@ -177,7 +190,7 @@ def measure_models(dataset: Dataset, models: Models, options: ExperimentOptions,
 
 
 def _measure_models(dataset: Dataset, models: Models, options: ExperimentOptions, seed: int, progress: Progress | None) -> SeedResult:
-    parts = split(dataset, models.personal.backbone.config.max_length, options.held_out, options.validation)
+    parts = options.split(dataset, models.personal.backbone.config.max_length)
     found: dict[str, list[tuple[Rival, Measured]]] = {}
     temperatures: dict[str, Temperatures] = {}
     for index, part in enumerate((parts.valid, parts.test)):
@@ -194,7 +207,14 @@ def _measure_models(dataset: Dataset, models: Models, options: ExperimentOptions
             if progress:
                 progress(f"seed {seed}, measuring", index * len(plan) + done + 1, 2 * len(plan))
     rows = tuple(_row(dataset, valid, test, temperatures[key], parts) for key, (valid, test) in found.items())
-    return SeedResult(seed, rows, _diversity(models, parts, seed), _lengths(parts.test))
+    valid, test = _choosing_users(dataset, parts)
+    return SeedResult(seed, rows, _diversity(models, parts, seed), _lengths(parts.test), choosing=test, choosing_valid=valid)
+
+
+def _choosing_users(dataset: Dataset, parts: Split) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of the users with validation items, and of those with test items, which belong to the choice half; in the order of their numbers."""
+    choosing = halves(dataset.users)
+    return choosing[np.unique(parts.valid.users)], choosing[np.unique(parts.test.users)]
 
 
 def _row(
@@ -245,6 +265,7 @@ def _lengths(part: SplitPart) -> NDArray[np.int64]:
 def experiment_identity(dataset: Dataset, options: ExperimentOptions, seed: int, backbone: Backbone | None) -> dict[str, Any]:
     """What the result of a seed depends on, as JSON values."""
     config = default_config(options.architecture, dataset.items) if backbone is None else backbone.config
+    parts = split_identity(dataset, options.held_out, options.validation, options.split_at)
     return {
         "dataset": dataset.fingerprint,
         # As a file gives it back: JSON has no tuples.
@@ -253,7 +274,7 @@ def experiment_identity(dataset: Dataset, options: ExperimentOptions, seed: int,
         if backbone is not None
         else (options.start or default_options(options.architecture)).to_json(),
         "personal": replace(options.personal, seed=seed).to_json(),
-        "split": [options.held_out, options.validation],
+        "split": [options.held_out, options.validation, *([parts["split_at"]] if "split_at" in parts else [])],
         "vectors": options.vectors,
         "ages": list(options.ages),
     }

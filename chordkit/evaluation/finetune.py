@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from chordkit.backbones import Backbone, from_master, make_master
-from chordkit.data import Dataset, SplitPart, left_pad, split
+from chordkit.data import Dataset, SplitPart, left_pad
 from chordkit.estimate import Estimate
 from chordkit.evaluation.experiment import ExperimentOptions, per_user
 from chordkit.evaluation.measure import Temperatures, fit_temperatures, measure
@@ -104,12 +104,13 @@ def finetune(
 def _finetune(
     dataset: Dataset, source: Backbone, options: ExperimentOptions, seed: int, users: int, progress: Progress | None
 ) -> tuple[Tuned, ...]:
-    parts = split(dataset, source.config.max_length, options.held_out, options.validation)
+    parts = options.split(dataset, source.config.max_length)
     order = np.random.default_rng(_USERS_SEED).permutation(dataset.users)
     choice = halves(dataset.users)[order]
-    deciding = order[choice][: max(1, users // 2)]
-    drawn = np.sort(np.concatenate([deciding, order[~choice][: max(1, users - users // 2)]]))
-    deciding = deciding[:_DECIDING_USERS]
+    validated, tested = (np.isin(order, part.users) for part in (parts.valid, parts.test))
+    drawn = np.concatenate([order[choice & tested][: max(1, users // 2)], order[~choice & tested][: max(1, users - users // 2)]])
+    drawn = np.sort(drawn)
+    deciding = order[choice & validated][: min(max(1, users // 2), _DECIDING_USERS)]
     valid, test = parts.valid.of_users(deciding), parts.test.of_users(drawn)
     candidates = candidate_sets(test, parts.train, dataset.items)
     masked = options.personal.seen_masked

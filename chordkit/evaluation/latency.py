@@ -8,7 +8,7 @@ import numpy as np
 
 from chordkit import kernels
 from chordkit.backbones import make_master
-from chordkit.data import Dataset, split
+from chordkit.data import Dataset
 from chordkit.errors import MasterError
 from chordkit.estimate import Estimate
 from chordkit.evaluation.experiment import ExperimentOptions
@@ -69,7 +69,7 @@ def measure_latency(
 
 def _measure(dataset: Dataset, models: Models, options: ExperimentOptions, rounds: int, seed: int) -> EngineLatency:
     personal = models.personal
-    part = split(dataset, personal.backbone.config.max_length, options.held_out, options.validation).test
+    part = options.split(dataset, personal.backbone.config.max_length).test
     longer = models.full_long.backbone if models.full_long is not None else models.start
     long_backbone = longer if longer is not None else personal.backbone
     own = kernels.Engine(personal.master.to_bytes())

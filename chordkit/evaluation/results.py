@@ -62,6 +62,8 @@ class SeedResult:
         diversity: how much strategies differ.
         lengths: int64 [users], items before a user's first test item.
         seconds: that training and measuring took, in the call that finished them.
+        choosing: bool [users], which of them belong to the half on which things are chosen; None = as :func:`halves` says of so many.
+        choosing_valid: the same for the users with validation items, who are others where the split is by time; None likewise.
     """
 
     seed: int
@@ -69,14 +71,20 @@ class SeedResult:
     diversity: Diversity
     lengths: NDArray[np.int64]
     seconds: float = 0.0
+    choosing: NDArray[np.bool_] | None = None
+    choosing_valid: NDArray[np.bool_] | None = None
 
 
+_CHOOSING = ("choosing", "choosing_valid")
 _FIGURES = tuple(each.name for each in fields(RowResult) if each.name not in ("test", "valid"))
 
 
 def save_result(path: Path, result: SeedResult, identity: Mapping[str, Any]) -> None:
     """Write ``result`` atomically, with the JSON values ``identity`` of what it depends on."""
     tensors = {"lengths": torch.from_numpy(result.lengths)}
+    for name in _CHOOSING:
+        if (users := getattr(result, name)) is not None:
+            tensors[name] = torch.from_numpy(users)
     for row in result.rows:
         for part in ("test", "valid"):
             tensors |= {f"{row.key}/{part}/{name}": torch.from_numpy(values) for name, values in getattr(row, part).items()}
@@ -105,7 +113,8 @@ def load_result(path: Path, identity: Mapping[str, Any]) -> SeedResult:
             figures["stability"] = float("nan") if figures["stability"] is None else figures["stability"]
             rows.append(RowResult(**figures, test=values["test"], valid=values["valid"]))
         found, lengths = Diversity(**metadata["diversity"]), tensors["lengths"].numpy()
-        return SeedResult(metadata["seed"], tuple(rows), found, lengths, metadata["seconds"])
+        users = {name: tensors[name].numpy() for name in _CHOOSING if name in tensors}
+        return SeedResult(metadata["seed"], tuple(rows), found, lengths, metadata["seconds"], **users)
     except (KeyError, TypeError, ValueError):
         raise not_a_result(path) from None
 

@@ -181,7 +181,8 @@ def summarise_seeds(results: Sequence[SeedResult], *, seen_masked: bool = False)
     """
     rows = {row.key: [_row(result, row.key) for result in results] for row in results[0].rows}
     users = len(results[0].lengths)
-    choice = halves(users)
+    choosing, deciding = results[0].choosing, results[0].choosing_valid
+    choice = halves(users) if choosing is None else choosing
     everybody = np.ones(users, np.bool_)
     differences = []
     pairs = [("own", key) for key in rows if key != "own"]
@@ -200,7 +201,7 @@ def summarise_seeds(results: Sequence[SeedResult], *, seen_masked: bool = False)
         lengths=_by_length(rows, results[0].lengths) if "static" in rows else (),
         between_users=float(np.mean([result.diversity.between_users for result in results])),
         between_moments=float(np.mean([result.diversity.between_moments for result in results])),
-        verdict=_verdict(rows, choice, "masked_likelihood" if seen_masked else "likelihood"),
+        verdict=_verdict(rows, choice, choice if deciding is None else deciding, "masked_likelihood" if seen_masked else "likelihood"),
     )
 
 
@@ -245,12 +246,13 @@ def _by_length(rows: Mapping[str, Sequence[RowResult]], lengths: NDArray[np.int6
     return tuple(found)
 
 
-def _verdict(rows: Mapping[str, Sequence[RowResult]], choice: NDArray[np.bool_], measure: str) -> Verdict:
-    """The simplest of what may ship that nothing else is surely better than."""
+def _verdict(rows: Mapping[str, Sequence[RowResult]], choice: NDArray[np.bool_], deciding: NDArray[np.bool_], measure: str) -> Verdict:
+    """The simplest of what may ship that nothing else is surely better than. ``choice`` is the half that chooses, among the users with test
+    items, ``deciding`` among those with validation items."""
     if "static" not in rows:
         return Verdict("own", "no static strategy was trained: whether a personal one is worth its bytes is not known", measure)
     possible = [key for key in _CHOICES if key in rows]
-    values = {key: _mean(rows[key], measure, "valid")[choice] for key in possible}
+    values = {key: _mean(rows[key], measure, "valid")[deciding] for key in possible}
     ship = "static"
     for key in possible[1:]:
         if bootstrap((values[key] - values[ship])[:, None])[0].low > 0.0:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from chordkit.backbones import Backbone, build, config_to_dict, make_master
-from chordkit.data import Dataset, SplitPart, split
+from chordkit.data import Dataset, SplitPart, split, split_identity
 from chordkit.errors import DataError, InputError
 from chordkit.hypernetwork.inference import make_strategies, make_user_vectors, personal_states, rank_states
 from chordkit.hypernetwork.joint import JointModel, phone_backbone, training_backbone, used_widths
@@ -62,6 +62,7 @@ def train_hypernetwork(
     *,
     held_out: int = 1,
     validation: int = 1,
+    split_at: str | None = None,
     teachers: Sequence[Backbone] = (),
     best_so_far: bool = False,
 ) -> TrainedHypernetwork:
@@ -79,6 +80,7 @@ def train_hypernetwork(
         progress: called as (``"hypernetwork"``, steps done, steps at most).
         held_out: test items per user that training must not see.
         validation: items before them that decide which epoch is kept; training does not see them either.
+        split_at: the moments from which on items validate and test, for a split by time as in :func:`chordkit.data.split`.
         teachers: backbones whose mean prediction the model learns beside the targets (distillation); fp32, static and personal alike.
         best_so_far: train no further; take the best epoch of an interrupted run.
 
@@ -101,13 +103,13 @@ def train_hypernetwork(
         source = phone_backbone(backbone, options)
     if master is not None and source.config.max_length != backbone.config.max_length:
         raise InputError("hypernetwork: master weights were given, which have the backbone's own window: set window = 0, or leave them out")
-    parts = split(dataset, source.config.max_length, held_out, validation)
+    parts = split(dataset, source.config.max_length, held_out, validation, split_at)
     with borrowed_generators(device), torch_threads(options.threads):
         learning, master = training_backbone(source, master, options)
         hypernetwork = Hypernetwork(master, options).initialise(torch.Generator().manual_seed(options.seed))
         task = _Task(JointModel(hypernetwork, learning, master), parts.train, parts.valid, options, device, teachers, progress)
         identity: dict[str, dict[str, Any]] = {
-            "dataset": {"fingerprint": dataset.fingerprint, "held_out": held_out, "validation": validation},
+            "dataset": split_identity(dataset, held_out, validation, split_at),
             "configuration": config_to_dict(source.config),
             "master": {"fingerprint": master.digest.hex()},
             "options": options.to_json(),

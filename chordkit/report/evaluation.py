@@ -70,9 +70,14 @@ def _provenance(evaluation: Evaluation) -> str:
     machine = evaluation.machine
     seeds = ", ".join(map(str, evaluation.seeds))
     commit = "no checkout" if machine.commit is None else machine.commit[:10] + (" with changes" if machine.commit_dirty else "")
+    parts = f"of each user the last {evaluation.held_out} items test and the {evaluation.validation} before them validate (at most)"
+    if evaluation.split_at is not None:
+        parts = (
+            f"split by time at {evaluation.split_at}: what came before trains, of each user the first {evaluation.validation} items after "
+            f"the one moment validate and the first {evaluation.held_out} after the other test (at most)"
+        )
     return (
-        f"{evaluation.users:,} users, {evaluation.items:,} items, {evaluation.interactions:,} interactions; of each user the last "
-        f"{evaluation.held_out} items test and the {evaluation.validation} before them validate (at most); the phone's window is "
+        f"{evaluation.users:,} users, {evaluation.items:,} items, {evaluation.interactions:,} interactions; {parts}; the phone's window is "
         f"{evaluation.window} items; seeds {seeds}, all of which share these users; 95 % intervals over users. Commit {commit}, "
         f"{machine.cpu}, {machine.cores} cores, torch {machine.versions.get('torch', '?')}, {evaluation.minutes:.0f} minutes. "
         "What rows and columns mean: docs/evaluation.md."

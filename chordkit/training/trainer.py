@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from chordkit.backbones import Backbone, BackboneConfig, build, config_to_dict, find_architecture, initialise
-from chordkit.data import Dataset, Split, split
+from chordkit.data import Dataset, Split, split, split_identity
 from chordkit.errors import DataError
 from chordkit.progress import Progress
 from chordkit.training.checkpoint import digest
@@ -51,6 +51,7 @@ def train_backbone(
     *,
     held_out: int = 1,
     validation: int = 1,
+    split_at: str | None = None,
     best_so_far: bool = False,
 ) -> TrainedBackbone:
     """Train a backbone, or go on where an interrupted run with the same arguments stopped.
@@ -67,6 +68,7 @@ def train_backbone(
         progress: called as (``"training"``, steps done, steps at most) after every step, and once at the end of an epoch.
         held_out: the last so many items of each user test, as in :func:`chordkit.data.split`.
         validation: items before them that decide which epoch is kept.
+        split_at: the moments from which on items validate and test, for a split by time as in :func:`chordkit.data.split`.
         best_so_far: train no further; take the best epoch of an interrupted run.
 
     Raises:
@@ -78,14 +80,9 @@ def train_backbone(
     if dataset.items != config.items:
         raise DataError(f"data set '{dataset.name}' has {dataset.items} items but the configuration {config.items}: set items to that")
     device = torch_device(options.device)
-    parts = split(dataset, config.max_length, held_out, validation)
+    parts = split(dataset, config.max_length, held_out, validation, split_at)
     identity: dict[str, dict[str, Any]] = {
-        "dataset": {
-            "fingerprint": dataset.fingerprint,
-            "interactions": dataset.interactions,
-            "held_out": held_out,
-            "validation": validation,
-        },
+        "dataset": {"interactions": dataset.interactions, **split_identity(dataset, held_out, validation, split_at)},
         "configuration": config_to_dict(config),
         "options": options.to_json(),
     }

@@ -1,6 +1,7 @@
 """The page of an evaluation says what the summary says, and its charts put it where it belongs."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -49,6 +50,12 @@ def test_the_page_has_a_verdict_for_every_budget_before_any_table(evaluation: Ev
     assert "**3 bits of {2, 4, 8}: ship the personal strategy" in head and "**2 bits of {off, 8}: a strategy is not worth it here" in head
     assert "3 minutes" in head and evaluation.machine.cpu in head
     assert page.count("not measured, no engine here") == 2
+
+
+def test_the_page_says_how_the_data_was_split(evaluation: Evaluation) -> None:
+    assert "of each user the last 5 items test and the 5 before them validate (at most)" in evaluation_markdown(evaluation)
+    page = evaluation_markdown(replace(evaluation, split_at="80%,90%"))
+    assert "split by time at 80%,90%: what came before trains, of each user the first 5 items" in page and "the last 5 items" not in page
 
 
 def test_every_row_has_as_many_cells_as_its_table_has_columns(evaluation: Evaluation) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -159,6 +160,20 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_mend(tmp_path, dataset,
     with pytest.raises(CheckpointError, match=f"{CHECKPOINT_NAME}.*{field}.*another checkpoint folder"):
         train_backbone(**arguments, checkpoint_dir=tmp_path)
     assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+
+
+def test_a_split_by_time_trains_on_what_came_before_and_resumes_as_itself_alone(tmp_path, dataset):
+    # All interactions of a user in one second, the users one after the other: who came late has nothing that trains.
+    times = np.repeat(np.arange(dataset.users), dataset.lengths).astype(np.int64)
+    timed = dataclasses.replace(dataset, times=times, provenance={"times": "as the file counts"})
+    late = dataclasses.replace(timed, flat=np.where(times >= 40, timed.flat % dataset.items + 1, timed.flat).astype(np.int32))
+    named = {"config": SASREC, "options": OPTIONS, "split_at": "40,50"}
+    first, second = (train_backbone(each, **named, checkpoint_dir=tmp_path / each.fingerprint) for each in (timed, late))
+    assert [record["loss"] for record in first.history] == [record["loss"] for record in second.history]
+    assert first.metrics["valid"].to_json()["users"] == 10 and first.metrics["test"].to_json()["users"] == 10
+    for other in ({"split_at": "30,50"}, {"split_at": None}):
+        with pytest.raises(CheckpointError, match=r"dataset.*another checkpoint folder"):
+            train_backbone(timed, **(named | other), checkpoint_dir=tmp_path / timed.fingerprint)
 
 
 def test_how_often_a_checkpoint_is_written_may_change(tmp_path, dataset):
