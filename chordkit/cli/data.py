@@ -1,7 +1,7 @@
 """``chordkit data``: any supported file becomes a data set, and what is in one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -62,11 +62,24 @@ def prepare(
     ] = None,
     sample_users: Annotated[int | None, typer.Option(min=1, help="Keep so many users, drawn at random by --seed.")] = None,
     k_core: CoreOption = 0,
+    item_names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Table of items with their names, and categories: CSV, TSV, JSON lines, Parquet, MovieLens' u.item."
+        ),
+    ] = None,
+    item_columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID,NAME,CATEGORY",
+            help="Its columns, where they cannot be told by their names: the last may be several, or left out. Without names: sku,,brand.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Read interactions, filter them, and write one data set file."""
-    from chordkit.data import load_named, statistics
+    from chordkit.data import ItemColumns, load_named, statistics
 
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: data sets are known by their ending; call it {out.name}.safetensors")
@@ -83,17 +96,31 @@ def prepare(
             end=end,
             dedupe=dedupe,
             sample_users=sample_users,
+            item_names=item_names,
+            item_columns=None if item_columns is None else ItemColumns.parse(item_columns),
             progress=progress,
         )
     dataset.save(out)
     columns_taken, dropped = dataset.provenance.get("columns", {}), dataset.provenance.get("dropped", [])
-    summary = {"file": str(out), "columns": columns_taken, "dropped": dropped, **statistics(dataset)}
-    shown = summary | {"columns": ", ".join(f"{role} = {name}" for role, name in columns_taken.items()) or "none, by their order"}
+    names = dataset.provenance.get("item_names")
+    summary = {"file": str(out), "columns": columns_taken, "names": names, "dropped": dropped, **statistics(dataset)}
+    shown = summary | {"columns": _listed(columns_taken) or "none, by their order", "names": names and _about_names(names)}
     del shown["dropped"]
     emit(as_json, summary, lambda: key_values(f"{dataset.name} -> {out}", shown))
     left_out = [[step["kept"], *(f"{step[what]:,}" for what in _COUNTED)] for step in dropped if step["interactions"]]
     if left_out and not as_json:
         emit(False, {}, rows("left out on the way", ["what was kept", *_COUNTED], left_out))
+
+
+def _listed(columns: dict[str, str]) -> str:
+    return ", ".join(f"{role} = {name}" for role, name in columns.items())
+
+
+def _about_names(names: dict[str, Any]) -> str:
+    told = [f"from {names['source']}", _listed(names["columns"])]
+    told += [f"{names['unknown']:,} of its ids are no items here"] * bool(names["unknown"])
+    told += [f"{names['repeated']:,} of its rows repeat an id: the first counts"] * bool(names["repeated"])
+    return "; ".join(filter(None, told))
 
 
 @app.command(epilog="Example: `chordkit data info ml-100k/u.data`")

@@ -4,7 +4,7 @@ from chordkit.data.columns import FILE_ORDER, Columns
 from chordkit.data.dataset import Dataset
 from chordkit.data.detection import Format
 from chordkit.data.generator import synthesize, world_behind
-from chordkit.data.names import ItemName, item_names
+from chordkit.data.names import ItemColumns
 from chordkit.data.preparation import CATALOGUE, load_named, prepare
 from chordkit.data.splits import Split, SplitPart, split, split_identity, windows
 from chordkit.data.summary import split_statistics, statistics
@@ -17,11 +17,10 @@ __all__ = [
     "Columns",
     "Dataset",
     "Format",
-    "ItemName",
+    "ItemColumns",
     "Split",
     "SplitPart",
     "World",
-    "item_names",
     "left_pad",
     "load_named",
     "prepare",

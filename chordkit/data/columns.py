@@ -8,13 +8,13 @@ from chordkit.errors import DataError
 FILE_ORDER = "file-order"
 """Given as the column of the time: the rows stand in the order of time already."""
 
-_ALIASES = {
+ALIASES = {
     "user": ("user", "userid", "reviewerid", "uid", "sessionid", "customerid", "visitorid", "username"),
     "item": ("item", "itemid", "asin", "parentasin", "movieid", "productid", "iid", "artid", "businessid", "articleid", "itemidlist"),
     "timestamp": ("timestamp", "time", "ts", "unixreviewtime", "unixtime", "date", "datetime", "tdat"),
     "rating": ("rating", "overall", "stars", "score"),
 }
-_BY_POSITION = re.compile(r"column_[1-9][0-9]{0,3}")
+BY_POSITION = re.compile(r"column_[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Columns:
         """True when the table has no header line, because columns are named "column_1", "column_2", ..."""
         times = [] if self.timestamp in (None, FILE_ORDER) else (self.timestamp or "").split(",")
         given = [name for name in (self.user, self.item, self.rating, *times) if name is not None]
-        return bool(given) and all(_BY_POSITION.fullmatch(name) for name in given)
+        return bool(given) and all(BY_POSITION.fullmatch(name) for name in given)
 
 
 RATINGS_BY_POSITION = Columns("column_1", "column_2", "column_4", "column_3")
@@ -67,11 +67,16 @@ class Roles:
         return found | ({"rating": self.rating} if self.rating is not None else {})
 
 
+def plain_column(name: str) -> str:
+    """The name of a column without case, punctuation and RecBole's type behind it."""
+    return re.sub(r"[^a-z0-9]", "", re.sub(r":.*", "", name.lower()))
+
+
 def recognise(header: list[str], columns: Columns = Columns()) -> dict[str, str]:
     """The column of every role ("user", "item", "timestamp", "rating") that is named or recognised; absent roles are left out."""
-    plain = {re.sub(r"[^a-z0-9]", "", re.sub(r":.*", "", name.lower())): name for name in reversed(header)}
+    plain = {plain_column(name): name for name in reversed(header)}
     found = {}
-    for role, aliases in _ALIASES.items():
+    for role, aliases in ALIASES.items():
         named = getattr(columns, role)
         if named is not None:
             found[role] = named

@@ -92,6 +92,7 @@ def _generate(seed: int, arguments: dict[str, Any]) -> tuple[Dataset, World]:
         item_ids=["", *map(str, range(1, items + 1))],
         user_ids=[str(user) for user in range(1, users + 1)],
         provenance={"source": "synthetic", "seed": seed, "arguments": arguments},
+        item_categories=["", *(f"interest {interest + 1}" for interest in world.interest)],
     )
     return dataset, world
 

@@ -14,6 +14,7 @@ from chordkit.data.detection import FORMATS, Format, detect, is_number
 from chordkit.data.events import Events, events_of
 from chordkit.data.generator import synthesize
 from chordkit.data.location import locate
+from chordkit.data.names import ItemColumns, beside, read_words, with_words
 from chordkit.data.readers.delimited import DelimitedFile, between_tabs, fields_of, guess_separator
 from chordkit.data.readers.json_lines import JsonLinesFile
 from chordkit.data.readers.memory import TableInMemory, is_table
@@ -36,6 +37,8 @@ CATALOGUE = {
 _LOOK = 65_536
 _OFF = ("k_core", "where")
 """Options that ask for nothing when they are 0 or empty; the others, when they are None."""
+_ALWAYS = ("item_names", "item_columns")
+"""Options that data which is ready takes too."""
 
 
 def prepare(
@@ -51,6 +54,8 @@ def prepare(
     dedupe: Dedupe | None = None,
     sample_users: int | None = None,
     seed: int = 0,
+    item_names: Any = None,
+    item_columns: ItemColumns | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -69,6 +74,9 @@ def prepare(
         dedupe: what is kept of a user's interactions with one item: "first", "last", or "consecutive" for the first of a run.
         sample_users: keep as many users, drawn at random.
         seed: of that draw.
+        item_names: a table of items with their names and categories, a file or in memory, or names by id; see
+            :func:`chordkit.data.names.read_words`. None = those in MovieLens' archive where the ratings are MovieLens'.
+        item_columns: which column of ``item_names`` is what; what is left out is recognised by common names.
         name: what reports call the data set; the file's name if not given.
         progress: called with (phase, done, total).
 
@@ -84,6 +92,7 @@ def prepare(
         raise DataError(f"unknown data format '{format}'; use auto or one of: {FORMATS}")
     report = progress or (lambda phase, done, total: None)
     report("read", 0, 2)
+    files: list[Path] = []
     if is_table(source):
         shown = "the table"
         label = origin = name or shown
@@ -95,7 +104,18 @@ def prepare(
     report("filter", 1, 2)
     dataset = assemble(name or label, shown, events, selection, {"source": origin, "format": str(kind)})
     report("filter", 2, 2)
-    return dataset
+    titles = beside(files[0], events.columns.get("item")) if item_names is None and len(files) == 1 else None
+    if titles is not None and (words := read_words(titles)).names.keys() & set(dataset.item_ids):
+        return with_words(dataset, words)
+    return _named(dataset, item_names, item_columns)
+
+
+def _named(dataset: Dataset, item_names: Any, item_columns: ItemColumns | None) -> Dataset:
+    if item_names is None:
+        if item_columns is not None:
+            raise DataError("item_columns: there is no table of items that has them; name it with item_names (--item-names)")
+        return dataset
+    return with_words(dataset, read_words(item_names, item_columns, dataset.provenance.get("columns", {}).get("item")))
 
 
 def load_named(source: Any, *, seed: int = 0, format: str = "auto", progress: Progress | None = None, **options: Any) -> Dataset:
@@ -103,7 +123,7 @@ def load_named(source: Any, *, seed: int = 0, format: str = "auto", progress: Pr
 
     Names of ``CATALOGUE`` are looked for in the folder that the environment variable ``CHORDKIT_DATA`` names. ``seed`` is
     used by "synthetic" and by a draw of users. A file called like a name is reached as "./name". ``options`` are those of
-    :func:`prepare`.
+    :func:`prepare`, of which data that is ready takes names of items alone.
 
     Raises:
         DataError: as :func:`prepare` and :meth:`Dataset.load`; or a filter is asked of data that is ready already.
@@ -112,12 +132,15 @@ def load_named(source: Any, *, seed: int = 0, format: str = "auto", progress: Pr
         return prepare(source, format, seed=seed, progress=progress, **options)
     text = os.fspath(source)
     ready = text == "synthetic" or Path(text).suffix == ".safetensors"
-    if ready and (format != "auto" or any(bool(value) if name in _OFF else value is not None for name, value in options.items())):
+    if ready and (
+        format != "auto"
+        or any(bool(value) if name in _OFF else value is not None for name, value in options.items() if name not in _ALWAYS)
+    ):
         raise DataError(f"{text}: filters, columns and format only apply to raw files; prepare the raw file with them")
-    if text == "synthetic":
-        return synthesize(seed)
     if ready:
-        return Dataset.load(text)
+        return _named(
+            synthesize(seed) if text == "synthetic" else Dataset.load(text), options.get("item_names"), options.get("item_columns")
+        )
     name = text if text in CATALOGUE else None
     path = raw_path(text)
     if path is None or not (path.exists() or glob.has_magic(text)):

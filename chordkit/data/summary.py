@@ -16,9 +16,9 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
     Keys: ``name``, ``users``, ``items``, ``interactions``; ``length_min/median/mean/max`` (interactions per user);
     ``item_count_min`` (interactions of the rarest item of the catalogue); ``repeated`` (interactions whose (user, item) pair
     has occurred before); ``times`` (what they count, None where only the order is known), ``first`` and ``last`` of them (ISO 8601, or a
-    number; None too); ``ties`` (interactions at the time of the one before: their order is that of the file); ``density`` (distinct
-    pairs / (users x items)); ``dropped_users`` (left out by the filters or for having fewer than three interactions) and
-    ``dropped_users_too_short`` of them; ``fingerprint``.
+    number; None too); ``item_names`` and ``item_categories`` (items that have one); ``ties`` (interactions at the time of the one before:
+    their order is that of the file); ``density`` (distinct pairs / (users x items)); ``dropped_users`` (left out by the filters or for
+    having fewer than three interactions) and ``dropped_users_too_short`` of them; ``fingerprint``.
     """
     lengths = dataset.lengths
     owners = np.repeat(np.arange(dataset.users, dtype=np.int64), lengths)
@@ -35,6 +35,8 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
         "length_max": int(lengths.max()),
         "item_count_min": int(counts.min()),
         "repeated": dataset.interactions - distinct,
+        "item_names": sum(map(bool, dataset.item_names)),
+        "item_categories": sum(map(bool, dataset.item_categories)),
         **_times(dataset),
         "ties": int(dataset.provenance.get("ties", 0)),
         "density": distinct / (dataset.users * dataset.items),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chordkit.data import item_names, load_named, prepare, split, statistics
+from chordkit.data import load_named, prepare, split, statistics
 
 FOLDER = Path(os.environ.get("CHORDKIT_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 
@@ -66,7 +66,6 @@ def test_a_10_core_of_yelp_holds_for_users_and_items() -> None:
 
 def test_every_movielens_item_has_its_title_and_genres() -> None:
     dataset = load_named("ml-100k")
-    names = item_names(dataset, "ml-100k")
-    assert set(names) == set(dataset.item_ids[1:]) and all(name.title for name in names.values())
-    assert names["1"].group == "Animation, Children's, Comedy"
-    assert not names.keys() & {""} and item_names(load_named("beauty"), "beauty") == {}
+    assert all(dataset.item_names[1:]) and all(dataset.item_categories[1:])
+    assert dataset.item_categories[dataset.item_ids.index("1")] == "Animation, Children's, Comedy"
+    assert load_named("beauty").item_names == ()

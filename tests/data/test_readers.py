@@ -91,7 +91,7 @@ def test_amazon_ratings_are_read_with_and_without_a_header(tmp_path: Path, heade
 def test_movielens_folder_file_and_double_colons(tmp_path: Path) -> None:
     rows = [(7, 30, 5, 9), (7, 4, 5, 9), (7, 100, 1, 2)]
     write(tmp_path, "u.data", "".join("\t".join(map(str, row)) + "\n" for row in rows))
-    write(tmp_path, "u.item", "not to be read")
+    write(tmp_path, "u.item", "4|no interactions||||0")
     assert as_read(prepare(tmp_path)) == as_read(prepare(tmp_path / "u.data")) == {"7": ["100", "30", "4"]}
     # Numbered in numeric order: 4, 30, 100.
     assert prepare(tmp_path).item_ids == ["", "4", "30", "100"]
