@@ -1,4 +1,4 @@
-"""``chordkit demo`` and ``chordkit report``."""
+"""``chordkit demo``: the main job, end to end."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from chordkit.cli.options import ArchitectureOption, DataOption, TargetsOption, parse_targets
-from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_file, writable_folder
+from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
 
 
 def demo(
@@ -58,27 +58,3 @@ def demo(
         )
 
     emit(as_json, report.model_dump(mode="json"), view)
-
-
-def report(
-    source: Annotated[Path, typer.Argument(help="A report.json.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", callback=writable_file, help="Where the page goes; the default is beside the JSON.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", callback=writable_file, help="Also write the tables here, as Markdown.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Draw a report.json as one self-contained HTML page.
-
-    Example: `chordkit report build/demo/report.json --out report.html`
-    """
-    from chordkit.report import load_json, save_html, save_markdown
-
-    page = out if out is not None else source.with_suffix(".html")
-    loaded = load_json(source)
-    save_html(loaded, page)
-    if markdown is not None:
-        save_markdown(loaded, markdown)
-    emit(as_json, {"file": str(page), "bytes": page.stat().st_size}, lambda: Text(f"{loaded.title} -> {page}"))

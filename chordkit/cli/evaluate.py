@@ -1,4 +1,4 @@
-"""``chordkit evaluate``: what a personal model is worth on someone's data, against everything that could replace it."""
+"""``chordkit evaluate benefit``: what a personal model is worth on someone's data, against everything that could replace it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +7,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from chordkit.cli.groups import DefaultGroup
 from chordkit.cli.options import (
     ArchitectureOption,
     DataOption,
@@ -26,10 +27,18 @@ from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows
 if TYPE_CHECKING:
     from chordkit.evaluation import Evaluation
 
-EXAMPLE = "Example: `chordkit evaluate --data ml-100k --budget 3.0 --budget 2.0:0,8 --seeds 3 --out build/evaluation`"
+app = typer.Typer(
+    cls=DefaultGroup,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Is a personal model worth its bytes, and how good is each file? `chordkit evaluate --data ...` is `chordkit evaluate benefit`.",
+)
+
+EXAMPLE = "Example: `chordkit evaluate benefit --data ml-100k --budget 3.0 --budget 2.0:0,8 --seeds 3 --out build/evaluation`"
 
 
-def evaluate(
+@app.command(epilog=EXAMPLE)
+def benefit(
     data: DataOption,
     out: Annotated[
         Path,

@@ -19,6 +19,7 @@ import typer
 
 from chordkit import __version__
 from chordkit.cli import (
+    accuracy,
     bench,
     bench_import,
     bundle,
@@ -30,6 +31,7 @@ from chordkit.cli import (
     evaluate,
     export,
     recommend,
+    report,
     strategy,
     train,
     validate,
@@ -54,7 +56,8 @@ app.add_typer(train.app, name="train")
 strategy.app.command(name="seal", epilog=envelope.SEAL_EXAMPLE)(envelope.seal)
 strategy.app.command(name="open", epilog=envelope.OPEN_EXAMPLE)(envelope.open_)
 app.add_typer(strategy.app, name="strategy")
-app.command(name="evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+evaluate.app.command(name="accuracy", epilog=accuracy.EXAMPLE)(accuracy.accuracy)
+app.add_typer(evaluate.app, name="evaluate")
 app.command(name="export")(export.export)
 app.add_typer(bundle.app, name="bundle")
 app.command(name="recommend", epilog=recommend.EXAMPLE)(recommend.recommend)
@@ -63,7 +66,7 @@ bench.app.command(name="import")(bench_import.import_)
 app.add_typer(bench.app, name="bench")
 app.add_typer(devices.app, name="devices")
 app.add_typer(config.app, name="config")
-app.command(name="report")(demo.report)
+app.command(name="report", epilog=report.EXAMPLE)(report.report)
 app.command(name="demo")(demo.demo)
 for _group in (app, *(each.typer_instance for each in app.registered_groups)):
     for _command in _group.registered_commands if _group is not None else ():

@@ -33,6 +33,7 @@ from chordkit.hypernetwork import TrainedHypernetwork, make_static_strategy, mak
 from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
+from chordkit.report.evaluation_document import SummaryDocument, headline, strategy_accuracy
 from chordkit.report.model import Benefit, Stage
 from chordkit.report.sizes import strategy_sizes
 from chordkit.runtime_bench.bundles import bench_bundles
@@ -357,6 +358,7 @@ class _Findings:
 
 def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
     master, measured, summary = found.personal.master, found.measured, found.summary
+    told = SummaryDocument.of(summary)
     manifests, bundles = {}, []
     for each in found.shipments:
         path = _path(options.out, each)
@@ -371,9 +373,9 @@ def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
         dataset=sections.dataset_summary(found.dataset),
         benefits=[
             Benefit(
-                headline=sections.headline(summary),
+                headline=headline(told),
                 truth=sections.truth(found.truth),
-                strategy_accuracy=sections.strategy_accuracy(summary, found.result),
+                strategy_accuracy=strategy_accuracy(told),
                 accuracy_protocol=sections.accuracy_protocol(summary, found.personal, HELD_OUT),
                 personalisation=sections.personalisation(found.result.diversity),
             )

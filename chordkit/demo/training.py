@@ -67,7 +67,7 @@ class Trainer:
     def __init__(self, dataset: Dataset, plan: TrainingPlan, out: Path, progress: Progress | None) -> None:
         self.dataset, self.plan, self.out, self.progress = dataset, plan, out, progress
         self._checkpoints = plan.checkpoints(dataset, out)
-        self._provenance = {"dataset_fingerprint": dataset.fingerprint}
+        self._provenance = {"dataset_fingerprint": dataset.fingerprint, "held_out": HELD_OUT, "validation": HELD_OUT}
 
     def start(self) -> TrainedBackbone:
         """The backbone that all begin with."""

@@ -1,6 +1,6 @@
 """What a model is worth on held-out items: ranks among several sets of candidates, and likelihoods, from hidden states alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,9 +84,20 @@ def measure(
             stage hands over, with the target or without.
         temperatures: for the likelihoods.
     """
+    return measure_scores(score_batches(backbone, states), part, candidates, temperatures)
+
+
+@torch.no_grad()
+def measure_scores(
+    batches: Iterable[tuple[slice, Tensor]],
+    part: SplitPart,
+    candidates: Mapping[str, NDArray[np.int32]],
+    temperatures: Temperatures = Temperatures(),
+) -> Measured:
+    """The same of scores, whoever made them: ``batches`` are rows of ``part`` and their scores [rows, items + 1], column 0 -inf."""
     found: dict[str, list[np.ndarray]] = {}
     top: list[np.ndarray] = []
-    for rows, scores in score_batches(backbone, states):
+    for rows, scores in batches:
         batch, best = _batch(scores, part, rows, {name: ids[rows] for name, ids in candidates.items()}, temperatures)
         for name, each in batch.items():
             found.setdefault(name, []).append(each)

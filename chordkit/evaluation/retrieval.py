@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from chordkit.data import SplitPart
 
@@ -38,36 +39,49 @@ def random_candidates(part: SplitPart, items: int, count: int = CANDIDATES, seed
     return drawn
 
 
+class NearestItems:
+    """Item-kNN (Sarwar et al. 2001): how near every item is to the recent ones of a history.
+
+    Nearness is the cosine of two items' users in ``sequences``, the training part, summed over the last 50 items of the history, each
+    divided by the square root of its age, so that what was just looked at counts most. Popularity decides where nothing is near.
+    """
+
+    def __init__(self, sequences: Sequence[NDArray[np.int32]], items: int) -> None:
+        users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+        # One number a pair: sorting rows of pairs takes many times as long.
+        pairs = np.stack(np.divmod(np.unique(users * (items + 1) + np.concatenate(sequences)), items + 1))
+        norms = 1.0 / np.sqrt(np.maximum(np.bincount(pairs[1], minlength=items + 1), 1))
+        values = torch.from_numpy(norms[pairs[1]].astype(np.float32))
+        shape = (len(sequences), items + 1)
+        self._matrix = torch.sparse_coo_tensor(torch.from_numpy(pairs), values, shape, check_invariants=False).coalesce()
+        self._transposed = self._matrix.t().coalesce()
+        # The smallest noise that decides ties, and fills up where nothing is near, by popularity and not by number.
+        self._popularity = 1e-9 * torch.from_numpy(1.0 / norms).float()
+        self._weights = torch.from_numpy(np.arange(_RECENT, 0, -1, dtype=np.float32) ** -0.5)
+
+    def scores(self, part: SplitPart, rows: slice) -> Tensor:
+        """float32 [rows, items + 1]: nearness to the histories of these rows; column 0 means nothing."""
+        recent = SplitPart(part.histories, part.targets, part.users, part.flat, part.starts[rows], part.stops[rows]).recent(_RECENT)
+        history = torch.from_numpy(recent).long()
+        weights = torch.zeros(len(history), self._matrix.shape[1]).scatter_add_(1, history, self._weights.expand(history.shape))
+        weights[:, 0] = 0.0
+        return torch.sparse.mm(self._transposed, torch.sparse.mm(self._matrix, weights.t())).t() + self._popularity
+
+
 def nearest_candidates(part: SplitPart, sequences: Sequence[NDArray[np.int32]], items: int, count: int = CANDIDATES) -> NDArray[np.int32]:
     """The ``count`` unseen items nearest to every row's recent items, int32 [rows, count], with the target where it is among them.
 
-    Item-kNN (Sarwar et al. 2001): the cosine of two items' users in ``sequences``, the training part, summed over the last 50 items of
-    the history, each divided by the square root of its age, so that what was just looked at counts most. With fewer unseen items than
-    ``count`` some are there twice.
+    See :class:`NearestItems`. With fewer unseen items than ``count`` some are there twice.
     """
-    users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
-    # One number a pair: sorting rows of pairs takes many times as long.
-    pairs = np.stack(np.divmod(np.unique(users * (items + 1) + np.concatenate(sequences)), items + 1))
-    norms = 1.0 / np.sqrt(np.maximum(np.bincount(pairs[1], minlength=items + 1), 1))
-    values = torch.from_numpy(norms[pairs[1]].astype(np.float32))
-    shape = (len(sequences), items + 1)
-    matrix = torch.sparse_coo_tensor(torch.from_numpy(pairs), values, shape, check_invariants=False).coalesce()
-    transposed = matrix.t().coalesce()
-    recent = part.recent(_RECENT)
-    ages = np.arange(recent.shape[1], 0, -1, dtype=np.float32) ** -0.5
+    nearest = NearestItems(sequences, items)
     found = np.empty((len(part), count), np.int32)
     for start in range(0, len(part), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        history = torch.from_numpy(recent[rows]).long()
-        weights = torch.zeros(len(history), items + 1).scatter_add_(1, history, torch.from_numpy(ages).expand(history.shape))
-        weights[:, 0] = 0.0
-        near = torch.sparse.mm(transposed, torch.sparse.mm(matrix, weights.t())).t()
-        # The smallest noise that decides ties, and fills up where nothing is near, by popularity and not by number.
-        near = near + 1e-9 * torch.from_numpy(1.0 / norms).float()
+        near = nearest.scores(part, rows)
         open_items = torch.from_numpy(_open(part, rows, items, with_target=True))
-        nearest = near.masked_fill(~open_items, -torch.inf).topk(min(count, items), dim=1).indices
-        usable = open_items.sum(dim=1, keepdim=True).clamp(1, nearest.shape[1])
-        found[rows] = nearest.gather(1, torch.arange(count).expand(len(history), -1) % usable).numpy()
+        best = near.masked_fill(~open_items, -torch.inf).topk(min(count, items), dim=1).indices
+        usable = open_items.sum(dim=1, keepdim=True).clamp(1, best.shape[1])
+        found[rows] = best.gather(1, torch.arange(count).expand(len(near), -1) % usable).numpy()
     return found
 
 

@@ -122,14 +122,14 @@ def rivals(models: Models, part: SplitPart, budget: Budget | None = None, *, see
     choosing = _choosing(personal)
     random_importance = np.random.default_rng(seed).random(table.channels, np.float32)
     found = [
-        _personal("own", "the user's own strategy", choosing, personal.master, own),
-        _personal("other", "another user's strategy", choosing, personal.master, others),
-        _fixed("mean", "one strategy for all, from the mean importance", personal.master, cut(importance[first_rows].mean(axis=0))),
-        _fixed("random", "one strategy for all, at random", personal.master, cut(random_importance)),
+        personal_rival("own", "the user's own strategy", choosing, personal.master, own),
+        personal_rival("other", "another user's strategy", choosing, personal.master, others),
+        static_rival("mean", "one strategy for all, from the mean importance", personal.master, cut(importance[first_rows].mean(axis=0))),
+        static_rival("random", "one strategy for all, at random", personal.master, cut(random_importance)),
     ]
     if models.static is not None:
         found.append(
-            _fixed(
+            static_rival(
                 "static",
                 "one strategy for all, learned with equal care",
                 models.static.master,
@@ -141,11 +141,11 @@ def rivals(models: Models, part: SplitPart, budget: Budget | None = None, *, see
         found.append(_generated(models.duet.quantised()))
     if models.full is not None:
         found += _quantised_afterwards(models.full, part, budget)
-        found.append(_full("fp32", "fp32 at the phone's window, trained with equal care", models.full.backbone))
+        found.append(model_rival("fp32", "fp32 at the phone's window, trained with equal care", models.full.backbone))
     if models.full_long is not None:
-        found.append(_full("fp32_long", "fp32 at the long window, trained with equal care", models.full_long.backbone))
+        found.append(model_rival("fp32_long", "fp32 at the long window, trained with equal care", models.full_long.backbone))
     if models.start is not None:
-        found.append(_full("start", "the fp32 model that all began with, at the long window", models.start))
+        found.append(model_rival("start", "the fp32 model that all began with, at the long window", models.start))
     return found
 
 
@@ -153,11 +153,11 @@ def _with_vectors(models: Models, histories: np.ndarray, budget: Budget) -> list
     found = []
     if (both := models.personal_vector) is not None:
         own, users = make_strategies(both.hypernetwork, histories, budget), make_user_vectors(both.hypernetwork, histories)
-        found.append(_personal("own_vector", "the user's own strategy and a user vector", _choosing(both), both.master, own, users))
+        found.append(personal_rival("own_vector", "the user's own strategy and a user vector", _choosing(both), both.master, own, users))
     if (static := models.static_vector) is not None:
         users = make_user_vectors(static.hypernetwork, histories)
         found.append(
-            _fixed(
+            static_rival(
                 "static_vector",
                 "the learned strategy for all and a user vector",
                 static.master,
@@ -167,7 +167,7 @@ def _with_vectors(models: Models, histories: np.ndarray, budget: Budget) -> list
         )
     if (full := models.full_vector) is not None:
         users = make_user_vectors(full.hypernetwork, histories)
-        found.append(_full("fp32_vector", "fp32 at the phone's window and a user vector", full.backbone, users))
+        found.append(model_rival("fp32_vector", "fp32 at the phone's window and a user vector", full.backbone, users))
     return found
 
 
@@ -177,10 +177,10 @@ def _quantised_afterwards(full: TrainedHypernetwork, part: SplitPart, budget: Bu
     table = master.channel_table
     sensitivity = channel_sensitivity(full.backbone, master, part)
     widths = allocate(sensitivity, table, budget, allow_off=budget.may_switch_off)
-    found = [_fixed("sensitivity", "fp32 quantised afterwards, widths by sensitivity (HAWQ-like)", master, widths)]
+    found = [static_rival("sensitivity", "fp32 quantised afterwards, widths by sensitivity (HAWQ-like)", master, widths)]
     for width in (2, 4, 8):
         each = np.full(table.channels, width, np.uint8)
-        found.append(_fixed(f"uniform{width}", f"fp32 quantised afterwards, {width} bits everywhere", master, each))
+        found.append(static_rival(f"uniform{width}", f"fp32 quantised afterwards, {width} bits everywhere", master, each))
     return found
 
 
@@ -188,7 +188,10 @@ def _choosing(trained: TrainedHypernetwork) -> Backbone:
     return attach_widths(from_master(trained.master), trained.master)
 
 
-def _personal(key: str, label: str, backbone: Backbone, master: MasterWeights, widths: Widths, users: np.ndarray | None = None) -> Rival:
+def personal_rival(
+    key: str, label: str, backbone: Backbone, master: MasterWeights, widths: Widths, users: NDArray[np.float32] | None = None
+) -> Rival:
+    """Every row of a part at widths of its own, uint8 [rows, channels]; ``backbone`` has those of ``master`` attached."""
     table = master.channel_table
     on = float((widths > 0).astype(np.float64).mean(axis=0) @ table.in_features / table.in_features.sum())
     sent = wire_bytes(table.channels) + (0 if users is None else user_vector_bytes(users.shape[1]))
@@ -196,7 +199,8 @@ def _personal(key: str, label: str, backbone: Backbone, master: MasterWeights, w
     return Rival(key, label, backbone, widths, users, bits, on, phone_bytes(master, widths[0]), sent)
 
 
-def _fixed(key: str, label: str, master: MasterWeights, widths: Widths, users: np.ndarray | None = None) -> Rival:
+def static_rival(key: str, label: str, master: MasterWeights, widths: Widths, users: NDArray[np.float32] | None = None) -> Rival:
+    """One set of widths, uint8 [channels], for all."""
     table = master.channel_table
     on = float((widths > 0) @ table.in_features / table.in_features.sum())
     sent = 0 if users is None else user_vector_bytes(users.shape[1])
@@ -211,7 +215,8 @@ def _generated(duet: Duet) -> Rival:
     return Rival("duet", label, duet.backbone, None, None, 8.0, 1.0, phone_bytes(master, everywhere), duet.wire_bytes, duet)
 
 
-def _full(key: str, label: str, backbone: Backbone, users: np.ndarray | None = None) -> Rival:
+def model_rival(key: str, label: str, backbone: Backbone, users: NDArray[np.float32] | None = None) -> Rival:
+    """A backbone in FP32."""
     sent = 0 if users is None else user_vector_bytes(users.shape[1])
     size = 4 * sum(tensor.numel() for tensor in backbone.state_dict().values())
     return Rival(key, label, backbone, None, users, _FLOAT_BITS, 1.0, size, sent)
@@ -236,4 +241,4 @@ def aged(models: Models, part: SplitPart, age: int, budget: Budget | None = None
     personal = models.personal
     histories = without_newest(part, age, personal.options.pools[-1])
     widths = make_strategies(personal.hypernetwork, histories, budget)
-    return _personal(f"own_age{age}", f"the user's own strategy, {age} interactions old", _choosing(personal), personal.master, widths)
+    return personal_rival(f"own_age{age}", f"the user's own strategy, {age} interactions old", _choosing(personal), personal.master, widths)

@@ -9,6 +9,9 @@ from chordkit.estimate import Estimate
 from chordkit.evaluation import HEADLINE, Case, Evaluation, LengthGroup, Line, Summary, TunedLine
 from chordkit.files import write_bytes, write_json
 from chordkit.report.evaluation_charts import Panel, Reference, Series, panels_chart
+from chordkit.report.evaluation_document import EvaluationDocument, budget_title
+from chordkit.report.gathering import report_of_evaluation
+from chordkit.report.page import render_html
 
 _NAMES = {
     "masked_ndcg10": "masked NDCG@10",
@@ -29,12 +32,13 @@ _CASE_COLOURS = ("personal", "plain", "second", "other")
 
 
 def save_evaluation(evaluation: Evaluation, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``evaluation.json``, ``evaluation.md``, ``quality.svg`` and ``lengths.svg`` atomically; returns what was written."""
+    """Write ``evaluation.json``, ``.html``, ``.md``, ``quality.svg`` and ``lengths.svg`` atomically; returns what was written."""
     texts = {"evaluation.md": evaluation_markdown(evaluation), "quality.svg": quality_chart(evaluation)}
     if any(case.summary.lengths for case in evaluation.cases):
         texts["lengths.svg"] = lengths_chart(evaluation)
     written = [Path(folder) / "evaluation.json"]
     write_json(written[0], evaluation.to_json())
+    texts["evaluation.html"] = render_html(report_of_evaluation(EvaluationDocument.of(evaluation)))
     for name, text in texts.items():
         written.append(Path(folder) / name)
         write_bytes(written[-1], text.encode())
@@ -43,8 +47,7 @@ def save_evaluation(evaluation: Evaluation, folder: str | os.PathLike[str]) -> l
 
 def case_title(case: Case) -> str:
     """A budget in words."""
-    widths = ", ".join("off" if width == 0 else str(width) for width in case.options.widths)
-    return f"{case.options.average_bits:g} bits of {{{widths}}}"
+    return budget_title(case.options.average_bits, case.options.widths)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

@@ -305,4 +305,4 @@ def load_json(path: str | os.PathLike[str]) -> Report:
     Raises:
         InputError: the file is missing, is not JSON, is of another version, or breaks the schema; the message names the field.
     """
-    return read_document(path, Report, "report", "make one with 'chordkit demo' or 'chordkit report --json-out'")
+    return read_document(path, Report, "report", "make one with 'chordkit demo' or 'chordkit report --document'")

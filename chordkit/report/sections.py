@@ -6,8 +6,7 @@ from typing import Any
 
 from chordkit import __version__
 from chordkit.data import Dataset
-from chordkit.estimate import Estimate
-from chordkit.evaluation import SeedResult, Summary
+from chordkit.evaluation import Summary
 from chordkit.evaluation.truth import Attainable
 from chordkit.export.bundle import ArtifactEntry, Manifest
 from chordkit.hypernetwork import Diversity, TrainedHypernetwork
@@ -19,22 +18,19 @@ from chordkit.report.model import (
     DatasetSummary,
     EmulatedLine,
     EmulatedPhone,
-    Headline,
     LatencySummary,
     LayerWidths,
     ParitySummary,
     Personalisation,
-    StrategyAccuracy,
     Truth,
     UserStrategy,
 )
+from chordkit.runtime_bench.protocol import HOST
 from chordkit.runtime_bench.results import BenchReport, Machine, Result, State
 from chordkit.strategy import Strategy, average_bits, wire_bytes
 from chordkit.training import Metrics
 
-# The story first: the rivals of the same size, those of more bytes, and then what shows that strategies are personal.
-_ORDER = ("own", "static", "uniform2", "fp32", "start")
-_PROTOCOLS = {"test": "full", "test_masked": "masked", "test_negatives": "sampled"}
+PROTOCOLS = {"test": "full", "test_masked": "masked", "test_negatives": "sampled"}
 
 
 def environment(machine: Machine, state: State) -> dict[str, Any]:
@@ -76,28 +72,8 @@ def backbone_accuracy(metrics: dict[str, Metrics]) -> list[BackboneAccuracy]:
             hr5=metrics[key].hr5,
             hr10=metrics[key].hr10,
         )
-        for key, name in _PROTOCOLS.items()
+        for key, name in PROTOCOLS.items()
     ]
-
-
-def headline(summary: Summary) -> Headline:
-    """Whether a personal strategy is worth it: validation decides, test items of everybody have to agree."""
-    likelihood, ndcg = (summary.difference("own", "static", measure) for measure in ("masked_likelihood", "masked_ndcg10"))
-    worth_it = summary.verdict.ship != "static" and likelihood.low > 0.0
-    against = f"one static strategy of the same size, learned with equal care ({summary.users:,} users)"
-    gain = f"{likelihood:+} nats an item in likelihood and {ndcg:+} in NDCG@10 among unseen items"
-    if worth_it:
-        sentence = f"Personal strategies gain {gain}, against {against}."
-    else:
-        sentence = f"A strategy is not worth it here; ship the static one. Personal strategies give {gain}, against {against}."
-    return Headline(
-        worth_it=worth_it,
-        sentence=sentence,
-        against=against,
-        likelihood=likelihood,
-        masked_ndcg10=ndcg,
-        validation=summary.verdict.sentence,
-    )
 
 
 def truth(found: Sequence[Attainable]) -> list[Truth]:
@@ -113,33 +89,6 @@ def truth(found: Sequence[Attainable]) -> list[Truth]:
         )
 
     return [Truth(sentence=sentence(each), **vars(each)) for each in found]
-
-
-def strategy_accuracy(summary: Summary, result: SeedResult) -> list[StrategyAccuracy]:
-    """Own strategy and everything it should beat, the most telling rivals first."""
-    lines = sorted(summary.lines, key=lambda line: _ORDER.index(line.key) if line.key in _ORDER else len(_ORDER))
-    personal = {row.key: row.personal for row in result.rows}
-
-    def against(key: str, measure: str) -> Estimate | None:
-        return None if key == "own" else summary.difference("own", key, measure)
-
-    return [
-        StrategyAccuracy(
-            key=line.key,
-            name=line.label,
-            personal=personal[line.key],
-            average_bits=line.bits,
-            products=line.products,
-            phone_bytes=line.phone_bytes,
-            wire_bytes=line.wire_bytes,
-            masked_ndcg10=line.values["masked_ndcg10"],
-            n100_ndcg10=line.values["n100_ndcg10"],
-            likelihood=line.values["masked_likelihood"],
-            own_minus_this=against(line.key, "masked_ndcg10"),
-            own_minus_this_likelihood=against(line.key, "masked_likelihood"),
-        )
-        for line in lines
-    ]
 
 
 def accuracy_protocol(summary: Summary, personal: TrainedHypernetwork, held_out: int) -> str:
@@ -190,15 +139,18 @@ def _parity(entry: ArtifactEntry) -> ParitySummary | None:
     )
 
 
-def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport) -> list[ArtifactSummary]:
-    """Every artifact of the bundles, by name, with its bytes, parity and latency, and eager PyTorch beside them."""
-    timed = {result.name: result for result in measured.results}
-    summaries = []
+def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport | None) -> list[ArtifactSummary]:
+    """Every artifact of the bundles, by name, with its bytes, parity and latency, and whatever else was timed beside them."""
+    timed = {} if measured is None else {result.name: result for result in measured.results}
+    summaries, told = [], set()
     for name, manifest in manifests.items():
         bits = {entry.name: entry.average_bits for entry in manifest.strategies}
         sizes = {member.name: member.bytes for member in manifest.members}
         for entry in manifest.artifacts:
             fixed = {"fp32": 32.0, "int8": 8.0}.get(entry.precision)
+            # Of artifacts with one name in two bundles a benchmark says which.
+            key = f"{name}/{entry.name}" if f"{name}/{entry.name}" in timed else entry.name
+            told.add(key)
             summaries.append(
                 ArtifactSummary(
                     name=entry.name,
@@ -209,16 +161,14 @@ def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport)
                     average_bits=fixed if entry.strategy is None else bits[entry.strategy],
                     bytes=sizes[entry.member],
                     parity=_parity(entry),
-                    latency=_latency(timed[entry.name]) if entry.name in timed else None,
+                    latency=_latency(timed[key]) if key in timed else None,
                 )
             )
-    listed = {each.name for each in summaries}
-    summaries += [
+    return summaries + [
         ArtifactSummary(name=result.name, target=result.target, precision=result.precision, latency=_latency(result))
-        for result in measured.results
-        if result.name not in listed
+        for name, result in timed.items()
+        if name not in told
     ]
-    return summaries
 
 
 def emulated_phone(measured: BenchReport | None) -> EmulatedPhone | None:
@@ -242,6 +192,11 @@ def emulated_phone(measured: BenchReport | None) -> EmulatedPhone | None:
 def latency_protocol(measured: BenchReport) -> str:
     """How latency was measured, in a sentence."""
     settings = measured.settings
+    if measured.device != HOST:
+        return (
+            f"One rerank of {measured.candidates} candidates on {measured.device} ({measured.machine.cpu}), {settings.mode}, over "
+            f"{measured.histories} real histories; scores were checked there first."
+        )
     return (
         f"One rerank of {measured.candidates} candidates, one thread, all artifacts in one interleaved run of {settings.rounds} rounds "
         f"over {measured.histories} real histories; called from Python, so each time includes the runtime's own Python binding. "
@@ -282,7 +237,7 @@ def bundle_summary(path: Path, size: int, manifest: Manifest, holds: str) -> Bun
 
 def notes(measured: BenchReport) -> list[str]:
     """What a reader should know before quoting a number."""
-    found = ["A host's latency says which artifact is faster here, not how fast a phone is."]
+    found = ["A host's latency says which artifact is faster here, not how fast a phone is."] if measured.device == HOST else []
     if measured.machine.virtual:
         found.append("Measured in a virtual machine: compare ratios within this run, not microseconds across machines.")
     return found + [f"Not comparable: {reason}." for reason in measured.reasons]
