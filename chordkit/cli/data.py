@@ -62,6 +62,13 @@ def prepare(
     ] = None,
     sample_users: Annotated[int | None, typer.Option(min=1, help="Keep so many users, drawn at random by --seed.")] = None,
     k_core: CoreOption = 0,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A prepared data set (.safetensors) whose items keep their numbers, present or not; new ones come after them.",
+        ),
+    ] = None,
     item_names: Annotated[
         Path | None,
         typer.Option(
@@ -96,15 +103,21 @@ def prepare(
             end=end,
             dedupe=dedupe,
             sample_users=sample_users,
+            catalogue=catalogue,
             item_names=item_names,
             item_columns=None if item_columns is None else ItemColumns.parse(item_columns),
             progress=progress,
         )
     dataset.save(out)
     columns_taken, dropped = dataset.provenance.get("columns", {}), dataset.provenance.get("dropped", [])
-    names = dataset.provenance.get("item_names")
-    summary = {"file": str(out), "columns": columns_taken, "names": names, "dropped": dropped, **statistics(dataset)}
-    shown = summary | {"columns": _listed(columns_taken) or "none, by their order", "names": names and _about_names(names)}
+    names, numbered = (dataset.provenance.get(each) for each in ("item_names", "catalogue"))
+    taken = {"columns": columns_taken, "catalogue": numbered, "names": names}
+    summary = {"file": str(out), **taken, "dropped": dropped, **statistics(dataset)}
+    shown = summary | {
+        "columns": _listed(columns_taken) or "none, by their order",
+        "catalogue": numbered and _about_catalogue(numbered),
+        "names": names and _about_names(names),
+    }
     del shown["dropped"]
     emit(as_json, summary, lambda: key_values(f"{dataset.name} -> {out}", shown))
     left_out = [[step["kept"], *(f"{step[what]:,}" for what in _COUNTED)] for step in dropped if step["interactions"]]
@@ -114,6 +127,10 @@ def prepare(
 
 def _listed(columns: dict[str, str]) -> str:
     return ", ".join(f"{role} = {name}" for role, name in columns.items())
+
+
+def _about_catalogue(told: dict[str, Any]) -> str:
+    return f"{told['name']}: its {told['items']:,} items in their places, {told['present']:,} of them here; {told['new']:,} new ones behind"
 
 
 def _about_names(names: dict[str, Any]) -> str:

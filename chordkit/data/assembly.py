@@ -1,5 +1,6 @@
 """From events in file order to a data set: what is left out, stable order in time, dense ids."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ from chordkit.data.selection import Selection, once
 from chordkit.errors import DataError
 
 
-def k_core(users: np.ndarray, items: np.ndarray, user_minimum: int, item_minimum: int) -> np.ndarray:
-    """bool [events]: the largest part in which every user has ``user_minimum`` and every item ``item_minimum`` events.
+def k_core(users: np.ndarray, items: np.ndarray, user_minimum: int, item_minimum: np.ndarray) -> np.ndarray:
+    """bool [events]: the largest part in which every user has ``user_minimum`` events, and every item what ``item_minimum``, int64 [items],
+    asks of it.
 
     Removing a rare item may make a user too short, and the other way round, so it is repeated until nothing changes.
     """
     kept = np.arange(len(users))
     while len(kept):
         user_counts, item_counts = np.bincount(users[kept]), np.bincount(items[kept])
-        stay = (user_counts[users[kept]] >= user_minimum) & (item_counts[items[kept]] >= item_minimum)
+        stay = (user_counts[users[kept]] >= user_minimum) & (item_counts[items[kept]] >= item_minimum[items[kept]])
         if stay.all():
             break
         kept = kept[stay]
@@ -63,14 +65,16 @@ class _Left:
         return int(np.count_nonzero(np.bincount(self.users))), int(np.count_nonzero(np.bincount(self.items)))
 
 
-def assemble(name: str, source: str, events: Events, selection: Selection, provenance: dict[str, Any]) -> Dataset:
-    """Leave out, order and number the events of one file.
+def assemble(
+    name: str, source: str, events: Events, selection: Selection, provenance: dict[str, Any], catalogue: Dataset | None = None
+) -> Dataset:
+    """Leave out, order and number the events of one file; the items of ``catalogue``, if there is one, as they are numbered there.
 
     Users with fewer than three interactions have nothing to train, validate and test on: they are left out and counted
     in ``provenance["dropped_users"]``. ``provenance["dropped"]`` has a row for every step: what was kept, and what is gone.
 
     Raises:
-        DataError: nothing is left.
+        DataError: nothing is left, or nothing of it is in the catalogue.
     """
     if not len(events.users):
         raise DataError(f"{source}: holds no interactions; give a file with at least one user of {MINIMUM_LENGTH} interactions")
@@ -89,22 +93,30 @@ def assemble(name: str, source: str, events: Events, selection: Selection, prove
     too_short = int(((counts > 0) & (counts < MINIMUM_LENGTH)).sum())
     core = selection.k_core
     minimum = max(core, MINIMUM_LENGTH)
-    words = f"users of at least {minimum} interactions" + (f", items of at least {core}" if core else "")
-    stay = k_core(left.users, left.items, minimum, core)
+    numbers = _numbers(source, events.item_ids, catalogue)
+    kind = "items" if catalogue is None else "new items"
+    words = f"users of at least {minimum} interactions" + (f", {kind} of at least {core}" if core else "")
+    # What is in the catalogue has been learned from more than these events.
+    stay = k_core(left.users, left.items, minimum, np.where(numbers > 0, 0, core))
     if not stay.any():
         raise _nothing_left(source, events, selection)
     left.keep(words, stay)
     user_index, user_codes = np.unique(left.users, return_inverse=True)
-    item_index, item_codes = np.unique(left.items, return_inverse=True)
+    present = np.unique(left.items)
+    new = present[numbers[present] == 0]
+    before = [""] if catalogue is None else list(catalogue.item_ids)
+    numbers[new] = len(before) + np.arange(len(new))
     # Of several columns the first alone is a time: the others order within it.
     times, clock = events.times[0].clocked() if events.times else (None, None)
     return Dataset(
         name=name,
-        flat=(item_codes + 1).astype(np.int32),
+        flat=numbers[left.items].astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
-        item_ids=["", *(events.item_ids[index] for index in item_index)],
+        item_ids=[*before, *(events.item_ids[index] for index in new)],
         user_ids=[events.user_ids[index] for index in user_index],
         times=None if times is None else times[left.order],
+        item_names=_longer(catalogue.item_names, len(new)) if catalogue else (),
+        item_categories=_longer(catalogue.item_categories, len(new)) if catalogue else (),
         provenance={
             **provenance,
             **({"columns": events.columns} if events.columns else {}),
@@ -116,9 +128,37 @@ def assemble(name: str, source: str, events: Events, selection: Selection, prove
             "dropped": left.dropped,
             "dropped_users": len(events.user_ids) - len(user_index),
             "dropped_users_too_short": too_short,
-            "dropped_items": len(events.item_ids) - len(item_index),
+            "dropped_items": len(events.item_ids) - len(present),
+            **({"catalogue": _told(catalogue, len(present) - len(new), len(new))} if catalogue else {}),
         },
     )
+
+
+def _numbers(source: str, item_ids: Sequence[str], catalogue: Dataset | None) -> np.ndarray:
+    """int64 [items]: the number of each in the catalogue; 0 = it is new.
+
+    Raises:
+        DataError: all of them are.
+    """
+    if catalogue is None:
+        return np.zeros(len(item_ids), np.int64)
+    place = {item: number for number, item in enumerate(catalogue.item_ids) if number}
+    found = np.array([place.get(item, 0) for item in item_ids], np.int64)
+    if not found.any():
+        ours, theirs = (", ".join(f"'{item[:40]}'" for item in ids[:3]) for ids in (item_ids, catalogue.item_ids[1:]))
+        raise DataError(
+            f"{source}: none of its items ({ours}) is in the catalogue of '{catalogue.name}' ({theirs}); give the data set of the same "
+            "items, or leave --catalogue out"
+        )
+    return found
+
+
+def _longer(words: Sequence[str], new: int) -> list[str]:
+    return [*words, *[""] * new] if words else []
+
+
+def _told(catalogue: Dataset, present: int, new: int) -> dict[str, Any]:
+    return {"name": catalogue.name, "fingerprint": catalogue.fingerprint, "items": catalogue.items, "present": present, "new": new}
 
 
 def _ties(events: Events, order: np.ndarray) -> int:

@@ -54,6 +54,7 @@ def prepare(
     dedupe: Dedupe | None = None,
     sample_users: int | None = None,
     seed: int = 0,
+    catalogue: Dataset | str | os.PathLike[str] | None = None,
     item_names: Any = None,
     item_columns: ItemColumns | None = None,
     name: str | None = None,
@@ -74,6 +75,8 @@ def prepare(
         dedupe: what is kept of a user's interactions with one item: "first", "last", or "consecutive" for the first of a run.
         sample_users: keep as many users, drawn at random.
         seed: of that draw.
+        catalogue: a data set, or its file, whose items keep their numbers and names, present or not, whatever ``k_core`` says; items that
+            it does not have come after them, so that a model of its items can be grown by the new ones.
         item_names: a table of items with their names and categories, a file or in memory, or names by id; see
             :func:`chordkit.data.names.read_words`. None = those in MovieLens' archive where the ratings are MovieLens'.
         item_columns: which column of ``item_names`` is what; what is left out is recognised by common names.
@@ -92,6 +95,7 @@ def prepare(
         raise DataError(f"unknown data format '{format}'; use auto or one of: {FORMATS}")
     report = progress or (lambda phase, done, total: None)
     report("read", 0, 2)
+    numbered = catalogue if isinstance(catalogue, Dataset | None) else Dataset.load(catalogue)
     files: list[Path] = []
     if is_table(source):
         shown = "the table"
@@ -102,9 +106,9 @@ def prepare(
         shown, origin = os.fspath(source if len(files) > 1 else files[0]), files[0].name
         label, kind, events = _read(Path(source), shown, files, format, columns, selection)
     report("filter", 1, 2)
-    dataset = assemble(name or label, shown, events, selection, {"source": origin, "format": str(kind)})
+    dataset = assemble(name or label, shown, events, selection, {"source": origin, "format": str(kind)}, numbered)
     report("filter", 2, 2)
-    titles = beside(files[0], events.columns.get("item")) if item_names is None and len(files) == 1 else None
+    titles = beside(files[0], events.columns.get("item")) if item_names is item_columns is None and len(files) == 1 else None
     if titles is not None and (words := read_words(titles)).names.keys() & set(dataset.item_ids):
         return with_words(dataset, words)
     return _named(dataset, item_names, item_columns)

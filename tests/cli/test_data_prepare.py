@@ -24,3 +24,15 @@ def test_names_of_items_are_taken_along_and_what_does_not_fit_is_told(clicks: An
     refused = command(*line, "--item-columns", "sku", "--out", tmp_path / "e.safetensors")
     assert refused.status == 2 and "item_columns: 'sku' are not the columns of id, name and categories" in refused.err
     assert not (tmp_path / "e.safetensors").exists()
+
+
+def test_a_catalogue_keeps_the_numbers_of_its_items(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("user,item,time\n" + "".join(f"1,{item},{item}\n" for item in (3, 5, 9)))
+    (tmp_path / "new.csv").write_text("user,item,time\n" + "".join(f"1,{item},{item}\n" for item in (4, 5, 9)))
+    assert command("data", "prepare", tmp_path / "old.csv", "--out", tmp_path / "old.safetensors").status == 0
+    line = ("data", "prepare", tmp_path / "new.csv", "--catalogue", tmp_path / "old.safetensors")
+    shown = command(*line, "--out", tmp_path / "new.safetensors")
+    assert "old: its 3 items in their places, 2 of them here; 1 new ones behind" in " ".join(shown.out.replace("│", " ").split())
+    assert Dataset.load(tmp_path / "new.safetensors").item_ids == ["", "3", "5", "9", "4"]
+    refused = command(*line, "--out", tmp_path / "old.safetensors")
+    assert refused.status == 2 and "also the file of --catalogue, which would be lost" in refused.err

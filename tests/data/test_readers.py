@@ -156,7 +156,7 @@ def test_min_rating_drops_events_and_counts_the_users_it_empties(tmp_path: Path)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=80), st.integers(1, 5))
 def test_k_core_is_the_largest_part_that_satisfies_both_sides(pairs: list[tuple[int, int]], k: int) -> None:
     users, items = np.array(pairs).T
-    mask = k_core(users, items, k, k)
+    mask = k_core(users, items, k, np.full(7, k))
     kept = set(range(len(pairs)))
     while True:  # one event at a time, in any order: the k-core is unique
         bad = next((e for e in kept for side in (0, 1) if sum(pairs[o][side] == pairs[e][side] for o in kept) < k), None)
