@@ -86,8 +86,8 @@ def clock_of(dataset: Dataset) -> Clock:
 
 
 def shown(time: int, clock: str) -> str:
-    """A time of a data set, for people."""
-    return f"{np.datetime64(time, 'us').astype('datetime64[s]')}Z" if clock == Clock.EPOCH else str(time)
+    """A time of a data set, for people; :func:`moment` reads it back."""
+    return str(np.datetime64(time, "us")).removesuffix(".000000") + "Z" if clock == Clock.EPOCH else str(time)
 
 
 def looks_like_date(text: str) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chordkit.data import Dataset, prepare, split, split_identity, split_statistics, synthesize
 from chordkit.data.cut import Cut, find_cut
+from chordkit.data.times import Clock, moment, shown
 from chordkit.errors import DataError
 
 DAY = 86_400 * 10**6
@@ -123,6 +124,11 @@ def test_statistics_say_what_falls_into_each_part() -> None:
         "test_users_untrained": 1,
         "test_targets_untrained": 2,  # 4 and 6
     }
+
+
+def test_a_moment_that_was_told_is_read_back() -> None:
+    for time in (0, -1, 1_400_000_000_123_456, 1_400_000_000_000_000):
+        assert moment(shown(time, Clock.EPOCH), Clock.EPOCH) == moment(shown(time, Clock.COUNT), Clock.COUNT) == time
 
 
 def test_two_texts_of_one_moment_are_one_split_and_other_times_another() -> None:
