@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chordkit.export.collection import Sources, export_artifacts
     from chordkit.export.targets import load_runner
     from chordkit.hypernetwork import HypernetworkOptions, make_strategies, to_strategy, train_hypernetwork
+    from chordkit.importing import import_backbone
     from chordkit.inputs import pad_history
     from chordkit.kernels import Engine
     from chordkit.training import default_options, train_backbone
@@ -41,6 +42,7 @@ _HOMES = {
     "default_options": "training",
     "export_artifacts": "export.collection",
     "from_master": "backbones",
+    "import_backbone": "importing",
     "load_data": "data:load_named",
     "load_runner": "export.targets",
     "make_master": "backbones",
@@ -65,6 +67,7 @@ __all__ = [
     "default_options",
     "export_artifacts",
     "from_master",
+    "import_backbone",
     "load_data",
     "load_runner",
     "make_master",

@@ -30,6 +30,7 @@ from chordkit.cli import (
     envelope,
     evaluate,
     export,
+    import_,
     recommend,
     report,
     strategy,
@@ -56,6 +57,7 @@ app.add_typer(train.app, name="train")
 strategy.app.command(name="seal", epilog=envelope.SEAL_EXAMPLE)(envelope.seal)
 strategy.app.command(name="open", epilog=envelope.OPEN_EXAMPLE)(envelope.open_)
 app.add_typer(strategy.app, name="strategy")
+app.command(name="import", epilog=import_.EXAMPLE)(import_.import_)
 evaluate.app.command(name="accuracy", epilog=accuracy.EXAMPLE)(accuracy.accuracy)
 app.add_typer(evaluate.app, name="evaluate")
 app.command(name="export")(export.export)

@@ -297,6 +297,8 @@ def test_the_defaults_are_possible(architecture: Architecture) -> None:
 @pytest.mark.checkout
 @EACH_ARCHITECTURE
 def test_the_accuracy_that_is_stated_stands_in_the_documentation(architecture: Architecture) -> None:
+    if architecture.accuracy == "that of the checkpoint that it is imported from":
+        return
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text().splitlines()
     means = [line for line in page if line.startswith(f"| {architecture.name} | **mean** |")]
     assert len(means) == 1, "docs/training.md lacks the rows that benchmarks/train_quality.py prints"
