@@ -85,7 +85,7 @@ def accuracy(
             files.add_bundle(stack.enter_context(opened), artifact)
         found = measure_accuracy(
             dataset, files.contenders, held_out=held_out, validation=validation, users=users, few_users=artifact_users, seed=seed,
-            notes=files.notes, progress=progress,
+            notes=files.remarks(), progress=progress,
         )  # fmt: skip
     if out is not None:
         write_json(out, found.to_json())

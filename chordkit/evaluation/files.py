@@ -24,15 +24,16 @@ class Files:
 
     Attributes:
         dataset: the data that will be asked about.
-        held_out: the last so many items of each user test.
+        split: which items test, as :func:`chordkit.data.split_identity` tells it.
         seed: of who the other user is.
-        notes: what has to be known beside the numbers.
+        notes: of single files.
     """
 
     dataset: Dataset
-    held_out: int
+    split: Mapping[str, Any]
     seed: int
     notes: list[str] = field(default_factory=list)
+    _silent: list[str] = field(default_factory=list)
     _makers: list[Callable[[SplitPart], list[Contender]]] = field(default_factory=list)
 
     def add_backbone(self, path: Source) -> None:
@@ -70,10 +71,20 @@ class Files:
                 f"{bundle.label}: its items are not those of {self.dataset.name}, or are numbered otherwise; "
                 "give the prepared data set that it was made with"
             )
-        self._know(bundle.label, {"dataset_fingerprint": bundle.manifest.dataset.fingerprint})
+        self._know(Path(bundle.label).name, {"dataset_fingerprint": bundle.manifest.dataset.fingerprint})
         chosen = bundle.manifest.artifacts if artifacts is None else [bundle.artifact_entry(name) for name in artifacts]
         entries = [entry for entry in chosen if self._can_run(entry, required=artifacts is not None)]
         self._makers.append(lambda part: [of_artifact(bundle, entry) for entry in entries])
+
+    def remarks(self) -> list[str]:
+        """What has to be known beside the numbers."""
+        if not self._silent:
+            return self.notes
+        silent = (
+            f"Not known is which items were held out when these were trained: {', '.join(self._silent)}. Where that were "
+            "fewer than what tests here, the values are too good."
+        )
+        return [*self.notes, silent]
 
     def contenders(self, part: SplitPart) -> list[Contender]:
         """Of all files, in the order in which they were added, for the test items ``part``."""
@@ -95,21 +106,28 @@ class Files:
                 f"{path}: it knows {items:,} items and {self.dataset.name} has {self.dataset.items:,}; "
                 "give the data set that it was trained on"
             )
-        self._know(str(path), provenance)
-        parts = provenance.get("split")
-        held_out = parts.get("held_out") if isinstance(parts, dict) else None
-        if isinstance(held_out, int) and held_out < self.held_out:
+        self._require_unseen(path, provenance)
+
+    def _require_unseen(self, path: Source, provenance: Mapping[str, Any]) -> None:
+        """Refuse a model that has learned from what tests; remember one that does not tell."""
+        name, trained = Path(path).name, provenance.get("split")
+        if not self._know(name, provenance):
+            return
+        if not isinstance(trained, dict):
+            self._silent.append(name)
+            return
+        held_out, asked = trained.get("held_out"), self.split["held_out"]
+        if trained.get("split_at") != self.split.get("split_at"):
+            raise InputError(f"{path}: it was trained on another split of this data; give the --split-at that it was trained with, or none")
+        if "split_at" not in self.split and isinstance(held_out, int) and held_out < asked:
             raise InputError(
                 f"{path}: it was trained with --held-out {held_out}, so that it has learned from items that would test here; give "
-                f"--held-out {held_out}, or train it with --held-out {self.held_out}"
-            )
-        if held_out is None:
-            self.notes.append(
-                f"{path} does not say which items were held out of its training: where that were fewer than {self.held_out} a user, its "
-                "values are too good."
+                f"--held-out {held_out}, or train it with --held-out {asked}"
             )
 
-    def _know(self, label: str, provenance: Mapping[str, Any]) -> None:
-        """Note a model that was trained on other data."""
-        if provenance.get("dataset_fingerprint", self.dataset.fingerprint) != self.dataset.fingerprint:
-            self.notes.append(f"{label} was trained on other data than {self.dataset.name}: what tests here it may have learned from.")
+    def _know(self, label: str, provenance: Mapping[str, Any]) -> bool:
+        """Whether a model was trained on these data, as far as it tells; else that is noted."""
+        if provenance.get("dataset_fingerprint", self.dataset.fingerprint) == self.dataset.fingerprint:
+            return True
+        self.notes.append(f"{label} was trained on other data than {self.dataset.name}: what tests here it may have learned from.")
+        return False

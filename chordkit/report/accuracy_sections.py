@@ -47,9 +47,10 @@ def accuracy_section(accuracy: Accuracy, number: int) -> Section:
     caption = f"Accuracy on {accuracy.dataset}; differences are paired over the users that both were asked for, with 95 % intervals"
     table = without_empty_columns(Table(caption, heads, rows, mine=first))
     marks = [(line.name, line.values["masked_ndcg10"], _MARKS[line.group]) for line in accuracy.lines if "masked_ndcg10" in line.values]
+    marks.sort(key=lambda mark: -mark[1].value)
     svg = charts.interval_chart(marks, "NDCG@10 among unseen items, with 95 % interval")
     key = [("own", "strategies and uniform widths"), ("int4", "backbones and artifacts"), ("float", "simple baselines")]
-    chart = Chart("Accuracy of everything", "Of fewer users the interval is wider.", Markup(svg))
+    chart = Chart("Accuracy of everything", "The best on top. Of fewer users the interval is wider.", Markup(svg))
     parts: list[Part] = [Words(accuracy.protocol), table, Charts([chart], key)]
     if accuracy.notes:
         parts.append(Bullets(accuracy.notes))

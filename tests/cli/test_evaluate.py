@@ -65,7 +65,8 @@ def test_the_page_begins_with_the_verdict_and_shows_whole_charts(evaluated) -> N
         assert picture.tag.endswith("svg") and len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) > 5
         assert "nan" not in (folder / name).read_text().lower()
     assert {path.name for path in folder.iterdir()} == {
-        "evaluation.json", "evaluation.md", "quality.svg", "lengths.svg", "checkpoints", "finetuned", "3-of-2.4.8", "2-of-0.8",
+        "evaluation.json", "evaluation.html", "evaluation.md", "quality.svg", "lengths.svg",
+        "checkpoints", "finetuned", "3-of-2.4.8", "2-of-0.8",
     }  # fmt: skip
 
 

@@ -142,7 +142,7 @@ CASES = [
     ("an artifact that is not in the bundle", "validate {p}/shop.chord --artifact tflite", ["'tflite'", "litert-u5"]),
     ("the data set of another bundle", "validate {p}/shop.chord --data {t}/other.safetensors", ["items", "trained on"]),
     ("an unknown device", "bench {p}/shop.chord --device pixel", ["'pixel'", "host"]),
-    ("a report that is none", "report {t}/short.csv", ["short.csv", "not a chordkit report"]),
+    ("a report that is none", "report {t}/short.csv", ["short.csv", "not a bundle, a result"]),
     ("a demo of too little", "demo --data {t}/other.safetensors --target native --out {t}/demo", ["too few", "100"]),
     ("a file where a folder should be", f"data prepare {{p}}/clicks.csv {COLUMNS} --out {{p}}/clicks.csv/x.safetensors",
      ["--out", "clicks.csv is a file", "another place"]),

@@ -68,7 +68,8 @@ def test_all_artifacts_are_timed_in_one_run_and_in_one_table(demo: DemoResult) -
 
 def test_the_report_names_all_rivals_and_the_truth(demo: DemoResult) -> None:
     report = demo.report
-    rows = {row.key: row for row in report.strategy_accuracy}
+    benefit = report.benefits[0]
+    rows = {row.key: row for row in benefit.strategy_accuracy}
     assert next(iter(rows)) == "own" and set(rows) == {
         "own", "other", "mean", "random", "static", "sensitivity", "uniform2", "uniform4", "uniform8", "fp32", "start",
     }  # fmt: skip
@@ -78,10 +79,10 @@ def test_the_report_names_all_rivals_and_the_truth(demo: DemoResult) -> None:
     difference = rows["static"].own_minus_this_likelihood
     assert difference is not None
     assert rows["static"].likelihood.value + difference.value == pytest.approx(rows["own"].likelihood.value, abs=1e-5)
-    assert [each.measure for each in report.truth] == ["masked_likelihood", "masked_ndcg10"]
+    assert [each.measure for each in benefit.truth] == ["masked_likelihood", "masked_ndcg10"]
     # One epoch is far from the truth, and nothing is beyond it.
-    assert all(row.likelihood.value < report.truth[0].taste.value for row in report.strategy_accuracy)
-    assert report.truth[0].static == rows["static"].likelihood
+    assert all(row.likelihood.value < benefit.truth[0].taste.value for row in benefit.strategy_accuracy)
+    assert benefit.truth[0].static == rows["static"].likelihood
 
 
 def test_the_commands_ship_the_static_strategy_as_well(demo: DemoResult, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from chordkit.evaluation import MEASURES, RowResult, SeedResult, summarise_seeds
 from chordkit.hypernetwork import Diversity
-from chordkit.report import sections
+from chordkit.report import evaluation_document
+from chordkit.report.evaluation_document import SummaryDocument
 from chordkit.report.model import Headline
 
 USERS = 200
@@ -23,7 +24,7 @@ def headline(test: float, valid: float) -> Headline:
         RowResult("static", "static", False, 2.0, 0.25, 1000, 0, 0.5, 0.5, 1.0, 1.0, values(0.0), values(0.0)),
     )
     result = SeedResult(0, rows, Diversity(USERS, 0.4, 0.2, 5, 0.5, 1.0, 0.0), np.full(USERS, 50))
-    return sections.headline(summarise_seeds([result]))
+    return evaluation_document.headline(SummaryDocument.of(summarise_seeds([result])))
 
 
 def test_a_gain_is_told_with_its_interval_and_its_rival() -> None:
