@@ -34,6 +34,7 @@ class Files:
     seed: int
     notes: list[str] = field(default_factory=list)
     _silent: list[str] = field(default_factory=list)
+    _masters: list[str] = field(default_factory=list)
     _makers: list[Callable[[SplitPart], list[Contender]]] = field(default_factory=list)
 
     def add_backbone(self, path: Source) -> None:
@@ -56,6 +57,7 @@ class Files:
         master = MasterWeights.load(master_path)
         hypernetwork, provenance = load_hypernetwork(path, master)
         self._require(path, master.items, provenance)
+        self._masters.append(master.fingerprint.hex())
         name = Path(path).name.removesuffix(".safetensors")
         self._makers.append(lambda part: of_hypernetwork(name, hypernetwork, master, part, self.seed))
 
@@ -72,6 +74,9 @@ class Files:
                 "give the prepared data set that it was made with"
             )
         self._know(Path(bundle.label).name, {"dataset_fingerprint": bundle.manifest.dataset.fingerprint})
+        # A bundle does not tell it; its hypernetwork, where that was given as well, has.
+        if bundle.manifest.backbone.fingerprint not in self._masters:
+            self._silent.append(Path(bundle.label).name)
         chosen = bundle.manifest.artifacts if artifacts is None else [bundle.artifact_entry(name) for name in artifacts]
         entries = [entry for entry in chosen if self._can_run(entry, required=artifacts is not None)]
         self._makers.append(lambda part: [of_artifact(bundle, entry) for entry in entries])

@@ -68,6 +68,14 @@ def test_a_bundle_of_other_items_is_refused(project, command, tmp_path: Path) ->
     assert outcome.status == 2 and "numbered otherwise" in outcome.err
 
 
+def test_a_bundle_alone_is_asked_and_what_it_does_not_tell_is_said(project, command) -> None:
+    only = ("--artifact", "native-u5", "--artifact", "native-int8", "--artifact-users", 20, "--users", 50)
+    found = command("evaluate", "accuracy", project / "shop.chord", "--data", project / "shop.safetensors", *only, "--json").json
+    assert [(line["name"], line["users"]) for line in found["lines"][:3]] == [("native-u5", 20), ("native-int8", 20), ("popularity", 50)]
+    assert [bool(line["minus_first"]) for line in found["lines"][:3]] == [False, True, True]
+    assert "were trained: shop.chord." in found["notes"][0]
+
+
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
