@@ -146,5 +146,11 @@ def difference_cells(estimate: Estimate | None, better: str = "better", worse: s
     """(what an interval says, in a word or two; the difference with its interval) of a paired difference; empty for None."""
     if estimate is None:
         return Cell(""), Cell("")
-    word = Cell(better, css="ok") if estimate.low > 0 else Cell(worse, css="no") if estimate.high < 0 else Cell("no sure difference")
+    word = (
+        Cell(better, css="ok")
+        if estimate.low > 0
+        else Cell(worse, css="no")
+        if estimate.high < 0
+        else Cell("no sure difference", css="wrap")
+    )
     return word, estimate_cell(estimate, "+.4f")
