@@ -16,6 +16,7 @@ from chordkit.cli.options import (
     MinimumCounterOption,
     PublicKeysOption,
     RevokedOption,
+    SplitAtOption,
     ValidationOption,
     read_revoked,
 )
@@ -51,6 +52,7 @@ def accuracy(
     ] = 200,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
+    split_at: SplitAtOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", callback=writable_file, help="Also write the result here, as JSON.")] = None,
     page: Annotated[Path | None, typer.Option(callback=writable_file, help="Also write it as a page (.html).")] = None,
     public_key: PublicKeysOption = None,
@@ -60,7 +62,7 @@ def accuracy(
     as_json: JsonOption = False,
 ) -> None:
     """Accuracy of backbones, strategies and artifacts on the same held-out items, the strongest simple baselines beside them."""
-    from chordkit.data import load_named
+    from chordkit.data import load_named, split_identity
     from chordkit.evaluation.accuracy_run import measure_accuracy
     from chordkit.evaluation.files import Files
     from chordkit.export.bundle import open as open_bundle
@@ -75,7 +77,7 @@ def accuracy(
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(progress_bar())
         dataset = load_named(data, seed=seed, progress=progress)
-        files = Files(dataset, held_out, seed)
+        files = Files(dataset, split_identity(dataset, held_out, validation, split_at), seed)
         for path in backbone or []:
             files.add_backbone(path)
         for network, weights in pairs:
@@ -84,8 +86,8 @@ def accuracy(
             opened = open_bundle(bundle, public_key or None, revoked=read_revoked(revoked), minimum=minimum_counter)
             files.add_bundle(stack.enter_context(opened), artifact)
         found = measure_accuracy(
-            dataset, files.contenders, held_out=held_out, validation=validation, users=users, few_users=artifact_users, seed=seed,
-            notes=files.remarks(), progress=progress,
+            dataset, files.contenders, held_out=held_out, validation=validation, split_at=split_at, users=users,
+            few_users=artifact_users, seed=seed, notes=files.remarks(), progress=progress,
         )  # fmt: skip
     if out is not None:
         write_json(out, found.to_json())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chordkit.backbones import config_to_dict, default_config, find_architecture
-from chordkit.data import Dataset
+from chordkit.data import Dataset, split_identity
 from chordkit.files import sha256
 from chordkit.hypernetwork import HypernetworkOptions, TrainedHypernetwork, demo_options, save_hypernetwork, train_hypernetwork
 from chordkit.progress import Progress
@@ -67,7 +67,7 @@ class Trainer:
     def __init__(self, dataset: Dataset, plan: TrainingPlan, out: Path, progress: Progress | None) -> None:
         self.dataset, self.plan, self.out, self.progress = dataset, plan, out, progress
         self._checkpoints = plan.checkpoints(dataset, out)
-        self._provenance = {"dataset_fingerprint": dataset.fingerprint, "held_out": HELD_OUT, "validation": HELD_OUT}
+        self._provenance = {"dataset_fingerprint": dataset.fingerprint, "split": split_identity(dataset, HELD_OUT, HELD_OUT, None)}
 
     def start(self) -> TrainedBackbone:
         """The backbone that all begin with."""

@@ -25,6 +25,7 @@ def measure_accuracy(
     *,
     held_out: int = 1,
     validation: int = 1,
+    split_at: str | None = None,
     users: int = 0,
     few_users: int = 200,
     seed: int = 0,
@@ -38,6 +39,7 @@ def measure_accuracy(
         make: the contenders, given the test items; the first is what the others are compared with.
         held_out: the last so many items of each user test.
         validation: the items before them; EASE's penalty is chosen by them.
+        split_at: two moments for a split by time, as in :func:`chordkit.data.split`.
         users: so many, drawn at random, are asked about; 0 = all.
         few_users: of these so many are asked of what is slow.
         seed: of the draws and of the random candidates.
@@ -45,9 +47,10 @@ def measure_accuracy(
         progress: called with (phase, done, total).
 
     Raises:
-        InputError: two contenders have one name, or there is none.
+        InputError: two contenders have one name.
+        DataError: the data cannot be split so.
     """
-    parts = split(dataset, 1, held_out, validation)
+    parts = split(dataset, 1, held_out, validation, split_at)
     everybody = np.unique(parts.test.users)
     drawn = np.random.default_rng(seed).permutation(everybody)
     part = parts.test if not users else parts.test.of_users(drawn[:users])
@@ -72,7 +75,7 @@ def measure_accuracy(
         users=dataset.users,
         items=dataset.items,
         interactions=dataset.interactions,
-        protocol=_protocol(parts, part, held_out),
+        protocol=_protocol(parts, part, held_out, split_at),
         seed=seed,
         lines=[_line(*each, found[0]) for each in found],
         notes=[*notes, *_notes(dataset, contenders, few)],
@@ -98,8 +101,11 @@ def _line(
     )
 
 
-def _protocol(parts: Split, part: SplitPart, held_out: int) -> str:
-    users, last = len(np.unique(part.users)), "The last item" if held_out == 1 else f"The last {held_out} items"
+def _protocol(parts: Split, part: SplitPart, held_out: int, split_at: str | None) -> str:
+    users = len(np.unique(part.users))
+    last = "The last item" if held_out == 1 else f"At most the last {held_out} items"
+    if split_at is not None:
+        last = f"Split by time at {split_at}: at most the first {held_out} items after the second moment"
     some = "" if len(part) == len(parts.test) else f" (drawn from {len(np.unique(parts.test.users)):,})"
     return (
         f"{last} of each of {users:,} users{some}: everything before is the history, of which each file looks at as much as it can. Ranked "

@@ -1,5 +1,7 @@
 """Files beside files: the same values as in a whole evaluation, paired over the same users, and nothing that has learned what tests."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from chordkit.backbones import Backbone
-from chordkit.data import Dataset, split
+from chordkit.data import Dataset, split, split_identity
 from chordkit.errors import InputError
 from chordkit.evaluation import ExperimentOptions, Models, measure_models, train_models
 from chordkit.evaluation.accuracy import MEASURES
@@ -79,23 +81,40 @@ def test_two_of_one_name_are_refused(dataset: Dataset) -> None:
 
 def test_what_has_learned_from_the_test_items_is_not_asked(dataset: Dataset, backbone: Backbone, tmp_path: Path) -> None:
     path = tmp_path / "b.safetensors"
-    save_backbone(path, backbone, {"dataset_fingerprint": dataset.fingerprint, "held_out": 1})
+    save_backbone(path, backbone, {"dataset_fingerprint": dataset.fingerprint, "split": split_identity(dataset, 1, 1, None)})
     with pytest.raises(InputError, match=r"b\.safetensors: it was trained with --held-out 1.*give --held-out 1, or"):
-        Files(dataset, 5, 0).add_backbone(path)
-    files = Files(dataset, 1, 0)
+        Files(dataset, split_identity(dataset, 5, 1, None), 0).add_backbone(path)
+    files = Files(dataset, split_identity(dataset, 1, 1, None), 0)
     files.add_backbone(path)
     assert files.remarks() == []
+    save_backbone(path, backbone, {})
+    files.add_backbone(path)
+    assert "when these were trained: b.safetensors." in files.remarks()[0]
     save_backbone(path, backbone, {"dataset_fingerprint": "another"})
     files.add_backbone(path)
-    other, silent = files.remarks()
-    assert other.startswith("b.safetensors was trained on other data") and "were trained: b.safetensors." in silent
+    assert files.remarks()[0].startswith("b.safetensors was trained on other data")
+
+
+def test_what_was_trained_on_a_split_by_time_is_asked_about_that_split(backbone: Backbone, dataset: Dataset, tmp_path: Path) -> None:
+    at = "80%,90%"
+    moments = np.random.default_rng(0).integers(0, 1000, len(dataset.flat))
+    timed = replace(dataset, times=np.concatenate([np.sort(moments[start:stop]) for start, stop in pairwise(dataset.offsets)]))
+    path = tmp_path / "b.safetensors"
+    save_backbone(path, backbone, {"dataset_fingerprint": timed.fingerprint, "split": split_identity(timed, 1, 1, at)})
+    with pytest.raises(InputError, match=r"b\.safetensors: it was trained on another split of this data; give the --split-at"):
+        Files(timed, split_identity(timed, 1, 1, None), 0).add_backbone(path)
+    files = Files(timed, split_identity(timed, 3, 1, at), 0)
+    files.add_backbone(path)
+    found = measure_accuracy(timed, files.contenders, held_out=3, split_at=at)
+    assert found.protocol.startswith("Split by time at 80%,90%") and not found.notes
+    assert found.lines[0].users == len(np.unique(split(timed, 1, 3, 1, at).test.users)) < timed.users
 
 
 def test_a_model_of_another_catalogue_is_refused(dataset: Dataset, backbone: Backbone, tmp_path: Path) -> None:
     save_backbone(tmp_path / "b.safetensors", backbone, {})
     smaller = Dataset.from_sequences("small", [[1, 2, 3], [3, 2, 1]])
     with pytest.raises(InputError, match=r"it knows 150 items and small has 3"):
-        Files(smaller, 1, 0).add_backbone(tmp_path / "b.safetensors")
+        Files(smaller, split_identity(smaller, 1, 1, None), 0).add_backbone(tmp_path / "b.safetensors")
 
 
 def test_quantised_evenly_is_the_backbone_quantised(dataset: Dataset, backbone: Backbone) -> None:
