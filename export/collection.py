@@ -137,7 +137,7 @@ def export_artifacts(
     targets: Sequence[Target | str],
     sources: Sources,
     precisions: Sequence[Precision | str] | None = None,
-    candidates: int = 100,
+    candidates: int | None = None,
     progress: Progress | None = None,
     *,
     activations: Activations | None = None,
@@ -148,7 +148,7 @@ def export_artifacts(
         targets: by name, or as objects.
         sources: what they are made from.
         precisions: None = all that the sources allow and each target can run.
-        candidates: scored per call; fixed in files.
+        candidates: scored per call; fixed in files. None = 100, or all items where there are fewer.
         progress: called with (phase, done, total).
         activations: what quantised layers compute with; None = each target's default.
 
@@ -158,6 +158,8 @@ def export_artifacts(
         InputError: see :func:`plan`.
     """
     items = sources.master.items
+    if candidates is None:
+        candidates = min(100, items)
     if candidates > items:
         raise InputError(f"{candidates} candidates are more than the {items} items of the backbone; ask for at most {items}")
     if sources.backbone is not None:

@@ -32,7 +32,10 @@ def export(
     backbone: Annotated[
         Path | None, typer.Option("--backbone", "-b", help="The float backbone behind the master, for fp32 artifacts.")
     ] = None,
-    candidates: Annotated[int, typer.Option(min=1, help="Candidates per call, fixed in the artifact.")] = 100,
+    candidates: Annotated[
+        int | None,
+        typer.Option(min=1, help="Candidates per call, fixed in the artifact; the default is 100, or all items where there are fewer."),
+    ] = None,
     activations: Annotated[
         Literal["fp32", "int8"] | None,
         typer.Option(help="What quantised layers compute with, of every target given; the default is each target's fastest."),

@@ -12,7 +12,9 @@ from chordkit.cli.options import (
     PublicKeysOption,
     RevokedOption,
     UserOption,
+    parse_ids,
     read_revoked,
+    tell_unknown,
     user_index,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, note, progress_bar, rows
@@ -48,7 +50,7 @@ def recommend(
     if (history is None) == (user is None or data is None):
         raise InputError("recommend: give either --history, or --user with --data")
     if history is not None:
-        items = [item.strip() for item in history.split(",") if item.strip()]
+        items = parse_ids(history)
     else:
         assert user is not None and data is not None
         with progress_bar() as progress:
@@ -70,8 +72,6 @@ def recommend(
         [place, each.item, *(getattr(each, column) for column in words), f"{each.score:.4f}"] for place, each in enumerate(found.items, 1)
     ]
     emit(as_json, payload, lambda: rows(f"{bundle}, {found.artifact}", ["", "item", *words, "score"], body))
-    if found.unknown:
-        named = ", ".join(found.unknown[:5]) + (" ..." if len(found.unknown) > 5 else "")
-        note(f"{len(found.unknown)} of {len(items)} items of the history are not in the catalogue and were left out: {named}")
+    tell_unknown(found.unknown, len(items))
     if not public_key:
         note(UNVERIFIED.format(bundle))

@@ -136,19 +136,20 @@ class Bundle:
         return load_runner(entry.target, self.artifact(entry.name), strategy=strategy, candidates=entry.candidates, threads=threads)
 
     def recommend(
-        self, history: Sequence[str], k: int = 10, *, strategy: str | None = None, artifact: str | None = None, seen: bool = False
+        self, history: Iterable[str | int], k: int = 10, *, strategy: str | None = None, artifact: str | None = None, seen: bool = False
     ) -> Recommendations:
         """The best items of the whole catalogue after a history, in the owner's own ids.
 
         Args:
-            history: item ids, oldest first; those that the catalogue does not have are left out and named in the answer.
+            history: item ids, oldest first, whole numbers standing for their digits; those that the catalogue does not have are left out
+                and named in the answer.
             k: how many items, 1 or more.
             strategy: whose strategy and user vector, by its name in the bundle; None = an artifact that is nobody's.
             artifact: on which artifact; None = the first that fits and whose runtime is installed.
             seen: whether items of the history may come back.
 
         Raises:
-            InputError: no item of the history is known, ``k`` is below 1, or no artifact fits.
+            InputError: it is no list of ids, no item of it is known, ``k`` is below 1, or no artifact fits.
             BundleError: there is no artifact of this name.
             MissingRuntimeError: no runtime is installed that the artifacts that fit run on.
             CheckFailed: the artifact gives scores that are not finite.

@@ -1,6 +1,6 @@
 """From a history in the owner's own ids to the best items, on any runtime that a bundle has an artifact for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class Recommendations:
 
 def recommend(
     bundle: "Bundle",
-    history: Sequence[str],
+    history: Iterable[str | int],
     k: int = 10,
     *,
     strategy: str | None = None,
@@ -58,9 +58,10 @@ def recommend(
         raise InputError(f"k = {k} items cannot be recommended; ask for at least one")
     ids = bundle.item_ids()
     places = {name: place for place, name in enumerate(ids) if place}
-    known = [places[item] for item in history if item in places]
+    wanted = _as_ids(history)
+    known = [places[item] for item in wanted if item in places]
     if not known:
-        what = f"none of the {len(history)} items of the history is in the catalogue" if history else "the history is empty"
+        what = f"none of the {len(wanted)} items of the history is in the catalogue" if wanted else "the history is empty"
         raise InputError(f"{bundle.label}: {what}; its ids look like {ids[1]!r}")
     entry, runner = _load(bundle, _entries(bundle, strategy, artifact))
     named = {each.name for each in bundle.manifest.user_vectors}
@@ -75,7 +76,18 @@ def recommend(
     names, categories = (words or [""] * len(ids) for words in (bundle.item_names(), bundle.item_categories()))
     found = [(place + 1, float(scores[place])) for place in best if np.isfinite(scores[place])]
     items = tuple(Recommendation(ids[item], score, names[item], categories[item]) for item, score in found)
-    return Recommendations(items, entry.name, whose, tuple(item for item in history if item not in places))
+    return Recommendations(items, entry.name, whose, tuple(item for item in wanted if item not in places))
+
+
+def _as_ids(history: Iterable[str | int]) -> list[str]:
+    """Ids as catalogues hold them, as texts; a text itself is no history, although it is a sequence of texts."""
+    items = [history] if isinstance(history, str | bytes) else list(history)
+    wrong = [item for item in items if not isinstance(item, str | int | np.integer) or isinstance(item, bool)]
+    if isinstance(history, str | bytes) or wrong:
+        raise InputError(
+            f"history: {(wrong or items)[0]!r:.40} is no list of item ids, nor one of them; give a list such as ['SKU-1', 'SKU-2']"
+        )
+    return [str(item) for item in items]
 
 
 def _entries(bundle: "Bundle", strategy: str | None, artifact: str | None) -> list[ArtifactEntry]:

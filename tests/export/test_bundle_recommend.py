@@ -93,11 +93,20 @@ def test_a_runtime_that_is_not_installed_is_passed_over(shop: bundle.Bundle, mon
         shop.recommend(HISTORY, 1, strategy="u5")
 
 
+def test_whole_numbers_are_ids_by_their_digits(shop: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle.Bundle, "item_ids", lambda self: ["", *map(str, range(1, ITEMS + 1))])
+    wanted = shop.recommend(["7", "101", "999"], 5)
+    assert shop.recommend((item for item in (7, np.int64(101), 999)), 5) == wanted and wanted.unknown == ("999",)
+
+
 def test_what_cannot_be_recommended_is_refused_in_a_sentence(shop: bundle.Bundle) -> None:
     for history, options, words in (
         ([], {}, "the history is empty"),
         (["x", "y"], {}, "none of the 2 items of the history is in the catalogue; its ids look like"),
         (HISTORY, {"k": 0}, "k = 0"),
+        ("s7", {}, r"history: 's7' is no list of item ids, .* give a list such as"),
+        ([*HISTORY, None], {}, "history: None is no list of item ids, nor one of them"),
+        ([1.5], {}, r"history: 1\.5 is no list of item ids, nor one of them"),
         (HISTORY, {"strategy": "u77"}, "no artifact is of the strategy 'u77'; name one of: u5"),
         (HISTORY, {"strategy": "u6", "artifact": "onnx-u5"}, "is of strategy 'u5', not 'u6'"),
     ):

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from chordkit.backbones import build, default_config, make_master
 from chordkit.errors import InputError
 from chordkit.export.artifact import Precision
 from chordkit.export.bundle import ArtifactContents
-from chordkit.export.collection import Sources, read_folder, write_folder
+from chordkit.export.collection import Sources, export_artifacts, read_folder, write_folder
 from chordkit.strategy import Strategy
 
 
@@ -48,6 +49,13 @@ def test_an_artifact_of_another_strategy_with_the_same_name_does_not_stay(projec
     assert other.status == 2 and "onnx-u5 is of another strategy that is called 'u5' too" in other.err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert command(*shared, "--target", "native,onnx", "--strategy", tmp_path / "u5.chrd").status == 0
+
+
+def test_a_small_catalogue_is_exported_with_all_its_items_as_candidates() -> None:
+    small, large = (Sources(make_master(build(default_config("sasrec", items, dim=16))), None, {}) for items in (40, 140))
+    assert [export_artifacts(["native"], sources, ["int8"])[0].candidates for sources in (small, large)] == [40, 100]
+    with pytest.raises(InputError, match="101 candidates are more than the 40 items"):
+        export_artifacts(["native"], small, ["int8"], 101)
 
 
 def test_two_exports_into_one_folder_leave_one_of_them_whole(tmp_path: Path) -> None:
