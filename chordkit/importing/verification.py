@@ -52,7 +52,7 @@ class Agreement:
         if not self.max_error <= self.tolerance:
             history, item = self.worst
             raise CheckFailed(
-                f"{name}: scores differ by up to {self.max_error:.2g}, rounding explains {self.tolerance:.2g} (history {history}, item {item!r}): "
+                f"{name}: scores differ by up to {self.max_error:.2g}, rounding explains {self.tolerance:.2g} (row {history}, {item!r}): "
                 "check the settings that weights do not tell, and that these scores were made on the CPU, in eval mode, with these weights"
             )
 
