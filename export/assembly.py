@@ -158,7 +158,7 @@ def validate_bundle(
             for entry in entries:
                 if entry.reference not in known:
                     raise InputError(
-                        f"{path}: artifact {entry.name} needs the float backbone as its reference; give it, or choose other artifacts"
+                        f"{path}: artifact {entry.name} is held against the float backbone; give it (--backbone), or choose others"
                     )
             vectors = drawn.with_scores({name: known[name] for name in sorted({entry.reference for entry in entries})})
         reports = {}

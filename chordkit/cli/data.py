@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from chordkit.cli.options import SourceArgument, SplitAtOption
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
+from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, note, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Prepare data sets and look at them.")
 
 _COUNTED = ["interactions", "users", "items"]
+_TIED = 0.9
+"""From this part on that has the time of the one before, times order next to nothing."""
 FormatOption = Annotated[str, typer.Option("--format", help="auto, movielens, sequences, pairs, amazon, csv, jsonl, parquet or mind.")]
 UserOption = Annotated[str | None, typer.Option(help="Column of the user; column_1, column_2, ... where there is no header line.")]
 ItemOption = Annotated[str | None, typer.Option(help="Column of the item; fields within fields of JSON are product.id.")]
@@ -123,6 +125,8 @@ def prepare(
     left_out = [[step["kept"], *(f"{step[what]:,}" for what in _COUNTED)] for step in dropped if step["interactions"]]
     if left_out and not as_json:
         emit(False, {}, rows("left out on the way", ["what was kept", *_COUNTED], left_out))
+    if dataset.times is not None and summary["ties"] > _TIED * (dataset.interactions - dataset.users):
+        note(f"{summary['ties']:,} interactions have the time of the one before: their order is that of the file")
 
 
 def _listed(columns: dict[str, str]) -> str:

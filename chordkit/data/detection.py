@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from chordkit.data.columns import FILE_ORDER, Columns, recognise
-from chordkit.data.readers.delimited import fields_of, guess_separator
+from chordkit.data.readers.delimited import fields_of, guess_separator, require_bytes
 from chordkit.data.readers.unpacking import plain_name
 from chordkit.data.times import look_like_epochs, looks_like_date
 from chordkit.errors import DataError
@@ -47,6 +47,7 @@ def detect(path: Path, head: bytes, columns: Columns | None = None) -> Format:
         raise DataError(f"{path}: this data set is already prepared; use it as it is")
     if head[:4] == b"PAR1" or suffix in {".parquet", ".pq"}:
         return Format.PARQUET
+    require_bytes(path, head)
     lines = [line.strip() for line in head.decode("utf-8-sig", "replace").splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{path}: the file is empty; give a file with interactions")
@@ -57,6 +58,8 @@ def detect(path: Path, head: bytes, columns: Columns | None = None) -> Format:
     first = lines[0]
     if first.startswith("{"):
         return Format.JSON_LINES
+    if re.match(r"\[\s*($|[{\[])", first):
+        raise DataError(f"{path}: this is one JSON array; write an object a line, as 'jq -c .[]' does")
     if _DOUBLE_COLON in first and [is_number(field) for field in first.split(_DOUBLE_COLON)] == [True] * 4:
         return Format.MOVIELENS
     if columns is not None and columns.by_position:

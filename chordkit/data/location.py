@@ -39,7 +39,8 @@ def locate(path: Path) -> list[Path]:
     found = ", ".join(entry.name for entry in (candidates or entries)[:12]) or "nothing"
     if candidates:
         raise DataError(f"{path}: this folder holds several data files: {found}; name one file, or a pattern of those that belong together")
-    raise DataError(f"{path}: this folder holds no data file (u.data, .txt, .csv, .tsv, .jsonl, .parquet): {found}; name one file")
+    deeper = f", or a pattern of those in its folders, '{path}/**/*.parquet'" if any(entry.is_dir() for entry in path.iterdir()) else ""
+    raise DataError(f"{path}: this folder holds no data file (u.data, .txt, .csv, .tsv, .jsonl, .parquet): {found}; name one file{deeper}")
 
 
 def _is_data(path: Path) -> bool:

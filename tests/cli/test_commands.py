@@ -91,6 +91,15 @@ def test_training_reports_metrics_with_intervals(project) -> None:
     assert hyper["channels"] == CHANNELS and Path(hyper["fp32"]).exists() and hyper["window"] == 10
 
 
+def test_times_that_order_nothing_are_told(command, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    prepare = ("data", "prepare", raw, "--out", tmp_path / "x.safetensors")
+    for times, told in (((7, 7, 7, 7), True), ((7, 8, 8, 9), False)):
+        lines = [f"{user},{place},{time}" for user in range(20) for place, time in enumerate(times)]
+        raw.write_text("\n".join(["user,item,time", *lines]))
+        assert ("have the time of the one before: their order is that of the file" in command(*prepare).err) == told
+
+
 def test_strategies_are_made_shown_and_compared(project, command) -> None:
     made = project.outcomes["strategy make"].json
     assert made["bytes"] == 24 + CHANNELS // 4 and made["average_bits"] == pytest.approx(3, rel=0.005)

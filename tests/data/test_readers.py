@@ -198,6 +198,13 @@ BAD_FILES = [
     ("u.parquet", b"PAR1abcdefghPAR1", "damaged Parquet"),
     ("v.safetensors", b"", "already prepared"),
     ("u.data", "1\t2\t3\tnoon\n", r"u\.data:1: timestamp 'noon' is not a number"),
+    (
+        "array.json",
+        '[{"user": 1, "item": 2, "time": 3}]',
+        r"array\.json: this is one JSON array; write an object a line, as 'jq -c \.\[\]'",
+    ),
+    ("pretty.json", '[\n {"user": 1, "item": 2, "time": 3}\n]', r"pretty\.json: this is one JSON array; write an object a line"),
+    ("w16.dat", "1\t2\t3\t4\n".encode("utf-16"), r"this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'"),
     ("w16.csv", "user,item,timestamp\n1,2,3\n".encode("utf-16"), r"this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'"),
     ("w16be.csv", "user,item,timestamp\n1,2,3\n".encode("utf-16-be"), r"this is UTF-16; convert the file with 'iconv -f UTF-16"),
     ("twice.csv", "user,item,time,time\n1,2,3,4\n", r"twice\.csv:1: two columns are called 'time'; rename one of them"),
@@ -236,6 +243,9 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
         prepare(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no data file"):
+        prepare(tmp_path / "empty")
+    (tmp_path / "empty" / "date=2026-01-01").mkdir()
+    with pytest.raises(DataError, match=r"or a pattern of those in its folders, '.*/empty/\*\*/\*\.parquet'"):
         prepare(tmp_path / "empty")
 
 

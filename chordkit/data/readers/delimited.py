@@ -28,8 +28,7 @@ class DelimitedFile:
 
     def __init__(self, path: Path, data: bytes, separator: str, *, has_header: bool) -> None:
         self._path, self._separator, self._has_header = path, separator, has_header
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and not (any(data[1:40:2]) and any(data[:40:2]))):
-            raise DataError(f"{path}: this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'")
+        require_bytes(path, data)
         try:
             self._text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -94,6 +93,16 @@ class DelimitedFile:
         if self._text.count('"') % 2:
             return DataError(f"{self._path}:{line}: a quotation mark is never closed; close or remove it")
         return None
+
+
+def require_bytes(path: Path, data: bytes) -> None:
+    """Hold that a text of this beginning is written in bytes, as UTF-8 is, and not in pairs of them.
+
+    Raises:
+        DataError: it is UTF-16.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and not (any(data[1:40:2]) and any(data[:40:2]))):
+        raise DataError(f"{path}: this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'")
 
 
 def guess_separator(line: str) -> str:
