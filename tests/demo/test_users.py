@@ -39,6 +39,14 @@ def test_each_user_is_what_the_data_says(demo: DemoResult, people: DemoUsers) ->
     assert len({user.candidates.index(user.taken) for user in people.users}) > 1
 
 
+def test_the_bundle_has_the_words_for_what_is_shown(demo: DemoResult, people: DemoUsers) -> None:
+    with bundle.open(demo.bundle, demo.html.parent / "demo.pub.pem") as opened:
+        assert opened.item_names() == []
+        categories = dict(zip(opened.item_ids(), opened.item_categories(), strict=True))
+    shown = {item for user in people.users for item in (*user.history, *user.candidates)}
+    assert len(shown) > 100 and all(categories[item].startswith("interest ") for item in shown)
+
+
 def test_every_strategy_is_in_an_envelope_for_its_user_and_for_this_backbone(demo: DemoResult, people: DemoUsers) -> None:
     key = demo.html.parent / "demo.pub.pem"
     with bundle.open(demo.bundle, key) as opened:
