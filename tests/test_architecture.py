@@ -19,7 +19,7 @@ FLOORS = [
     {"strategy"},
     {"data", "backbones"},
     {"training"},
-    {"importing"},
+    {"importing", "catalogue"},
     {"hypernetwork"},
     {"kernels"},
     {"export"},

@@ -23,6 +23,7 @@ from chordkit.cli import (
     bench,
     bench_import,
     bundle,
+    catalogue,
     config,
     data,
     demo,
@@ -60,6 +61,7 @@ app.add_typer(strategy.app, name="strategy")
 app.command(name="import", epilog=import_.EXAMPLE)(import_.import_)
 evaluate.app.command(name="accuracy", epilog=accuracy.EXAMPLE)(accuracy.accuracy)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(catalogue.app, name="catalogue")
 app.command(name="export")(export.export)
 app.add_typer(bundle.app, name="bundle")
 app.command(name="recommend", epilog=recommend.EXAMPLE)(recommend.recommend)

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from chordkit.data.columns import ALIASES, BY_POSITION, plain_column
 from chordkit.data.dataset import Dataset
-from chordkit.data.readers.delimited import DelimitedFile, between_tabs, guess_separator
-from chordkit.data.readers.json_lines import JsonLinesFile
+from chordkit.data.readers.delimited import between_tabs
 from chordkit.data.readers.memory import TableInMemory, is_table
-from chordkit.data.readers.parquet import ParquetFile
+from chordkit.data.readers.opening import open_table, read_table_bytes
 from chordkit.data.readers.table import TableFile
 from chordkit.data.readers.unpacking import read_unpacked
 from chordkit.errors import DataError
@@ -130,24 +129,14 @@ def read_words(source: Any, columns: ItemColumns | None = None, item_column: str
     if is_table(source):
         return _of_table("the table of items", TableInMemory(source), columns, item_column)
     path = Path(source)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of item names; check the path")
-    shown = path.name
-    data = read_unpacked(path)
-    if data.startswith(b"PAR1"):
-        return _of_table(shown, ParquetFile(path), columns, item_column)
-    first = next((line for line in data[:65_536].splitlines() if line.strip()), b"").decode("utf-8", "replace")
-    if not first:
-        raise DataError(f"{path}: the file is empty; give a table of items")
+    data, first = read_table_bytes(path, "item names")
     if columns == ItemColumns() and (path.name == _TITLES or _U_ITEM.fullmatch(first)):
         return _movielens(path, data)
-    if first.startswith("{"):
-        return _of_table(shown, JsonLinesFile(path, data), columns, item_column)
-    separator = guess_separator(first)
     if "::" in first:
-        data, separator = between_tabs(_as_utf8(data), b"::"), "\t"
+        data = between_tabs(_as_utf8(data), b"::")
+        first = first.replace("::", "\t")
         columns = ItemColumns("column_1", "column_2", ("column_3",)) if columns == ItemColumns() else columns
-    return _of_table(shown, DelimitedFile(path, data, separator, has_header=not columns.by_position), columns, item_column)
+    return _of_table(path.name, open_table(path, data, first, has_header=not columns.by_position), columns, item_column)
 
 
 def beside(ratings: Path, item_column: str | None) -> Path | None:

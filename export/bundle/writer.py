@@ -154,6 +154,7 @@ def _members(contents: BundleContents) -> dict[str, bytes]:
             raise BundleError(f"bundle: {member} cannot be written: {problem}; chordkit.export.bundle.fitting_words mends its texts")
     if problem := problem_with(contents.vectors, items):
         raise BundleError(f"bundle: the test vectors cannot be used: {problem}")
+    contents.master.require_origin()
     channels, fingerprint = contents.master.channel_table.channels, contents.master.fingerprint
     for name, strategy in contents.strategies.items():
         if len(strategy.widths) != channels or strategy.fingerprint != fingerprint:
