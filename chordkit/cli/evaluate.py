@@ -20,7 +20,7 @@ from chordkit.cli.options import (
     WindowOption,
     WithoutOption,
     parse_budgets,
-    tell_other_split,
+    tell_learned,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, progress_bar, rows, writable_folder
 
@@ -74,7 +74,7 @@ def benefit(
     as_json: JsonOption = False,
 ) -> None:
     """Train every rival with equal care and say whether a personal model is worth its bytes."""
-    from chordkit.data import load_named, split_identity
+    from chordkit.data import load_named
     from chordkit.evaluation import ExperimentOptions, run_evaluation
     from chordkit.hypernetwork import default_hypernetwork_options
     from chordkit.report.evaluation import save_evaluation
@@ -98,7 +98,7 @@ def benefit(
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
         if backbone is not None:
-            tell_other_split(backbone, origin, split_identity(dataset, held_out, validation, split_at))
+            tell_learned(backbone, origin, dataset, options.split(dataset, 1))
         evaluation = run_evaluation(dataset, options, budgets, out, progress, backbone=source, finetuned_users=finetuned, jobs=jobs)
     files = save_evaluation(evaluation, out)
     emit(as_json, evaluation.to_json(), lambda: _view(evaluation, files))

@@ -13,7 +13,7 @@ from chordkit.cli.output import note, writable_folder
 from chordkit.errors import InputError
 
 if TYPE_CHECKING:
-    from chordkit.data import Dataset
+    from chordkit.data import Dataset, Split
     from chordkit.export.artifact import Precision
     from chordkit.export.targets import Target
     from chordkit.quantization import MasterWeights
@@ -197,13 +197,15 @@ def tell_repeated(dataset: "Dataset", histories: int) -> None:
         note(f"{dataset.name} has {dataset.users:,} histories; to make {histories:,}, each is taken {times} times, with other candidates")
 
 
-def tell_other_split(backbone: Path, provenance: dict[str, Any], split: dict[str, Any]) -> None:
-    """A remark where a backbone was trained on another split of the same data: it may have learned what tests here."""
-    trained = provenance.get("split")
-    if isinstance(trained, dict) and trained != split and trained.get("fingerprint") == split["fingerprint"]:
+def tell_learned(backbone: Path, provenance: dict[str, Any], dataset: "Dataset", split: "Split") -> None:
+    """A remark where a backbone was trained on what validates or tests in ``split``."""
+    from chordkit.data import learned_of
+
+    counts = [learned_of(dataset, provenance.get("split"), part) or 0 for part in (split.valid, split.test)]
+    if any(counts):
         note(
-            f"{backbone}: it was trained on another split of this data and may have learned what validates and tests here; train it with "
-            "the same --held-out, --validation and --split-at"
+            f"{backbone}: it has learned from {counts[0]:,} of {len(split.valid):,} items that validate and {counts[1]:,} of "
+            f"{len(split.test):,} that test here; train it with the same --held-out, --validation and --split-at"
         )
 
 

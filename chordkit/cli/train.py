@@ -25,7 +25,7 @@ from chordkit.cli.options import (
     WithoutOption,
     parse_range,
     parse_widths,
-    tell_other_split,
+    tell_learned,
     tell_parts,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
@@ -176,7 +176,7 @@ def hypernetwork(
     as_json: JsonOption = False,
 ) -> None:
     """Train the hypernetwork through a backbone; writes it, the master weights, and the FP32 backbone behind them."""
-    from chordkit.data import load_named, split_identity
+    from chordkit.data import load_named, split, split_identity
     from chordkit.hypernetwork import default_hypernetwork_options, save_hypernetwork, train_hypernetwork
     from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
     from chordkit.training import load_backbone, save_backbone
@@ -207,13 +207,12 @@ def hypernetwork(
         source, origin = load_backbone(backbone)
         teachers = [load_backbone(path)[0] for path in teacher or []]
         places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
-        parts = split_identity(dataset, *places.values())
-        tell_other_split(backbone, origin, parts)
+        tell_learned(backbone, origin, dataset, split(dataset, 1, *places.values()))
         trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, best_so_far=best_so_far, **places)
     provenance = {
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
-        "split": parts,
+        "split": split_identity(dataset, *places.values()),
         "options": options.to_json(),
     }
     trained.master.save(master)

@@ -5,8 +5,9 @@ from chordkit.data.dataset import Dataset
 from chordkit.data.detection import Format
 from chordkit.data.generator import synthesize, world_behind
 from chordkit.data.names import ItemColumns
+from chordkit.data.places import split_identity
 from chordkit.data.preparation import CATALOGUE, load_named, prepare
-from chordkit.data.splits import Split, SplitPart, split, split_identity, windows
+from chordkit.data.splits import Split, SplitPart, learned_of, split, windows
 from chordkit.data.summary import split_statistics, statistics
 from chordkit.data.world import World
 from chordkit.inputs import left_pad
@@ -21,6 +22,7 @@ __all__ = [
     "Split",
     "SplitPart",
     "World",
+    "learned_of",
     "left_pad",
     "load_named",
     "prepare",

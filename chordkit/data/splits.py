@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from chordkit.data.cut import cut_identity, find_cut
+from chordkit.data.cut import find_cut
 from chordkit.data.dataset import Dataset
+from chordkit.data.places import places_of, places_told
 from chordkit.errors import DataError
-
-MAXIMUM_HELD_OUT = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,60 +107,24 @@ def split(dataset: Dataset, max_length: int = 50, held_out: int = 1, validation:
     """
     if max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
-    if not 1 <= held_out <= MAXIMUM_HELD_OUT:
-        raise DataError(f"held_out must lie in 1..{MAXIMUM_HELD_OUT}, not {held_out}")
-    if not 1 <= validation <= MAXIMUM_HELD_OUT:
-        raise DataError(f"validation must lie in 1..{MAXIMUM_HELD_OUT}, not {validation}")
-    if at is not None:
-        return _split_by_time(dataset, max_length, held_out, validation, at)
-    ends, lengths = dataset.offsets[1:], dataset.lengths
-    # At least one item stays for training and one for validation.
-    tested = np.minimum(held_out, lengths - 2)
-    validated = np.ones_like(tested)
-    if validation > 1:
-        both = np.maximum(2, np.minimum(held_out + validation, lengths // 2))
-        validated = np.clip(both * validation // (held_out + validation), 1, validation)
-        tested = np.minimum(held_out, both - validated)
-    first_test = ends - tested
-    first_valid = first_test - validated
-    return Split(
-        train=[dataset.flat[start:stop] for start, stop in zip(dataset.offsets[:-1], first_valid, strict=True)],
-        valid=_run_of_each(dataset, first_valid, validated, max_length),
-        test=_run_of_each(dataset, first_test, tested, max_length),
-        items=dataset.items,
-        max_length=max_length,
-    )
-
-
-def split_identity(dataset: Dataset, held_out: int, validation: int, at: str | None) -> dict[str, Any]:
-    """What tells the split of a data set from every other, as JSON values; two texts that mean one moment are the same.
-
-    Raises:
-        DataError: as :func:`split`.
-    """
-    found: dict[str, Any] = {"fingerprint": dataset.fingerprint, "held_out": held_out, "validation": validation}
-    return found if at is None else found | {"split_at": cut_identity(dataset, find_cut(dataset, at))}
-
-
-def _split_by_time(dataset: Dataset, max_length: int, held_out: int, validation: int, at: str) -> Split:
-    cut = find_cut(dataset, at)
-    assert dataset.times is not None
-    begins, ends = dataset.offsets[:-1], dataset.offsets[1:]
-    first_valid, first_test = (begins + np.add.reduceat(dataset.times < moment, begins, dtype=np.int64) for moment in (cut.valid, cut.test))
-    # A user's first item has no history to be asked after.
-    valid_from, test_from = np.maximum(first_valid, begins + 1), np.maximum(first_test, begins + 1)
-    validated = np.clip(first_test - valid_from, 0, validation)
-    tested = np.clip(ends - test_from, 0, held_out)
-    for what, rows in (("validate", validated), ("test", tested)):
+    places = places_of(dataset, held_out, validation, None if at is None else find_cut(dataset, at))
+    for what, rows in (("validate", places.validated), ("test", places.tested)):
         if not rows.any():
-            raise DataError(f"split_at: '{at[:60]}': no user has an item to {what} with another one before it; cut at other moments")
+            raise DataError(f"split_at: '{at}': no user has an item to {what} with another one before it; cut at other moments")
     return Split(
-        train=[dataset.flat[start:stop] for start, stop in zip(begins, first_valid, strict=True)],
-        valid=_run_of_each(dataset, valid_from, validated, max_length),
-        test=_run_of_each(dataset, test_from, tested, max_length),
+        train=[dataset.flat[start:stop] for start, stop in zip(dataset.offsets[:-1], places.train_until, strict=True)],
+        valid=_run_of_each(dataset, places.valid_from, places.validated, max_length),
+        test=_run_of_each(dataset, places.test_from, places.tested, max_length),
         items=dataset.items,
         max_length=max_length,
     )
+
+
+def learned_of(dataset: Dataset, identity: Any, part: SplitPart) -> int | None:
+    """How many targets of ``part`` a model has learned from that was trained on the split ``identity``, which
+    :func:`split_identity` told of; None where that is of other data, or none."""
+    trained = places_told(dataset, identity)
+    return None if trained is None else int((part.stops < trained.train_until[part.users]).sum())
 
 
 def _run_of_each(dataset: Dataset, first: np.ndarray, count: np.ndarray, max_length: int) -> SplitPart:

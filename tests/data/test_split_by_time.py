@@ -1,5 +1,6 @@
 """Splits by time, checked against a slow and obvious version; nothing is trained on that came later than what it is asked."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chordkit.data import Dataset, prepare, split, split_identity, split_statistics, synthesize
+from chordkit.data import Dataset, learned_of, prepare, split, split_identity, split_statistics, synthesize
 from chordkit.data.cut import Cut, find_cut
 from chordkit.data.times import Clock, moment, shown
 from chordkit.errors import DataError
@@ -124,6 +125,38 @@ def test_statistics_say_what_falls_into_each_part() -> None:
         "test_users_untrained": 1,
         "test_targets_untrained": 2,  # 4 and 6
     }
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    users=USERS, trained=st.tuples(st.integers(1, 5), st.integers(1, 5), st.booleans()), asked=st.tuples(st.integers(1, 5), st.booleans())
+)
+def test_what_a_model_has_learned_from_is_known_whichever_way_it_was_split(
+    users: list[list[tuple[int, int]]], trained: tuple[int, int, bool], asked: tuple[int, bool]
+) -> None:
+    dataset = timed(users)
+    try:
+        cuts = [("40%,70%" if by_time else None) for by_time in (trained[2], asked[1])]
+        learned, test = split(dataset, 3, *trained[:2], cuts[0]).train, split(dataset, 3, asked[0], 1, cuts[1]).test
+    except DataError:
+        return
+    wanted = sum(len(test.full_history(row)) < len(learned[user]) for row, user in enumerate(test.users))
+    identity = json.loads(json.dumps(split_identity(dataset, *trained[:2], cuts[0])))
+    assert learned_of(dataset, identity, test) == wanted
+
+
+def test_a_split_of_other_data_or_times_or_none_at_all_says_nothing() -> None:
+    dataset = timed([[(1, time) for time in range(10)]])
+    part, good = split(dataset, 3).test, split_identity(dataset, 1, 1, "50%,70%")
+    assert learned_of(dataset, good, part) == 0 and learned_of(dataset, split_identity(dataset, 5, 1), part) == 0
+    cut = good["split_at"]
+    for bad in (
+        None, [], {}, good | {"fingerprint": "00"}, good | {"held_out": 9}, good | {"held_out": "1"}, good | {"split_at": None},
+        good | {"split_at": {**cut, "times": "00"}}, good | {"split_at": {**cut, "more": 1}},
+    ):  # fmt: skip
+        assert learned_of(dataset, bad, part) is None
+    assert learned_of(dataset, good | {"split_at": {"valid": 10**40, "test": 7, "times": cut["times"]}}, part) == 1
+    assert learned_of(Dataset.from_sequences("bare", dataset.sequences, dataset.item_ids), good, part) is None
 
 
 def test_a_moment_that_was_told_is_read_back() -> None:
