@@ -61,7 +61,7 @@ def cut_identity(dataset: Dataset, cut: Cut) -> dict[str, Any]:
 def _moment(text: str, ordered: np.ndarray, clock: Clock) -> int:
     share = _SHARE.fullmatch(text)
     if share is not None:
-        place = int(float(share[1]) / 100 * len(ordered))
+        place = int(float(share[1]) * len(ordered) / 100)
         if not 0 < place < len(ordered):
             raise DataError(
                 f"split_at: '{text[:20]}' of {len(ordered):,} interactions leave none on one side; give a share between 0 and 100 %"

@@ -70,6 +70,7 @@ def test_dates_and_shares_are_moments_of_the_data_set() -> None:
     assert find_cut(days, " 1970-01-05T02:00:00+02:00 , 1970-01-09T12:00") == Cut(4 * DAY, 8 * DAY + DAY // 2)
     assert find_cut(days, "80%,1970-01-10") == find_cut(days, "80.0 %,90%") == Cut(8 * DAY, 9 * DAY)
     assert find_cut(timed([[(1, time) for time in range(10)]]), "3,70%") == Cut(3, 7)
+    assert find_cut(timed([[(1, time) for time in range(100)]]), "29%,58%") == Cut(29, 58)
     ranks = timed([[(1, time) for time in range(10)]], "ranks of the file's times")
     assert find_cut(ranks, "50%,70%") == Cut(5, 7)
     # What is of one moment stays together, whatever the share.
