@@ -57,7 +57,7 @@ def import_(
     config, agreement = imported.backbone.config, imported.agreement
     payload = {
         "file": str(out), "architecture": config.architecture, "items": config.items, "max_length": config.max_length, "dim": config.dim,
-        "dropped_items": len(imported.dropped), **imported.provenance,
+        **imported.provenance,
     }  # fmt: skip
     compared = "nothing was compared"
     if agreement is not None:

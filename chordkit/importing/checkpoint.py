@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,8 @@ def _torch_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     data = read_bytes(path, "checkpoint")
     snippet = SNIPPET.format(name=os.fspath(path))
     try:
-        content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickle protocols, which nobody can do anything about
+            content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         if isinstance(error, MemoryError):
             raise

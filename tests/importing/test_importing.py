@@ -201,7 +201,7 @@ def test_files_that_hold_more_than_tensors_are_refused_with_the_line_that_saves_
     assert read("recbole-sasrec", tmp_path / "saved.safetensors").agreement is not None
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.filterwarnings("error:Detected pickle protocol")
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 no archive", b"\x80\x04N."], ids=["empty", "archive", "pickle"])
 def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.pth").write_bytes(content)
