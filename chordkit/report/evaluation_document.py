@@ -118,6 +118,7 @@ class EvaluationDocument(_Model):
     seeds: list[int]
     held_out: int
     validation: int
+    split_at: str | None = None
     cases: list[CaseDocument]
 
     @classmethod
@@ -151,10 +152,12 @@ class EvaluationDocument(_Model):
 
     def _protocol(self, case: CaseDocument) -> str:
         seeds = f"seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else f"seed {self.seeds[0]}"
+        where = f"at most the last {self.held_out} items test, and the {self.validation} before them chose the epoch"
+        if self.split_at is not None:
+            where = f"at most the first {self.held_out} items after the second moment of {self.split_at} test"
         return (
-            f"{self.architecture}, {seeds}: of each of {case.summary.users:,} users at most the last {self.held_out} items test, and the "
-            f"{self.validation} before them chose the epoch. Items that the user has seen do not compete. Every rival began with the same "
-            f"backbone and was trained with equal care; the phone sees {self.window} items. What rows mean: docs/evaluation.md."
+            f"{self.architecture}, {seeds}: of each of {case.summary.users:,} users {where}. Items that the user has seen do not "
+            f"compete. Every rival began with the same backbone and was trained with equal care; the phone sees {self.window} items. What rows mean: docs/evaluation.md."
         )
 
 
