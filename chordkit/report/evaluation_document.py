@@ -157,7 +157,8 @@ class EvaluationDocument(_Model):
             where = f"at most the first {self.held_out} items after the second moment of {self.split_at} test"
         return (
             f"{self.architecture}, {seeds}: of each of {case.summary.users:,} users {where}. Items that the user has seen do not "
-            f"compete. Every rival began with the same backbone and was trained with equal care; the phone sees {self.window} items. What rows mean: docs/evaluation.md."
+            "compete. Every rival began with the same backbone and was trained with equal care; the phone sees "
+            f"{self.window} items. What rows mean: docs/evaluation.md."
         )
 
 
