@@ -31,16 +31,19 @@ def test_every_file_and_artifact_is_asked_beside_simple_baselines(asked) -> None
 
 
 def test_an_artifact_is_as_good_as_what_it_was_made_from(project, command) -> None:
-    """The same model on its own runtime: over the same users the same list, but for rounding among near ties."""
+    """The same model on its own runtime: over the same users the same list, but for rounding among near ties.
+
+    Two neighbours that change places below rank 1 change the NDCG of one user of forty by 0.131 at most.
+    """
     names = ("litert-int8", "onnx-int8", "native-int8")
     given = [part for name in names for part in ("--artifact", name)]
     given += ["--hypernetwork", project / "h.safetensors", "--master", project / "m.chrm", "--users", 40, "--artifact-users", 40]
     found = command("evaluate", "accuracy", project / "shop.chord", "--data", project / "shop.safetensors", *given, "--json").json
     lines = {line["name"]: line for line in found["lines"]}
     for name in names:
-        for measure in ("masked_hr10", "hr10", "n100_ndcg10"):
+        for measure in ("masked_ndcg10", "ndcg10", "n100_ndcg10"):
             theirs, ours = (lines[each]["values"][measure]["value"] for each in (name, "h: 8 bits"))
-            assert theirs == pytest.approx(ours, abs=0.026), "one user of forty may see another item"
+            assert theirs == pytest.approx(ours, abs=0.131 / 40), (name, measure)
 
 
 def test_the_page_has_a_row_for_each(asked) -> None:
