@@ -68,7 +68,8 @@ def test_fuzzed_members_and_manifests_only_ever_raise_bundle_errors(toy, signed:
         except BundleError:
             refused += 1
             continue
-        for use in (opened.item_ids, opened.vectors, opened.master, lambda opened=opened: opened.strategy("user-1")):
+        words = (opened.item_ids, opened.item_names, opened.item_categories)
+        for use in (*words, opened.vectors, opened.master, lambda opened=opened: opened.strategy("user-1")):
             try:
                 use()
             except BundleError:

@@ -88,6 +88,7 @@ public final class WordsTest {
     long taken = used() - before;
     assertTrue(taken + " bytes", taken < 450000);
     assertTrue(words.of(77777), words.of(77777).startsWith("The \"77777\" of which"));
+    assertTrue(data.hasRemaining()); // there all the time
   }
 
   private static long used() {
