@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from chordkit.cli.options import MinimumCounterOption, PublicKeysOption, RevokedOption, read_revoked
-from chordkit.cli.output import JsonOption, SeedOption, emit, writable_file
+from chordkit.cli.output import JsonOption, emit, writable_file
 
 EXAMPLE = "Example: `chordkit report shop.chord accuracy.json bench.json evaluation/evaluation.json --out report.html`"
 
@@ -34,7 +34,6 @@ def report(
     public_key: PublicKeysOption = None,
     revoked: RevokedOption = None,
     minimum_counter: MinimumCounterOption = 0,
-    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """One self-contained HTML page of a bundle, of what was measured on it, and of how its models were trained."""

@@ -1,5 +1,6 @@
 """Every verb does its work for real, and says so in JSON."""
 
+import inspect
 import io
 import json
 import re
@@ -68,6 +69,16 @@ def test_help_shows_an_example_that_the_command_would_parse(
         each = each.commands[name]
     known = {option for parameter in each.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", example.group(1))) <= known | {"--help", "-h"}
+
+
+@pytest.mark.parametrize("verb", _verbs(), ids=" ".join)
+def test_a_seed_is_taken_only_where_it_is_used(verb: tuple[str, ...]) -> None:
+    each = get_command(app)
+    for name in verb:
+        each = each.commands[name]
+    function = inspect.unwrap(each.callback)
+    if "seed" in inspect.signature(function).parameters:
+        assert re.search(r"\bseed\b", inspect.getsource(function).partition(") -> None:")[2])
 
 
 def test_version_and_bare_help(command) -> None:
