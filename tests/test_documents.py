@@ -14,15 +14,15 @@ from chordkit.runtime_bench.records import Start
 from chordkit.runtime_bench.results import BenchReport
 
 
-@pytest.mark.parametrize(("model", "name", "known"), [(Report, "chordkit-report", "2"), (Index, "chordkit-export", "1 or 2")])
+@pytest.mark.parametrize(("model", "name", "known"), [(Report, "chordkit-report", "3"), (Index, "chordkit-export", "1 or 2")])
 def test_a_newer_document_is_refused_by_its_version_and_not_by_what_it_added(
     model: type[BaseModel], name: str, known: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "document.json"
-    path.write_text(f'{{"format": "{name}", "version": 3, "something_new": []}}')
+    path.write_text(f'{{"format": "{name}", "version": 4, "something_new": []}}')
     with pytest.raises(InputError) as caught:
         read_document(path, model, "document", "make it again")
-    what = f"document version 3 is unknown, this chordkit reads version {known}"
+    what = f"document version 4 is unknown, this chordkit reads version {known}"
     assert str(caught.value) == f"{path}: {what}; update chordkit, or make it again"
 
 
