@@ -7,14 +7,23 @@ from pydantic import BaseModel, ValidationError
 
 from chordkit.documents import parse_json, read_document
 from chordkit.errors import InputError
+from chordkit.evaluation.accuracy import Accuracy
 from chordkit.export.collection import Index
 from chordkit.report import Report
+from chordkit.report.evaluation_document import EvaluationDocument
 from chordkit.runtime_bench.compare import load_report
 from chordkit.runtime_bench.records import Start
 from chordkit.runtime_bench.results import BenchReport
 
+KNOWN = [
+    (Report, "chordkit-report", "2 or 3"),
+    (Index, "chordkit-export", "1 or 2"),
+    (Accuracy, "chordkit-accuracy", "1"),
+    (EvaluationDocument, "chordkit-evaluation", "1"),
+]
 
-@pytest.mark.parametrize(("model", "name", "known"), [(Report, "chordkit-report", "3"), (Index, "chordkit-export", "1 or 2")])
+
+@pytest.mark.parametrize(("model", "name", "known"), KNOWN)
 def test_a_newer_document_is_refused_by_its_version_and_not_by_what_it_added(
     model: type[BaseModel], name: str, known: str, tmp_path: Path
 ) -> None:
@@ -84,7 +93,7 @@ def test_a_list_ends_at_its_first_bad_element() -> None:
     assert {error["loc"][:2] for error in caught.value.errors()} == {("artifacts", 0)}
 
 
-@pytest.mark.parametrize("model", [Index, Report, BenchReport, Start])
+@pytest.mark.parametrize("model", [Index, Report, BenchReport, Start, Accuracy, EvaluationDocument])
 def test_every_list_of_a_document_ends_so(model: type[BaseModel]) -> None:
     def lists(schema: object) -> list[dict]:
         if isinstance(schema, dict):

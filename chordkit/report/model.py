@@ -249,7 +249,7 @@ class Report(_Model):
     """What is known of a run. A part that nobody measured is not there, and its section is not drawn."""
 
     format: Literal["chordkit-report"] = "chordkit-report"
-    version: Literal[3] = 3
+    version: Literal[2, 3] = 3
     title: str
     created: str
     chordkit: str

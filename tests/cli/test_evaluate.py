@@ -52,7 +52,9 @@ def test_the_same_command_reads_what_is_there(evaluated, command) -> None:
 def test_another_experiment_is_refused_in_the_same_folder(evaluated, command) -> None:
     _, line = evaluated
     outcome = command(*line, "--no-vectors")
-    assert outcome.status == 2 and "seed0.safetensors" in outcome.err and "vectors" in outcome.err and outcome.err.count("\n") == 1
+    refusal = outcome.err.splitlines()[-1]
+    assert outcome.status == 2 and "seed0.safetensors" in refusal and "vectors" in refusal
+    assert [line.split(":")[0] for line in outcome.err.splitlines()] == ["note", "chordkit"], "the backbone learned from some of it"
 
 
 def test_the_page_begins_with_the_verdict_and_shows_whole_charts(evaluated) -> None:

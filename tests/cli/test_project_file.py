@@ -46,7 +46,7 @@ def test_another_file_may_be_named_and_without_one_there_is_nothing(folder: Path
     [
         ("[train.backbone]\nwidth = 3\n", "[train.backbone] width: there is no such option; there are architecture, batch"),
         ("[train.decoder]\ndim = 3\n", "[train.decoder]: there is no such command; there are backbone, hypernetwork"),
-        ("[sell]\ndim = 3\n", "[sell]: there is no such command; there are export"),
+        ("[sell]\ndim = 3\n", "[sell]: there is no such command; there are "),
         ("[all]\nwidth = 3\n", "[all] width: there is no such option"),
         ("seed = 3\n", "[seed]: there is no such command"),
         ("[train]\ndim = 3\n", "[train]: options belong to one of its commands: backbone, hypernetwork"),
