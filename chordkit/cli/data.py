@@ -88,7 +88,7 @@ def prepare(
     as_json: JsonOption = False,
 ) -> None:
     """Read interactions, filter them, and write one data set file."""
-    from chordkit.data import ItemColumns, load_named, statistics
+    from chordkit.data import ItemColumns, load_named, readable, statistics
 
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: data sets are known by their ending; call it {out.name}.safetensors")
@@ -115,7 +115,7 @@ def prepare(
     names, numbered = (dataset.provenance.get(each) for each in ("item_names", "catalogue"))
     taken = {"columns": columns_taken, "catalogue": numbered, "names": names}
     summary = {"file": str(out), **taken, "dropped": dropped, **statistics(dataset)}
-    shown = summary | {
+    shown = readable(summary) | {
         "columns": _listed(columns_taken) or "none, by their order",
         "catalogue": numbered and _about_catalogue(numbered),
         "names": names and _about_names(names),
@@ -157,11 +157,11 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Print the statistics of a data set or of a raw file, and with --split-at what would fall into each part."""
-    from chordkit.data import load_named, split, split_statistics, statistics
+    from chordkit.data import load_named, readable, split, split_statistics, statistics
 
     with progress_bar() as progress:
         dataset = load_named(source, seed=seed, format=format, columns=_columns(user, item, time, None, time_format), progress=progress)
     summary = statistics(dataset)
     if split_at is not None:
         summary |= split_statistics(dataset, split(dataset, at=split_at), split_at)
-    emit(as_json, summary, lambda: key_values(dataset.name, summary))
+    emit(as_json, summary, lambda: key_values(dataset.name, readable(summary)))

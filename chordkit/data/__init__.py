@@ -8,7 +8,7 @@ from chordkit.data.names import ItemColumns
 from chordkit.data.places import split_identity
 from chordkit.data.preparation import CATALOGUE, load_named, prepare
 from chordkit.data.splits import Split, SplitPart, learned_of, split, windows
-from chordkit.data.summary import split_statistics, statistics
+from chordkit.data.summary import readable, split_statistics, statistics
 from chordkit.data.world import World
 from chordkit.inputs import left_pad
 
@@ -26,6 +26,7 @@ __all__ = [
     "left_pad",
     "load_named",
     "prepare",
+    "readable",
     "split",
     "split_identity",
     "split_statistics",

@@ -1,5 +1,6 @@
 """The numbers that describe a data set."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,13 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
         "dropped_users_too_short": int(dataset.provenance.get("dropped_users_too_short", 0)),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def readable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`statistics` says, and whatever stands beside it, as people read it."""
+    share, mean = values["density"], values["length_mean"]
+    density = f"1 of {1 / share:,.0f} possible" if share < 0.1 else f"{100 * share:.0f} % of all"
+    return {**values, "density": f"{density} pairs of a user and an item", "length_mean": f"{mean:,.1f}"}
 
 
 def split_statistics(dataset: Dataset, parts: Split, at: str | None = None) -> dict[str, Any]:

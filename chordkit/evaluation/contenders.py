@@ -60,11 +60,14 @@ def of_baseline(baseline: Baseline) -> Contender:
 
 
 def of_backbone(name: str, backbone: Backbone) -> list[Contender]:
-    """A backbone as it is, and quantised evenly when training is over."""
+    """A backbone as it is, and quantised evenly when training is over; at 8 bits also with its tables in int4."""
     config = backbone.config
     master = make_master(backbone, ScalePolicy.MSE)
     full = model_rival(name, f"{config.architecture}, FP32, the last {config.max_length} items", backbone)
-    even = _uniform(name, master, "quantised afterwards")
+    small = make_master(backbone, ScalePolicy.MSE, embedding_bits=4)
+    everywhere = np.full(small.channel_table.channels, 8, np.uint8)
+    tables = static_rival(f"{name}: 8 bits, int4 tables", "quantised afterwards, 8 bits everywhere, embedding tables 4", small, everywhere)
+    even = [*_uniform(name, master, "quantised afterwards"), _of_rival(tables, small.channel_table, "strategy")]
     return [_of_rival(full, master.channel_table, "backbone"), *even]
 
 

@@ -73,8 +73,8 @@ def sizes_section(report: Report) -> Section:
     )
     if sizes.table_bits > 4:
         text += (
-            f"; an item table in int4 saves {in_bytes(tables)}, {_share(tables, own.int8)} (train with --embedding-bits 4, and look at "
-            "what that costs in accuracy)"
+            f"; an item table in int4 saves {in_bytes(tables)}, {_share(tables, own.int8)} (train with --embedding-bits 4; "
+            "`chordkit evaluate accuracy --backbone` says what that costs)"
         )
     return Section("sizes", "What does a strategy save in bytes?", [Words(f"{text}."), _ways(sizes), _catalogues(sizes)])
 

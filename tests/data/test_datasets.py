@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chordkit.data import Dataset, statistics, synthesize
+from chordkit.data import Dataset, readable, statistics, synthesize
 from chordkit.errors import DataError
 
 
@@ -172,3 +172,10 @@ def test_a_large_file_is_read_as_written(tmp_path: Path) -> None:
     dataset = synthesize(1, users=200, items=100)
     dataset.save(tmp_path / "d.safetensors")
     assert statistics(Dataset.load(tmp_path / "d.safetensors")) == statistics(dataset)
+
+
+def test_people_read_how_dense_a_data_set_is() -> None:
+    sparse = Dataset.from_sequences("sparse", [[1, 2, 3], [195, 2, 3]])
+    assert readable(statistics(sparse))["density"] == "1 of 65 possible pairs of a user and an item"
+    shown = readable(statistics(Dataset.from_sequences("dense", [[1, 2, 3], [3, 2, 1, 4]])))
+    assert shown["density"] == "88 % of all pairs of a user and an item" and shown["length_mean"] == "3.5" and shown["users"] == 2
