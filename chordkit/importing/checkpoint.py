@@ -4,6 +4,7 @@ import io
 import os
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,6 +103,7 @@ def _torch_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     data = read_bytes(path, "checkpoint")
     snippet = SNIPPET.format(name=os.fspath(path))
     try:
+        _require_uncompressed(data)
         with warnings.catch_warnings(action="ignore"):  # of pickle protocols, which nobody can do anything about
             content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
@@ -117,6 +119,18 @@ def _torch_file(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content or not all(map(_is_plain, *zip(*content.items(), strict=True))):
         raise CheckpointError(f"{path}: it holds no state dict (names and dense tensors); save one: {snippet}")
     return content
+
+
+def _require_uncompressed(data: bytes) -> None:
+    """Refuse an archive that unpacks to more than it has; torch writes none.
+
+    Raises:
+        ValueError: it does.
+    """
+    if data[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(data):
+                raise ValueError("it unpacks to more than it has")
 
 
 def _is_plain(name: object, value: object) -> bool:

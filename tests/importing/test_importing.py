@@ -4,6 +4,8 @@ The files beside this one are the frameworks' own (regenerate.py).
 """
 
 import argparse
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,7 @@ def test_a_list_of_ids_that_is_none_is_refused(text: str, tmp_path: Path) -> Non
         ("recbole-sasrec", {"LayerNorm.bias": torch.full((16,), torch.nan)}, "'embedding_norm.bias' holds NaN"),
         ("recbole-sasrec", {"LayerNorm.bias": torch.zeros(4, 4)}, r"'LayerNorm.bias' has the shape \[4, 4\]"),
         ("recbole-gru4rec", {"gru_layers.weight_ih_l1": torch.zeros(36, 12)}, "more than one recurrent layer, chordkit's has one"),
+        ("pmixer-after", {"pos_emb.weight": torch.zeros(5, 8)}, "has 5 rows, which is not what 'after' norms and max_length = 5 make"),
         ("pmixer-after", {"pos_emb.weight": torch.zeros(9, 8)}, "has 9 rows, which is not what 'after' norms and max_length = 5 make"),
     ],
 )  # fmt: skip
@@ -188,9 +191,10 @@ def test_torchs_own_files_are_read_where_they_hold_tensors_alone(tmp_path: Path)
 def test_files_that_hold_more_than_tensors_are_refused_with_the_line_that_saves_these(tmp_path: Path) -> None:
     state = load_file(HERE / "recbole-sasrec.safetensors")
     path = tmp_path / "SASRec.pth"
-    torch.save({"config": argparse.Namespace(n_heads=2), "state_dict": state}, path)
-    with pytest.raises(CheckpointError, match="Python objects beside tensors") as refused:
+    torch.save({"config": argparse.Namespace(n_heads=2), "state_dict": state}, path, pickle_protocol=4)
+    with warnings.catch_warnings(record=True) as said, pytest.raises(CheckpointError, match="Python objects beside tensors") as refused:
         read("recbole-sasrec", path)
+    assert not said
     code = (
         str(refused.value)
         .partition('python -c "')[2]
@@ -201,7 +205,6 @@ def test_files_that_hold_more_than_tensors_are_refused_with_the_line_that_saves_
     assert read("recbole-sasrec", tmp_path / "saved.safetensors").agreement is not None
 
 
-@pytest.mark.filterwarnings("error:Detected pickle protocol")
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 no archive", b"\x80\x04N."], ids=["empty", "archive", "pickle"])
 def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.pth").write_bytes(content)
@@ -212,6 +215,16 @@ def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> Non
         read("recbole-sasrec", tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="no such checkpoint file"):
         read("recbole-sasrec", tmp_path / "absent.pth")
+
+
+def test_an_archive_that_unpacks_to_more_than_it_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"item_embedding.weight": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "model.pth", "w", zipfile.ZIP_DEFLATED) as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(CheckpointError, match="or is damaged"):
+        read("recbole-sasrec", tmp_path / "model.pth")
 
 
 def test_a_tensor_that_is_larger_than_its_file_is_refused(tmp_path: Path) -> None:
