@@ -12,7 +12,8 @@ def shorten(backbone: Backbone, window: int) -> Backbone:
 
     What belongs to a slot (SASRec's positions, Caser's vertical filters) keeps its newest slots, as the newest item always stands in the
     last one; what counts from the oldest item, its first rows. For a history of ``window`` items or less it computes what the long backbone
-    would, except where padding counts: Caser's horizontal filters no longer see the border between the two.
+    would, except where padding counts: Caser's horizontal filters no longer see the border between the two, and pmixer's attention fewer
+    padded slots.
 
     Args:
         backbone: is not modified.
