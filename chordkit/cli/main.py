@@ -5,6 +5,7 @@
 
 import contextvars
 import errno
+import io
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -166,6 +167,22 @@ def _as_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _hint(error: Any) -> str:
+    """Behind a usage error of the command-line library, which knows which command it was parsing: where to look."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return ""
+    root, option = context.find_root(), getattr(error, "option_name", None)
+    if context is not root and any(option in parameter.opts for parameter in root.command.params):
+        before, after = root.command_path, context.command_path.removeprefix(root.command_path)
+        return f" ({option} stands before the command: '{before} {option}{after}')"
+    parameter = getattr(error, "param", None)
+    source = None if parameter is None else context.get_parameter_source(parameter.name)
+    if source is not None and source.name == "DEFAULT_MAP":
+        return f" (from {root.obj})"
+    return f" (see '{context.command_path} --help')"
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = app(args=list(arguments) if arguments is not None else None, prog_name="chordkit", standalone_mode=False)
@@ -196,21 +213,29 @@ def _run(arguments: Sequence[str] | None) -> int:
         format_message = getattr(error, "format_message", None)
         if format_message is None:
             raise
-        # A usage error of the command-line library; it knows which command it was parsing.
-        context = getattr(error, "ctx", None)
-        hint = f" (see '{context.command_path} --help')" if context is not None else ""
         message = format_message()
         if message:
-            _say(message + hint)
+            _say(message + _hint(error))
         return int(getattr(error, "exit_code", 2))
     if status == _INTERRUPTED:
         _say("interrupted; what was finished is kept, run the same command to go on")
     return status if isinstance(status, int) else 0
 
 
+def _make_streams_able() -> None:
+    """Ids and names have characters that not every terminal has; and whoever starts a program may have closed its streams."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Console script."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    _make_streams_able()
     status = run()
     try:
         sys.stdout.flush()

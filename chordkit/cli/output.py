@@ -77,7 +77,8 @@ def _require_writable(option: typer.CallbackParam, path: Path, folder: Path) -> 
 def emit(as_json: bool, payload: dict[str, Any], view: RenderableType | Callable[[], RenderableType]) -> None:
     """Print a command's result: ``payload`` as JSON for machines, or ``view`` for people."""
     if as_json:
-        sys.stdout.write(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        plain = "utf" not in (sys.stdout.encoding or "utf-8").lower()
+        sys.stdout.write(json.dumps(payload, indent=2, ensure_ascii=plain, allow_nan=False) + "\n")
     else:
         shown = view() if callable(view) else view
         if isinstance(shown, str):

@@ -33,6 +33,13 @@ def test_the_file_gives_options_and_the_command_line_wins(folder: Path, command:
     assert shown["commands"]["bench run"] == {"seed": 3}
 
 
+def test_a_wrong_value_is_said_to_come_from_the_file(folder: Path, command: Any) -> None:
+    (folder / "chordkit.toml").write_text('[train.backbone]\ndata = "x"\nout = "y"\nepochs = "many"\n')
+    refused = command("train", "backbone")
+    assert refused.status == 2 and "'--epochs'" in refused.err and refused.err.endswith("(from chordkit.toml)\n")
+    assert "from chordkit.toml" not in command("train", "backbone", "--epochs", "many").err
+
+
 def test_another_file_may_be_named_and_without_one_there_is_nothing(folder: Path, command: Any) -> None:
     assert command("config", "show", "--json").json == {"file": None, "commands": {}}
     (folder / "other.toml").write_text("[bench.run]\nlaunches = 2\n")

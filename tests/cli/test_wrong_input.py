@@ -3,7 +3,9 @@
 A traceback cannot hide: an exception that the command line does not turn into a sentence leaves ``run`` and fails the test.
 """
 
+import dataclasses
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -278,6 +280,24 @@ def test_too_little_memory_is_one_sentence(project, command, tmp_path: Path, mon
     monkeypatch.setattr(chordkit.data, "load_named", load)
     outcome = command("data", "info", project / "shop.safetensors")
     assert_one_sentence(outcome, ["memory does not hold", "29.8 GiB", "ask for less"])
+
+
+def test_an_option_of_every_command_has_its_place_before_them(project, command) -> None:
+    for option, verb in (("--quiet", "data info"), ("-v", "validate")):
+        outcome = command(*verb.split(), project / "shop.safetensors", option)
+        assert_one_sentence(outcome, [f"{option} stands before the command: 'chordkit {option} {verb}'"])
+
+
+def test_names_reach_a_terminal_that_lacks_their_letters_and_no_terminal_is_no_error(project, tmp_path: Path) -> None:
+    shop = chordkit.data.Dataset.load(project / "shop.safetensors")
+    dataclasses.replace(shop, name="Café").save(tmp_path / "cafe.safetensors")
+    info = [sys.executable, "-m", "chordkit", "data", "info", str(tmp_path / "cafe.safetensors")]
+    poor = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run([*info, "--json"], capture_output=True, env=poor)
+    assert json.loads(told.stdout)["name"] == "Café" and told.returncode == 0
+    assert b"Caf\\xe9" in subprocess.run(info, capture_output=True, env=poor).stdout
+    closed = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *info, "--json"], capture_output=True)
+    assert closed.returncode == 0
 
 
 def test_the_console_script_says_the_same(tmp_path: Path) -> None:
