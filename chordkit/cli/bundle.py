@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from chordkit.cli.apart import require_apart
 from chordkit.cli.options import (
     UNVERIFIED,
     BundleArgument,
@@ -64,6 +65,8 @@ def make(
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 
+    # What the folder holds is read, but for bundles that were made into it before.
+    require_apart({"--out": out}, {"--artifacts": [file for file in artifacts.glob("*") if file.suffix != ".chord"]})
     # Before anything is computed: a bundle that cannot be signed is not wanted.
     signing_key = None if key is None else load_private_key(key)
     weights = MasterWeights.load(master)

@@ -83,6 +83,18 @@ def test_an_input_is_not_written_over(line: str, words: str, command: Any, proje
     assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("name", ["export.json", "litert-int8.tflite"])
+def test_an_artifact_is_not_written_over_by_its_bundle(name: str, command: Any, project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts"
+    shutil.copytree(project / "artifacts", folder)
+    make = ("bundle", "make", "--master", project / "m.chrm", "--artifacts", folder, "--data", project / "shop.safetensors")
+    refused = command(*make, "--out", folder / name)
+    assert refused.status == 2 and "is also the file of --artifacts, which would be lost" in refused.err
+    assert (folder / name).read_bytes() == (project / "artifacts" / name).read_bytes()
+    (folder / "earlier.chord").write_bytes(b"")
+    assert "which would be lost" not in command(*make, "--out", folder / "earlier.chord").err
+
+
 @pytest.mark.parametrize(
     "verb", ["export --target native --out {t}/artifacts", "bundle make --data {p}/shop.safetensors --out {t}/x.chord"]
 )

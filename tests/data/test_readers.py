@@ -205,6 +205,7 @@ BAD_FILES = [
     ),
     ("pretty.json", '[\n {"user": 1, "item": 2, "time": 3}\n]', r"pretty\.json: this is one JSON array; write an object a line"),
     ("w16.dat", "1\t2\t3\t4\n".encode("utf-16"), r"this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'"),
+    ("zeros.csv", bytes(100), "cannot tell the format from the first line"),
     ("w16.csv", "user,item,timestamp\n1,2,3\n".encode("utf-16"), r"this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'"),
     ("w16be.csv", "user,item,timestamp\n1,2,3\n".encode("utf-16-be"), r"this is UTF-16; convert the file with 'iconv -f UTF-16"),
     ("twice.csv", "user,item,time,time\n1,2,3,4\n", r"twice\.csv:1: two columns are called 'time'; rename one of them"),

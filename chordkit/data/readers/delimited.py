@@ -101,7 +101,7 @@ def require_bytes(path: Path, data: bytes) -> None:
     Raises:
         DataError: it is UTF-16.
     """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and not (any(data[1:40:2]) and any(data[:40:2]))):
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and any(data[1:40:2]) != any(data[:40:2])):
         raise DataError(f"{path}: this is UTF-16; convert the file with 'iconv -f UTF-16 -t UTF-8'")
 
 
