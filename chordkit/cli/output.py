@@ -26,6 +26,7 @@ from chordkit.progress import Progress as ProgressCallback
 
 # Wider than any of our tables, which take what they need.
 _NATURAL_WIDTH = 400
+_NO_END = 1_000_000
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
@@ -114,7 +115,8 @@ class _Rows:
             table.add_column(Text(column), justify="left" if index == 0 else "right", no_wrap=True)
         for row in self.body:
             table.add_row(*map(Text, row))
-        if console.measure(table, options=options.update_width(_NATURAL_WIDTH)).maximum <= options.max_width:
+        # Measured with all the room there is: an answer never exceeds what it was given.
+        if console.measure(table, options=options.update_width(_NO_END)).maximum <= options.max_width:
             yield table
             return
         yield Text(self.title, style="bold")

@@ -116,3 +116,9 @@ def test_a_manifest_cannot_act_on_the_terminal_of_inspect(command: Any, tmp_path
     # For machines it stays what it is.
     told = command("bundle", "inspect", path, "--json")
     assert json.loads(told.out)["dataset"]["name"] == EVIL and "\x1b" not in told.out
+
+
+def test_a_cell_that_no_table_holds_takes_none_of_the_others_away(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(False, {}, rows("best", ["", "item", "score"], [[1, "x" * 3000, "0.5"], [2, "y", "0.25"]]))
+    told = "".join(capsys.readouterr().out.split())
+    assert "x" * 3000 in told and "0.5" in told and "0.25" in told
