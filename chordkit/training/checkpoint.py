@@ -80,5 +80,5 @@ def require_same(path: Path, kind: str, found: object, wanted: Mapping[str, Any]
         if found.get(name) != wanted.get(name):
             raise CheckpointError(
                 f"{path}: this checkpoint was made with {kind} {name} = {found.get(name)!r}, this run asks for {wanted.get(name)!r}: "
-                "use another checkpoint folder, or start anew with --restart, or by deleting this one"
+                "use another checkpoint folder, or delete this one (--restart) to start anew"
             )

@@ -121,7 +121,7 @@ class Run:
 
         Raises:
             CheckpointError: the checkpoint is damaged or belongs to a run of another identity, or has no epoch to take.
-            InputError: the loss, or a weight, is no longer finite.
+            InputError: the loss, a weight, or what validation finds is no longer finite.
         """
         self._resume()
         if best_so_far and self.best_epoch < 0:
@@ -183,6 +183,7 @@ class Run:
         self._require_finite(all(bool(torch.isfinite(tensor).all()) for tensor in self._parameters.values()), "weights are")
         with self._averaged():
             found = self._task.validate()
+        self._require_finite(all(map(math.isfinite, found.values())), "scores are")
         score = next(iter(found.values()))
         self.history.append({"epoch": self.epoch, "loss": loss} | {f"valid_{name}": value for name, value in found.items()})
         if score > self.best_score:

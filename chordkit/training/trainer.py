@@ -1,5 +1,6 @@
 """Training a backbone: full-softmax cross-entropy at every position, early stopping on the validation items."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from chordkit.training.run import Run, Schedule, decay_groups
 from chordkit.training.windows import TrainingWindows
 
 CHECKPOINT_NAME = "training.safetensors"
+_LOOK = 32
 
 
 @dataclass(frozen=True)
@@ -144,5 +146,14 @@ class _Task:
 
     def validate(self) -> dict[str, float]:
         ranks = rank_targets(self.model, self.valid)
+        finite = self._scores_are_finite()
         self.model.train()
-        return {"ndcg10": mean_ndcg10(ranks)}
+        # Not a number counts against the model, as a rank; a run of which nothing else comes has diverged.
+        return {"ndcg10": mean_ndcg10(ranks) if finite else math.nan}
+
+    @torch.no_grad()
+    def _scores_are_finite(self) -> bool:
+        """Weights may be finite and so large that nothing finite comes of them: looked at on the first histories."""
+        device = next(self.model.parameters()).device
+        histories = torch.from_numpy(self.valid.histories[:_LOOK]).long().to(device)
+        return bool(self.model.score_all(self.model.encode(histories))[:, 1:].isfinite().all())

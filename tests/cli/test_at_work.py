@@ -94,9 +94,11 @@ def test_verbose_says_how_long_each_phase_took_and_where_an_error_was_raised(tmp
     assert run(["-q", "-v", *missing]) == 2 and "--quiet and --verbose: give one of them" in capsys.readouterr().err
 
 
-def test_settings_that_make_training_diverge_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("batch", ["6144", "1000000"], ids=["steps", "one step, and no loss after it"])
+def test_settings_that_make_training_diverge_are_told(batch: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "x.safetensors")
-    assert run(["train", "backbone", "--data", "synthetic", "--dim", "16", "--epochs", "2", "--lr", "1e30", "--out", out]) == 2
+    size = ["--dim", "16", "--max-length", "10", "--epochs", "1", "--batch", batch]
+    assert run(["train", "backbone", "--data", "synthetic", *size, "--lr", "1e30", "--out", out]) == 2
     said = capsys.readouterr().err
     assert said.startswith("chordkit: training options: the ") and "no longer finite in epoch 0: lower lr = 1e+30" in said
     assert not Path(out).exists()
