@@ -97,9 +97,16 @@ def key_values(title: str, values: dict[str, Any]) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else "none" if value is None else str(value)
-        table.add_row(Text(clean(name)), Text(clean(shown)))
+        table.add_row(Text(clean(name)), Text(clean(_shown(value))))
     return table
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 class _Rows:

@@ -148,8 +148,9 @@ def test_each_tolerance_is_a_gate_of_its_own(miss: str, tolerance: dict[str, flo
     report = compare(noisy, scores, wide.model_copy(update=tolerance))
     assert not report.passed
     assert [reason.split()[0] for reason in report.reasons] == [miss]
-    with pytest.raises(CheckFailed, match=f"artifact x: does not agree with the reference: {miss}"):
+    with pytest.raises(CheckFailed, match=f"artifact x: does not agree with the reference: {miss}") as caught:
         report.require("artifact x")
+    assert ("train it longer" in str(caught.value)) is (miss in ("kendall_tau", "top10_overlap"))
 
 
 def test_a_score_that_is_no_number_fails_whatever_the_rest_says() -> None:
