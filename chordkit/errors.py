@@ -10,6 +10,7 @@
     │   ├── StrategyError
     │   │   └── EnvelopeError
     │   ├── UserVectorError
+    │   ├── AdapterError
     │   ├── BundleError
     │   ├── CapabilityError
     │   ├── MissingRuntimeError
@@ -52,6 +53,10 @@ class EnvelopeError(StrategyError):
 
 class UserVectorError(InputError):
     """A user vector is malformed or belongs to another backbone."""
+
+
+class AdapterError(InputError):
+    """An adapter is malformed, or belongs to another backbone or strategy."""
 
 
 class BundleError(InputError):

@@ -21,6 +21,7 @@ FLOORS = [
     {"training"},
     {"importing", "catalogue"},
     {"hypernetwork"},
+    {"coda"},
     {"kernels"},
     {"export"},
     {"runtime_bench"},
