@@ -46,7 +46,8 @@ def test_any_flipped_bit_and_any_cut_are_refused(adapter: Adapter) -> None:
     ("offset", "patch", "field"),
     [
         (0, b"X", "magic"), (4, b"\2", "version"), (5, b"\7", "rank"), (6, b"\1", "reserved"), (8, b"x", "fingerprint"),
-        (16, b"x", "strategy"), (24, b"\7", "dim"), (28, b"\xff\xff\xff\xff", "items"), (28, b"\2", "length"), (32, b"\7\0\0\0", "items"), (32, b"\0", "items"),
+        (16, b"x", "strategy"), (24, b"\7", "dim"), (28, b"\xff\xff\xff\xff", "items"),
+        (28, b"\2", "length"), (32, b"\7\0\0\0", "items"), (32, b"\0", "items"),
         (40, b"\x33", "items"), (44, struct.pack("<f", np.nan), "values"), (44, struct.pack("<f", 1e5), "values"),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ def planted(seed: int, count: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndar
     generator = np.random.default_rng(seed)
     kind = (np.arange(count) // 10) % 3 == 0
     centre = np.zeros(6)
-    centre[:2] = 1.5
+    centre[:2] = 2.0
     outside = generator.normal(size=(count, 6)) + np.where(kind[:, None], centre, -centre)
     return generator.normal(size=(40, 6)) + centre, outside, kind
 
