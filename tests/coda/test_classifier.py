@@ -30,9 +30,11 @@ def test_a_planted_border_is_found() -> None:
 
 def test_where_there_is_no_border_none_is_found() -> None:
     generator = np.random.default_rng(1)
-    inside = probabilities(generator.normal(size=(60, 6)), generator.normal(size=(60, 6)))
-    # Cross-fitted: whoever judged what it has learned by heart would see one.
-    assert inside.mean() > 0.7
+    # Few local samples among many: without the correction every outside one were improbable.
+    assert probabilities(generator.normal(size=(30, 4)), generator.normal(size=(150, 4))).mean() > 0.7
+    # As many features as samples: whoever judged what it has learned by heart would see a border.
+    wide = probabilities(generator.normal(size=(60, 100)), generator.normal(size=(60, 100)))
+    assert np.median(wide) > 0.5
 
 
 def test_the_same_samples_get_the_same_probabilities() -> None:
