@@ -27,7 +27,7 @@ from chordkit.backbones import Backbone, default_config, from_master, make_maste
 from chordkit.coda.adapter import Adapter, encode_adapter
 from chordkit.coda.classifier import describe, inner, probabilities
 from chordkit.coda.gate import Verdict, judge, weigh
-from chordkit.coda.learning import Head, Lessons, Steps
+from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps
 from chordkit.coda.personal import PersonalOptions, fit_adapter
 from chordkit.data import Dataset, left_pad, load_named, split
 from chordkit.files import write_bytes
@@ -42,7 +42,7 @@ _DRAW = 20261126
 GRID = [
     PersonalOptions(Steps(count=10, rate=rate, parts=parts), weight=weight)
     for parts in (("affine",), ("lowrank",), ("bias",), ("affine", "lowrank", "bias"))
-    for rate in (0.003, 0.01, 0.03)
+    for rate in (0.003, 0.01, 0.03, 0.1)
     for weight in (0.3, 1.0)
 ]
 KNN_GRID = [(share, temperature) for share in (0.05, 0.1, 0.3) for temperature in (0.05, 0.2)]
@@ -53,6 +53,7 @@ CONDITIONS = {
     "classifier": "and the inner 200 of 400 matched",
     "worst": "and the outer 200 of 400 matched",
     "nearest": "and the nearest 200",
+    "users": "and those of the 8 nearest users that help",
     "knn": "kNN over the nearest 200, no training",
 }
 
@@ -66,6 +67,7 @@ class Phone:
     test: Lessons
     samples: dict[str, Lessons]  # "random", "matched", "nearest"
     half: np.ndarray  # numbers of a random half of the matched ones
+    sources: list[Lessons]  # of the nearest users, 200 in all
 
 
 @dataclass(frozen=True)
@@ -149,17 +151,35 @@ class Cloud:
         near = others[np.argsort(-(self.profiles[others] @ self.profile(own.seen[count : count + 1])[0]), kind="stable")]
         chosen = {"random": generator.choice(others, min(SAMPLES, len(others)), replace=False), "nearest": near[:SAMPLES]}
         chosen["matched"] = near[:MATCHED]
+        users = list(dict.fromkeys(self.source[near].tolist()))[: SAMPLES // A_SOURCE]
+        sources = [self.pool.take(np.flatnonzero(self.source == other)) for other in users]
         samples = {name: self.pool.take(np.sort(rows)) for name, rows in chosen.items()}
         half = np.sort(generator.choice(len(samples["matched"]), -(-len(samples["matched"]) // 2), replace=False))
-        return Phone(user, own.take(np.arange(count)), own.take(np.arange(count, len(own))), samples, half)
+        return Phone(user, own.take(np.arange(count)), own.take(np.arange(count, len(own))), samples, half, sources)
 
 
 # --- the phone --------------------------------------------------------------------------------------------------------
 
 
-def chosen_samples(condition: str, head: Head, phone: Phone, local: Lessons) -> Lessons:
-    """The outside samples of a condition; the classifier sees no local lessons but ``local``."""
+def helpful_users(head: Head, phone: Phone, local: Lessons, setting: PersonalOptions) -> Lessons:
+    """Samples of the users that, one after the other, make the newest third of the local lessons more likely (after MPDA)."""
+    kept, count = phone.samples["matched"].take(np.zeros(0, np.int64)), 2 * len(local) // 3
+    learned, held = local.take(np.arange(count)), local.take(np.arange(count, len(local)))
+    exam = Exam(head, held, Candidates.choose(local.targets, head.items, setting.others))
+    best = exam.likelihoods(fit_adapter(head, learned, kept, setting)).mean()
+    for source in phone.sources:
+        more = kept.join(source)
+        after = exam.likelihoods(fit_adapter(head, learned, more, setting)).mean()
+        if after > best:
+            best, kept = after, more
+    return kept
+
+
+def chosen_samples(condition: str, head: Head, phone: Phone, local: Lessons, setting: Any) -> Lessons:
+    """The outside samples of a condition; whatever chooses among them sees no local lessons but ``local``."""
     matched = phone.samples["matched"]
+    if condition == "users":
+        return helpful_users(head, phone, local, setting)
     if condition == "local":
         return matched.take(np.zeros(0, np.int64))
     if condition == "coarse":
@@ -222,7 +242,7 @@ def try_condition(condition: str, head: Head, phone: Phone, setting: Any, *, gat
     else:
 
         def learn(local: Lessons) -> Adapter:
-            return fit_adapter(head, local, chosen_samples(condition, head, phone, local), setting)
+            return fit_adapter(head, local, chosen_samples(condition, head, phone, local, setting), setting)
 
         if gate:
             verdict = judge(head, phone.local, learn, folds=setting.folds, others=setting.others)
@@ -240,14 +260,14 @@ def try_condition(condition: str, head: Head, phone: Phone, setting: Any, *, gat
 def choose(cloud: Cloud, phones: Sequence[Phone]) -> dict[str, Any]:
     """For every condition the setting under which the users of the choice half have the best likelihood, without a gate."""
     best: dict[str, Any] = {}
-    for condition in CONDITIONS:
+    for condition in (name for name in CONDITIONS if name != "users"):
         grid: Sequence[Any] = KNN_GRID if condition == "knn" else GRID
         if condition == "local":
             grid = [setting for setting in GRID if setting.weight == GRID[0].weight]
         tried = [[try_condition(condition, cloud.head, each, setting, gate=False).likelihood for each in phones] for setting in grid]
         best[condition] = grid[int(np.argmax(np.mean(tried, axis=1)))]
         told(f"{condition}: {describe_setting(best[condition])}")
-    return best
+    return best | {"users": best["coarse"]}  # what it chooses costs too much to try all
 
 
 def told(text: str) -> None:

@@ -60,9 +60,10 @@ def test_what_is_measured_and_what_is_sent(coda: ModuleType, dataset: Dataset, a
     assert np.bincount(cloud.source).max() <= coda.A_SOURCE
     tested = {int(user): len(dataset.sequences[user]) - cloud.tested[user] for user in cloud.known}
     assert all(len(np.trim_zeros(row)) < tested[int(user)] for user, row in zip(cloud.source, cloud.pool.seen, strict=True))
-    local, known = phones[0].local, cloud.phone(int(cloud.known[0]))
-    chosen = {name: coda.chosen_samples(name, cloud.head, known, local) for name in coda.CONDITIONS if name != "knn"}
-    assert [len(chosen[name]) for name in chosen] == [0, *[200] * 5]
+    local, setting = phones[0].local, coda.PersonalOptions(coda.Steps(count=0))  # without a step no user helps
+    known = cloud.phone(int(cloud.known[0]))
+    chosen = {name: coda.chosen_samples(name, cloud.head, known, local, setting) for name in coda.CONDITIONS if name != "knn"}
+    assert [len(chosen[name]) for name in chosen] == [0, *[200] * 5, 0]
     # Two users may begin alike; not for eight items.
     own = {row.tobytes() for row in cloud.pool.take(np.flatnonzero(cloud.source == known.user)).seen if np.count_nonzero(row) > 8}
     assert own and not own & {row.tobytes() for each in chosen.values() for row in each.seen}
