@@ -10,6 +10,7 @@
     │   ├── StrategyError
     │   │   └── EnvelopeError
     │   ├── UserVectorError
+    │   ├── SampleError
     │   ├── AdapterError
     │   ├── BundleError
     │   ├── CapabilityError
@@ -53,6 +54,10 @@ class EnvelopeError(StrategyError):
 
 class UserVectorError(InputError):
     """A user vector is malformed or belongs to another backbone."""
+
+
+class SampleError(InputError):
+    """Samples of other people, or a pool of them, are malformed or belong to another backbone."""
 
 
 class AdapterError(InputError):

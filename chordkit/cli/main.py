@@ -33,6 +33,7 @@ from chordkit.cli import (
     evaluate,
     export,
     import_,
+    match,
     recommend,
     report,
     strategy,
@@ -62,6 +63,7 @@ app.add_typer(strategy.app, name="strategy")
 evaluate.app.command(name="accuracy", epilog=accuracy.EXAMPLE)(accuracy.accuracy)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(match.app, name="match")
 app.command(name="export")(export.export)
 app.command(name="import", epilog=import_.EXAMPLE)(import_.import_)
 app.add_typer(bundle.app, name="bundle")

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from chordkit.errors import EnvelopeError, MasterError, StrategyError, UserVectorError
+from chordkit.coda.samples import decode_samples, encode_samples
+from chordkit.errors import EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
 from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
 from chordkit.signing import is_valid
@@ -97,6 +99,26 @@ def test_refused_user_vectors_are_refused_by_the_check_named(case: dict) -> None
     golden = _golden("user_vector")
     with pytest.raises(UserVectorError, match=f"^user vector: {case['check']}: "):
         decode_user_vector(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), dim=golden["refused"]["dim"])
+
+
+def test_samples_read_back_from_the_file_alone() -> None:
+    golden = _golden("coda_samples")
+    fingerprint = bytes.fromhex(golden["fingerprint"])
+    for case in golden["accepted"]:
+        data = bytes.fromhex(case["bytes"])
+        segments = decode_samples(data, fingerprint=fingerprint, items=(1 << 30) - 1)
+        rows = zip(segments.histories, segments.targets, strict=True)
+        assert [{"items": items.tolist(), "samples": np.flatnonzero(marks).tolist()} for items, marks in rows] == case["segments"]
+        # How it is compressed is the library's affair, what is compressed is not.
+        assert zlib.decompress(data[24:-4], wbits=-15).hex() == case["payload"]
+        assert zlib.decompress(encode_samples(segments, fingerprint)[24:-4], wbits=-15).hex() == case["payload"]
+
+
+@pytest.mark.parametrize("case", _golden("coda_samples")["refused"]["cases"], ids=lambda case: case["case"])
+def test_refused_samples_are_refused_by_the_check_named(case: dict) -> None:
+    golden = _golden("coda_samples")
+    with pytest.raises(SampleError, match=f"^samples: {case['check']}: "):
+        decode_samples(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), items=golden["refused"]["items"])
 
 
 def test_master_reads_back_from_the_file_alone() -> None:

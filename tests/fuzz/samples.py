@@ -1,0 +1,152 @@
+"""Fuzzing of the decoder of samples (CHRS): it answers with samples that are written as they were read, or with a sentence.
+
+``python -m tests.fuzz.samples [--seconds N] [--seed N] [--out FOLDER]`` runs a campaign and prints its counts; bytes that were answered
+otherwise are written to FOLDER and the exit status is 1. Which inputs come in which order depends on the seed alone.
+
+Payloads are taken apart and changed before they are deflated, and sealed with a checksum that fits: a flipped byte would only ever test
+the checksum.
+"""
+
+import argparse
+import random
+import struct
+import sys
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from chordkit.coda.samples import MOST_ITEMS, Segments, decode_samples, encode_samples
+from chordkit.errors import SampleError
+
+FINGERPRINT, ITEMS = b"\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7", 1000
+SLOWEST_S = 0.5
+"""The largest samples take some 20 ms; whatever takes this long is a fault."""
+
+
+@dataclass
+class Campaign:
+    """What came of so many executions."""
+
+    executions: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{answer} {count:,}" for answer, count in self.answers.most_common())
+        return f"samples: {self.executions:,} executions, {len(self.faults)} faults ({shares})"
+
+
+def some_segments(rng: random.Random) -> Segments:
+    histories, targets = [], []
+    for _ in range(rng.choice([0, 1, 1, 2, 3, 8])):
+        length = rng.choice([2, 2, 3, 7, 8, 9, 60, 130])
+        histories.append(np.array([rng.randrange(1, rng.choice([3, 200, ITEMS + 1])) for _ in range(length)], np.int32))
+        marks = np.array([False, *(rng.random() < 0.4 for _ in range(length - 1))])
+        marks[-1] |= not marks.any()
+        targets.append(marks)
+    return Segments(histories, targets)
+
+
+def _changed(rng: random.Random, data: bytes) -> bytes:
+    """One change of bytes: another value, bits, some out, some in, cut, doubled."""
+    at = rng.randrange(len(data) + 1)
+    what = rng.randrange(8)
+    if what < 3 and data:
+        at = min(at, len(data) - 1, rng.choice([3, 20, 1 << 20]))
+        return data[:at] + bytes([rng.choice([0, 1, 2, 127, 128, 129, 255, rng.randrange(256)])]) + data[at + 1 :]
+    if what == 3 and data:
+        at = min(at, len(data) - 1)
+        return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+    if what == 4:
+        return data[:at] + data[at + rng.choice([1, 2, 9]) :]
+    if what == 5:
+        return data[:at] + rng.choice([b"\0", b"\x80", b"\x80\x80\x80\x80\x08", rng.randbytes(3)]) + data[at:]
+    return data[:at] if what == 6 else data + data[at:]
+
+
+def _deflated(rng: random.Random, payload: bytes) -> bytes:
+    deflate = zlib.compressobj(rng.choice([0, 1, 9]), zlib.DEFLATED, -15)
+    return deflate.compress(payload) + deflate.flush()
+
+
+def mutated(rng: random.Random) -> bytes:
+    """Samples with up to three changes, in payload, stream or header, mostly with a checksum that fits."""
+    data = encode_samples(some_segments(rng), FINGERPRINT)
+    header, payload = data[:24], zlib.decompress(data[24:-4], wbits=-15)
+    where = rng.randrange(10)
+    if where < 6:
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            payload = _changed(rng, payload)
+    stream = _deflated(rng, payload)
+    if where == 6:
+        stream = _changed(rng, stream)
+    elif where == 7:
+        at, code = rng.choice([(0, "B"), (4, "B"), (5, "B"), (6, "H"), (8, "Q"), (16, "H"), (18, "H"), (20, "I"), (20, "I")])
+        value = rng.choice([0, 1, 2, 3, 5, 255, MOST_ITEMS, MOST_ITEMS + 1, (1 << 32) - 1]) % (1 << 8 * struct.calcsize(code))
+        header = header[:at] + struct.pack(f"<{code}", value) + header[at + struct.calcsize(code) :]
+    elif where == 8:
+        stream = rng.choice([rng.randbytes(rng.randrange(40)), _deflated(rng, bytes(rng.choice([1 << 10, 1 << 22])))])
+    body = header + stream
+    sealed = body + zlib.crc32(body).to_bytes(4, "little")
+    return _changed(rng, sealed) if rng.random() < 0.1 else sealed
+
+
+def _payload(data: bytes) -> bytes | None:
+    """What is deflated between header and checksum, if that is one whole stream."""
+    stream = zlib.decompressobj(-15)
+    payload = stream.decompress(data[24:-4])
+    return payload if stream.eof and not stream.unused_data else None
+
+
+def judged(data: bytes) -> tuple[str, str]:
+    """(what the decoder answered, what is wrong with that)."""
+    began = time.perf_counter()
+    try:
+        segments = decode_samples(data, fingerprint=FINGERPRINT, items=ITEMS)
+    except SampleError as error:
+        answer, fault = str(error).split(": ")[1], "" if str(error).startswith("samples: ") else f"another sentence: {error}"
+    except Exception as error:
+        answer, fault = "error", f"{type(error).__name__}: {error}"
+    else:
+        again = encode_samples(segments, FINGERPRINT)
+        same = again[:24] == data[:24] and _payload(again) == _payload(data)
+        answer, fault = "accepted", "" if same else "it is not written as it was read"
+    return answer, fault or ("it took long" if time.perf_counter() - began > SLOWEST_S else "")
+
+
+def run(seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:
+    """Judge inputs for so long, or so many."""
+    rng, campaign, end = random.Random(seed), Campaign(), time.monotonic() + seconds
+    while time.monotonic() < end and (executions is None or campaign.executions < executions):
+        data = mutated(rng)
+        answer, fault = judged(data)
+        campaign.executions += 1
+        campaign.answers[answer] += 1
+        if fault:
+            campaign.faults.append((fault, data))
+    return campaign
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a campaign from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
+    options = parser.parse_args(arguments)
+    campaign = run(options.seconds, options.seed)
+    print(campaign)
+    for number, (fault, data) in enumerate(campaign.faults):
+        options.out.mkdir(parents=True, exist_ok=True)
+        path = options.out / f"samples-{options.seed}-{number}.bin"
+        path.write_bytes(data)
+        print(f"{path}: {fault}")
+    return 1 if campaign.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
