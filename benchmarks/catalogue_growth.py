@@ -15,7 +15,7 @@ from chordkit.backbones import Backbone, default_config
 from chordkit.catalogue import grow, with_items
 from chordkit.catalogue.beginnings import beginnings
 from chordkit.data import Dataset, load_named, split
-from chordkit.training import bootstrap, default_options, evaluate, train_backbone
+from chordkit.training import default_options, evaluate, paired_difference, train_backbone
 
 HELD_OUT = 5
 NEW = 0.1
@@ -91,14 +91,13 @@ def main() -> None:
         new = part.targets > known
         print(f"seed {seed}: {len(begun)} new items, median {np.median(added.clicks):.0f} clicks, {(added.clicks == 0).sum()} without any; "
               f"{new.sum()} of {len(new)} targets are new")  # fmt: skip
-        for name, each in contenders.items():
-            ranks = evaluate(each, part, masked=True).ranks
-            gain = (ranks <= 10) / np.log2(ranks + 1.0)
+        found = {name: evaluate(each, part, masked=True) for name, each in contenders.items()}
+        for name, each in found.items():
+            gain = (each.ranks <= 10) / np.log2(each.ranks + 1.0)
             row = np.array([gain[new].mean(), gain[~new].mean(), gain.mean()])
             gathered.setdefault(name, []).append(row)
-            users = np.unique(part.users, return_inverse=True)[1]
-            (whole,) = bootstrap((np.bincount(users, gain) / np.bincount(users))[:, None])
-            print(f"  {name:17} new {row[0]:.4f}  known {row[1]:.4f}  all {row[2]:.4f}  (users: {whole})", flush=True)
+            less = "" if name == "grown" else f", grown - this {paired_difference(found['grown'], each):+}"
+            print(f"  {name:17} new {row[0]:.4f}  known {row[1]:.4f}  all {row[2]:.4f}  (users: {each.ndcg10}{less})", flush=True)
     for name, rows in gathered.items():
         mean = np.mean(rows, 0)
         print(f"mean of {len(rows)}: {name:17} new {mean[0]:.4f}  known {mean[1]:.4f}  all {mean[2]:.4f}")
