@@ -42,7 +42,7 @@ _DRAW = 20261126
 GRID = [
     PersonalOptions(Steps(count=10, rate=rate, parts=parts), weight=weight)
     for parts in (("affine",), ("lowrank",), ("bias",), ("affine", "lowrank", "bias"))
-    for rate in (0.003, 0.01, 0.03, 0.1)
+    for rate in (0.001, 0.003, 0.01, 0.03, 0.1)
     for weight in (0.3, 1.0)
 ]
 KNN_GRID = [(share, temperature) for share in (0.05, 0.1, 0.3) for temperature in (0.05, 0.2)]
@@ -338,7 +338,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/coda"), help="checkpoints of the backbones, and all figures as JSON")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=60, help="of a backbone, at most")
-    parser.add_argument("--deciding", type=int, default=40, help="users of the choice half that choose, of both groups together")
+    parser.add_argument("--deciding", type=int, default=140, help="users of the choice half that choose, of both groups together")
     parser.add_argument("--users", type=int, default=200, help="of each group's confirmation half, at most")
     parser.add_argument("--steps", type=int, default=10, help="of an adapter")
     arguments = parser.parse_args()

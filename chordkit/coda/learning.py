@@ -151,7 +151,7 @@ class Steps:
         decay: pull towards zero: half of it times the square of the parameters is added to the loss.
     """
 
-    count: int = 15
+    count: int = 10
     rate: float = 0.01
     method: str = "adam"
     parts: tuple[str, ...] = PARTS

@@ -26,7 +26,7 @@ class PersonalOptions:
 
     steps: Steps = Steps()  # noqa: RUF009 (frozen)
     share: float = 0.5
-    weight: float = 0.5
+    weight: float = 0.3
     border: Border = Border()  # noqa: RUF009 (frozen)
     folds: int = 3
     others: int = 256
