@@ -58,6 +58,9 @@ CONDITIONS = {
 }
 
 
+PAIRS = [("coarse", "local"), ("coarse", "random"), ("classifier", "coarse"), ("classifier", "worst"), ("classifier", "random")]
+
+
 @dataclass(frozen=True, eq=False)
 class Phone:
     """One user: own lessons in the order of time, the test items, and what the cloud would send."""
@@ -325,6 +328,17 @@ def table(group: str, seeds: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def comparisons(group: str, seeds: Sequence[dict[str, Any]]) -> str:
+    """Markdown: what one way of choosing samples has over another, paired, in the four columns of :func:`table`."""
+    lines = []
+    names = ("ndcg", "likelihood", "gated_ndcg", "gated_likelihood")
+    for pair in PAIRS:
+        both = [[np.mean([[row[name] for row in each[group][way]] for each in seeds], axis=0) for name in names] for way in pair]
+        cells = [f"{each.value:+.4f} [{each.low:+.4f}, {each.high:+.4f}]" for each in bootstrap((np.array(both[0]) - both[1]).T)]
+        lines.append(f"| {pair[0]} - {pair[1]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def describe_setting(setting: Any) -> str:
     if isinstance(setting, PersonalOptions):
         return f"{'+'.join(setting.steps.parts)}, rate {setting.steps.rate:g}, weight {setting.weight:g}"
@@ -353,7 +367,7 @@ def main() -> None:
     assert setting is not None
     print("\n".join(f"- {CONDITIONS[name]}: {describe_setting(each)}" for name, each in setting.items()))
     for group in seeds[0]:
-        print(f"\n{table(group, seeds)}")
+        print(f"\n{table(group, seeds)}\n\n{comparisons(group, seeds)}")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def test_an_adapter_that_has_learned_nothing_changes_nothing(coda: ModuleType, d
     lines = coda.table("private", [found, found]).splitlines()
     assert lines[0].startswith("4 private users, 2 seeds") and len(lines) == 4 + len(coda.CONDITIONS)
     assert "| +0.0000 [+0.0000, +0.0000] |" in lines[-1] and "0% (0%)" in lines[-1]
+    assert coda.comparisons("known", [found]).count("| +0.0000 [+0.0000, +0.0000]") == 4 * len(coda.PAIRS)
     assert all(coda.describe_setting(each) for each in setting.values())
 
 
