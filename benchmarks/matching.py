@@ -18,10 +18,11 @@ import torch
 from chordkit.coda.building import EVERYBODY, PoolOptions, build_pool
 from chordkit.coda.matching import Matcher
 from chordkit.coda.pool import Pool
-from chordkit.coda.profiles import directions, history_profile, quantised
+from chordkit.coda.profiles import directions, history_profile
 from chordkit.coda.search import Search, brute_force, indexed
 from chordkit.data import load_named
 from chordkit.quantization import MasterWeights
+from chordkit.strategy import quantize_user_vectors
 
 NOISE = 0.1
 
@@ -33,7 +34,7 @@ def larger(pool: Pool, rows: int, generator: np.random.Generator) -> tuple[np.nd
         chosen = np.arange(start, min(start + 50_000, rows)) % pool.samples
         exact = pool.codes[chosen] * pool.scales[chosen, None]
         noise = generator.normal(size=exact.shape) * NOISE / exact.shape[1] ** 0.5
-        codes[start : start + len(chosen)], scales[start : start + len(chosen)] = quantised((exact + noise).astype(np.float32))
+        codes[start : start + len(chosen)], scales[start : start + len(chosen)] = quantize_user_vectors((exact + noise).astype(np.float32))
     return codes, scales
 
 

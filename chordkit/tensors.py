@@ -4,6 +4,9 @@ The library itself refuses headers above 100 MB, offsets that overlap, leave a h
 it takes a tensor that is named twice for its last one, and makes of a header what it asks for, half a gigabyte of nothing for 12 MB.
 """
 
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
@@ -17,6 +20,16 @@ if TYPE_CHECKING:
 _MOST_HEADER_BYTES = 8 << 20
 _MOST_DIMENSIONS = 8
 _TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
+
+
+def checksum(header: Mapping[str, str], tensors: "Mapping[str, np.ndarray]", names: Iterable[str]) -> str:
+    """SHA-256, in hexadecimal, over the metadata of a file and its tensors ``names``, in this order, with their types and shapes."""
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for name in names:
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
 
 
 def read_metadata(data: bytes) -> dict[str, str]:

@@ -10,6 +10,7 @@ from chordkit.errors import DataError, InputError
 
 _OUTPUTS = "chordkit.outputs"
 _SOURCES = "chordkit.sources"
+_BESIDE = "chordkit.beside"
 
 
 def note_output(context: typer.Context, option: typer.CallbackParam) -> None:
@@ -20,6 +21,16 @@ def note_output(context: typer.Context, option: typer.CallbackParam) -> None:
 def outputs_of(context: typer.Context) -> set[str]:
     """The parameters of the command at hand that name files to write, as far as they were given."""
     return set(context.meta.get(_OUTPUTS, ()))
+
+
+def note_beside(context: typer.Context, what: str, path: Path) -> None:
+    """What a command writes beside a file that an option names."""
+    context.meta.setdefault(_BESIDE, {})[what] = path
+
+
+def beside_of(context: typer.Context) -> dict[str, Path]:
+    """What the command at hand writes besides :func:`outputs_of`, by what it is."""
+    return dict(context.meta.get(_BESIDE, {}))
 
 
 def note_source(context: typer.Context, option: typer.CallbackParam, source: str | None) -> str | None:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chordkit.cli.apart import require_apart
 from chordkit.cli.options import DataOption
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, writable_file
+from chordkit.cli.output import JsonOption, SeedOption, emit, fp32_beside, key_values, progress_bar, writable_master
 from chordkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Let the catalogue of a model grow.
 def grow(
     data: DataOption,
     master: Annotated[Path, typer.Option("--master", "-m", help="The master weights (.chrm) that are to know more items.")],
-    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the grown master weights go (.chrm).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_master, help="Where the grown master weights go (.chrm).")],
     backbone: Annotated[
         Path | None,
         typer.Option("--backbone", "-b", help="The FP32 backbone behind them; it grows alike, into a file beside --out."),
@@ -48,11 +47,7 @@ def grow(
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone, save_backbone
 
-    frozen = out.with_suffix(".fp32.safetensors")
-    if backbone is not None:
-        require_apart(
-            {"--out": out, "the FP32 backbone beside --out": frozen}, {"--data": [data], "--master": [master], "--backbone": [backbone]}
-        )
+    frozen = fp32_beside(out)
     weights = MasterWeights.load(master)
     source, provenance = (from_master(weights), {}) if backbone is None else load_backbone(backbone)
     if backbone is not None:

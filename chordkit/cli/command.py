@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand
 
-from chordkit.cli.apart import files_behind, outputs_of, require_apart, sources_of
+from chordkit.cli.apart import beside_of, files_behind, outputs_of, require_apart, sources_of
 from chordkit.cli.output import note
 
 _ROOM_FOR_A_TABLE = 100
@@ -58,7 +58,7 @@ class Command(TyperCommand):
                 paths = [each for each in several if isinstance(each, str | os.PathLike)]
                 behind = [file for path in paths for file in files_behind(str(path))] if parameter.name in sources else []
                 inputs[_as_typed(parameter)] = [*paths, *behind]
-        require_apart(outputs, inputs)
+        require_apart(outputs | beside_of(ctx), inputs)
         return super().invoke(ctx)
 
 

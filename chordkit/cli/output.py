@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from chordkit.cli.apart import note_output
+from chordkit.cli.apart import note_beside, note_output
 from chordkit.errors import InputError
 from chordkit.progress import Progress as ProgressCallback
 
@@ -56,6 +56,18 @@ def writable_file(context: typer.Context, option: typer.CallbackParam, path: Pat
             raise InputError(f"{option.opts[0]} {path}: this is a folder; give the name of a file")
         _require_writable(option, path, path.parent)
         note_output(context, option)
+    return path
+
+
+def fp32_beside(master: Path) -> Path:
+    """Where the FP32 backbone behind master weights goes."""
+    return master.with_suffix(".fp32.safetensors")
+
+
+def writable_master(context: typer.Context, option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """:func:`writable_file` for master weights that their FP32 backbone goes beside (:func:`fp32_beside`)."""
+    if writable_file(context, option, path) is not None and path is not None:
+        note_beside(context, f"the FP32 backbone beside {option.opts[0]}", fp32_beside(path))
     return path
 
 

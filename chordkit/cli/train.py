@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from chordkit.cli.apart import files_behind, require_apart
 from chordkit.cli.options import (
     ArchitectureOption,
     BestSoFarOption,
@@ -28,7 +27,7 @@ from chordkit.cli.options import (
     tell_learned,
     tell_parts,
 )
-from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
+from chordkit.cli.output import JsonOption, SeedOption, emit, fp32_beside, key_values, progress_bar, rows, writable_file, writable_master
 from chordkit.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
@@ -100,7 +99,7 @@ def backbone(
         places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
         trained = train_backbone(dataset, config, options, folder, progress, best_so_far=best_so_far, **places)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
-    told = split_statistics(dataset, split(dataset, config.max_length, *places.values()), split_at)
+    told = split_statistics(dataset, split(dataset, 1, *places.values()), split_at)
     provenance = {
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
@@ -132,7 +131,9 @@ def hypernetwork(
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the hypernetwork goes (.safetensors).")],
     master: Annotated[
         Path,
-        typer.Option("--master", "-m", callback=writable_file, help="Where the master weights go (.chrm), to which its strategies belong."),
+        typer.Option(
+            "--master", "-m", callback=writable_master, help="Where the master weights go (.chrm), to which its strategies belong."
+        ),
     ],
     backbone_init: Annotated[
         str,
@@ -181,10 +182,8 @@ def hypernetwork(
     from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
     from chordkit.training import load_backbone, save_backbone
 
+    frozen = fp32_beside(master)
     # Before anything is read: a mistake in the options costs no wait.
-    frozen = master.with_suffix(".fp32.safetensors")
-    inputs: dict[str, list[Path | str]] = {"--data": [data, *files_behind(data)], "--backbone": [backbone, *(teacher or [])]}
-    require_apart({"--out": out, "the FP32 backbone beside --master": frozen}, inputs)
     options = default_hypernetwork_options(
         backbone_init,
         warm_start=warm_start,

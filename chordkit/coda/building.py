@@ -7,11 +7,12 @@ import numpy as np
 
 from chordkit.coda.anonymity import shared_runs
 from chordkit.coda.pool import Pool, source_name
-from chordkit.coda.profiles import history_directions, quantised
+from chordkit.coda.profiles import history_directions
 from chordkit.errors import SampleError
 from chordkit.inputs import left_pad
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, dequantize_table
+from chordkit.strategy import quantize_user_vectors
 
 EVERYBODY = "everybody"
 """As ``consent``: all users have agreed, or their histories are public."""
@@ -144,7 +145,7 @@ def _profiles(
     found = []
     for start in range(0, len(parts), _USERS_AT_ONCE):
         before = [items for part in parts[start : start + _USERS_AT_ONCE] for items in part.before]
-        found.append(quantised(history_directions(table, left_pad(before, options.pools[-1]), options.pools)))
+        found.append(quantize_user_vectors(history_directions(table, left_pad(before, options.pools[-1]), options.pools)))
         if progress is not None:
             progress("profiles", min(start + _USERS_AT_ONCE, len(parts)), len(parts))
     return np.concatenate([codes for codes, _ in found]), np.concatenate([scales for _, scales in found])

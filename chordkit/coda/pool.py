@@ -12,7 +12,7 @@ from safetensors.numpy import save as to_safetensors
 from chordkit.documents import parse_json
 from chordkit.errors import InputError, SampleError
 from chordkit.files import read_bytes, reproducible_safetensors, write_bytes
-from chordkit.tensors import read_arrays
+from chordkit.tensors import checksum, read_arrays
 
 FORMAT = "chordkit.pool"
 VERSION = 1
@@ -96,7 +96,7 @@ class Pool:
             "fingerprint": self.fingerprint.hex(),
             "settings": json.dumps({"items": self.items, "k": self.k, "pools": self.pools, "context": self.context}),
         }
-        header["sha256"] = _checksum(header, tensors)
+        header["sha256"] = checksum(header, tensors, _TENSORS)
         write_bytes(path, reproducible_safetensors(to_safetensors(tensors, header)), private=not self.public)
 
     @classmethod
@@ -116,7 +116,7 @@ class Pool:
         if header.get("version") != str(VERSION):
             raise SampleError(f"{path}: pool format version {header.get('version')!r} is not {VERSION}; update chordkit")
         expected = header.pop("sha256", "")
-        if {name: str(tensor.dtype) for name, tensor in tensors.items()} != _TENSORS or _checksum(header, tensors) != expected:
+        if {name: str(tensor.dtype) for name, tensor in tensors.items()} != _TENSORS or checksum(header, tensors, _TENSORS) != expected:
             raise SampleError(f"{path}: damaged (metadata field 'sha256' does not match the content); {_MEND}")
         try:
             settings = parse_json(header["settings"])
@@ -185,12 +185,3 @@ def _problem_of_samples(pool: Pool) -> str:
     if not (np.isfinite(pool.scales).all() and (pool.scales > 0).all() and (pool.codes != -128).all()):
         return "a profile's scale is not above 0 and finite, or a code is -128"
     return ""
-
-
-def _checksum(header: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over everything that :meth:`Pool.load` believes."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in _TENSORS:
-        digest.update(f"{name} {tensors[name].shape}".encode())
-        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
-    return digest.hexdigest()

@@ -6,7 +6,6 @@ import torch
 from chordkit.hypernetwork.profile import pooled_profile
 from chordkit.inputs import left_pad
 from chordkit.quantization import MasterWeights, dequantize_table
-from chordkit.strategy import quantize_user_vectors
 
 _BATCH = 1024
 
@@ -36,8 +35,3 @@ def history_profile(master: MasterWeights, history: np.ndarray, pools: tuple[int
     """The profile float32 ``[len(pools) * dim + 1]`` of one history, int32 items oldest first, from the item table that phones have."""
     table = torch.from_numpy(dequantize_table(master.embeddings["item_embedding"]))
     return pooled_profile(table, torch.from_numpy(left_pad([history], pools[-1])), pools).numpy()[0]
-
-
-def quantised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int8 codes ``[n, width]`` and float32 scales ``[n]`` of directions, absmax / 127."""
-    return quantize_user_vectors(rows)

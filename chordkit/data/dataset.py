@@ -14,7 +14,7 @@ from safetensors.numpy import save as to_safetensors
 from chordkit.documents import parse_json
 from chordkit.errors import DataError, InputError
 from chordkit.files import read_bytes, reproducible_safetensors, write_bytes
-from chordkit.tensors import read_arrays
+from chordkit.tensors import checksum, read_arrays
 
 FORMAT = "chordkit.dataset"
 VERSION = 2  # 1 had no times, names and categories; it is read as ever
@@ -237,12 +237,7 @@ def _are_those_of(version: str, tensors: dict[str, np.ndarray]) -> bool:
 
 def _checksum(header: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
     """SHA-256 over everything that :meth:`Dataset.load` believes."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in (name for name in _TENSORS | _OPTIONAL if name in tensors):
-        tensor = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        digest.update(tensor.tobytes())
-    return digest.hexdigest()
+    return checksum(header, tensors, (name for name in _TENSORS | _OPTIONAL if name in tensors))
 
 
 def _encode_ids(ids: Sequence[str]) -> bytes:

@@ -66,6 +66,7 @@ def test_two_results_do_not_go_into_one_file(command: Any, project: Project, tmp
         ("train hypernetwork --data {p}/shop.safetensors --backbone {b} --out {b} --master {t}/m.chrm", "--backbone"),
         ("train hypernetwork --data {p}/shop.safetensors --backbone {b} --out {t}/h --master {t}/b.chrm", "the FP32 backbone"),
         ("train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --teacher {b} --out {b} --master {t}/m", "--teacher"),
+        ("catalogue grow --data {p}/shop.safetensors --master {p}/m.chrm --backbone {b} --out {t}/b.chrm", "beside --out"),
         ("train backbone --data {b} --out {b}", "--data"),
         ("strategy make --hypernetwork {p}/h.safetensors --master {b} --data {p}/shop.safetensors --user 5 --out {b}", "--master"),
         ("strategy seal {b} --key {p}/key.pem --serial 1 --out {b}", "STRATEGY"),
