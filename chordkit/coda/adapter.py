@@ -6,14 +6,13 @@ and nothing of P is stored. Every parameter stands in one vector of floats, in t
 """
 
 import struct
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from chordkit.errors import AdapterError
-from chordkit.strategy.wire import FINGERPRINT_BYTES
+from chordkit.strategy.record import FINGERPRINT_BYTES, Record
 
 MAGIC = b"CHRA"
 VERSION = 1
@@ -22,8 +21,7 @@ RANK = 8
 MOST_ITEMS = 256
 """Items that an adapter may have a bias for: 2 KB."""
 NO_STRATEGY = bytes(FINGERPRINT_BYTES)
-_HEADER = struct.Struct("<4sBBH8s8sII")
-_CRC = struct.Struct("<I")
+_RECORD = Record("adapter", MAGIC, VERSION, struct.Struct("<4sBBH8s8sII"), AdapterError, "train it again", "train it again")
 _LARGEST = 1e4
 
 
@@ -109,9 +107,8 @@ def projection(dim: int) -> np.ndarray:
 
 def encode_adapter(adapter: Adapter) -> bytes:
     """The bytes of an adapter, version 1 (docs/coda.md)."""
-    head = _HEADER.pack(MAGIC, VERSION, RANK, 0, adapter.fingerprint, adapter.strategy, adapter.dim, len(adapter.items))
-    body = head + adapter.items.astype("<i4").tobytes() + adapter.values.astype("<f4").tobytes()
-    return body + _CRC.pack(zlib.crc32(body))
+    payload = adapter.items.astype("<i4").tobytes() + adapter.values.astype("<f4").tobytes()
+    return _RECORD.seal(RANK, 0, adapter.fingerprint, adapter.strategy, adapter.dim, len(adapter.items), payload=payload)
 
 
 def decode_adapter(data: bytes, *, fingerprint: bytes, strategy: bytes, dim: int, items: int) -> Adapter:
@@ -122,29 +119,22 @@ def decode_adapter(data: bytes, *, fingerprint: bytes, strategy: bytes, dim: int
             number of items, length, CRC, items, values.
     """
     data = bytes(data)
-    if len(data) < _HEADER.size + _CRC.size:
-        raise AdapterError(f"adapter: length: {len(data)} bytes cannot hold a header and a checksum; train it again")
-    magic, version, rank, reserved, backbone, under, width, count = _HEADER.unpack_from(data)
-    length = _HEADER.size + 4 * (count + (2 + RANK) * width + count) + _CRC.size
-    for refused, field, why in (
-        (magic != MAGIC, "magic", "the data does not begin with CHRA; it is no adapter"),
-        (version != VERSION, "version", f"{version} is not {VERSION}; update chordkit or train it again"),
-        (rank != RANK, "rank", f"{rank} is not {RANK}; train it again"),
-        (reserved != 0, "reserved", f"bytes 6 and 7 are not zero, which version {VERSION} does not know; update chordkit"),
-        (backbone != fingerprint, "fingerprint", f"it is for backbone {backbone.hex()}, not {bytes(fingerprint).hex()}; train it again"),
-        (under != strategy, "strategy", "it was trained under another strategy; train it again"),
-        (width != dim, "dim", f"{width} numbers instead of the backbone's {dim}; train it again"),
-        (count > min(MOST_ITEMS, items), "items", f"{count} of them have a bias, more than {min(MOST_ITEMS, items)}; train it again"),
-        (len(data) != length, "length", f"{len(data)} bytes instead of {length}; it is truncated, train it again"),
-    ):
-        if refused:
-            raise AdapterError(f"adapter: {field}: {why}")
-    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
-        raise AdapterError("adapter: CRC: the checksum does not match; it is damaged, train it again")
-    numbers = np.frombuffer(data, "<i4", count, _HEADER.size).astype(np.int32)
+    rank, reserved, backbone, under, width, count = _RECORD.fields(data)
+    if rank != RANK:
+        raise _RECORD.refusal("rank", f"{rank} is not {RANK}; train it again")
+    _RECORD.check_reserved(reserved)
+    _RECORD.check_backbone(backbone, fingerprint)
+    if under != strategy:
+        raise _RECORD.refusal("strategy", "it was trained under another strategy; train it again")
+    if width != dim:
+        raise _RECORD.refusal("dim", f"{width} numbers instead of the backbone's {dim}; train it again")
+    if count > min(MOST_ITEMS, items):
+        raise _RECORD.refusal("items", f"{count} of them have a bias, more than {min(MOST_ITEMS, items)}; train it again")
+    payload = _RECORD.payload(data, 4 * (count + (2 + RANK) * width + count))
+    numbers = np.frombuffer(payload, "<i4", count).astype(np.int32)
     if count and (numbers[0] < 1 or numbers[-1] > items or (np.diff(numbers) <= 0).any()):
-        raise AdapterError(f"adapter: items: they do not ascend within 1..{items}; train it again")
-    values = np.frombuffer(data, "<f4", (2 + RANK) * width + count, _HEADER.size + 4 * count).astype(np.float32)
+        raise _RECORD.refusal("items", f"they do not ascend within 1..{items}; train it again")
+    values = np.frombuffer(payload, "<f4", offset=4 * count).astype(np.float32)
     if not (np.abs(values) <= _LARGEST).all():
-        raise AdapterError(f"adapter: values: one is not a number up to {_LARGEST:g}; train it again")
+        raise _RECORD.refusal("values", f"one is not a number up to {_LARGEST:g}; train it again")
     return Adapter(values, width, numbers, backbone, under)

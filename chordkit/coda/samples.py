@@ -8,15 +8,14 @@ import numpy as np
 
 from chordkit.errors import SampleError
 from chordkit.inputs import left_pad
+from chordkit.strategy.record import Record
 
 MAGIC = b"CHRS"
 VERSION = 1
-FINGERPRINT_BYTES = 8
 MOST_ITEMS = 16_384
 """Items of all segments together; 200 samples need some 1,300."""
 MOST_BYTES = 65_536
-_HEADER = struct.Struct("<4sBBH8sHHI")
-_CRC = struct.Struct("<I")
+_RECORD = Record("samples", MAGIC, VERSION, struct.Struct("<4sBBH8sHHI"), SampleError, "match again", "fetch them again")
 _LARGEST_ITEM = (1 << 30) - 1
 _MOST_VARINT = 5
 
@@ -80,16 +79,14 @@ def encode_samples(segments: Segments, fingerprint: bytes) -> bytes:
     Raises:
         SampleError: more than 16,384 items or 65,536 bytes, or a fingerprint that is not 8 bytes.
     """
-    if len(fingerprint) != FINGERPRINT_BYTES:
-        raise SampleError(f"samples: the fingerprint has {len(fingerprint)} bytes instead of {FINGERPRINT_BYTES}")
+    _RECORD.check_fingerprint(fingerprint)
     if segments.items > MOST_ITEMS:
         raise SampleError(f"samples: {segments.items:,} items in all segments are more than {MOST_ITEMS:,}; ask for fewer samples")
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
     payload = deflate.compress(_pack(segments)) + deflate.flush()
-    body = _HEADER.pack(MAGIC, VERSION, 0, 0, fingerprint, len(segments.histories), segments.samples, segments.items) + payload
-    if len(body) + _CRC.size > MOST_BYTES:
-        raise SampleError(f"samples: {len(body) + _CRC.size:,} bytes are more than {MOST_BYTES:,}; ask for fewer samples")
-    return body + _CRC.pack(zlib.crc32(body))
+    if _RECORD.size(len(payload)) > MOST_BYTES:
+        raise SampleError(f"samples: {_RECORD.size(len(payload)):,} bytes are more than {MOST_BYTES:,}; ask for fewer samples")
+    return _RECORD.seal(0, 0, fingerprint, len(segments.histories), segments.samples, segments.items, payload=payload)
 
 
 def decode_samples(data: bytes | bytearray | memoryview, *, fingerprint: bytes, items: int) -> Segments:
@@ -109,26 +106,14 @@ def decode_samples(data: bytes | bytearray | memoryview, *, fingerprint: bytes, 
     if len(data) > MOST_BYTES:
         raise SampleError(f"samples: length: {len(data):,} bytes are more than {MOST_BYTES:,}, which none have; fetch them again")
     data = bytes(data)
-    if len(data) < _HEADER.size + _CRC.size:
-        raise SampleError(f"samples: length: {len(data)} bytes cannot hold a header and a checksum; they are truncated")
-    magic, version, first, second, theirs, segments, samples, count = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise SampleError("samples: magic: the data does not begin with CHRS; these are no samples")
-    if version != VERSION:
-        raise SampleError(f"samples: version: {version} is not {VERSION}; update chordkit or match again")
-    if first or second:
-        raise SampleError(f"samples: reserved: bytes 5 to 7 are not zero, which version {VERSION} does not know; update chordkit")
-    if theirs != fingerprint:
-        raise SampleError(
-            f"samples: fingerprint: they are for backbone {theirs.hex()}, not {bytes(fingerprint).hex()}; match again for this backbone"
-        )
+    first, second, theirs, segments, samples, count = _RECORD.fields(data)
+    _RECORD.check_reserved(first, second)
+    _RECORD.check_backbone(theirs, fingerprint)
     if count > MOST_ITEMS or bool(count) != bool(segments) or not segments <= samples <= count - segments:
         raise SampleError(
             f"samples: counts: {segments} segments, {samples} samples and {count} items do not go together, or are too many; match again"
         )
-    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
-        raise SampleError("samples: CRC: the checksum does not match; they are damaged, fetch them again")
-    return _unpack(_inflate(data[_HEADER.size : -_CRC.size], _most_payload(segments, count)), segments, samples, count, items)
+    return _unpack(_inflate(_RECORD.payload(data), _most_payload(segments, count)), segments, samples, count, items)
 
 
 # --- what is deflated: lengths of the segments, marks, the ids that occur, and which of them stands where ------------------------------

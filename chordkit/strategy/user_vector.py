@@ -5,21 +5,19 @@ A strategy says at which widths the frozen weights run; a user vector is an inpu
 
 import math
 import struct
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from chordkit.errors import UserVectorError
-from chordkit.strategy.wire import FINGERPRINT_BYTES
+from chordkit.strategy.record import Record
 
 MAGIC = b"CHRU"
 VERSION = 1
 LARGEST_CODE = 127
 LARGEST_SCALE = 100.0
 """Scales beyond this are refused: hidden states are normalised, a vector a thousand times as long as they are is none."""
-_HEADER = struct.Struct("<4sBBH8sIf")
-_CRC = struct.Struct("<I")
+_RECORD = Record("user vector", MAGIC, VERSION, struct.Struct("<4sBBH8sIf"), UserVectorError, "make it again", "fetch it again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +47,7 @@ class UserVector:
             raise UserVectorError(f"user vector: scale: {self.scale} is not a positive number up to {LARGEST_SCALE:g}; make it again")
         if (given == -128).any():
             raise UserVectorError(f"user vector: code: number {int((given == -128).argmax())} is -128, which is outside the grid")
-        if len(self.fingerprint) != FINGERPRINT_BYTES:
-            raise UserVectorError(f"user vector: the fingerprint has {len(self.fingerprint)} bytes instead of {FINGERPRINT_BYTES}")
+        _RECORD.check_fingerprint(self.fingerprint)
         codes = given.copy()
         codes.flags.writeable = False
         object.__setattr__(self, "codes", codes)
@@ -95,13 +92,12 @@ def quantize_user_vectors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def user_vector_bytes(dim: int) -> int:
     """Bytes of an encoded user vector: 28 + dim; 92 for dim = 64."""
-    return _HEADER.size + dim + _CRC.size
+    return _RECORD.size(dim)
 
 
 def encode_user_vector(vector: UserVector) -> bytes:
     """The wire bytes, version 1."""
-    body = _HEADER.pack(MAGIC, VERSION, 0, 0, vector.fingerprint, len(vector.codes), vector.scale) + vector.codes.tobytes()
-    return body + _CRC.pack(zlib.crc32(body))
+    return _RECORD.seal(0, 0, vector.fingerprint, len(vector.codes), vector.scale, payload=vector.codes.tobytes())
 
 
 def decode_user_vector(data: bytes | bytearray | memoryview, *, fingerprint: bytes, dim: int) -> UserVector:
@@ -119,23 +115,9 @@ def decode_user_vector(data: bytes | bytearray | memoryview, *, fingerprint: byt
         UserVectorError: one of the checks failed.
     """
     data = bytes(data)
-    if len(data) < _HEADER.size + _CRC.size:
-        raise UserVectorError(f"user vector: length: {len(data)} bytes cannot hold a header and a checksum; it is truncated")
-    magic, version, first, second, theirs, count, scale = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise UserVectorError("user vector: magic: the data does not begin with CHRU; it is not a user vector")
-    if version != VERSION:
-        raise UserVectorError(f"user vector: version: {version} is not {VERSION}; update chordkit or make it again")
-    if first or second:
-        raise UserVectorError(f"user vector: reserved: bytes 5 to 7 are not zero, which version {VERSION} does not know; update chordkit")
-    if theirs != fingerprint:
-        raise UserVectorError(
-            f"user vector: fingerprint: it is for backbone {theirs.hex()}, not {bytes(fingerprint).hex()}; make it again for this backbone"
-        )
+    first, second, theirs, count, scale = _RECORD.fields(data)
+    _RECORD.check_reserved(first, second)
+    _RECORD.check_backbone(theirs, fingerprint)
     if count != dim:
         raise UserVectorError(f"user vector: dim: {count} numbers instead of the backbone's {dim}")
-    if len(data) != user_vector_bytes(count):
-        raise UserVectorError(f"user vector: length: {len(data)} bytes instead of the {user_vector_bytes(count)} that {count} numbers need")
-    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
-        raise UserVectorError("user vector: CRC: the checksum does not match; it is damaged, fetch it again")
-    return UserVector(np.frombuffer(data, np.int8, count, _HEADER.size), scale, theirs)
+    return UserVector(np.frombuffer(_RECORD.payload(data, count), np.int8), scale, theirs)

@@ -1,20 +1,18 @@
 """The strategy on the wire: magic, version, fingerprint, 2 bits a channel, CRC (DESIGN.md, contract 2; docs/formats.md)."""
 
 import struct
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from chordkit.errors import StrategyError
+from chordkit.strategy.record import Record
 
 MAGIC = b"CHRD"
 VERSION = 1
 RAW = 0
 FLAG_OFF = 1
-FINGERPRINT_BYTES = 8
-_HEADER = struct.Struct("<4sBBH8sI")
-_CRC = struct.Struct("<I")
+_RECORD = Record("strategy", MAGIC, VERSION, struct.Struct("<4sBBH8sI"), StrategyError, "make it again", "fetch it again")
 _WIDTH_OF_CODE = np.array([0, 2, 4, 8], np.uint8)
 _ILLEGAL = 255
 _CODE_OF_WIDTH = np.full(256, _ILLEGAL, np.uint8)
@@ -46,8 +44,7 @@ class Strategy:
         if illegal.any():
             channel = int(illegal.argmax())
             raise StrategyError(f"strategy: channel {channel} has width {given[channel]}, which is not one of 0, 2, 4, 8")
-        if len(self.fingerprint) != FINGERPRINT_BYTES:
-            raise StrategyError(f"strategy: the fingerprint has {len(self.fingerprint)} bytes instead of {FINGERPRINT_BYTES}")
+        _RECORD.check_fingerprint(self.fingerprint)
         widths = given.astype(np.uint8)
         widths.flags.writeable = False
         object.__setattr__(self, "widths", widths)
@@ -64,7 +61,7 @@ class Strategy:
 
 def wire_bytes(channels: int) -> int:
     """Bytes of an encoded strategy: 24 + ceil(channels / 4); 216 for 768 channels."""
-    return _HEADER.size + (channels + 3) // 4 + _CRC.size
+    return _RECORD.size((channels + 3) // 4)
 
 
 def encode(strategy: Strategy, *, allow_off: bool = False) -> bytes:
@@ -86,8 +83,7 @@ def encode(strategy: Strategy, *, allow_off: bool = False) -> bytes:
     lanes = codes.reshape(-1, 4)
     payload = lanes[:, 0] | lanes[:, 1] << 2 | lanes[:, 2] << 4 | lanes[:, 3] << 6
     flags = FLAG_OFF if allow_off else 0
-    body = _HEADER.pack(MAGIC, VERSION, RAW, flags, strategy.fingerprint, len(widths)) + payload.astype(np.uint8).tobytes()
-    return body + _CRC.pack(zlib.crc32(body))
+    return _RECORD.seal(RAW, flags, strategy.fingerprint, len(widths), payload=payload.astype(np.uint8).tobytes())
 
 
 def to_wire(strategy: Strategy) -> bytes:
@@ -111,30 +107,17 @@ def decode(data: bytes | bytearray | memoryview, *, fingerprint: bytes, channels
         StrategyError: one of the checks failed.
     """
     data = bytes(data)
-    if len(data) < _HEADER.size + _CRC.size:
-        raise StrategyError(f"strategy: length: {len(data)} bytes cannot hold a header and a checksum; the strategy is truncated")
-    magic, version, encoding, flags, theirs, count = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise StrategyError("strategy: magic: the data does not begin with CHRD; it is not a strategy")
-    if version != VERSION:
-        raise StrategyError(f"strategy: version: {version} is not {VERSION}; update chordkit or make the strategy again")
+    encoding, flags, theirs, count = _RECORD.fields(data)
     if encoding != RAW:
         raise StrategyError(f"strategy: encoding: {encoding} is unknown (only {RAW}, raw 2-bit codes, is); make the strategy again")
     if flags & ~FLAG_OFF:
         raise StrategyError(f"strategy: flags: {flags:#06x} has bits that version {VERSION} does not know; update chordkit")
     if flags and not allow_off:
         raise StrategyError("strategy: flags: channels may be off, which is not allowed here; make the strategy without off channels")
-    if theirs != fingerprint:
-        raise StrategyError(
-            f"strategy: fingerprint: it is for backbone {theirs.hex()}, not {bytes(fingerprint).hex()}; make it again for this backbone"
-        )
+    _RECORD.check_backbone(theirs, fingerprint)
     if count != channels:
         raise StrategyError(f"strategy: channel count: {count} channels instead of the backbone's {channels}")
-    if len(data) != wire_bytes(count):
-        raise StrategyError(f"strategy: length: {len(data)} bytes instead of the {wire_bytes(count)} that {count} channels need")
-    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
-        raise StrategyError("strategy: CRC: the checksum does not match; the strategy is damaged, fetch it again")
-    packed = np.frombuffer(data, np.uint8, (count + 3) // 4, _HEADER.size)
+    packed = np.frombuffer(_RECORD.payload(data, (count + 3) // 4), np.uint8)
     codes = np.stack([packed >> shift & 3 for shift in (0, 2, 4, 6)], axis=-1).reshape(-1)
     if not flags and not codes[:count].all():
         channel = int(np.flatnonzero(codes[:count] == 0)[0])

@@ -66,7 +66,7 @@ def test_a_vector_that_is_damaged_or_of_another_backbone_is_refused_with_its_nam
     flipped[-6] ^= 1
     other, longer = toy.user_vector(3, toy.master(1)), UserVector(np.ones(5, np.int8), 1.0, toy.master().fingerprint)
     for data, reason in (
-        (bytes(flipped), "CRC: the checksum does not match; it is damaged, fetch it again"),
+        (bytes(flipped), "CRC: the checksum does not match; the bytes are damaged, fetch it again"),
         (right[:20], "length: 20 bytes cannot hold"),
         (encode_user_vector(other), "fingerprint: it is for backbone"),
         (encode_user_vector(longer), "dim: 5 numbers instead of the backbone's 4"),

@@ -11,7 +11,7 @@ from chordkit.export.targets.executorch_chord.lower import FINGERPRINT_METHOD, P
 from chordkit.export.targets.runner import Ids, Scores, Vector, first_line
 from chordkit.kernels.executorch import library
 from chordkit.strategy import encode_user_vector, quantize_user_vector, user_vector_bytes
-from chordkit.strategy.wire import FINGERPRINT_BYTES
+from chordkit.strategy.record import FINGERPRINT_BYTES
 
 
 class ChordOperatorsRunner(ExecutorchRunner):
