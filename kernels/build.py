@@ -23,10 +23,15 @@ def sources() -> list[Path]:
     return [path for pattern in _lines("sources.txt") for path in sorted(LIBCHORD.glob(pattern))]
 
 
+def learner_sources() -> list[Path]:
+    """All C files of the learner (``include/chord_learn.h``) that are not the library's."""
+    return sorted({path for pattern in _lines("learn/sources.txt") for path in LIBCHORD.glob(pattern)} - set(sources()))
+
+
 def headers() -> list[Path]:
     """All that the C files include of the library's own."""
     return sorted(
-        path for folder in ("include", "src", "ukernels") for path in (LIBCHORD / folder).rglob("*") if path.suffix in (".h", ".inc")
+        path for folder in ("include", "src", "ukernels", "learn") for path in (LIBCHORD / folder).rglob("*") if path.suffix in (".h", ".inc")
     )
 
 
@@ -55,16 +60,16 @@ def declarations(header: Path) -> str:
 def ffibuilder() -> FFI:
     """The binding; paths are relative to the project, as setuptools wants them."""
     ffi = FFI()
-    included = [LIBCHORD / "include" / "chord.h", LIBCHORD / "ukernels" / "ukernels.h"]
+    included = [LIBCHORD / "include" / "chord.h", LIBCHORD / "ukernels" / "ukernels.h", LIBCHORD / "include" / "chord_learn.h"]
     for header in included:
         ffi.cdef(declarations(header))
     ffi.set_source(
         "chordkit.kernels._native",
         "".join(f'#include "{name}"\n' for name in _relative(included)),
-        sources=_relative(sources()),
+        sources=_relative([*sources(), *learner_sources()]),
         include_dirs=["."],
         extra_compile_args=[*flags(), "-g0"],
-        depends=_relative([*headers(), LIBCHORD / "sources.txt", LIBCHORD / "flags.txt"]),
+        depends=_relative([*headers(), LIBCHORD / "sources.txt", LIBCHORD / "learn" / "sources.txt", LIBCHORD / "flags.txt"]),
     )
     return ffi
 

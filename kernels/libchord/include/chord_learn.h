@@ -98,20 +98,19 @@ enum { CHORD_LEARN_ADAM = 0, CHORD_LEARN_MOMENTUM = 1 };
 typedef struct chord_learn_options {
   uint32_t struct_size;
   uint32_t parts;        /* of CHORD_LEARN_AFFINE ...: all */
+  double share;          /* of the outside samples that the classifier keeps; 1 = all, and no classifier: 0.5 */
   uint32_t method;       /* Adam (0.9, 0.999, 1e-8), or steps with momentum 0.9 */
   uint32_t steps;        /* full batches: 10 */
   float rate;            /* 0.01 */
   float decay;           /* pull of the parameters towards zero: 0 */
   float temperature;     /* what scores are divided by to make them logits: 1 */
-  float share;           /* of the outside samples that the classifier keeps; 1 = all, and no classifier: 0.5 */
   float weight;          /* of an outside sample, where an own one has 1: 0.3 */
-  uint32_t folds;        /* of the gate: 3 */
+  uint32_t folds;        /* of the gate, 2 or more: 3 */
   uint32_t others;       /* items that compete besides the targets: 256 */
-  uint32_t border_folds; /* of the classifier: 3 */
+  uint32_t border_folds; /* of the classifier, 2 or more: 3 */
   uint32_t border_steps; /* 40 */
   float border_decay;    /* 0.05 */
-  uint32_t passes;       /* of 8 bits each that a product takes in a step: 1; with 2 its error is that of float32 (docs/kernels.md) */
-  uint32_t reserved;     /* 0 */
+  uint32_t passes;       /* of 8 bits each that a product takes in a step: 1; with more its error falls (docs/kernels.md) */
 } chord_learn_options;
 
 /* Fills in the numbers above, those of chordkit.coda.personal.PersonalOptions(); struct_size the caller has set. */
@@ -135,8 +134,8 @@ CHORD_API chord_learn_status chord_learn_size(const chord_model *model, const ch
                                               uint64_t *memory_bytes, chord_diagnosis *diagnosis);
 
 /* From a user's own lessons and those from outside (null or none: without) to an adapter. `adapter` has room for
- * CHORD_ADAPTER_MOST_BYTES(dim); `adapter_bytes` is what was written, 0 where the gate did not let it pass. `strategy`: the first 8 bytes of
- * SHA-256 over the wire bytes of the strategy under which the states were made; null = none. `report` may be null, else its struct_size the
+ * CHORD_ADAPTER_MOST_BYTES(dim); `adapter_bytes` is what was written, 0 where the gate did not let it pass. `strategy`: the first 8 bytes
+ * of SHA-256 over the wire bytes of the strategy under which the states were made; null = none. `report` may be null, else its struct_size the
  * caller has set. CHORD_LEARN_NOT_FINITE: a state is not finite. With fewer than ten own lessons nothing is learned. */
 CHORD_API chord_learn_status chord_personalise(const chord_model *model, const chord_learn_options *options, const chord_lessons *local,
                                                const chord_lessons *outside, const uint8_t strategy[8], void *memory, size_t memory_bytes,
