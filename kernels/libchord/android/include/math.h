@@ -2,9 +2,12 @@
 #ifndef CHORD_ANDROID_MATH_H
 #define CHORD_ANDROID_MATH_H
 #define INFINITY __builtin_inff()
+double ceil(double x);
 float fabsf(float x);
 float fmaf(float a, float b, float c);
+double log(double x);
 float log1pf(float x);
 float rintf(float x);
+double sqrt(double x);
 float sqrtf(float x);
 #endif
