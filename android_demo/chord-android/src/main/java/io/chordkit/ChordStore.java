@@ -49,10 +49,10 @@ public final class ChordStore {
 
   /** How a store works; what is not said is as written here. */
   public static final class Options {
-    @Nullable private Shipped shipped;
-    private long minimumCounter;
-    private int longestBundle = 256 << 20;
-    private boolean selfCheck = true;
+    @Nullable Shipped shipped;
+    long minimumCounter;
+    int longestBundle = 256 << 20;
+    boolean selfCheck = true;
 
     /** The bundle that ships with the app; none. */
     public Options shipped(Shipped value) {
@@ -80,9 +80,8 @@ public final class ChordStore {
   }
 
   private final StoreFolder folder;
-  private final TrustedKeys keys;
-  @Nullable private final Ed25519Verifier verifier;
   private final Options options;
+  private final StoredBundles bundles;
   private final StoredEnvelopes envelopes;
 
   /**
@@ -96,9 +95,8 @@ public final class ChordStore {
 
   ChordStore(File folder, TrustedKeys keys, @Nullable Ed25519Verifier verifier, Options options, Disk disk) {
     this.folder = new StoreFolder(folder, disk);
-    this.keys = keys;
-    this.verifier = verifier;
     this.options = options;
+    this.bundles = new StoredBundles(this.folder, keys, verifier, options);
     this.envelopes = new StoredEnvelopes(this.folder, keys, verifier);
   }
 
@@ -139,17 +137,7 @@ public final class ChordStore {
       File part = folder.receive(bundle, options.longestBundle);
       boolean kept = false;
       try {
-        Bundle received = Bundle.map(part, keys, verifier, Math.max(state.minimum, options.minimumCounter));
-        received.engine().close();
-        if (options.selfCheck) {
-          SelfCheck.of(received).require();
-        }
-        if (!isCurrent(state, part)) {
-          boolean good = state.current != null && opens(state.current);
-          String file = folder.placeBundle(part, state);
-          state.previous = good ? state.current : state.previous;
-          state.current = new StoreState.Slot(file, received.counter());
-          state.minimum = Math.max(state.minimum, received.counter());
+        if (bundles.install(part, state)) {
           folder.write(state);
           kept = true;
         }
@@ -176,7 +164,7 @@ public final class ChordStore {
     try {
       List<String> remarks = new ArrayList<String>();
       StoreState state = read(remarks);
-      Opened left = choose(state, new ArrayList<String>());
+      StoredBundles.Opened left = bundles.choose(state, new ArrayList<String>());
       left.engine.close();
       long counter = left.bundle.counter();
       if (left.source != Source.SHIPPED) {
@@ -184,7 +172,7 @@ public final class ChordStore {
         state.previous = null;
       }
       state.minimum = counter == 0 ? state.minimum : Math.max(state.minimum, counter + 1);
-      Opened next = chooseOrNull(state, new ArrayList<String>());
+      StoredBundles.Opened next = bundles.chooseOrNull(state, new ArrayList<String>());
       if (next != null) {
         next.engine.close();
       }
@@ -227,7 +215,7 @@ public final class ChordStore {
     private final byte[] subject;
     private final List<String> remarks;
 
-    private Session(Opened opened, byte[] subject, List<String> remarks) {
+    private Session(StoredBundles.Opened opened, byte[] subject, List<String> remarks) {
       this.bundle = opened.bundle;
       this.engine = opened.engine;
       this.source = opened.source;
@@ -279,20 +267,8 @@ public final class ChordStore {
     }
   }
 
-  private static final class Opened {
-    final Bundle bundle;
-    final Engine engine;
-    final Source source;
-
-    Opened(Bundle bundle, Source source) throws ChordException {
-      this.bundle = bundle;
-      this.engine = bundle.engine();
-      this.source = source;
-    }
-  }
-
   private Session opened(StoreState state, byte[] subject, List<String> remarks) throws StoreException {
-    Opened opened = choose(state, remarks);
+    StoredBundles.Opened opened = bundles.choose(state, remarks);
     long seen = state.latestSeen;
     envelopes.apply(state, subject, opened.engine, remarks);
     long minimum = opened.source == Source.SHIPPED ? opened.bundle.counter() : 0; // in use now, as an installed one is
@@ -307,124 +283,15 @@ public final class ChordStore {
     return new Session(opened, subject, remarks);
   }
 
-  private Opened choose(StoreState state, List<String> remarks) throws StoreException {
-    Opened found = chooseOrNull(state, remarks);
-    if (found == null) {
-      throw new StoreException(remarks.isEmpty() ? "no bundle was installed, and none ships with the app" : joined(remarks));
-    }
-    return found;
-  }
-
-  /** The newest that can be opened, with its engine. */
-  @Nullable
-  private Opened chooseOrNull(StoreState state, List<String> remarks) {
-    Bundle shipped = shipped(remarks);
-    long installed = state.current == null ? -1 : state.current.counter;
-    boolean newer = shipped != null && shipped.counter() > installed && shipped.counter() >= state.minimum;
-    Opened found = newer ? withEngine(shipped, Source.SHIPPED, remarks) : null;
-    found = found != null ? found : open(state.current, Source.CURRENT, remarks);
-    found = found != null ? found : open(state.previous, Source.PREVIOUS, remarks);
-    return found != null || shipped == null || newer ? found : withEngine(shipped, Source.SHIPPED, remarks);
-  }
-
-  @Nullable
-  private Bundle shipped(List<String> remarks) {
-    if (options.shipped == null) {
-      return null;
-    }
-    try {
-      return options.shipped.open(keys, verifier, options.minimumCounter);
-    } catch (ChordException | IOException error) {
-      remarks.add("the bundle that ships with the app cannot be opened: " + error.getMessage());
-      return null;
-    }
-  }
-
-  @Nullable
-  private Opened open(@Nullable StoreState.Slot slot, Source source, List<String> remarks) {
-    if (slot == null) {
-      return null;
-    }
-    try {
-      return withEngine(map(slot), source, remarks);
-    } catch (ChordException | IOException error) {
-      remarks.add(called(source) + " cannot be opened: " + error.getMessage());
-      return null;
-    }
-  }
-
-  @Nullable
-  private static Opened withEngine(Bundle bundle, Source source, List<String> remarks) {
-    try {
-      return new Opened(bundle, source);
-    } catch (ChordException error) {
-      remarks.add(called(source) + " is not one for this engine: " + error.getMessage());
-      return null;
-    }
-  }
-
-  private static String called(Source source) {
-    switch (source) {
-      case CURRENT:
-        return "the bundle that was installed last";
-      case PREVIOUS:
-        return "the bundle before";
-      default:
-        return "the bundle that ships with the app";
-    }
-  }
-
-  /** A kept bundle may be below the lowest that is installed now, after a rollback; it is never below itself. */
-  private Bundle map(StoreState.Slot slot) throws ChordException, IOException {
-    return Bundle.map(folder.file(slot.file), keys, verifier, Math.max(slot.counter, options.minimumCounter));
-  }
-
-  private boolean opens(StoreState.Slot slot) {
-    try {
-      map(slot);
-      return true;
-    } catch (ChordException | IOException broken) {
-      return false;
-    }
-  }
-
-  private boolean isCurrent(StoreState state, File part) throws IOException {
-    if (state.current == null) {
-      return false;
-    }
-    File file = folder.file(state.current.file);
-    return file.length() == part.length() && Bundle.mapped(file).equals(Bundle.mapped(part));
-  }
-
   private StoreState read(List<String> remarks) {
     try {
       return folder.read();
     } catch (BundleException | IOException error) {
       remarks.add(error.getMessage() + "; it was made anew from the signed files that are there");
-      return recovered();
+      StoreState state = new StoreState();
+      bundles.recover(state);
+      envelopes.recover(state);
+      return state;
     }
-  }
-
-  /** What the signed files themselves say: the two newest bundles, and the newest envelope of each subject that may be used today. */
-  private StoreState recovered() {
-    StoreState state = new StoreState();
-    for (String name : folder.bundles()) {
-      state.next = Math.max(state.next, StoreFolder.number(name) + 1);
-      try {
-        state.add(new StoreState.Slot(name, map(new StoreState.Slot(name, 0)).counter()));
-      } catch (ChordException | IOException broken) {
-        continue;
-      }
-    }
-    envelopes.recover(state);
-    return state;
-  }
-
-  private static String joined(List<String> sentences) {
-    StringBuilder all = new StringBuilder();
-    for (String sentence : sentences) {
-      all.append(all.length() == 0 ? "" : "; ").append(sentence);
-    }
-    return all.toString();
   }
 }
