@@ -3,35 +3,9 @@
 #include <jni.h>
 #include <stdlib.h>
 
-#include "chord.h"
+#include "handles.h"
 
 enum { MOST_POOLS = 64 };
-
-/* One allocation each: the handle that Java keeps is its address. */
-typedef struct model {
-  chord_model *engine;
-  size_t session_bytes;
-  unsigned char memory[];
-} model;
-
-typedef struct session {
-  chord_session *engine;
-  unsigned char memory[];
-} session;
-
-static model *as_model(jlong handle) { return (model *)(intptr_t)handle; }
-static chord_session *as_session(jlong handle) { return ((session *)(intptr_t)handle)->engine; }
-
-/* Whether C may read and write numbers of 4 bytes there: a buffer can be a view of bytes that begins between them. */
-static int aligned(const void *a, const void *b, const void *c) { return (((uintptr_t)a | (uintptr_t)b | (uintptr_t)c) & 3u) == 0; }
-
-static int32_t *ints(JNIEnv *env, jobject buffer, jint first) { return (int32_t *)(*env)->GetDirectBufferAddress(env, buffer) + first; }
-static float *floats(JNIEnv *env, jobject buffer, jint first) { return (float *)(*env)->GetDirectBufferAddress(env, buffer) + first; }
-
-static void put_text(JNIEnv *env, jobjectArray texts, jsize index, const char *text) {
-  jstring string = (*env)->NewStringUTF(env, text);
-  if (string) (*env)->SetObjectArrayElement(env, texts, index, string);
-}
 
 /* The sentence of a refusal, where there is one. */
 static jint told(JNIEnv *env, chord_status status, const chord_diagnosis *diagnosis, jobjectArray texts) {

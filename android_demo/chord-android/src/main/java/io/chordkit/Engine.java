@@ -20,20 +20,7 @@ public final class Engine implements Scorer {
   /** All else that is wrong with a buffer was seen before native code is asked, which alone knows where it lies. */
   private static final String NOT_ALIGNED = "a buffer does not begin at a multiple of 4 bytes; Buffers makes one that does";
 
-  /** Scratch of one inference; it keeps the user vector that it was last given. */
-  private static final class Session {
-    final long handle;
-    @Nullable byte[] user;
-    @Nullable Session next;
-
-    Session(long handle) {
-      this.handle = handle;
-    }
-  }
-
-  /** Read in place by native code, so it must live as long. */
-  @Nullable private ByteBuffer master;
-
+  private final EngineSessions sessions;
   private final long model;
   private final String architecture;
   private final String variant;
@@ -43,14 +30,13 @@ public final class Engine implements Scorer {
   private final int channels;
   private final byte[] fingerprint;
 
-  private final Object lock = new Object();
-  @Nullable private Session idle;
-  private int running;
-  private boolean closed;
-  @Nullable private volatile byte[] user;
+  /** Held while a strategy or a user vector changes: the last that native code took is the one that is told. */
+  private final Object adopting = new Object();
+
+  private volatile Inputs inputs = Inputs.NONE;
 
   private Engine(ByteBuffer master, long model, int[] numbers, byte[] fingerprint, String architecture, String variant) {
-    this.master = master;
+    this.sessions = new EngineSessions(model, master);
     this.model = model;
     this.architecture = architecture;
     this.variant = variant;
@@ -131,17 +117,20 @@ public final class Engine implements Scorer {
    */
   public void adopt(byte[] strategy) throws EngineException {
     requireNonNull(strategy, "strategy");
-    Session session = take();
+    EngineSessions.Session session = sessions.take();
     try {
-      Object[] sentence = new Object[1];
-      int status = NativeEngine.adopt(model, strategy, sentence);
-      for (int attempt = 1; status == NativeEngine.BUSY && attempt < ADOPT_ATTEMPTS; attempt++) {
-        Thread.yield();
-        status = NativeEngine.adopt(model, strategy, sentence);
+      synchronized (adopting) {
+        Object[] sentence = new Object[1];
+        int status = NativeEngine.adopt(model, strategy, sentence);
+        for (int attempt = 1; status == NativeEngine.BUSY && attempt < ADOPT_ATTEMPTS; attempt++) {
+          Thread.yield();
+          status = NativeEngine.adopt(model, strategy, sentence);
+        }
+        EngineException.throwUnlessOk(status, (String) sentence[0]);
+        inputs = inputs.withStrategy(strategy);
       }
-      EngineException.throwUnlessOk(status, (String) sentence[0]);
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
   }
 
@@ -152,13 +141,15 @@ public final class Engine implements Scorer {
    * @throws EngineException.BadUserVector it is damaged, or belongs to another backbone; the one in use stays
    */
   public void adoptUser(@Nullable byte[] vector) throws EngineException {
-    byte[] own = vector == null ? null : vector.clone();
-    Session session = take();
+    EngineSessions.Session session = sessions.take();
     try {
-      adoptUser(session, own);
-      user = own;
+      synchronized (adopting) {
+        Inputs wanted = inputs.withUser(vector);
+        session.adoptUser(wanted.user);
+        inputs = wanted;
+      }
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
   }
 
@@ -166,12 +157,12 @@ public final class Engine implements Scorer {
   public byte[] widths(byte[] strategy) throws EngineException {
     requireNonNull(strategy, "strategy");
     byte[] widths = new byte[channels];
-    Session session = take();
+    EngineSessions.Session session = sessions.take();
     try {
       Object[] sentence = new Object[1];
       EngineException.throwUnlessOk(NativeEngine.check(model, strategy, widths, sentence), (String) sentence[0]);
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
     return widths;
   }
@@ -182,7 +173,7 @@ public final class Engine implements Scorer {
     Buffers.check("candidates", candidates);
     int count = candidates.remaining();
     Buffers.checkRoom("scores", scores, count);
-    Session session = takeWithUser();
+    EngineSessions.Session session = sessions.take(inputs);
     int status;
     try {
       status =
@@ -197,7 +188,7 @@ public final class Engine implements Scorer {
               scores,
               scores.position());
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
     throwUnlessOk(status);
   }
@@ -210,13 +201,13 @@ public final class Engine implements Scorer {
   public void hidden(IntBuffer history, FloatBuffer hidden) throws EngineException {
     Buffers.check("history", history);
     Buffers.checkRoom("hidden", hidden, dim);
-    Session session = takeWithUser();
+    EngineSessions.Session session = sessions.take(inputs);
     int status;
     try {
       status =
           NativeEngine.hidden(session.handle, history, history.position(), history.remaining(), hidden, hidden.position());
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
     throwUnlessOk(status);
   }
@@ -231,14 +222,14 @@ public final class Engine implements Scorer {
     Buffers.check("candidates", candidates);
     int count = candidates.remaining();
     Buffers.checkRoom("scores", scores, count);
-    Session session = take();
+    EngineSessions.Session session = sessions.take();
     int status;
     try {
       status =
           NativeEngine.score(
               session.handle, hidden, hidden.position(), candidates, candidates.position(), count, scores, scores.position());
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
     throwUnlessOk(status);
   }
@@ -258,7 +249,7 @@ public final class Engine implements Scorer {
     }
     Buffers.checkRoom("items", items, k);
     Buffers.checkRoom("scores", scores, k);
-    Session session = takeWithUser();
+    EngineSessions.Session session = sessions.take(inputs);
     int found;
     try {
       found =
@@ -274,7 +265,7 @@ public final class Engine implements Scorer {
               scores,
               scores.position());
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
     if (found < 0) {
       throwUnlessOk(-found);
@@ -303,96 +294,37 @@ public final class Engine implements Scorer {
       throw new IllegalArgumentException("pools: " + pools.length + " were given; give 1 to " + MOST_POOLS);
     }
     Buffers.checkRoom("profile", profile, pools.length * dim + 1);
-    Session session = take();
+    EngineSessions.Session session = sessions.take();
     int status;
     try {
       status =
           NativeEngine.profile(model, history, history.position(), history.remaining(), pools, profile, profile.position());
     } finally {
-      giveBack(session);
+      sessions.giveBack(session);
     }
     throwUnlessOk(status);
   }
 
+  EngineSessions sessions() {
+    return sessions;
+  }
+
+  /** Native; good while a session is held. */
+  long model() {
+    return model;
+  }
+
+  /** The strategy and the user vector of calls that begin now. */
+  Inputs inputs() {
+    return inputs;
+  }
+
   @Override
   public void close() {
-    synchronized (lock) {
-      closed = true;
-      freeWhenUnused();
-    }
+    sessions.close();
   }
 
-  private Session take() {
-    synchronized (lock) {
-      if (closed) {
-        throw new IllegalStateException("the engine is closed; open another one");
-      }
-      running++;
-      Session session = idle;
-      if (session != null) {
-        idle = session.next;
-        session.next = null;
-        return session;
-      }
-    }
-    long handle = NativeEngine.openSession(model);
-    if (handle == 0) {
-      synchronized (lock) {
-        running--;
-        freeWhenUnused();
-      }
-      throw new OutOfMemoryError("there is no memory for another inference at the same time");
-    }
-    return new Session(handle);
-  }
-
-  private Session takeWithUser() throws EngineException {
-    Session session = take();
-    byte[] wanted = user;
-    if (session.user != wanted) {
-      boolean ready = false;
-      try {
-        adoptUser(session, wanted);
-        ready = true;
-      } finally {
-        if (!ready) {
-          giveBack(session);
-        }
-      }
-    }
-    return session;
-  }
-
-  private void giveBack(Session session) {
-    synchronized (lock) {
-      running--;
-      session.next = idle;
-      idle = session;
-      freeWhenUnused();
-    }
-  }
-
-  /** Under the lock. */
-  private void freeWhenUnused() {
-    if (!closed) {
-      return;
-    }
-    for (; idle != null; idle = idle.next) {
-      NativeEngine.closeSession(idle.handle);
-    }
-    if (running == 0 && master != null) {
-      NativeEngine.closeModel(model);
-      master = null;
-    }
-  }
-
-  private static void adoptUser(Session session, @Nullable byte[] vector) throws EngineException {
-    Object[] sentence = new Object[1];
-    EngineException.throwUnlessOk(NativeEngine.adoptUser(session.handle, vector, sentence), (String) sentence[0]);
-    session.user = vector;
-  }
-
-  private static void throwUnlessOk(int status) throws EngineException {
+  static void throwUnlessOk(int status) throws EngineException {
     if (status != NativeEngine.OK) {
       EngineException.throwUnlessOk(status, status == NativeEngine.BAD_ARGUMENT ? NOT_ALIGNED : NativeEngine.statusText(status));
     }

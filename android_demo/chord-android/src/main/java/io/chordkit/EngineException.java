@@ -82,7 +82,7 @@ public abstract class EngineException extends ChordException {
         throw new BadStrategy(sentence);
       case 4:
         throw new BadHistory(sentence);
-      case 5:
+      case NativeEngine.BAD_CANDIDATE:
         throw new BadCandidate(sentence);
       case 6:
         throw new OutOfMemoryError(sentence);
@@ -90,7 +90,7 @@ public abstract class EngineException extends ChordException {
         throw new Busy(sentence);
       case 8:
         throw new BadUserVector(sentence);
-      case 9:
+      case NativeEngine.NOT_FINITE:
         throw new NotFinite(sentence);
       default:
         throw new IllegalArgumentException(sentence);

@@ -13,7 +13,9 @@ import java.nio.IntBuffer;
 final class NativeEngine {
   static final int OK = 0;
   static final int BAD_ARGUMENT = 1;
+  static final int BAD_CANDIDATE = 5;
   static final int BUSY = 7;
+  static final int NOT_FINITE = 9;
 
   static {
     System.loadLibrary("chord_jni");
