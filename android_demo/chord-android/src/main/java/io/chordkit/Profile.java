@@ -15,7 +15,7 @@ import java.util.List;
  */
 public final class Profile {
   /** Those that chordkit trains with. */
-  private static final int[] POOLS = {5, 25, 200};
+  static final int[] DEFAULT_POOLS = {5, 25, 200};
 
   private final float[] values;
   private final List<String> unknown;
@@ -27,7 +27,7 @@ public final class Profile {
 
   /** Over the last 5, 25 and 200 items, as chordkit trains by default. */
   public static Profile of(Engine engine, Items items, List<String> history) throws ChordException {
-    return of(engine, items, history, POOLS);
+    return of(engine, items, history, DEFAULT_POOLS);
   }
 
   /**
@@ -38,6 +38,10 @@ public final class Profile {
     IntBuffer ids = Buffers.intsOf(Math.max(1, history.size()));
     List<String> unknown = new ArrayList<String>();
     items.ids(history, ids, unknown);
+    return of(engine, ids, pools, unknown);
+  }
+
+  static Profile of(Engine engine, IntBuffer ids, int[] pools, List<String> unknown) throws ChordException {
     FloatBuffer room = Buffers.floatsOf(pools.length * engine.dim() + 1);
     engine.profile(ids, pools, room);
     float[] values = new float[room.remaining()];
