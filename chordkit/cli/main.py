@@ -32,6 +32,7 @@ from chordkit.cli import (
     envelope,
     evaluate,
     export,
+    flow,
     import_,
     match,
     recommend,
@@ -61,6 +62,7 @@ strategy.app.command(name="seal", epilog=envelope.SEAL_EXAMPLE)(envelope.seal)
 strategy.app.command(name="open", epilog=envelope.OPEN_EXAMPLE)(envelope.open_)
 app.add_typer(strategy.app, name="strategy")
 evaluate.app.command(name="accuracy", epilog=accuracy.EXAMPLE)(accuracy.accuracy)
+evaluate.app.command(name="flow", epilog=flow.EXAMPLE)(flow.flow)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(match.app, name="match")
