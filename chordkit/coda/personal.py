@@ -54,12 +54,13 @@ class Report:
 def personalise(head: Head, local: Lessons, outside: Lessons, options: PersonalOptions | None = None) -> tuple[Adapter | None, Report]:
     """Train an adapter on a user's own samples and the outside ones inside their border; None where it is not worth having.
 
-    The gate learns anew without each block of the user's samples, classifier and all, and decides by the blocks that were left out.
+    The gate learns anew from what is older than each block of the user's newer samples, classifier and all, and decides by the blocks.
 
     Args:
         head: the frozen model after the encoder.
         local: the user's samples, in the order of time.
-        outside: what the cloud sent, samples of one source beside each other; may be empty.
+        outside: what the cloud sent, samples of one source beside each other; may be empty. It must have been asked with what is older
+            than the target of ``local``'s lesson ``gate.first_examined(len(local))``, or it has seen the gate's exam.
         options: how.
     """
     options = options or PersonalOptions()

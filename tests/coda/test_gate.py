@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t as student
 
 from chordkit.coda.adapter import Adapter
-from chordkit.coda.gate import LEVEL, Adopted, blocks, judge, student_quantile, weigh
+from chordkit.coda.gate import FEWEST, LEVEL, Adopted, blocks, first_examined, judge, student_quantile, weigh
 from chordkit.coda.learning import Head, Lessons, Steps
 from chordkit.coda.personal import PersonalOptions, fit_adapter, personalise
 
@@ -38,7 +38,7 @@ def test_what_helps_is_adopted_and_helps_on_fresh_lessons(head: Head, lessons: D
 
 
 def test_too_few_lessons_or_numbers_that_are_none_change_nothing(head: Head, lessons: Draw) -> None:
-    assert personalise(head, lessons(head, 9, 1, shift=9.0), lessons(head, 40, 3, shift=9.0), OPTIONS)[0] is None
+    assert personalise(head, lessons(head, 12, 1, shift=9.0), lessons(head, 40, 3, shift=9.0), OPTIONS)[0] is None
     assert personalise(head, lessons(head, 0, 1), lessons(head, 40, 3), OPTIONS)[0] is None
     good = np.full(20, 1.0)
     good[3] = np.nan
@@ -52,18 +52,43 @@ def test_no_outside_samples_are_no_obstacle(head: Head, lessons: Draw) -> None:
     assert adapter is not None and report.kept == 0
 
 
-def test_who_learns_never_sees_what_is_held_out(head: Head, lessons: Draw) -> None:
+def test_who_learns_sees_what_is_older_than_the_exam_and_nothing_else(head: Head, lessons: Draw) -> None:
     local, met = lessons(head, 31, 1), []
 
     def learn(some: Lessons) -> Adapter:
-        met.append(some)
+        met.append(some.targets)
         return fit_adapter(head, some, lessons(head, 0, 1), OPTIONS)
 
-    assert judge(head, local, learn, folds=4).lessons == 31
-    held = [set(map(tuple, local.states)) - set(map(tuple, some.states)) for some in met]
-    assert sum(map(len, held)) == 31 and set.union(*held) == set(map(tuple, local.states))
-    for learned, out in blocks(31, 4):
-        assert not set(learned) & set(out) and (np.diff(out) == 1).all()
+    # The oldest fifth is only learned from; the 24 others are judged in four runs, each by what learned from all before it.
+    assert judge(head, local, learn, folds=4).lessons == 24 and first_examined(31) == 7
+    assert [some.tolist() for some in met] == [local.targets[:stop].tolist() for stop in (7, 13, 19, 25)]
+    for count in range(13, 60):
+        parts = list(blocks(count, 3))
+        assert np.concatenate([held for _, held in parts]).tolist() == list(range(first_examined(count), count))
+        assert all(len(held) >= 3 and learned.tolist() == list(range(held[0])) for learned, held in parts)
+
+
+def test_an_adapter_is_judged_again_by_newer_clicks(head: Head, lessons: Draw) -> None:
+    outside, before, after = lessons(head, 40, 3), lessons(head, 60, 1, shift=1.5), lessons(head, 60, 2, shift=-1.5)
+    liked, changed = (personalise(head, local, outside, OPTIONS) for local in (before, after))
+    adopted = Adopted()
+    assert adopted.offer(liked[0], liked[1].verdict) and adopted.offer(changed[0], changed[1].verdict)
+    verdict = adopted.review(head, lessons(head, 40, 4, shift=-1.5))
+    assert adopted.current is changed[0] and verdict.helps and verdict.lessons == 40
+    adopted.review(head, lessons(head, FEWEST - 1, 4, shift=1.5))
+    assert adopted.current is changed[0]  # so few say nothing
+    verdict = adopted.review(head, lessons(head, 40, 4, shift=1.5))
+    assert adopted.current is liked[0] and verdict.helps  # taste has come back, and the adapter before with it
+    verdict = adopted.review(head, lessons(head, 40, 5, shift=-1.5))
+    assert adopted.current is None and (verdict.lessons, verdict.adopt) == (0, False)
+    assert adopted.review(head, lessons(head, 0, 5)).lessons == 0
+
+
+def test_an_adapter_of_numbers_that_are_none_does_not_stay(head: Head, lessons: Draw) -> None:
+    adopted, zero = Adopted(), Adapter.zero(head.dim, np.array([], np.int32))
+    adopted.offer(zero.with_values(np.full_like(zero.values, np.nan)), weigh(np.zeros(20), np.arange(1, 21) / 10))
+    adopted.review(head, lessons(head, 20, 1))
+    assert adopted.current is None
 
 
 def test_the_same_call_gives_the_same_bytes(head: Head, lessons: Draw) -> None:
