@@ -137,7 +137,7 @@ class Learner:
         """
         report, size = self._struct("chord_learn_report"), self._ffi.new("size_t *")
         adapter = self._run(self._lib.chord_personalise, local, outside, options, size, report)
-        verdict = Verdict(report.local, report.before, report.after, report.low)
+        verdict = Verdict(report.judged, report.before, report.after, report.low)
         return adapter or None, LearnerReport(verdict, report.local, report.outside, report.kept)
 
     def learn(
@@ -210,7 +210,7 @@ class Learner:
             self._engine._model, self._options(options), view[0], own[0], memory, needed, report, diagnosis
         )
         self._check(status, diagnosis)
-        return Verdict(report.local, report.before, report.after, report.low)
+        return Verdict(report.judged, report.before, report.after, report.low)
 
     def _open(self, adapter: bytes) -> tuple[Any, Any]:
         view, diagnosis, data = self._struct("chord_adapter"), self._struct("chord_diagnosis"), self._ffi.from_buffer(adapter)

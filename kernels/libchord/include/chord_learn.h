@@ -81,6 +81,9 @@ CHORD_API size_t chord_own_lessons(size_t history_length, size_t most, chord_les
 CHORD_API chord_learn_status chord_lesson_states(chord_session *session, const int32_t *items, size_t item_count,
                                                  const chord_lesson *lessons, size_t count, float *states, chord_diagnosis *diagnosis);
 
+/* The number of the first of so many own lessons that the gate holds out: of what outside lessons are chosen by, nothing may be newer. */
+CHORD_API size_t chord_first_examined(size_t lessons);
+
 typedef struct chord_lessons {
   uint32_t struct_size;
   uint32_t count;
@@ -120,12 +123,12 @@ CHORD_API chord_learn_status chord_learn_defaults(chord_learn_options *options);
 typedef struct chord_learn_report {
   uint32_t struct_size;
   uint32_t adopt;   /* 1: the gate let it pass, and there is an adapter */
-  uint32_t local;   /* the user's lessons; each was held out once */
+  uint32_t local;   /* the user's lessons */
   uint32_t outside;
   uint32_t kept;    /* of these, learned from for the adapter; 0 without one */
-  uint32_t reserved;
+  uint32_t judged;  /* of the user's lessons: those that were held out; 0 where they are too few */
   double before;    /* mean log likelihood of the held-out lessons, nats, under the frozen model */
-  double after;     /* under adapters that learned without them */
+  double after;     /* under adapters that learned from what is older than each */
   double low;       /* lower bound of the mean improvement, one-sided, 95 %; -inf where nothing can be said */
 } chord_learn_report;
 
@@ -136,7 +139,7 @@ CHORD_API chord_learn_status chord_learn_size(const chord_model *model, const ch
 /* From a user's own lessons and those from outside (null or none: without) to an adapter. `adapter` has room for
  * CHORD_ADAPTER_MOST_BYTES(dim); `adapter_bytes` is what was written, 0 where the gate did not let it pass. `strategy`: the first 8 bytes
  * of SHA-256 over the wire bytes of the strategy under which the states were made; null = none. `report` may be null, else its struct_size the
- * caller has set. CHORD_LEARN_NOT_FINITE: a state is not finite. With fewer than ten own lessons nothing is learned. */
+ * caller has set. CHORD_LEARN_NOT_FINITE: a state is not finite. Where fewer than ten lessons can be held out nothing is learned. */
 CHORD_API chord_learn_status chord_personalise(const chord_model *model, const chord_learn_options *options, const chord_lessons *local,
                                                const chord_lessons *outside, const uint8_t strategy[8], void *memory, size_t memory_bytes,
                                                void *adapter, size_t *adapter_bytes, chord_learn_report *report,

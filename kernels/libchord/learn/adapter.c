@@ -48,15 +48,13 @@ void chord_project(size_t dim, const float *down, const float *state, float *inn
 
 void chord_move(size_t dim, const float *values, const float *state, const float *inner, float *out) {
   const float *gain = values, *shift = values + dim, *up = values + 2 * dim;
-  for (size_t first = 0; first < dim; first += 16) {
-    float moved[16];
-    for (size_t l = 0; l < 16; l++) {
-      const float h = state[first + l];
-      moved[l] = h + CHORD_MULTIPLY_ADD(gain[first + l], h, shift[first + l]);
-    }
-    for (size_t k = 0; k < CHORD_RANK; k++)
-      for (size_t l = 0; l < 16; l++) moved[l] = CHORD_MULTIPLY_ADD(up[k * dim + first + l], inner[k], moved[l]);
-    for (size_t l = 0; l < 16; l++) out[first + l] = moved[l];
+  chord_quad part[CHORD_RANK];
+  for (size_t k = 0; k < CHORD_RANK; k++) part[k] = chord_all(inner[k]);
+  for (size_t d = 0; d < dim; d += 4) {
+    const chord_quad h = chord_load(state + d);
+    chord_quad moved = h + chord_fused(chord_load(gain + d), h, chord_load(shift + d));
+    for (size_t k = 0; k < CHORD_RANK; k++) moved = chord_fused(chord_load(up + k * dim + d), part[k], moved);
+    chord_store(out + d, moved);
   }
 }
 
@@ -154,9 +152,8 @@ chord_learn_status chord_adapt(const chord_adapter *given, const float *hidden, 
   for (size_t k = 0; k < CHORD_RANK; k++)
     for (size_t d = 0; d < dim; d++) inner[k] += sign_of((uint32_t)(k * dim + d) + 1) ? -size * hidden[d] : size * hidden[d];
   for (size_t d = 0; d < dim; d++) {
-    float moved = hidden[d] + CHORD_MULTIPLY_ADD(get_float(values + 4 * d), hidden[d], get_float(values + 4 * (dim + d)));
-    for (size_t k = 0; k < CHORD_RANK; k++)
-      moved = CHORD_MULTIPLY_ADD(get_float(values + 4 * (2 * dim + d * CHORD_RANK + k)), inner[k], moved);
+    float moved = hidden[d] + (get_float(values + 4 * d) * hidden[d] + get_float(values + 4 * (dim + d)));
+    for (size_t k = 0; k < CHORD_RANK; k++) moved += get_float(values + 4 * (2 * dim + d * CHORD_RANK + k)) * inner[k];
     adapted[d] = moved;
   }
   return CHORD_LEARN_OK;

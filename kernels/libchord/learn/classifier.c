@@ -42,7 +42,7 @@ static void standardise(const chord_border *b, size_t rows, size_t width) {
     for (size_t i = 0; i < width; i++) {
       float *x = b->features + row * width + i;
       *x -= b->mean[i];
-      b->spread[i] = CHORD_MULTIPLY_ADD(*x, *x, b->spread[i]);
+      b->spread[i] = b->spread[i] + *x * *x;
     }
   for (size_t i = 0; i < width; i++) {
     const float spread = sqrtf(b->spread[i] / (float)rows);
@@ -52,7 +52,8 @@ static void standardise(const chord_border *b, size_t rows, size_t width) {
     for (size_t i = 0; i < width; i++) b->features[row * width + i] *= b->spread[i];
 }
 
-static float sigmoid(float x) { return 1.0f / (1.0f + chord_power(-x * CHORD_LOG2E_F)); }
+static chord_quad sigmoids(chord_quad x) { return chord_all(1.0f) / (chord_all(1.0f) + chord_powers(x * chord_all(-CHORD_LOG2E_F))); }
+static float sigmoid(float x) { return sigmoids(chord_all(x))[0]; }
 
 /* Which rows a classifier does not learn from: those of its fold, of the own rows and of the others behind them. */
 typedef struct held_rows {
@@ -64,23 +65,31 @@ enum { TOGETHER = 4 };
 
 /* Adds the slope of the loss over `count` (at most TOGETHER) rows. */
 static void add_slopes(const chord_border *b, size_t width, const float *const *rows, size_t count, float label, float share) {
-  float errors[TOGETHER] = {0};
-  const float *x[TOGETHER];
-  for (size_t r = 0; r < TOGETHER; r++) x[r] = rows[r < count ? r : 0];
-  float sums[TOGETHER][16] = {{0}};
+  const float *const weights_ahead = b->ahead, *const x0 = rows[0], *const x1 = rows[count > 1 ? 1 : 0], *const x2 = rows[count > 2 ? 2 : 0], *const x3 = rows[count > 3 ? 3 : 0];
+  chord_quad sums[TOGETHER][4] = {{{0}}};
   for (size_t i = 0; i < width; i += 16)
-    for (size_t r = 0; r < TOGETHER; r++)
-      for (size_t l = 0; l < 16; l++) sums[r][l] = CHORD_MULTIPLY_ADD(x[r][i + l], b->ahead[i + l], sums[r][l]);
-  for (size_t r = 0; r < count; r++) {
-    errors[r] = (sigmoid(chord_fold16(sums[r]) + b->ahead[width]) - label) * share;
-    b->gradient[width] += errors[r];
-  }
+    for (size_t q = 0; q < 4; q++) {
+      const size_t at = i + 4 * q;
+      const chord_quad weights = chord_load(weights_ahead + at);
+      sums[0][q] = chord_fused(chord_load(x0 + at), weights, sums[0][q]);
+      sums[1][q] = chord_fused(chord_load(x1 + at), weights, sums[1][q]);
+      sums[2][q] = chord_fused(chord_load(x2 + at), weights, sums[2][q]);
+      sums[3][q] = chord_fused(chord_load(x3 + at), weights, sums[3][q]);
+    }
+  chord_quad scores = {0};
+  for (size_t r = 0; r < TOGETHER; r++) scores[r] = chord_fold4(sums[r]) + b->ahead[width];
+  chord_quad errors = (sigmoids(scores) - chord_all(label)) * chord_all(share);
+  for (size_t r = count; r < TOGETHER; r++) errors[r] = 0.0f;
+  b->gradient[width] += (errors[0] + errors[2]) + (errors[1] + errors[3]);
+  const chord_quad e0 = chord_all(errors[0]), e1 = chord_all(errors[1]), e2 = chord_all(errors[2]), e3 = chord_all(errors[3]);
+  float *const gradient = b->gradient;
   for (size_t i = 0; i < width; i += 16) {
-    float slope[16];
-    for (size_t l = 0; l < 16; l++) slope[l] = b->gradient[i + l];
-    for (size_t r = 0; r < TOGETHER; r++)
-      for (size_t l = 0; l < 16; l++) slope[l] = CHORD_MULTIPLY_ADD(x[r][i + l], errors[r], slope[l]);
-    for (size_t l = 0; l < 16; l++) b->gradient[i + l] = slope[l];
+    chord_quad slope[4];
+    for (size_t q = 0; q < 4; q++) slope[q] = chord_fused(chord_load(x0 + i + 4 * q), e0, chord_load(gradient + i + 4 * q));
+    for (size_t q = 0; q < 4; q++) slope[q] = chord_fused(chord_load(x1 + i + 4 * q), e1, slope[q]);
+    for (size_t q = 0; q < 4; q++) slope[q] = chord_fused(chord_load(x2 + i + 4 * q), e2, slope[q]);
+    for (size_t q = 0; q < 4; q++) slope[q] = chord_fused(chord_load(x3 + i + 4 * q), e3, slope[q]);
+    for (size_t q = 0; q < 4; q++) chord_store(gradient + i + 4 * q, slope[q]);
   }
 }
 
@@ -99,7 +108,7 @@ static void fit(const chord_border *b, const chord_learn_options *options, size_
   memset(b->before, 0, (width + 1) * sizeof(float));
   for (uint32_t number = 0; number < options->border_steps; number++) {
     const float further = (float)number / ((float)number + 3.0f);
-    for (size_t i = 0; i <= width; i++) b->ahead[i] = CHORD_MULTIPLY_ADD(further, b->weights[i] - b->before[i], b->weights[i]);
+    for (size_t i = 0; i <= width; i++) b->ahead[i] = b->weights[i] + further * (b->weights[i] - b->before[i]);
     for (size_t i = 0; i < width; i++) b->gradient[i] = options->border_decay * b->ahead[i];
     b->gradient[width] = 0.0f;
     for (int other = 0; other < 2; other++) {

@@ -1,5 +1,6 @@
 /* How likely the targets of held-out lessons are among the candidates, in float32: what the gate judges by. */
 #include <math.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -12,16 +13,18 @@ void chord_exam_layout(chord_exam *exam, chord_carver *carver, size_t candidates
 
 void chord_exam_open(chord_exam *exam, const chord_model *model, const chord_candidates *c, float temperature) {
   model->kernels->embed_e_f32(c->count, model->dim, &model->table, c->items, NULL, NULL, exam->table);
+  const size_t columns = chord_round_up(c->count, 16);
+  memset(exam->table + c->count * (size_t)model->dim, 0, (columns - c->count) * model->dim * sizeof(float));
   for (size_t i = 0; i < c->count * (size_t)model->dim; i++) exam->table[i] /= temperature;
-  for (uint32_t i = 0; i < c->count; i++) {
-    exam->fixed[i] = i < c->targets ? 0.0f : c->share;
-    if (model->item_bias) exam->fixed[i] += model->item_bias[c->items[i]] / temperature;
+  for (size_t i = 0; i < columns; i++) {
+    exam->fixed[i] = i < c->targets ? 0.0f : i < c->count ? c->share : -INFINITY;
+    if (i < c->count && model->item_bias) exam->fixed[i] += model->item_bias[c->items[i]] / temperature;
   }
 }
 
 void chord_exam_take(chord_exam *exam, const chord_model *model, const chord_candidates *c, const float *down, const chord_parameters *with,
                      const chord_row *rows, size_t count, double *likelihoods) {
-  const size_t dim = model->dim;
+  const size_t dim = model->dim, columns = chord_round_up(c->count, 16);
   for (size_t row = 0; row < count; row++) {
     const float *state = rows[row].state;
     if (with) {
@@ -31,7 +34,10 @@ void chord_exam_take(chord_exam *exam, const chord_model *model, const chord_can
       state = exam->state;
     }
     float *logits = exam->logits;
-    for (uint32_t i = 0; i < c->count; i++) logits[i] = chord_dot(dim, exam->table + i * dim, state) + exam->fixed[i];
+    for (size_t i = 0; i < columns; i += 4) {
+      chord_dot_rows(dim, exam->table + i * dim, dim, state, logits + i);
+      chord_store(logits + i, chord_load(logits + i) + chord_load(exam->fixed + i));
+    }
     for (uint32_t i = 0; with && i < with->biases; i++) {
       const int32_t place = chord_candidates_place(c, with->biased[i]);
       if (place >= 0) logits[place] += with->values[chord_plain_parameters(dim) + i];
@@ -41,10 +47,14 @@ void chord_exam_take(chord_exam *exam, const chord_model *model, const chord_can
       const int32_t place = chord_candidates_place(c, rows[row].before[seen]);
       if (place >= 0 && place != own) logits[place] = -INFINITY;
     }
-    float most = logits[own];
-    for (uint32_t i = 0; i < c->count; i++) most = logits[i] > most ? logits[i] : most;
-    double sum = 0.0;
-    for (uint32_t i = 0; i < c->count; i++) sum += logits[i] == -INFINITY ? 0.0f : chord_power((logits[i] - most) * CHORD_LOG2E_F);
-    likelihoods[row] = (double)(logits[own] - most) - log(sum);
+    chord_quad most = chord_load(logits);
+    for (size_t i = 4; i < columns; i += 4) most = chord_most(chord_load(logits + i), most);
+    const float largest = fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
+    /* Below 2^-126 of the largest, as what does not compete is, a power is that: together less than 2^-113 of the sum. */
+    chord_quad sums[4] = {{0}, {0}, {0}, {0}};
+    for (size_t i = 0; i < columns; i += 16)
+      for (size_t q = 0; q < 4; q++)
+        sums[q] += chord_powers((chord_load(logits + i + 4 * q) - chord_all(largest)) * chord_all(CHORD_LOG2E_F));
+    likelihoods[row] = (double)(logits[own] - largest) - log((double)chord_fold4(sums));
   }
 }

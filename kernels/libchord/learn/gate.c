@@ -11,7 +11,7 @@ static double student_quantile(double freedom) {
 }
 
 chord_verdict chord_weigh(const double *before, const double *after, size_t count) {
-  chord_verdict verdict = {0.0, 0.0, -INFINITY};
+  chord_verdict verdict = {count, 0.0, 0.0, -INFINITY};
   double gain = 0.0, squares = 0.0;
   bool finite = true, any = false;
   for (size_t i = 0; i < count; i++) {

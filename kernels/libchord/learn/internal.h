@@ -4,8 +4,9 @@
 
 #include "../include/chord_learn.h"
 #include "../src/internal.h"
+#include "lanes.h"
 
-enum { CHORD_RANK = CHORD_LEARN_RANK, CHORD_MOST_OTHERS = 4096, CHORD_MOST_STEPS = 10000, CHORD_FEWEST_LESSONS = 10 };
+enum { CHORD_RANK = CHORD_LEARN_RANK, CHORD_MOST_OTHERS = 4096, CHORD_MOST_STEPS = 10000, CHORD_FEWEST_LESSONS = 10, CHORD_UNJUDGED = 5 };
 
 /* Parameters of an adapter are no larger in magnitude. */
 #define CHORD_LARGEST_PARAMETER 1e4f
@@ -117,51 +118,9 @@ bool chord_train(chord_training *t, const chord_model *model, const chord_learn_
 
 /* gate.c */
 typedef struct chord_verdict {
+  size_t lessons;
   double before, after, low;
 } chord_verdict;
 chord_verdict chord_weigh(const double *before, const double *after, size_t count);
-
-/* Fused where that is one instruction; elsewhere it would be a call. */
-#if defined(__aarch64__) || defined(__FP_FAST_FMAF)
-#define CHORD_MULTIPLY_ADD(a, b, c) __builtin_fmaf(a, b, c)
-#else
-#define CHORD_MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#endif
-
-static inline float chord_fold16(const float lanes[16]) {
-  float a[8];
-  for (int i = 0; i < 8; i++) a[i] = lanes[i] + lanes[i + 8];
-  for (int i = 0; i < 4; i++) a[i] += a[i + 4];
-  return (a[0] + a[2]) + (a[1] + a[3]);
-}
-
-/* `count` is a multiple of 16. */
-static inline float chord_dot(size_t count, const float *a, const float *b) {
-  float lanes[16] = {0};
-  for (size_t i = 0; i < count; i += 16)
-    for (size_t l = 0; l < 16; l++) lanes[l] = CHORD_MULTIPLY_ADD(a[i + l], b[i + l], lanes[l]);
-  return chord_fold16(lanes);
-}
-
-#define CHORD_LOG2E_F 1.44269504f
-
-/* 2^x, clamped to -126 .. 126: a minimax polynomial of degree 5, relative error below 2e-7. */
-static inline float chord_power(float x) {
-  x = x < -126.0f ? -126.0f : x;
-  x = x > 126.0f ? 126.0f : x;
-  const float shifted = x + 12582912.0f, r = x - (shifted - 12582912.0f);
-  float p = 1.32647e-3f;
-  p = CHORD_MULTIPLY_ADD(p, r, 9.67151e-3f);
-  p = CHORD_MULTIPLY_ADD(p, r, 5.550734e-2f);
-  p = CHORD_MULTIPLY_ADD(p, r, 2.4022242e-1f);
-  p = CHORD_MULTIPLY_ADD(p, r, 6.9314698e-1f);
-  p = CHORD_MULTIPLY_ADD(p, r, 1.0f);
-  union {
-    float number;
-    uint32_t bits;
-  } result = {p}, shift = {shifted};
-  result.bits += shift.bits << 23;
-  return result.number;
-}
 
 #endif

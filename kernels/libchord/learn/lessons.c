@@ -14,6 +14,8 @@ size_t chord_own_lessons(size_t history_length, size_t most, chord_lesson *lesso
   return count;
 }
 
+size_t chord_first_examined(size_t lessons) { return lessons / CHORD_UNJUDGED + (lessons % CHORD_UNJUDGED != 0); }
+
 static bool are_inside(const chord_lesson *lessons, size_t count, size_t item_count) {
   for (size_t i = 0; i < count; i++)
     if (lessons[i].begin >= lessons[i].place || lessons[i].place >= item_count) return false;

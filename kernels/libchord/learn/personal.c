@@ -152,18 +152,17 @@ static bool learn(workshop *w, size_t own, size_t *kept) {
   return chord_train(&w->training, w->model, &w->options, &w->candidates, w->rows, w->numbers, own, count, &w->parameters);
 }
 
-/* Every own row judged by an adapter that learned without its block. */
+/* Own rows but the oldest judged, forward in time, in runs: each by an adapter that learned from all that is older. */
 static chord_verdict judge(workshop *w) {
-  const size_t count = w->local, folds = w->options.folds;
-  if (count < CHORD_FEWEST_LESSONS || count < folds) return (chord_verdict){0.0, 0.0, -INFINITY};
+  const size_t count = w->local, folds = w->options.folds, start = chord_first_examined(count);
+  if (count - start < CHORD_FEWEST_LESSONS || count - start < folds) return (chord_verdict){0, 0.0, 0.0, -INFINITY};
   for (size_t i = 0; i < count; i++) w->numbers[i] = (uint32_t)i;
   chord_candidates_choose(&w->examined, w->rows, w->numbers, count, w->options.others, w->model->items);
   for (size_t fold = 0; fold < folds; fold++) {
-    const size_t first = fold * count / folds, last = (fold + 1) * count / folds;
-    size_t own = 0, kept;
-    for (size_t i = 0; i < count; i++)
-      if (i < first || i >= last) w->numbers[own++] = (uint32_t)i;
-    const bool sound = learn(w, own, &kept);
+    const size_t first = start + fold * (count - start) / folds, last = start + (fold + 1) * (count - start) / folds;
+    size_t kept;
+    for (size_t i = 0; i < first; i++) w->numbers[i] = (uint32_t)i;
+    const bool sound = learn(w, first, &kept);
     chord_exam_open(&w->exam, w->model, &w->examined, w->options.temperature);
     chord_exam_take(&w->exam, w->model, &w->examined, w->down, NULL, w->rows + first, last - first, w->before + first);
     if (sound)
@@ -171,7 +170,7 @@ static chord_verdict judge(workshop *w) {
     else
       for (size_t i = first; i < last; i++) w->after[i] = -INFINITY;
   }
-  return chord_weigh(w->before, w->after, count);
+  return chord_weigh(w->before + start, w->after + start, count - start);
 }
 
 /* Learns from all there is, and writes the adapter. */
@@ -184,6 +183,7 @@ static chord_learn_status make(workshop *w, const uint8_t *strategy, void *adapt
 }
 
 static void write_verdict(chord_learn_report *report, chord_verdict verdict) {
+  report->judged = (uint32_t)verdict.lessons;
   report->before = verdict.before;
   report->after = verdict.after;
   report->low = verdict.low;

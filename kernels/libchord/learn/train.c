@@ -5,7 +5,7 @@
  * can be done by the engine's int8 kernels, if the other side has 8 bits as well. It has them by following: of a product of something that
  * changes a little in every step, only the change since the last step is rounded to 8 bits and multiplied, and what was multiplied so far is
  * kept, so that the rounding of one step is made good by the next. The product of a step is then as exact as 1/254 of what the step
- * changes, and at the beginning three passes leave less than float32's own error.
+ * changes, and at the beginning two passes are made.
  *
  *   logits    are kept as powers, and multiplied by 2^change: no row is exponentiated anew
  *   softmax   is followed in int16, a unit being 1 / UNIT
@@ -17,7 +17,7 @@
 
 #include "internal.h"
 
-enum { BLOCK = 16, FIRST_PASSES = 3 };
+enum { BLOCK = 16, FIRST_PASSES = 2 };
 #define UNIT 32512.0f /* at most: adding half of what is shifted off stays within int16 */
 
 void chord_training_layout(chord_training *t, chord_carver *carver, size_t rows, size_t candidates, size_t dim) {
@@ -88,16 +88,20 @@ static void pack_candidates(chord_training *t, const chord_model *model, const c
 
 /* Rounds what states[dim] are ahead of followed[dim] to codes, lets the latter follow, and returns the codes' scale. */
 static float follow_state(size_t dim, const float *states, float *followed, uint8_t *codes, uint8_t zero) {
-  float most = 0.0f;
-  for (size_t i = 0; i < dim; i++) {
-    const float size = fabsf(states[i] - followed[i]);
-    most = size > most ? size : most;
+  chord_quad most = {0};
+  for (size_t i = 0; i < dim; i += 4) {
+    const chord_quad ahead = chord_load(states + i) - chord_load(followed + i);
+    most = chord_most(most, chord_most(ahead, -ahead));
   }
-  const float inverse = most >= 1e-30f ? 127.0f / most : 0.0f, scale = most * (1.0f / 127.0f);
-  for (size_t i = 0; i < dim; i++) {
-    const int32_t code = (int32_t)(((states[i] - followed[i]) * inverse + 12582912.0f) - 12582912.0f);
-    codes[i] = (uint8_t)(code + zero);
-    followed[i] = CHORD_MULTIPLY_ADD((float)code, scale, followed[i]);
+  const float largest = fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
+  const float inverse = largest >= 1e-30f ? 127.0f / largest : 0.0f, scale = largest * (1.0f / 127.0f);
+  const chord_quad round = chord_all(12582912.0f);
+  for (size_t i = 0; i < dim; i += 4) {
+    const chord_quad before = chord_load(followed + i);
+    const chord_quad shifted = (chord_load(states + i) - before) * chord_all(inverse) + round;
+    const chord_quad_bits bits = (chord_quad_bits)shifted;
+    for (size_t l = 0; l < 4; l++) codes[i + l] = (uint8_t)(bits[l] + zero);
+    chord_store(followed + i, chord_fused(shifted - round, chord_all(scale), before));
   }
   return scale;
 }
@@ -124,7 +128,10 @@ static void begin_rows(const chord_training *t, const chord_model *model, const 
     for (size_t r = 0; r < count; r++) {
       float *logits = t->powers + (first + r) * t->stride;
       const float *change = t->block + r * t->stride;
-      for (size_t i = 0; i < columns; i++) logits[i] = pass ? logits[i] + change[i] : change[i];
+      if (pass)
+        for (size_t i = 0; i < columns; i += 4) chord_store(logits + i, chord_load(logits + i) + chord_load(change + i));
+      else
+        memcpy(logits, change, columns * sizeof(float));
     }
   }
   for (size_t r = 0; r < count; r++) {
@@ -135,44 +142,92 @@ static void begin_rows(const chord_training *t, const chord_model *model, const 
       const int32_t place = chord_candidates_place(c, row->before[seen]);
       if (place >= 0 && place != own) powers[place] = -INFINITY;
     }
-    float most = powers[own];
-    for (size_t i = 0; i < c->count; i++) most = powers[i] > most ? powers[i] : most;
-    for (size_t i = 0; i < columns; i++)
-      powers[i] = i < c->count && powers[i] != -INFINITY ? chord_power(powers[i] - most) * t->ratio[i] : 0.0f;
+    for (size_t i = c->count; i < columns; i++) powers[i] = -INFINITY;
+    chord_quad most = chord_load(powers);
+    for (size_t i = 4; i < columns; i += 4) most = chord_most(chord_load(powers + i), most);
+    const chord_quad largest = chord_all(fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3])));
+    for (size_t i = 0; i < columns; i += 4) {
+      const chord_quad logits = chord_load(powers + i);
+      const chord_quad_bits competes = logits > chord_all(-INFINITY);
+      const chord_quad power = chord_powers(logits - largest) * chord_load(t->ratio + i);
+      chord_store(powers + i, (chord_quad)((chord_quad_bits)power & competes));
+    }
   }
 }
 
-/* Moves the powers of a row by a change of its logits, base 2. */
-static void change_powers(size_t columns, const float *change, float *powers) {
-  for (size_t i = 0; i < columns; i++) powers[i] *= chord_power(change[i]);
+/* Moves the powers of a row by a change of its logits, base 2, and returns the sum that makes a softmax of them. */
+static float change_powers(size_t columns, const float *change, const float *inverse_ratio, float *powers) {
+  chord_quad sums[4] = {{0}, {0}, {0}, {0}};
+  for (size_t i = 0; i < columns; i += 16)
+    for (size_t q = 0; q < 4; q++) {
+      float *at = powers + i + 4 * q;
+      const chord_quad now = chord_load(at) * chord_powers(chord_load(change + i + 4 * q));
+      sums[q] = chord_fused(now, chord_load(inverse_ratio + i + 4 * q), sums[q]);
+      chord_store(at, now);
+    }
+  return chord_fold4(sums);
 }
 
 /* --- softmax times rows --------------------------------------------------------------------------------------------------------------- */
 
-/* 1 / the sum that makes a softmax of powers. */
-static float inverse_sum(size_t columns, const float *powers, const float *inverse_ratio) {
-  return 1.0f / chord_dot(columns, powers, inverse_ratio);
+typedef int16_t chord_shorts __attribute__((vector_size(16)));
+typedef uint16_t chord_unsigned __attribute__((vector_size(16)));
+typedef uint8_t chord_bytes __attribute__((vector_size(16)));
+typedef uint8_t chord_half_bytes __attribute__((vector_size(8)));
+
+/* Eight floats of 0 .. UNIT, and no numbers as UNIT, to integers, towards zero. */
+CHORD_ALWAYS chord_shorts to_shorts(chord_quad a, chord_quad b) {
+  a = chord_least(a, chord_all(UNIT));
+  b = chord_least(b, chord_all(UNIT));
+#if defined(__aarch64__)
+  return vcombine_s16(vmovn_s32(vcvtq_s32_f32(a)), vmovn_s32(vcvtq_s32_f32(b)));
+#else
+  const chord_quad_bits low = __builtin_convertvector(a, chord_quad_bits), high = __builtin_convertvector(b, chord_quad_bits);
+  chord_shorts all;
+  for (int l = 0; l < 4; l++) {
+    all[l] = (int16_t)low[l];
+    all[4 + l] = (int16_t)high[l];
+  }
+  return all;
+#endif
+}
+
+CHORD_ALWAYS chord_shorts load_shorts(const int16_t *from) {
+  chord_shorts x;
+  memcpy(&x, from, sizeof x);
+  return x;
 }
 
 /* Rounds what powers x unit are ahead of held to codes, lets the latter follow, and returns the codes' scale. The scale is a power of two, so
  * that all of it is integers. */
 static float follow_softmax(size_t columns, const float *powers, float unit, int16_t *held, int16_t *rest, uint8_t *codes, uint8_t zero) {
-  int16_t high = 0, low = 0;
-  for (size_t i = 0; i < columns; i++) {
-    const float now = powers[i] * unit + 0.5f; /* UNIT also where it is no number */
-    const int16_t ahead = (int16_t)((int32_t)(now < UNIT ? now : UNIT) - held[i]);
-    rest[i] = ahead;
-    high = ahead > high ? ahead : high;
-    low = ahead < low ? ahead : low;
+  chord_shorts high = {0}, low = {0};
+  const chord_quad by = chord_all(unit), half_unit = chord_all(0.5f);
+  for (size_t i = 0; i < columns; i += 8) {
+    const chord_shorts now = to_shorts(chord_fused(chord_load(powers + i), by, half_unit), chord_fused(chord_load(powers + i + 4), by, half_unit));
+    const chord_shorts ahead = now - load_shorts(held + i), above = ahead > high, below = ahead < low;
+    memcpy(rest + i, &ahead, sizeof ahead);
+    high = (ahead & above) | (high & ~above);
+    low = (ahead & below) | (low & ~below);
   }
-  const int most = high > -low ? high : -low;
-  int shift = 0;
+  int most = 0, shift = 0;
+  for (int l = 0; l < 8; l++) {
+    most = high[l] > most ? high[l] : most;
+    most = -low[l] > most ? -low[l] : most;
+  }
   while ((most + (1 << shift >> 1)) >> shift > 127) shift++;
   const int16_t half = (int16_t)(1 << shift >> 1);
-  for (size_t i = 0; i < columns; i++) {
-    const int16_t code = (int16_t)((int16_t)(rest[i] + half) >> shift);
-    held[i] = (int16_t)(held[i] + (int16_t)((uint16_t)code << shift));
-    codes[i] = (uint8_t)(code + zero);
+  for (size_t i = 0; i < columns; i += 16) {
+    chord_bytes bytes;
+    for (size_t q = 0; q < 2; q++) {
+      const chord_shorts code = (load_shorts(rest + i + 8 * q) + half) >> (int16_t)shift;
+      const chord_shorts now = load_shorts(held + i + 8 * q) + (chord_shorts)((chord_unsigned)code << (uint16_t)shift);
+      memcpy(held + i + 8 * q, &now, sizeof now);
+      const chord_half_bytes narrow = __builtin_convertvector((chord_unsigned)code, chord_half_bytes);
+      memcpy((uint8_t *)&bytes + 8 * q, &narrow, sizeof narrow);
+    }
+    bytes += zero;
+    memcpy(codes + i, &bytes, sizeof bytes);
   }
   return (float)(1 << shift) * (1.0f / UNIT);
 }
@@ -194,20 +249,37 @@ static void mix_rows(const chord_training *t, const chord_model *model, size_t f
 
 /* --- gradient ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Adds a row's part: with G = share (softmax E - E[target]), of the gain G h, of the shift G, of up G (P h)'. `item` is E[target]. */
-static void add_gradient(const chord_training *t, size_t row, const float *state, const float *item, float item_scale) {
+/* Adds the parts of `count` (at most 4) rows: with G = share (softmax E - E[target]), of the gain G h, of the shift G, of up G (P h)'.
+ * `items` [count][dim] are E[target] times the temperature. */
+static void add_gradient(const chord_training *t, size_t first, size_t count, const float *const states[4], const float *items,
+                         float temperature) {
   const size_t dim = t->dim;
-  const float share = t->shares[row], *mixed = t->mixed + row * dim, *inner = t->inner + row * CHORD_RANK;
   float *gain = t->gradient, *shift = gain + dim, *up = shift + dim;
-  for (size_t first = 0; first < dim; first += 16) {
-    float slope[16];
-    for (size_t l = 0; l < 16; l++) {
-      slope[l] = share * (mixed[first + l] - item[first + l] * item_scale);
-      shift[first + l] += slope[l];
-      gain[first + l] = CHORD_MULTIPLY_ADD(slope[l], state[first + l], gain[first + l]);
+  const float *mixed[4], *item[4];
+  chord_quad share[4], inner[4][2];
+  const chord_quad by = chord_all(-1.0f / temperature);
+  for (size_t r = 0; r < 4; r++) { /* rows behind the last are the first, and weigh nothing */
+    const size_t row = first + (r < count ? r : 0);
+    mixed[r] = t->mixed + row * dim;
+    item[r] = items + (r < count ? r : 0) * dim;
+    share[r] = chord_all(r < count ? t->shares[row] : 0.0f);
+    for (size_t half = 0; half < 2; half++) inner[r][half] = chord_load(t->inner + row * CHORD_RANK + 4 * half);
+  }
+  for (size_t d = 0; d < dim; d += 4) {
+    chord_quad slope[4], of_gain = chord_load(gain + d);
+    for (size_t r = 0; r < 4; r++) {
+      slope[r] = share[r] * chord_fused(chord_load(item[r] + d), by, chord_load(mixed[r] + d));
+      of_gain = chord_fused(slope[r], chord_load(states[r] + d), of_gain);
     }
-    for (size_t k = 0; k < CHORD_RANK; k++)
-      for (size_t l = 0; l < 16; l++) up[k * dim + first + l] = CHORD_MULTIPLY_ADD(slope[l], inner[k], up[k * dim + first + l]);
+    chord_store(gain + d, of_gain);
+    chord_store(shift + d, chord_load(shift + d) + ((slope[0] + slope[1]) + (slope[2] + slope[3])));
+    for (size_t half = 0; half < 2; half++)
+      for (size_t l = 0; l < 4; l++) {
+        float *at = up + (4 * half + l) * dim + d;
+        chord_quad part = chord_load(at);
+        for (size_t r = 0; r < 4; r++) part = chord_fused(slope[r], chord_all(inner[r][half][l]), part);
+        chord_store(at, part);
+      }
   }
 }
 
@@ -220,29 +292,35 @@ static void find_gradient(chord_training *t, const chord_model *model, const cho
   memset(t->column_sums, 0, biased * sizeof(float));
   for (size_t first = 0; first < count; first += BLOCK) {
     const size_t together = count - first < BLOCK ? count - first : BLOCK;
-    float inverse[BLOCK], *states = t->moved;
+    float sums[BLOCK], inverse[BLOCK], *states = t->moved;
     if (step == 0) {
       begin_rows(t, model, c, rows, numbers, first, together, states);
+      for (size_t r = 0; r < together; r++) sums[r] = chord_dot(columns, t->powers + (first + r) * t->stride, t->inverse_ratio);
     } else {
       for (size_t r = 0; r < together; r++)
         chord_move(dim, values, rows[numbers[first + r]].state, t->inner + (first + r) * CHORD_RANK, states + r * dim);
       for (uint32_t pass = 0; pass < passes; pass++) {
         multiply_states(t, model, first, together, states, pass ? t->none : t->forward_bias, columns);
-        for (size_t r = 0; r < together; r++) change_powers(columns, t->block + r * t->stride, t->powers + (first + r) * t->stride);
+        for (size_t r = 0; r < together; r++)
+          sums[r] = change_powers(columns, t->block + r * t->stride, t->inverse_ratio, t->powers + (first + r) * t->stride);
       }
     }
     for (size_t r = 0; r < together; r++) {
       const float *powers = t->powers + (first + r) * t->stride;
-      inverse[r] = inverse_sum(columns, powers, t->inverse_ratio);
-      const float share = inverse[r] * t->shares[first + r];
-      for (size_t i = 0; i < biased; i++) t->column_sums[i] = CHORD_MULTIPLY_ADD(powers[i], share, t->column_sums[i]);
+      inverse[r] = 1.0f / sums[r];
+      const chord_quad share = chord_all(inverse[r] * t->shares[first + r]);
+      for (size_t i = 0; i < biased; i += 4)
+        chord_store(t->column_sums + i, chord_fused(chord_load(powers + i), share, chord_load(t->column_sums + i)));
     }
     for (uint32_t pass = 0; pass < passes; pass++) mix_rows(t, model, first, together, inverse, columns);
-    for (size_t r = 0; r < together; r++) {
-      const chord_row *row = &rows[numbers[first + r]];
-      float item[CHORD_MAX_DIM];
-      model->kernels->embed_e_f32(1, dim, &model->table, &row->target, NULL, NULL, item);
-      add_gradient(t, first + r, row->state, item, 1.0f / options->temperature);
+    int32_t targets[BLOCK];
+    for (size_t r = 0; r < together; r++) targets[r] = rows[numbers[first + r]].target;
+    model->kernels->embed_e_f32(together, dim, &model->table, targets, NULL, NULL, t->block);
+    for (size_t r = 0; r < together; r += 4) {
+      const size_t left = together - r < 4 ? together - r : 4;
+      const float *some[4];
+      for (size_t i = 0; i < 4; i++) some[i] = rows[numbers[first + r + (i < left ? i : 0)]].state;
+      add_gradient(t, first + r, left, some, t->block + r * dim, options->temperature);
     }
   }
   float *bias = t->gradient + chord_plain_parameters(dim);
@@ -288,7 +366,7 @@ bool chord_train(chord_training *t, const chord_model *model, const chord_learn_
   double first_left = 1.0, second_left = 1.0;
   for (uint32_t step = 0; step < options->steps; step++) {
     find_gradient(t, model, options, c, rows, numbers, count, values, step);
-    for (size_t i = 0; i < size; i++) t->gradient[i] = CHORD_MULTIPLY_ADD(options->decay, values[i], t->gradient[i]);
+    for (size_t i = 0; i < size; i++) t->gradient[i] = t->gradient[i] + options->decay * values[i];
     forget_what_does_not_learn(t, options->parts, c->biases);
     first_left *= 0.9;
     second_left *= 0.999;

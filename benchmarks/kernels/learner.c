@@ -1,0 +1,86 @@
+/* The work of a phone that learns, for benchmarks/kernels/learner.py: MASTER LOCAL OUTSIDE STATES PERSONAL, the last two saying how often.
+ * A file of lessons: items and lessons, u32 each, then int32 items, then (begin, place) pairs, u32. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../../kernels/libchord/include/chord_learn.h"
+
+static void *need(void *pointer, const char *what) {
+  if (pointer) return pointer;
+  fprintf(stderr, "learner: %s\n", what);
+  exit(2);
+}
+
+static void *read_all(const char *path, size_t *bytes) {
+  FILE *file = need(fopen(path, "rb"), path);
+  fseek(file, 0, SEEK_END);
+  *bytes = (size_t)ftell(file);
+  rewind(file);
+  void *data = need(malloc(*bytes + 1), "no memory");
+  if (fread(data, 1, *bytes, file) != *bytes) need(NULL, path);
+  fclose(file);
+  return data;
+}
+
+static chord_lessons lessons_of(const char *path, uint32_t dim) {
+  size_t bytes;
+  const uint32_t *data = read_all(path, &bytes);
+  return (chord_lessons){.struct_size = sizeof(chord_lessons), .count = data[1], .items = (const int32_t *)(data + 2), .item_count = data[0],
+                         .lessons = (const chord_lesson *)(data + 2 + data[0]), .states = need(calloc(data[1] + 1, dim * 4), "no memory")};
+}
+
+/* Kept apart, so that they can be counted by their names. */
+__attribute__((noinline)) void bench_states(chord_session *session, const chord_lessons *l) {
+  if (chord_lesson_states(session, l->items, l->item_count, l->lessons, l->count, (float *)(uintptr_t)l->states, NULL)) need(NULL, "states");
+}
+
+__attribute__((noinline)) void bench_personalise(const chord_model *model, const chord_lessons *local, const chord_lessons *outside,
+                                                 void *memory, size_t bytes, uint8_t *adapter, size_t *size, chord_learn_report *report) {
+  if (chord_personalise(model, NULL, local, outside, NULL, memory, bytes, adapter, size, report, NULL)) need(NULL, "personalise");
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+int main(int count, char **arguments) {
+  if (count != 6) need(NULL, "MASTER LOCAL OUTSIDE STATES PERSONAL");
+  size_t bytes;
+  const void *master = read_all(arguments[1], &bytes);
+  chord_sizes sizes = {.struct_size = sizeof sizes};
+  chord_model *model;
+  chord_session *session;
+  chord_info info = {.struct_size = sizeof info};
+  if (chord_query_sizes(master, bytes, NULL, &sizes, NULL)) need(NULL, "the master");
+  if (chord_open(master, bytes, NULL, need(malloc(sizes.model_bytes), "no memory"), sizes.model_bytes, &model, NULL) ||
+      chord_session_open(model, need(malloc(sizes.session_bytes), "no memory"), sizes.session_bytes, &session) ||
+      chord_describe(model, &info))
+    need(NULL, "the model");
+  const chord_lessons local = lessons_of(arguments[2], info.dim), outside = lessons_of(arguments[3], info.dim);
+  uint64_t needed;
+  if (chord_learn_size(model, NULL, local.count, outside.count, &needed, NULL)) need(NULL, "the size");
+  void *memory = need(malloc(needed), "no memory");
+  uint8_t *adapter = need(malloc(CHORD_ADAPTER_MOST_BYTES(info.dim)), "no memory");
+  size_t size = 0;
+  chord_learn_report report = {.struct_size = sizeof report};
+  const int states = atoi(arguments[4]), personal = atoi(arguments[5]);
+  double begun = now();
+  for (int i = 0; i < states; i++) {
+    bench_states(session, &local);
+    bench_states(session, &outside);
+  }
+  const double state_ms = (now() - begun) / (states ? states : 1);
+  begun = now();
+  for (int i = 0; i < personal; i++) bench_personalise(model, &local, &outside, memory, needed, adapter, &size, &report);
+  const double personal_ms = (now() - begun) / (personal ? personal : 1);
+  const size_t lessons = (size_t)(local.count + outside.count) * (info.dim * 4 + sizeof(chord_lesson)) + 4 * (local.item_count + outside.item_count);
+  printf("{\"states_ms\": %.3f, \"personalise_ms\": %.3f, \"memory\": %llu, \"lessons\": %zu, \"adopt\": %u, \"kept\": %u, \"low\": %.17g, "
+         "\"before\": %.17g, \"after\": %.17g, \"adapter\": %zu, \"variant\": \"%s\"}\n",
+         state_ms, personal_ms, (unsigned long long)needed, lessons, report.adopt, report.kept, report.low, report.before, report.after, size,
+         info.variant);
+  return 0;
+}
