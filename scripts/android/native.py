@@ -17,9 +17,10 @@ EXPORTS = JNI / "exports.map"
 
 def sources() -> list[Path]:
     """What the library is compiled from, each file once."""
-    patterns = [line for line in (LIBCHORD / "verify" / "sources.txt").read_text().splitlines() if line and not line.startswith("#")]
-    verifier = [path for pattern in patterns for path in sorted(LIBCHORD.glob(pattern))]
-    return [*dict.fromkeys([*build.sources(), *verifier]), *sorted(JNI.glob("*.c"))]
+    parts = [LIBCHORD / part / "sources.txt" for part in ("verify", "learn")]
+    patterns = [line for part in parts for line in part.read_text().splitlines() if line and not line.startswith("#")]
+    others = [path for pattern in patterns for path in sorted(LIBCHORD.glob(pattern))]
+    return [*dict.fromkeys([*build.sources(), *others]), *sorted(JNI.glob("*.c"))]
 
 
 def for_android(folder: Path) -> dict[str, Path]:

@@ -21,6 +21,7 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     refused/NAME.chord             truncated, changed, unsigned, by other.raw, of a counter of 4
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
     store/                         see :mod:`tests.android.store_material`
+    learning/                      see :mod:`tests.android.learning_material`
     demo/                          see :mod:`tests.android.demo_material`
     key.raw other.raw              public keys, 32 bytes
 """
@@ -46,7 +47,7 @@ from chordkit.quantization import MasterWeights
 from chordkit.signing import raw_key
 from chordkit.strategy import Strategy, UserVector, encode_user_vector, quantize_user_vector, to_wire, uniform
 from chordkit.strategy.envelope import seal
-from tests.android import demo_material, store_material
+from tests.android import demo_material, learning_material, store_material
 from tests.export import test_bundle_words
 from tests.export.conftest import Toy
 from tests.kernels.conftest import ITEMS, SMALL, random_master
@@ -274,6 +275,15 @@ def demo(folder: Path) -> None:
     demo_material.people(folder / "demo", master_of("sasrec"), strategies_of("sasrec"), contents("sasrec").item_ids, KEY)
 
 
+def learning(folder: Path) -> None:
+    learning_material.clicks(folder / "learning", master_of("sasrec"), contents("sasrec").item_ids)
+    learning_material.samples(folder / "learning", master_of("sasrec"), _spoilt)
+    strategies = {PLAIN: b"", "mixed": to_wire(strategies_of("sasrec")["mixed"])}
+    learning_material.adapters(
+        folder / "learning", master_of("sasrec"), contents("sasrec").item_ids, strategies, folder / "sasrec" / "full"
+    )
+
+
 def words(folder: Path) -> None:
     for name, texts in test_bundle_words.ACCEPTED.items():
         write(folder / "words" / "accepted" / f"{name}.json", test_bundle_words.spelled(texts))
@@ -282,7 +292,7 @@ def words(folder: Path) -> None:
         write(folder / "words" / "refused" / f"{name}.json", data)
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, words)
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words)
 
 
 def make(folder: Path) -> Path:

@@ -83,6 +83,7 @@ public final class ChordStore {
   private final Options options;
   private final StoredBundles bundles;
   private final StoredEnvelopes envelopes;
+  private final StoredAdapters adapters;
 
   /**
    * @param folder is made where it is not there: one of the app's own, without backup ({@code Context.getNoBackupFilesDir})
@@ -98,6 +99,7 @@ public final class ChordStore {
     this.options = options;
     this.bundles = new StoredBundles(this.folder, keys, verifier, options);
     this.envelopes = new StoredEnvelopes(this.folder, keys, verifier);
+    this.adapters = new StoredAdapters(this.folder);
   }
 
   /**
@@ -188,8 +190,8 @@ public final class ChordStore {
   }
 
   /**
-   * Deletes the strategies and user vectors of a subject: it left, or took its consent back. Of it stay the serials, with its identifier, so
-   * that nothing old can be brought back. Sessions that are open go on with what they have.
+   * Deletes the strategies and user vectors of a subject, and what was learned of it: it left, or took its consent back. Of it stay the
+   * serials, with its identifier, so that nothing old can be brought back. Sessions that are open go on with what they have.
    */
   public void forget(byte[] subject) throws IOException {
     folder.lock();
@@ -201,6 +203,7 @@ public final class ChordStore {
           line.kept.clear();
         }
       }
+      adapters.forget(state, subject);
       folder.write(state);
     } finally {
       folder.unlock();
@@ -211,6 +214,7 @@ public final class ChordStore {
   public final class Session implements AutoCloseable {
     private final Bundle bundle;
     private final Engine engine;
+    private final PersonalScorer scorer;
     private final Source source;
     private final byte[] subject;
     private final List<String> remarks;
@@ -218,6 +222,7 @@ public final class ChordStore {
     private Session(StoredBundles.Opened opened, byte[] subject, List<String> remarks) {
       this.bundle = opened.bundle;
       this.engine = opened.engine;
+      this.scorer = new PersonalScorer(opened.engine);
       this.source = opened.source;
       this.subject = subject.clone();
       this.remarks = remarks;
@@ -230,6 +235,11 @@ public final class ChordStore {
     /** With the kept strategy and user vector of the subject, where there are any. Closed by {@link #close}. */
     public Engine engine() {
       return engine;
+    }
+
+    /** The same with what this phone learned of the subject, where it is worth having: what to rank with. */
+    public PersonalScorer scorer() {
+      return scorer;
     }
 
     public Source source() {
@@ -254,10 +264,71 @@ public final class ChordStore {
       try {
         StoreState state = read(new ArrayList<String>());
         envelopes.adopt(envelope, subject, engine, state);
+        adapters.forgetOutdated(state, subject, engine);
+        folder.write(state);
+        show(state);
+      } finally {
+        folder.unlock();
+      }
+    }
+
+    /**
+     * Learns from the clicks of the subject, and keeps and uses what it learned if that is worth having; the one before stays for
+     * {@link #undo}. Up to some hundred milliseconds: call it in the background, while reranks go on. Nothing leaves the phone.
+     *
+     * @param samples of others, from the cloud ({@link Samples#read}); null = the clicks alone
+     * @throws LearningException another strategy was adopted meanwhile, or the model's answers are too large to learn from; nothing has changed
+     * @throws IOException it could not be kept; nothing has changed
+     */
+    public Personalisation personalise(ClickStream clicks, @Nullable Samples samples, Learning how) throws ChordException, IOException {
+      Personalisation made = Personalisation.of(engine, clicks, samples, how);
+      Adapter adapter = made.adapter();
+      if (adapter == null) {
+        return made;
+      }
+      folder.lock();
+      try {
+        if (!adapter.inputs().same(engine.inputs())) {
+          throw new LearningException.Superseded();
+        }
+        StoreState state = read(new ArrayList<String>());
+        adapters.keep(state, subject, engine, adapter);
+        folder.write(state);
+        scorer.use(adapter);
+        return made;
+      } finally {
+        folder.unlock();
+      }
+    }
+
+    /** Leaves what was learned last for what was learned before; from there, for the model as it came. */
+    public void undo() throws IOException {
+      folder.lock();
+      try {
+        StoreState state = read(new ArrayList<String>());
+        adapters.undo(state, subject, engine);
+        folder.write(state);
+        show(state);
+      } finally {
+        folder.unlock();
+      }
+    }
+
+    /** Deletes all that was learned of the subject: the model is as it came, with the subject's strategy. */
+    public void unlearn() throws IOException {
+      folder.lock();
+      try {
+        StoreState state = read(new ArrayList<String>());
+        adapters.forget(state, subject);
+        scorer.use(null);
         folder.write(state);
       } finally {
         folder.unlock();
       }
+    }
+
+    private void show(StoreState state) {
+      scorer.use(adapters.current(state, subject, engine, new ArrayList<String>()));
     }
 
     /** Closes the engine; calls under way finish. */
@@ -280,7 +351,9 @@ public final class ChordStore {
         remarks.add("the store's state could not be written: " + error.getMessage());
       }
     }
-    return new Session(opened, subject, remarks);
+    Session session = new Session(opened, subject, remarks);
+    session.scorer.use(adapters.current(state, subject, opened.engine, remarks));
+    return session;
   }
 
   private StoreState read(List<String> remarks) {

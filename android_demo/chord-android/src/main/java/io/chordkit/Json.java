@@ -41,6 +41,10 @@ final class Json {
         .toString();
   }
 
+  boolean has(String field) {
+    return object.has(field);
+  }
+
   String text(String field) throws BundleException {
     return ofType(field, String.class, "a text");
   }

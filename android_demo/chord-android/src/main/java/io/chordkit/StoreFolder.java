@@ -17,6 +17,7 @@ final class StoreFolder {
   private static final String PART = ".part";
   private static final String BUNDLE = "bundle-";
   private static final String ENVELOPE = "envelope-";
+  private static final String ADAPTER = "adapter-";
   private static final int LONGEST_STATE = 1 << 20;
 
   /** A file lock is the process's, not the thread's. */
@@ -82,7 +83,7 @@ final class StoreFolder {
   void clean(StoreState state) {
     Set<String> used = new HashSet<String>(state.files());
     for (String name : names()) {
-      boolean ours = name.startsWith(BUNDLE) || name.startsWith(ENVELOPE) || name.endsWith(PART);
+      boolean ours = name.startsWith(BUNDLE) || name.startsWith(ENVELOPE) || name.startsWith(ADAPTER) || name.endsWith(PART);
       if (ours && !used.contains(name)) {
         delete(new File(folder, name));
       }
@@ -103,6 +104,10 @@ final class StoreFolder {
 
   String placeEnvelope(byte[] data, StoreState state) throws IOException {
     return place(receive(new ByteArrayInputStream(data), data.length), ENVELOPE + state.next++);
+  }
+
+  String placeAdapter(byte[] data, StoreState state) throws IOException {
+    return place(receive(new ByteArrayInputStream(data), data.length), ADAPTER + state.next++);
   }
 
   void delete(File file) {

@@ -85,6 +85,30 @@ final class StoreState {
     }
   }
 
+  /** Adapters of one subject for one backbone, all trained under the same inputs. */
+  static final class Trained {
+    final String subject;
+    final String fingerprint;
+
+    /** The strategy and the user vector that they were trained under. */
+    final String inputs;
+
+    final float temperature;
+
+    /** File of the one in use; null = the frozen model. */
+    @Nullable String current;
+
+    /** File of the one before; null = the frozen model. */
+    @Nullable String previous;
+
+    Trained(String subject, String fingerprint, String inputs, float temperature) {
+      this.subject = subject;
+      this.fingerprint = fingerprint;
+      this.inputs = inputs;
+      this.temperature = temperature;
+    }
+  }
+
   @Nullable Slot current;
   @Nullable Slot previous;
 
@@ -98,6 +122,9 @@ final class StoreState {
 
   final List<Line> lines = new ArrayList<Line>();
 
+  /** The newest last. */
+  final List<Trained> adapters = new ArrayList<Trained>();
+
   /** Everything in the folder that is in use. */
   List<String> files() {
     List<String> all = new ArrayList<String>();
@@ -109,6 +136,13 @@ final class StoreState {
     for (Line line : lines) {
       for (Kept kept : line.kept) {
         all.add(kept.file);
+      }
+    }
+    for (Trained trained : adapters) {
+      for (String file : new String[] {trained.current, trained.previous}) {
+        if (file != null) {
+          all.add(file);
+        }
       }
     }
     return all;
@@ -144,6 +178,16 @@ final class StoreState {
     return found;
   }
 
+  @Nullable
+  Trained trained(String subject, String fingerprint) {
+    for (Trained each : adapters) {
+      if (each.subject.equals(subject) && each.fingerprint.equals(fingerprint)) {
+        return each;
+      }
+    }
+    return null;
+  }
+
   byte[] toBytes() {
     try {
       JSONObject all = new JSONObject();
@@ -162,6 +206,13 @@ final class StoreState {
         JSONObject one = new JSONObject().put("subject", line.subject).put("kind", line.kind).put("serial", line.serial);
         written.put(one.put("kept", envelopes));
       }
+      JSONArray trained = new JSONArray();
+      for (Trained each : adapters) {
+        JSONObject one = new JSONObject().put("subject", each.subject).put("fingerprint", each.fingerprint).put("inputs", each.inputs);
+        one.put("temperature", each.temperature);
+        trained.put(one.put("current", orNull(each.current)).put("previous", orNull(each.previous)));
+      }
+      all.put("adapters", trained);
       byte[] json = all.put("envelopes", written).toString().getBytes(StandardCharsets.UTF_8);
       byte[] mark = mark(json);
       ByteBuffer whole = ByteBuffer.allocate(mark.length + json.length);
@@ -202,7 +253,17 @@ final class StoreState {
         line.kept.add(new Kept(kept.text("file"), kept.text("fingerprint"), kept.count("serial")));
       }
     }
+    for (Json one : all.has("adapters") ? all.objects("adapters") : new Json[0]) { // older libraries wrote none
+      Trained trained = new Trained(one.text("subject"), one.text("fingerprint"), one.text("inputs"), (float) one.number("temperature"));
+      trained.current = one.textOrNull("current");
+      trained.previous = one.textOrNull("previous");
+      state.adapters.add(trained);
+    }
     return state;
+  }
+
+  private static Object orNull(@Nullable String text) {
+    return text == null ? JSONObject.NULL : text;
   }
 
   private static Object of(@Nullable Slot slot) throws JSONException {

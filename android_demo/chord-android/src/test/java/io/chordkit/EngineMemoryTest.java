@@ -54,6 +54,7 @@ public final class EngineMemoryTest {
     final IntBuffer items = Buffers.intsOf(7);
     final int[] pools = {2, 5};
     final FloatBuffer profile = Buffers.floatsOf(2 * engine.dim() + 1);
+    assertAllocatesNothing("rerank with what was learned", personal());
     assertAllocatesNothing(
         "rerank",
         new Call() {
@@ -97,6 +98,34 @@ public final class EngineMemoryTest {
   }
 
   /** Asks the virtual machine, whose word for it Android does not have: by reflection, so that this compiles for Android too. */
+  /** A rerank with an adapter. */
+  private Call personal() throws Exception {
+    final PersonalScorer scorer = new PersonalScorer(engine);
+    scorer.use(Personalisation.of(engine, LearningTest.clicks(Shop.bundle("sasrec"), "few"), null, new Learning()).adapter());
+    return new Call() {
+      @Override
+      public void run() throws Exception {
+        scorer.rerank(history, candidates, scores);
+        assertTrue(scorer.adapter() != null);
+      }
+    };
+  }
+
+  @Test
+  public void learningLeavesNothing() throws Exception {
+    final ClickStream clicks = LearningTest.clicks(Shop.bundle("sasrec"), "few");
+    final Samples samples = Samples.read(engine, Material.bytes("learning/samples.chrs"));
+    assertNoGrowth(
+        CALLS / 200,
+        20000, // of the memory that training takes
+        new Call() {
+          @Override
+          public void run() throws Exception {
+            Personalisation.of(engine, clicks, samples, new Learning());
+          }
+        });
+  }
+
   private static void assertAllocatesNothing(String what, Call call) throws Exception {
     Object bean = Class.forName("java.lang.management.ManagementFactory").getMethod("getThreadMXBean").invoke(null);
     Method allocated = Class.forName("com.sun.management.ThreadMXBean").getMethod("getThreadAllocatedBytes", long.class);

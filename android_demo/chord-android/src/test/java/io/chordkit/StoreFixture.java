@@ -7,7 +7,9 @@ import io.chordkit.trust.TrustedKeys;
 import java.io.File;
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.TreeSet;
 
 /** A store in a folder of its own, and what can be seen of it from outside. */
@@ -50,6 +52,28 @@ final class StoreFixture {
     try (ChordStore.Session session = open()) {
       session.adopt(Material.bytes("store/" + name + ".chre"));
     }
+  }
+
+  /** Learns from some of the newest clicks; gives the bits of the scores then. */
+  List<Integer> learn(String clicks, int most) throws Exception {
+    try (ChordStore.Session session = open()) {
+      session.personalise(LearningTest.clicks(session.bundle(), clicks), null, new Learning().ownClicks(most));
+      return bits(session.scorer());
+    }
+  }
+
+  List<Integer> learn(String clicks) throws Exception {
+    return learn(clicks, 100);
+  }
+
+  static List<Integer> bits(Scorer scorer) throws ChordException, IOException {
+    FloatBuffer scores = Buffers.floatsOf(37);
+    scorer.rerank(Material.ids("sasrec/full/history.i32"), Material.ids("sasrec/full/candidates.i32"), scores);
+    List<Integer> bits = new ArrayList<Integer>();
+    for (int each : Material.bits(Material.values(scores))) {
+      bits.add(each);
+    }
+    return bits;
   }
 
   /** What a fresh start finds: counter, source, and which strategy and user vector of sasrec's its scores are of. */

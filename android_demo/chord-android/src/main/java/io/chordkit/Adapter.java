@@ -1,0 +1,77 @@
+package io.chordkit;
+
+import java.nio.ByteBuffer;
+
+/**
+ * What a phone learned of its user (CHRA, docs/formats.md): some 4 KB of numbers behind the frozen encoder, good for one backbone and for the
+ * strategy and the user vector that it was trained under. It tells of its user and belongs on the phone.
+ */
+public final class Adapter {
+  private final byte[] bytes;
+  private final float temperature;
+  private final int biases;
+
+  /** Read in place by native code. */
+  private final ByteBuffer data;
+
+  private final Inputs inputs;
+
+  private Adapter(byte[] bytes, float temperature, Inputs inputs, ByteBuffer data, int biases) {
+    this.bytes = bytes;
+    this.temperature = temperature;
+    this.inputs = inputs;
+    this.data = data;
+    this.biases = biases;
+  }
+
+  /**
+   * Checks one for an engine, with the strategy and the user vector that it has now.
+   *
+   * @param temperature as {@link Learning#temperature} was when it was trained
+   * @throws LearningException.BadAdapter it is damaged, or was trained for another backbone or under another strategy
+   */
+  public static Adapter read(Engine engine, byte[] bytes, float temperature) throws LearningException {
+    return read(engine, bytes, temperature, engine.inputs());
+  }
+
+  static Adapter read(Engine engine, byte[] bytes, float temperature, Inputs inputs) throws LearningException {
+    ByteBuffer data = ByteBuffer.allocateDirect(Math.max(1, bytes.length));
+    data.put(bytes);
+    int[] biases = new int[1];
+    Object[] sentence = new Object[1];
+    EngineSessions.Session session = engine.sessions().take(); // the model stays while it is held
+    try {
+      int status = NativeLearning.openAdapter(engine.model(), data, bytes.length, inputs.strategyDigest(), biases, sentence);
+      LearningException.throwUnlessOk(status, sentence[0]);
+    } finally {
+      engine.sessions().giveBack(session);
+    }
+    return new Adapter(bytes.clone(), temperature, inputs, data, biases[0]);
+  }
+
+  /** For keeping. */
+  public byte[] bytes() {
+    return bytes.clone();
+  }
+
+  /** Items that have a number of their own, besides what holds for all. */
+  public int biases() {
+    return biases;
+  }
+
+  Inputs inputs() {
+    return inputs;
+  }
+
+  float temperature() {
+    return temperature;
+  }
+
+  ByteBuffer data() {
+    return data;
+  }
+
+  int size() {
+    return bytes.length;
+  }
+}

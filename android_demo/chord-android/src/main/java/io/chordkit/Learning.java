@@ -1,0 +1,33 @@
+package io.chordkit;
+
+/** How a phone learns; what is not said is as written here. The rest is that of chord_learn.h, which was chosen on users of data sets (docs/coda.md). */
+public final class Learning {
+  private float temperature = 1;
+  private int ownClicks = 100;
+
+  /** What the model's scores are divided by to become logits; 1. */
+  public Learning temperature(float value) {
+    if (!(value > 0) || Float.isInfinite(value)) {
+      throw new IllegalArgumentException("temperature: " + value + " is not possible, give a number above 0");
+    }
+    temperature = value;
+    return this;
+  }
+
+  /** The newest so many of the user's clicks are learned from; 100. */
+  public Learning ownClicks(int value) {
+    if (value < 1 || value > 4096) {
+      throw new IllegalArgumentException("ownClicks: " + value + " is not possible, give 1 to 4096");
+    }
+    ownClicks = value;
+    return this;
+  }
+
+  float temperature() {
+    return temperature;
+  }
+
+  int ownClicks() {
+    return ownClicks;
+  }
+}

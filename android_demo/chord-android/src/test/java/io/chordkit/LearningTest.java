@@ -1,0 +1,307 @@
+package io.chordkit;
+
+import static org.junit.Assert.assertArrayEquals;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertTrue;
+
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.After;
+import org.junit.Before;
+import org.junit.Test;
+
+/** What a phone learns of its user, and what it does with it. */
+public final class LearningTest {
+  private Bundle bundle;
+  private Engine engine;
+  private IntBuffer history;
+  private IntBuffer candidates;
+
+  @Before
+  public void open() throws Exception {
+    bundle = Shop.bundle("sasrec");
+    engine = bundle.engine();
+    history = Material.ids("sasrec/full/history.i32");
+    candidates = Material.ids("sasrec/full/candidates.i32");
+  }
+
+  @After
+  public void close() {
+    engine.close();
+  }
+
+  static ClickStream clicks(Bundle bundle, String name) throws Exception {
+    ClickStream clicks = new ClickStream(bundle.items());
+    clicks.addAll(Arrays.asList(Material.text("learning/" + name + ".txt").split("\n")));
+    return clicks;
+  }
+
+  private Personalisation learned(String name) throws Exception {
+    return Personalisation.of(engine, clicks(bundle, name), samples(), new Learning());
+  }
+
+  private Samples samples() throws Exception {
+    return Samples.read(engine, Material.bytes("learning/samples.chrs"));
+  }
+
+  private int[] scores(Scorer scorer) throws Exception {
+    FloatBuffer scores = Buffers.floatsOf(candidates.remaining());
+    scorer.rerank(history, candidates, scores);
+    return Material.bits(Material.values(scores));
+  }
+
+  @Test
+  public void samplesAreThoseThatWereSent() throws Exception {
+    Samples samples = samples();
+    String[] lines = Material.text("learning/samples.txt").split("\n");
+    assertEquals(lines.length, samples.items().remaining());
+    int found = 0;
+    for (int place = 0; place < lines.length; place++) {
+      assertEquals(Integer.parseInt(lines[place].replace("*", "")), samples.items().get(place));
+      if (lines[place].startsWith("*")) {
+        assertEquals(place, samples.lessons().get(2 * found + 1));
+        found++;
+      }
+    }
+    assertEquals(12, found);
+    assertEquals(found, samples.size());
+  }
+
+  @Test
+  public void samplesThatAreNotWholeOrForAnotherBackboneAreRefusedByTheCheckThatThePythonDecoderNames() throws Exception {
+    for (final String name : Material.names("learning/refused", ".chrs")) {
+      String sentence = Material.text("learning/refused/" + name + ".txt");
+      Attempt reading =
+          new Attempt() {
+            @Override
+            public void run() throws Exception {
+              Samples.read(engine, Material.bytes("learning/refused/" + name + ".chrs"));
+            }
+          };
+      reading.assertThrowsWith(LearningException.BadSamples.class, sentence.substring(0, sentence.indexOf(": ", "samples: ".length()) + 2));
+    }
+    assertEquals(12, samples().size());
+  }
+
+  @Test
+  public void aTasteIsLearnedAndMovesTheScores() throws Exception {
+    Personalisation made = learned("few");
+    assertNotNull(made.adapter());
+    assertTrue(made.hadEnough());
+    assertEquals(39, made.own());
+    assertEquals(12, made.outside());
+    assertEquals(6, made.kept());
+    assertTrue(made.leastGain() > 1 && made.gain() > made.leastGain());
+    assertTrue(made.milliseconds() > 0);
+    PersonalScorer scorer = new PersonalScorer(engine);
+    int[] frozen = scores(engine);
+    assertArrayEquals(frozen, scores(scorer));
+    scorer.use(made.adapter());
+    assertFalse(Arrays.equals(frozen, scores(scorer)));
+    assertArrayEquals(frozen, scores(engine));
+    scorer.use(null);
+    assertArrayEquals(frozen, scores(scorer));
+  }
+
+  @Test
+  public void itLearnsWhatPythonsBindingLearns() throws Exception {
+    for (String strategy : new String[] {"plain", "mixed"}) {
+      if (!strategy.equals("plain")) {
+        engine.adopt(Material.bytes("sasrec/strategies/" + strategy + ".chrd"));
+      }
+      String folder = "learning/" + strategy + "/";
+      Personalisation made = learned("few");
+      assertArrayEquals(Material.values(Material.ids(folder + "counts.i32")), new int[] {made.own(), made.outside(), made.kept()});
+      float[] gate = Material.values(folder + "gate.f32");
+      assertEquals(Math.exp(gate[1] - gate[0]), made.gain(), 1e-5 * made.gain());
+      assertEquals(Math.exp(gate[2]), made.leastGain(), 1e-5 * made.leastGain());
+      assertArrayEquals(Material.bytes(folder + "adapter.chra"), made.adapter().bytes());
+      PersonalScorer scorer = new PersonalScorer(engine);
+      scorer.use(made.adapter());
+      assertArrayEquals(Material.bits(Material.values(folder + "scores.f32")), scores(scorer));
+    }
+  }
+
+  @Test
+  public void theTasteComesToTheTop() throws Exception {
+    PersonalScorer scorer = new PersonalScorer(engine);
+    scorer.use(learned("few").adapter());
+    List<String> taste = Arrays.asList("SKU-3", "SKU-17", "SKU-40", "SKU-77", "SKU-101");
+    List<String> names = new ArrayList<String>();
+    for (int id = 1; id < engine.items(); id++) {
+      names.add("SKU-" + id);
+    }
+    int before = 0;
+    int after = 0;
+    for (int place = 0; place < 10; place++) {
+      before += taste.contains(new Recommender(engine, bundle.items()).rerank(taste, names).get(place).name()) ? 1 : 0;
+      after += taste.contains(new Recommender(scorer, bundle.items()).rerank(taste, names).get(place).name()) ? 1 : 0;
+    }
+    assertTrue(before + " of the taste among the ten best before, " + after + " after", after > before);
+  }
+
+  @Test
+  public void theSameClicksGiveTheSameBytesAndWhatIsReadFromThemScoresTheSame() throws Exception {
+    Adapter one = learned("few").adapter();
+    Adapter other = learned("few").adapter();
+    assertArrayEquals(one.bytes(), other.bytes());
+    PersonalScorer scorer = new PersonalScorer(engine);
+    scorer.use(one);
+    int[] moved = scores(scorer);
+    scorer.use(Adapter.read(engine, one.bytes(), 1));
+    assertArrayEquals(moved, scores(scorer));
+    assertEquals(one.biases(), Adapter.read(engine, one.bytes(), 1).biases());
+  }
+
+  @Test
+  public void whatTheModelKnewAlreadyIsNotLearned() throws Exception {
+    Personalisation made = learned("likely");
+    assertNull(made.adapter());
+    assertTrue(made.hadEnough());
+    assertTrue(made.leastGain() <= 1);
+    assertEquals(0, made.kept());
+  }
+
+  @Test
+  public void fromTooFewClicksNothingIsLearned() throws Exception {
+    ClickStream clicks = new ClickStream(bundle.items());
+    for (int count = 0; count <= 8; count++) {
+      Personalisation made = Personalisation.of(engine, clicks, samples(), new Learning());
+      assertNull(made.adapter());
+      assertFalse(made.hadEnough());
+      assertEquals(0, made.leastGain(), 0);
+      assertEquals(Math.max(0, count - 1), made.own());
+      clicks.add("SKU-" + (3 + count % 2));
+    }
+    assertTrue(learned("few").hadEnough());
+  }
+
+  @Test
+  public void asManyClicksAsWereAskedForAreLearnedFrom() throws Exception {
+    Personalisation made = Personalisation.of(engine, clicks(bundle, "few"), null, new Learning().ownClicks(30));
+    assertEquals(30, made.own());
+    assertEquals(0, made.outside());
+    assertNotNull(made.adapter());
+  }
+
+  @Test
+  public void anAdapterIsForTheStrategyAndTheUserVectorThatItWasTrainedUnder() throws Exception {
+    byte[] mixed = Material.bytes("sasrec/strategies/mixed.chrd");
+    engine.adopt(mixed);
+    final Adapter adapter = learned("few").adapter();
+    PersonalScorer scorer = new PersonalScorer(engine);
+    scorer.use(adapter);
+    int[] moved = scores(scorer);
+    engine.adopt(Material.bytes("sasrec/strategies/off.chrd"));
+    assertNull(scorer.adapter());
+    assertArrayEquals(scores(engine), scores(scorer));
+    new Attempt() {
+      @Override
+      public void run() throws Exception {
+        Adapter.read(engine, adapter.bytes(), 1);
+      }
+    }.assertThrowsWith(LearningException.BadAdapter.class, "adapter: strategy: ");
+    engine.adopt(mixed);
+    assertArrayEquals(moved, scores(scorer));
+    engine.adoptUser(Material.bytes("sasrec/users/mixed.chru"));
+    assertArrayEquals(scores(engine), scores(scorer));
+    engine.adoptUser(null);
+    assertArrayEquals(moved, scores(scorer));
+  }
+
+  @Test
+  public void aDamagedAdapterIsRefused() throws Exception {
+    byte[] whole = learned("few").adapter().bytes();
+    for (int place : new int[] {0, 4, 8, 30, whole.length / 2, whole.length - 1}) {
+      final byte[] spoilt = whole.clone();
+      spoilt[place] ^= 1;
+      refused(spoilt);
+    }
+    for (int length : new int[] {0, 1, 40, whole.length - 1}) {
+      refused(Arrays.copyOf(whole, length));
+    }
+    refused(Arrays.copyOf(whole, whole.length + 1));
+  }
+
+  private void refused(final byte[] adapter) {
+    new Attempt() {
+      @Override
+      public void run() throws Exception {
+        Adapter.read(engine, adapter, 1);
+      }
+    }.assertThrowsWith(LearningException.BadAdapter.class, "adapter: ");
+  }
+
+  @Test
+  public void itRefusesWhatTheEngineRefuses() throws Exception {
+    final PersonalScorer scorer = new PersonalScorer(engine);
+    scorer.use(learned("few").adapter());
+    final FloatBuffer room = Buffers.floatsOf(1);
+    new Attempt() {
+      @Override
+      public void run() throws Exception {
+        scorer.rerank(history, Buffers.ints(engine.items() + 1), room);
+      }
+    }.assertThrowsWith(EngineException.BadCandidate.class, "");
+    new Attempt() {
+      @Override
+      public void run() throws Exception {
+        scorer.rerank(Buffers.ints(0), Buffers.ints(1), room);
+      }
+    }.assertThrowsWith(EngineException.BadHistory.class, "");
+    new Attempt() {
+      @Override
+      public void run() throws Exception {
+        scorer.rerank(history, Buffers.ints(1, 2), room);
+      }
+    }.assertThrows(IllegalArgumentException.class, "scores: the buffer has room for 1, and 2 are needed");
+    engine.close();
+    new Attempt() {
+      @Override
+      public void run() throws Exception {
+        scorer.rerank(history, Buffers.ints(1), room);
+      }
+    }.assertThrowsWith(IllegalStateException.class, "closed");
+  }
+
+  @Test
+  public void whatIsLearnedWhileAnotherStrategyIsAdoptedIsThrownAway() throws Exception {
+    final byte[][] strategies = {Material.bytes("sasrec/strategies/mixed.chrd"), Material.bytes("sasrec/strategies/off.chrd")};
+    final AtomicReference<Throwable> wrong = new AtomicReference<Throwable>();
+    Thread adopting =
+        new Thread() {
+          @Override
+          public void run() {
+            try {
+              for (int turn = 0; !isInterrupted(); turn++) {
+                engine.adopt(strategies[turn % 2]);
+              }
+            } catch (EngineException problem) {
+              wrong.set(problem);
+            }
+          }
+        };
+    adopting.start();
+    int superseded = 0;
+    long end = System.nanoTime() + 20000000000L;
+    while (superseded < 3 && System.nanoTime() < end) {
+      try {
+        learned("few");
+      } catch (LearningException.Superseded expected) {
+        superseded++;
+      }
+    }
+    adopting.interrupt();
+    adopting.join();
+    assertNull(String.valueOf(wrong.get()), wrong.get());
+    assertEquals(3, superseded);
+    assertNotNull(learned("few").adapter());
+  }
+}

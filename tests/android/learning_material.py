@@ -1,0 +1,109 @@
+"""What the tests of learning on the phone read besides: clicks, and samples of others, for sasrec.
+
+learning/CLICKS.txt            ids of the catalogue, a line each, oldest first
+    few                        a taste that the model knows nothing of: five items over and over
+    likely                     what the model holds most likely each time, so that nothing can be learned
+learning/samples.chrs          12 samples of others in 3 segments, and samples.txt with an item of all segments a line, * before a sample
+learning/STRATEGY/             what Python's binding of the same C makes of few and the samples: adapter.chra, counts.i32 (own, outside and
+                               kept), gate.f32 (before, after, lower bound of the gain), scores.f32 of sasrec's full case
+learning/refused/NAME.chrs     what is no samples for sasrec, and NAME.txt with the sentence
+"""
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from chordkit.coda.samples import Segments, decode_samples, encode_samples
+from chordkit.errors import SampleError
+from chordkit.kernels import Engine
+from chordkit.kernels.learner import Learner
+from chordkit.quantization import MasterWeights
+
+TASTE, TURNS = (3, 17, 40, 77, 101), 8
+_LIKELY, _SAMPLES, _HEADER, _CRC = 40, 12, 24, 4
+
+
+def clicks(folder: Path, master: MasterWeights, names: Sequence[str]) -> None:
+    folder.mkdir(parents=True)
+    for name, items in (("few", TASTE * TURNS), ("likely", _likely(Engine(master.to_bytes())))):
+        (folder / f"{name}.txt").write_text("".join(f"{names[item]}\n" for item in items))
+
+
+def _likely(engine: Engine) -> list[int]:
+    history = [1]
+    while len(history) < _LIKELY:
+        items, _ = engine.top_k(np.array(history, np.int32), 1, exclude_history=True)
+        history.append(int(items[0]))
+    return history
+
+
+def adapters(folder: Path, master: MasterWeights, names: Sequence[str], strategies: Mapping[str, bytes], full: Path) -> None:
+    """``full``: the case whose candidates are scored; a strategy of no bytes is none."""
+    history = [names.index(line) for line in (folder / "few.txt").read_text().splitlines()]
+    asked, candidates = (np.fromfile(full / name, "<i4") for name in ("history.i32", "candidates.i32"))
+    for strategy, wire in strategies.items():
+        engine = Engine(master.to_bytes())
+        if wire:
+            engine.adopt(wire)
+        learner = Learner(engine, hashlib.sha256(wire).digest()[:8] if wire else bytes(8))
+        local, outside = learner.own_lessons(np.array(history, np.int32)), learner.sample_lessons((folder / "samples.chrs").read_bytes())
+        adapter, report = learner.personalise(local, outside)
+        assert adapter is not None
+        made = folder / strategy
+        made.mkdir()
+        (made / "adapter.chra").write_bytes(adapter)
+        np.array([report.local, report.outside, report.kept]).astype("<i4").tofile(made / "counts.i32")
+        np.array([report.verdict.before, report.verdict.after, report.verdict.low]).astype("<f4").tofile(made / "gate.f32")
+        learner.scores(adapter, engine.hidden(asked), candidates).astype("<f4").tofile(made / "scores.f32")
+
+
+def segments(items: int) -> Segments:
+    draw = np.random.default_rng(21)
+    histories = [draw.integers(1, items + 1, length).astype(np.int32) for length in (6, 9, 7)]
+    marks = [np.isin(np.arange(len(history)), np.r_[1 : 1 + _SAMPLES // 3]) for history in histories]
+    return Segments(histories, marks)
+
+
+def samples(folder: Path, master: MasterWeights, spoilt: Callable[[bytes], dict[str, bytes]]) -> None:
+    drawn = segments(master.items)
+    whole = encode_samples(drawn, master.fingerprint)
+    (folder / "samples.chrs").write_bytes(whole)
+    rows = zip(np.concatenate(drawn.histories), np.concatenate(drawn.targets), strict=True)
+    (folder / "samples.txt").write_text("".join(f"{'*' if mark else ''}{item}\n" for item, mark in rows))
+    (folder / "refused").mkdir()
+    foreign = encode_samples(drawn, bytes(8))
+    for name, data in {**spoilt(whole), **_repacked(whole), "foreign": foreign}.items():
+        try:
+            decode_samples(data, fingerprint=master.fingerprint, items=master.items)
+        except SampleError as error:
+            (folder / "refused" / f"{name}.chrs").write_bytes(data)
+            (folder / "refused" / f"{name}.txt").write_text(str(error))
+        else:
+            raise AssertionError(f"samples {name} are not refused")
+
+
+def _repacked(whole: bytes) -> dict[str, bytes]:
+    """Samples whose header and CRC are right, and whose payload is not."""
+    payload = zlib.decompress(whole[_HEADER:-_CRC], -15)
+    return {
+        "broken": _sealed(whole, b"\xff" * 40),
+        "short": _sealed(whole, _deflated(payload)[:-4]),
+        "bomb": _sealed(whole, _deflated(bytes(60_000))),
+        "more behind": _sealed(whole, _deflated(payload) + b"\0"),
+        "less": _sealed(whole, _deflated(payload[:-1])),
+        "beyond": _sealed(whole, _deflated(payload[:-1] + b"\1")),
+    }
+
+
+def _sealed(whole: bytes, stream: bytes) -> bytes:
+    body = whole[:_HEADER] + stream
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def _deflated(payload: bytes) -> bytes:
+    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return stream.compress(payload) + stream.flush()
