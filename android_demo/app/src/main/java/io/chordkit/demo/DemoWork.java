@@ -31,7 +31,8 @@ final class DemoWork {
     PICKING,
     WARM,
     COLD,
-    CHECKING
+    CHECKING,
+    LEARNING
   }
 
   /** Shows it. */
@@ -97,6 +98,17 @@ final class DemoWork {
 
   void measure() {
     start(Doing.WARM, new Measuring());
+  }
+
+  /** What the person's own list is made with. */
+  enum Change {
+    LEARN,
+    UNDO,
+    UNLEARN
+  }
+
+  void change(Change what) {
+    start(Doing.LEARNING, new Changing(what));
   }
 
   void check() {
@@ -277,6 +289,35 @@ final class DemoWork {
       cold = measuredCold;
       thermalBefore = before;
       thermalAfter = after;
+    }
+  }
+
+  /** Learning takes a moment, so that it is this thread's, and reranks of the screen wait for it: an app's own would not. */
+  private final class Changing extends Job {
+    private final Change what;
+    @Nullable private Lists made;
+
+    Changing(Change what) {
+      this.what = what;
+    }
+
+    @Override
+    void work() throws Exception {
+      switch (what) {
+        case LEARN:
+          made = opened().learn();
+          break;
+        case UNDO:
+          made = opened().undo();
+          break;
+        default:
+          made = opened().unlearn();
+      }
+    }
+
+    @Override
+    void show() {
+      lists = made;
     }
   }
 

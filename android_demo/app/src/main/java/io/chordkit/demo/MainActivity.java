@@ -76,6 +76,9 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
                 refresh();
               }
             });
+    listen(R.id.learn, DemoWork.Change.LEARN);
+    listen(R.id.undo, DemoWork.Change.UNDO);
+    listen(R.id.unlearn, DemoWork.Change.UNLEARN);
     button(R.id.measure)
         .setOnClickListener(
             new View.OnClickListener() {
@@ -117,6 +120,17 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
             });
   }
 
+  private void listen(int id, final DemoWork.Change change) {
+    button(id)
+        .setOnClickListener(
+            new View.OnClickListener() {
+              @Override
+              public void onClick(View view) {
+                work.change(change);
+              }
+            });
+  }
+
   /** Also called by the spinner itself whenever a screen is made. */
   private void pick(int position) {
     DemoUsers people = work.people;
@@ -134,6 +148,7 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
     say(R.id.problem, work.problem);
     showPeople();
     showLists();
+    showLearned();
     showSpeed();
     showCheck();
     showDevice();
@@ -179,6 +194,25 @@ public final class MainActivity extends Activity implements DemoWork.Screen {
     }
     drawn = lists;
     allDrawn = allShown;
+  }
+
+  private void showLearned() {
+    Lists lists = work.lists;
+    boolean idle = lists != null && work.doing == DemoWork.Doing.NOTHING;
+    boolean inUse = lists != null && lists.learned.inUse;
+    button(R.id.learn).setEnabled(idle);
+    button(R.id.undo).setEnabled(idle && inUse);
+    button(R.id.unlearn).setEnabled(idle && inUse);
+    ViewGroup facts = group(R.id.learned_facts);
+    facts.removeAllViews();
+    if (work.doing == DemoWork.Doing.LEARNING) {
+      say(R.id.learned_summary, texts.of(R.string.learning));
+    } else {
+      say(R.id.learned_summary, lists == null ? null : texts.of(Texts.summary(lists.learned)));
+      if (lists != null) {
+        rows.learned(facts, lists.learned);
+      }
+    }
   }
 
   private void showStrategy(Lists lists) {

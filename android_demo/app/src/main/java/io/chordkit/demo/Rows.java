@@ -5,7 +5,9 @@ import android.view.View;
 import android.view.ViewGroup;
 import android.widget.TextView;
 import io.chordkit.Items;
+import io.chordkit.Personalisation;
 import io.chordkit.demo.logic.LayerStrip;
+import io.chordkit.demo.logic.Learned;
 import io.chordkit.demo.logic.RankedItem;
 import io.chordkit.demo.logic.StrategyPicture;
 import io.chordkit.demo.logic.Words;
@@ -68,6 +70,22 @@ final class Rows {
       int color = item.rise() == 0 ? R.color.text_secondary : item.rise() > 0 ? R.color.rise : R.color.fall;
       rise.setTextColor(row.getContext().getColor(color));
       row.setContentDescription(texts.said(items, item));
+    }
+  }
+
+  /** What came of learning, and what it moves. */
+  void learned(ViewGroup list, Learned learned) {
+    Personalisation last = learned.last;
+    if (last != null) {
+      fact(list, R.string.learned_own, texts.numbers.whole(last.own()));
+      fact(list, R.string.learned_outside, texts.outside(last));
+      if (last.hadEnough()) {
+        fact(list, R.string.learned_gain, texts.gain(last));
+      }
+      fact(list, texts.of(R.string.learned_time), texts.milliseconds(last), texts.millisecondsSaid(last));
+    }
+    if (learned.inUse) {
+      fact(list, R.string.learned_place, texts.places(learned.change));
     }
   }
 

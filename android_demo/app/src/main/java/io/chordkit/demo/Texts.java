@@ -3,10 +3,12 @@ package io.chordkit.demo;
 import android.content.res.Resources;
 import android.text.TextUtils;
 import io.chordkit.Items;
+import io.chordkit.Personalisation;
 import io.chordkit.SelfCheck;
 import io.chordkit.demo.logic.Comparison;
 import io.chordkit.demo.logic.Latency;
 import io.chordkit.demo.logic.LayerStrip;
+import io.chordkit.demo.logic.Learned;
 import io.chordkit.demo.logic.Lists;
 import io.chordkit.demo.logic.Numbers;
 import io.chordkit.demo.logic.RankedItem;
@@ -67,6 +69,45 @@ final class Texts {
             numbers.whole(both.takenPersonal()),
             numbers.whole(both.takenShared()));
     return of(R.string.sentences, places, both.moved == 0 ? of(R.string.nothing_moved) : counted(R.plurals.moved, both.moved));
+  }
+
+  /** The sentence about what was learned. */
+  static int summary(Learned learned) {
+    Personalisation last = learned.last;
+    if (last == null) {
+      return learned.inUse ? R.string.learned_before : R.string.learned_nothing;
+    }
+    if (last.adapter() != null) {
+      return R.string.learned_adopted;
+    }
+    if (!last.hadEnough()) {
+      return R.string.learned_too_little;
+    }
+    return learned.inUse ? R.string.learned_kept_before : R.string.learned_not_better;
+  }
+
+  /** Samples that there were, and how many of them were like the user's own. */
+  String outside(Personalisation last) {
+    return of(R.string.learned_outside_value, numbers.whole(last.outside()), numbers.whole(last.kept()));
+  }
+
+  /** By how much choices that were left out became more probable. */
+  String gain(Personalisation last) {
+    return of(R.string.learned_gain_value, numbers.percent(last.gain() - 1, 1), numbers.percent(last.leastGain() - 1, 1));
+  }
+
+  /** The place of what was really taken, without and with what was learned, and how many items stand elsewhere. */
+  String places(Comparison change) {
+    String places = of(R.string.learned_place_value, numbers.whole(change.takenShared()), numbers.whole(change.takenPersonal()));
+    return of(R.string.sentences, places, change.moved == 0 ? of(R.string.nothing_moved) : counted(R.plurals.moved, change.moved));
+  }
+
+  String milliseconds(Personalisation last) {
+    return of(R.string.milliseconds, numbers.measure(last.milliseconds()));
+  }
+
+  String millisecondsSaid(Personalisation last) {
+    return of(R.string.milliseconds_said, numbers.measure(last.milliseconds()));
   }
 
   String rise(RankedItem item) {

@@ -1,11 +1,18 @@
 package io.chordkit.demo.logic;
 
+import static java.util.Objects.requireNonNull;
+
 import io.chordkit.Bundle;
 import io.chordkit.ChordException;
 import io.chordkit.ChordStore;
+import io.chordkit.ClickStream;
 import io.chordkit.Engine;
+import io.chordkit.Learning;
+import io.chordkit.Personalisation;
 import io.chordkit.Recommender;
+import io.chordkit.Samples;
 import io.chordkit.Scored;
+import io.chordkit.Scorer;
 import io.chordkit.SelfCheck;
 import io.chordkit.annotation.Nullable;
 import io.chordkit.trust.Ed25519Verifier;
@@ -34,6 +41,8 @@ public final class Demo implements Closeable {
   @Nullable private ChordStore.Session personal;
   @Nullable private ChordStore.Session shared;
   @Nullable private DemoUser picked;
+  @Nullable private Adoption forUser;
+  @Nullable private Adoption forEverybody;
 
   /**
    * @param store with the bundle that {@code users} came with
@@ -67,40 +76,48 @@ public final class Demo implements Closeable {
     }
     ChordStore.Session everybody = store.open(subject(DemoUsers.EVERYBODY));
     shared = everybody;
-    List<String> remarks = new ArrayList<String>(own.remarks());
-    Adoption forUser = adopt(own, user.envelope(), user.subject);
-    Adoption forEverybody = adopt(everybody, users.shared(), DemoUsers.EVERYBODY);
-    Comparison comparison = new Comparison(ranked(own, user), ranked(everybody, user), user.taken);
+    forUser = adopt(own, user.envelope(), user.subject);
+    forEverybody = adopt(everybody, users.shared(), DemoUsers.EVERYBODY);
     picked = user;
-    return new Lists(
-        user,
-        own.bundle().items(),
-        comparison,
-        forUser,
-        forEverybody,
-        own.engine().variant(),
-        own.bundle().counter(),
-        own.engine().channels(),
-        remarks);
+    return lists(null);
+  }
+
+  /**
+   * Learns from the clicks of the user who was picked, and from the samples that came with them; what is not worth having is not kept. The
+   * list is ranked with what is in use then.
+   *
+   * @throws ChordException the samples are refused, or it could not be learned from them
+   * @throws IOException what was learned could not be kept
+   */
+  public Lists learn() throws ChordException, IOException {
+    ChordStore.Session session = own();
+    ClickStream clicks = new ClickStream(session.bundle().items());
+    clicks.addAll(user().history);
+    byte[] sent = user().samples();
+    Samples samples = sent == null ? null : Samples.read(session.engine(), sent);
+    return lists(session.personalise(clicks, samples, new Learning()));
+  }
+
+  /** Leaves what was learned last for what was before. */
+  public Lists undo() throws ChordException, IOException {
+    own().undo();
+    return lists(null);
+  }
+
+  /** Forgets all that was learned of the user who was picked. */
+  public Lists unlearn() throws ChordException, IOException {
+    own().unlearn();
+    return lists(null);
   }
 
   /** The rerank of the user who was picked, with the own strategy, to be timed on this thread. */
   public Call rerank() throws ChordException {
-    ChordStore.Session session = personal;
-    DemoUser user = picked;
-    if (session == null || user == null) {
-      throw new IllegalStateException("no user was picked");
-    }
-    return new UserCall(session.engine(), session.bundle().items(), user);
+    return new UserCall(own().scorer(), own().bundle().items(), user());
   }
 
   /** Whether this device computes what the bundle's maker computed, over the bundle's test vectors. */
   public SelfCheck selfCheck() throws ChordException {
-    ChordStore.Session session = personal;
-    if (session == null) {
-      throw new IllegalStateException("no user was picked");
-    }
-    return SelfCheck.of(session.bundle());
+    return SelfCheck.of(own().bundle());
   }
 
   /** Closes both engines; a user can be picked again. */
@@ -140,13 +157,44 @@ public final class Demo implements Closeable {
     return opened.payload();
   }
 
+  private Lists lists(@Nullable Personalisation attempt) throws ChordException {
+    ChordStore.Session own = own();
+    DemoUser user = user();
+    List<String> now = ranked(own, own.scorer(), user);
+    Comparison change = new Comparison(now, ranked(own, own.engine(), user), user.taken);
+    ChordStore.Session everybody = requireNonNull(shared);
+    return new Lists(
+        user,
+        own.bundle().items(),
+        new Comparison(now, ranked(everybody, everybody.engine(), user), user.taken),
+        new Learned(attempt, own.scorer().adapter() != null, change),
+        requireNonNull(forUser),
+        requireNonNull(forEverybody),
+        own.engine().variant(),
+        own.bundle().counter(),
+        own.engine().channels(),
+        new ArrayList<String>(own.remarks()));
+  }
+
+  private ChordStore.Session own() {
+    ChordStore.Session session = personal;
+    if (session == null || picked == null) {
+      throw new IllegalStateException("no user was picked");
+    }
+    return session;
+  }
+
+  private DemoUser user() {
+    return requireNonNull(picked);
+  }
+
   private static byte[] subject(String name) {
     return name.getBytes(StandardCharsets.UTF_8);
   }
 
-  private static List<String> ranked(ChordStore.Session session, DemoUser user) throws ChordException {
+  private static List<String> ranked(ChordStore.Session session, Scorer scorer, DemoUser user) throws ChordException {
     List<String> ids = new ArrayList<String>();
-    for (Scored item : new Recommender(session.engine(), session.bundle().items()).rerank(user.history, user.candidates)) {
+    for (Scored item : new Recommender(scorer, session.bundle().items()).rerank(user.history, user.candidates)) {
       ids.add(item.name());
     }
     return ids;

@@ -1,5 +1,6 @@
 package io.chordkit.demo.logic;
 
+import io.chordkit.annotation.Nullable;
 import java.util.List;
 
 /** One person of the demo's data. */
@@ -19,18 +20,33 @@ public final class DemoUser {
   public final String taken;
 
   private final byte[] envelope;
+  @Nullable private final byte[] samples;
 
-  DemoUser(String name, String subject, List<String> history, List<String> candidates, String taken, byte[] envelope) {
+  DemoUser(
+      String name,
+      String subject,
+      List<String> history,
+      List<String> candidates,
+      String taken,
+      byte[] envelope,
+      @Nullable byte[] samples) {
     this.name = name;
     this.subject = subject;
     this.history = history;
     this.candidates = candidates;
     this.taken = taken;
     this.envelope = envelope;
+    this.samples = samples;
   }
 
   /** The user's strategy in a signed envelope (CHRE), as the cloud would send it. */
   public byte[] envelope() {
     return envelope.clone();
+  }
+
+  /** Samples of others that are like this user (CHRS), as the cloud would send them; null = there are none. */
+  @Nullable
+  public byte[] samples() {
+    return samples == null ? null : samples.clone();
   }
 }

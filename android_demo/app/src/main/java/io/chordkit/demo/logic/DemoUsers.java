@@ -26,7 +26,7 @@ public final class DemoUsers {
   private static final int MOST_USERS = 100;
   private static final int MOST_ITEMS = 1000;
   private static final int LONGEST_TEXT = 200;
-  private static final int LARGEST_ENVELOPE = 65536;
+  private static final int LONGEST_BASE64 = 65536;
   private static final int LONGEST_SUBJECT = 24;
 
   /** Name of the data set. */
@@ -64,7 +64,7 @@ public final class DemoUsers {
         throw refused("fingerprint is not 16 hexadecimal digits");
       }
       List<DemoUser> users = users(all.getJSONArray("users"));
-      return new DemoUsers(text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), envelope(all, "shared"), users);
+      return new DemoUsers(text(all, "data", LONGEST_TEXT), Hexadecimal.parse(fingerprint), base64(all, "shared"), users);
     } catch (CharacterCodingException notUtf8) {
       throw refused("it is not UTF-8");
     } catch (JSONException wrong) {
@@ -102,7 +102,8 @@ public final class DemoUsers {
       }
       String name = text(each, "name", LONGEST_TEXT);
       String subject = text(each, "subject", LONGEST_SUBJECT);
-      users.add(new DemoUser(name, subject, ids(each, "history"), candidates, taken, envelope(each, "envelope")));
+      byte[] samples = each.isNull("samples") ? null : base64(each, "samples");
+      users.add(new DemoUser(name, subject, ids(each, "history"), candidates, taken, base64(each, "envelope"), samples));
     }
     Set<String> subjects = new HashSet<String>();
     for (DemoUser user : users) {
@@ -141,9 +142,9 @@ public final class DemoUsers {
     return (String) value;
   }
 
-  private static byte[] envelope(JSONObject object, String field) throws DemoException {
+  private static byte[] base64(JSONObject object, String field) throws DemoException {
     try {
-      byte[] bytes = Base64.getDecoder().decode(text(object, field, LARGEST_ENVELOPE));
+      byte[] bytes = Base64.getDecoder().decode(text(object, field, LONGEST_BASE64));
       if (bytes.length > 0) {
         return bytes;
       }

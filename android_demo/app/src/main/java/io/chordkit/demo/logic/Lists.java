@@ -12,6 +12,9 @@ public final class Lists {
   public final Items items;
 
   public final Comparison comparison;
+  /** What the phone learned of the user, and what that moves; {@link #comparison} has it in the user's own list. */
+  public final Learned learned;
+
   public final Adoption personal;
   public final Adoption shared;
 
@@ -28,6 +31,7 @@ public final class Lists {
       DemoUser user,
       Items items,
       Comparison comparison,
+      Learned learned,
       Adoption personal,
       Adoption shared,
       String variant,
@@ -37,6 +41,7 @@ public final class Lists {
     this.user = user;
     this.items = items;
     this.comparison = comparison;
+    this.learned = learned;
     this.personal = personal;
     this.shared = shared;
     this.variant = variant;

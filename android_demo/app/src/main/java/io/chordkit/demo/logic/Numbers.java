@@ -21,6 +21,13 @@ public final class Numbers {
 
   /** 0 to 1 as per cent, without decimals. */
   public String percent(double share) {
+    return percent(share, 0);
+  }
+
+  /** Any share, of a change too: with as many decimals. */
+  public String percent(double share, int decimals) {
+    percent.setMinimumFractionDigits(decimals);
+    percent.setMaximumFractionDigits(decimals);
     return percent.format(share);
   }
 

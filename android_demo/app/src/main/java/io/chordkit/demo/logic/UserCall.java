@@ -2,21 +2,21 @@ package io.chordkit.demo.logic;
 
 import io.chordkit.Buffers;
 import io.chordkit.ChordException;
-import io.chordkit.Engine;
 import io.chordkit.Items;
+import io.chordkit.Scorer;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.List;
 
 /** The rerank of one user's candidates, all of it prepared. */
 final class UserCall implements Call {
-  private final Engine engine;
+  private final Scorer scorer;
   private final IntBuffer history;
   private final IntBuffer candidates;
   private final FloatBuffer scores;
 
-  UserCall(Engine engine, Items items, DemoUser user) {
-    this.engine = engine;
+  UserCall(Scorer scorer, Items items, DemoUser user) {
+    this.scorer = scorer;
     history = ids(items, user.history);
     candidates = ids(items, user.candidates);
     scores = Buffers.floatsOf(candidates.remaining());
@@ -24,7 +24,7 @@ final class UserCall implements Call {
 
   @Override
   public void run() throws ChordException {
-    engine.rerank(history, candidates, scores);
+    scorer.rerank(history, candidates, scores);
   }
 
   private static IntBuffer ids(Items items, List<String> names) {

@@ -18,6 +18,8 @@ public class NumbersTest {
     assertEquals("1,234,567", english.whole(1234567));
     assertEquals("1.234.567", german.whole(1234567));
     assertEquals("43%", english.percent(0.4321));
+    assertEquals("-1.5%", english.percent(-0.0149, 1));
+    assertEquals("43%", english.percent(0.4321));
     assertEquals("2.50", english.decimal(2.5, 2));
     assertEquals("2,50", german.decimal(2.5, 2));
     assertEquals("0", english.decimal(0.4, 0));
