@@ -39,6 +39,7 @@ from chordkit.cli import (
     report,
     strategy,
     train,
+    trainer,
     validate,
 )
 from chordkit.cli.command import Command
@@ -66,6 +67,7 @@ evaluate.app.command(name="flow", epilog=flow.EXAMPLE)(flow.flow)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(match.app, name="match")
+app.add_typer(trainer.app, name="trainer")
 app.command(name="export")(export.export)
 app.command(name="import", epilog=import_.EXAMPLE)(import_.import_)
 app.add_typer(bundle.app, name="bundle")

@@ -5,7 +5,7 @@ A target is a folder here: :class:`Target` says what it has to state.
 
 from chordkit.export.targets.eager import EagerRunner
 from chordkit.export.targets.registry import all_targets, find_target, load_runner, lower, support_matrix_markdown
-from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.runner import Runner, first_line
 from chordkit.export.targets.target import Capability, Source, Target
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Target",
     "all_targets",
     "find_target",
+    "first_line",
     "load_runner",
     "lower",
     "support_matrix_markdown",

@@ -13,7 +13,7 @@ from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, initi
 from chordkit.errors import CapabilityError, InputError, MasterError, StrategyError, UserVectorError
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.targets import load_runner, lower
-from chordkit.export.targets.executorch.lower import quiet
+from chordkit.export.targets.executorch import quiet
 from chordkit.export.targets.executorch_chord import lower as executorch_chord
 from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner
 from chordkit.export.targets.native.runner import NativeRunner

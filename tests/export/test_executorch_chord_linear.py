@@ -16,7 +16,7 @@ from chordkit.export.parity import ParityReport, VectorSet, draw, references
 from chordkit.export.program import export_program
 from chordkit.export.targets import load_runner
 from chordkit.export.targets import lower as lower_spec
-from chordkit.export.targets.executorch.lower import quiet
+from chordkit.export.targets.executorch import quiet
 from chordkit.export.targets.executorch_chord_linear.lower import ChordLinearGraph, lower
 from chordkit.export.targets.native.runner import NativeRunner
 from chordkit.kernels.executorch import library as executorch_ops

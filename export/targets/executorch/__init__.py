@@ -3,9 +3,12 @@
 import re
 
 from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.executorch.silence import quiet
 from chordkit.export.targets.filetype import problem_with_flatbuffer
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+__all__ = ["RUNTIME", "TARGET", "ExecutorchTarget", "quiet"]
 
 _OPERATOR = re.compile(rb"chord::[a-z_]+")
 RUNTIME = ("executorch", "1.5.1")

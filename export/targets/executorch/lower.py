@@ -3,18 +3,13 @@
 ``docs/targets/executorch.md`` explains the choices and gives the measurements behind them.
 """
 
-import contextlib
-import io
-import logging
-import os
-import sys
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from chordkit.export.targets.executorch.graph import XnnpackGraph
+from chordkit.export.targets.executorch.silence import quiet
 
 # A constant method of the program: ids must lie in 1..items, which the tensor shapes of a .pte cannot tell.
 ITEMS_METHOD = "items"
@@ -64,25 +59,3 @@ def _example(program: torch.export.ExportedProgram) -> Iterator[torch.Tensor]:
         if node.op == "placeholder" and node.name in names:
             value: Any = node.meta["val"]
             yield torch.ones(tuple(value.shape), dtype=value.dtype)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what ExecuTorch and its imports write to stderr, in Python and in C++, when nothing is wrong."""
-    previous = logging.root.manager.disable
-    sys.stderr.flush()
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    logging.disable(logging.WARNING)
-    try:
-        os.dup2(null, 2)
-        # Its C++ log goes to sys.stderr on some paths and to the file descriptor on others.
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
-        logging.disable(previous)

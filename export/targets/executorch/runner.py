@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from chordkit.errors import CapabilityError
-from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
+from chordkit.export.targets.executorch.lower import ITEMS_METHOD
+from chordkit.export.targets.executorch.silence import quiet
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
 
 

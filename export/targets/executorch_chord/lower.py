@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from chordkit.errors import InputError, StrategyError
-from chordkit.export.targets.executorch.lower import ITEMS_METHOD, quiet
+from chordkit.export.targets.executorch.lower import ITEMS_METHOD
+from chordkit.export.targets.executorch.silence import quiet
 from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire, user_vector_bytes

@@ -1,0 +1,131 @@
+"""A trainer's file on ExecuTorch: it trains as torch and the closed form do, whatever is given to it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("executorch")
+
+from chordkit.coda.adapter import Adapter
+from chordkit.coda.learning import PARTS, Candidates, Exam, Head, Lessons, Steps, start, train
+from chordkit.errors import CapabilityError, CheckFailed, InputError
+from chordkit.export.trainer import Batch, TrainerProgram, TrainerShape, check_trainer, judge_trainer, make_trainer
+
+SHAPE = TrainerShape(dim=8, lessons=24, candidates=40)
+ITEMS = 60
+
+
+@pytest.fixture(scope="module")
+def file() -> bytes:
+    return make_trainer(SHAPE)[0]
+
+
+@pytest.fixture(scope="module")
+def program(file: bytes) -> TrainerProgram:
+    return TrainerProgram(file)
+
+
+def lesson_set(count: int, seed: int = 1) -> tuple[Head, Lessons, Candidates, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    head = Head(generator.normal(size=(ITEMS + 1, SHAPE.dim)).astype(np.float32), generator.normal(size=ITEMS + 1).astype(np.float32))
+    targets = generator.integers(1, 15, count).astype(np.int32)
+    seen = generator.integers(0, ITEMS + 1, (count, 5)).astype(np.int32)
+    lessons = Lessons(generator.normal(size=(count, SHAPE.dim)).astype(np.float32), targets, seen)
+    return head, lessons, Candidates.choose(targets, ITEMS, 9), generator.uniform(0.2, 1, count).astype(np.float32)
+
+
+def test_it_is_within_rounding_of_torch_after_twenty_steps(program: TrainerProgram) -> None:
+    report = judge_trainer(program)
+    assert report.passed and report.shape == program.shape == SHAPE
+    for case in report.cases:
+        assert case.from_torch < 1.5e-6 and case.error < case.allowed < 1e-4 * case.moved
+
+
+@pytest.mark.parametrize("count", [1, 7, 24])
+@pytest.mark.parametrize("parts", [PARTS, *((part,) for part in PARTS)], ids="+".join)
+def test_any_number_of_lessons_and_parts_trains_as_the_closed_form(program: TrainerProgram, count: int, parts: tuple[str, ...]) -> None:
+    head, lessons, candidates, weights = lesson_set(count)
+    begun = start(head, lessons)
+    begun = begun.with_values((0.1 * np.random.default_rng(2).normal(size=len(begun.values))).astype(np.float32))
+    steps = Steps(10, 0.02, "sgd", parts, decay=0.1)
+    wanted = train(Exam(head, lessons, candidates), weights, begun, steps)
+    found = program.train(Batch.of(SHAPE, head, lessons, candidates, weights, begun), begun, steps)
+    assert found.values.dtype == np.float32 and (found.items == begun.items).all()
+    # Two float32 runs: 4 sqrt(40) roundoffs a sum, three sums in series, ten steps of rate 0.02 that momentum makes ten times as long.
+    np.testing.assert_allclose(found.values, wanted.values, rtol=0, atol=10 * 0.02 * 10 * 3 * 4 * np.sqrt(40) * 2.0**-24)
+    assert np.abs(wanted.values - begun.values).max() > 0.02
+
+
+def test_a_training_leaves_nothing_to_the_next(program: TrainerProgram) -> None:
+    def adapter(seed: int) -> bytes:
+        head, lessons, candidates, weights = lesson_set(20, seed)
+        zero = start(head, lessons)
+        return program.train(Batch.of(SHAPE, head, lessons, candidates, weights, zero), zero, Steps(5, 0.05, "sgd")).values.tobytes()
+
+    first = adapter(1)
+    assert adapter(2) != first == adapter(1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"count": 25}, "25 lessons are more than its 24; give fewer, or make one with a larger --lessons"),
+        ({"others": 45}, "candidates are more than its 40; give fewer, or make one with a larger --candidates"),
+        ({"shape": replace(SHAPE, dim=9)}, "states of 8 numbers were given to one for 9; make one for this backbone"),
+        ({"weights": np.zeros(20, np.float32)}, "weights: they are not one a lesson, 0 or more, of which one counts"),
+        ({"weights": np.ones(19, np.float32)}, "weights: they are not one a lesson"),
+        ({"weights": np.full(20, np.nan, np.float32)}, "weights: they are not one a lesson"),
+        ({"items": np.array([59], np.int32)}, "is not among the candidates; use Candidates.choose(), and start()"),
+    ],
+    ids=str,
+)
+def test_lessons_that_do_not_fit_are_refused(changed: dict, words: str) -> None:
+    head, lessons, candidates, weights = lesson_set(changed.get("count", 20))
+    if "others" in changed:
+        candidates = Candidates.choose(lessons.targets, ITEMS, changed["others"])
+    adapter = Adapter.zero(SHAPE.dim, changed["items"]) if "items" in changed else start(head, lessons)
+    with pytest.raises(InputError) as refused:
+        Batch.of(changed.get("shape", SHAPE), head, lessons, candidates, changed.get("weights", weights), adapter)
+    assert words in str(refused.value)
+
+
+def test_what_the_runtime_has_not_is_refused(program: TrainerProgram) -> None:
+    head, lessons, candidates, weights = lesson_set(20)
+    zero = start(head, lessons)
+    with pytest.raises(CapabilityError, match="ExecuTorch trains with momentum alone; use method sgd"):
+        program.train(Batch.of(SHAPE, head, lessons, candidates, weights, zero), zero, Steps())
+    for size in ({"lessons": 0}, {"candidates": 15}, {"dim": 5000}):
+        with pytest.raises(InputError, match=f"trainer: {next(iter(size.values()))} {next(iter(size))} are not"):
+            replace(SHAPE, **size)
+
+
+def test_a_file_that_is_no_trainer_is_refused(file: bytes) -> None:
+    for data, words in (
+        (b"", "no FlatBuffer of kind ET12"),
+        (file[:4] + b"TFL3" + file[8:], "no FlatBuffer of kind ET12"),
+        (file[:-200], "trainer: the "),
+        (file.replace(b"candidates", b"candidatez"), "a program for something else; make one with 'chordkit trainer make'"),
+    ):
+        with pytest.raises((CapabilityError, CheckFailed), match=words):
+            check_trainer(data).require("the file")
+
+
+def test_the_commands_make_and_check_it(project, command, tmp_path) -> None:
+    out = tmp_path / "trainer.pte"
+    made = command("trainer", "make", "--master", project / "m.chrm", "--lessons", 12, "--candidates", 20, "--out", out, "--json").json
+    assert made["passed"] and (made["bytes"], made["dim"], made["lessons"], made["candidates"]) == (out.stat().st_size, 16, 12, 20)
+    checked = command("trainer", "check", out, "--json").json
+    assert [case["error"] for case in checked["cases"]] == [case["error"] for case in made["cases"]]
+    shown = command("trainer", "check", out)
+    assert shown.status == 0 and shown.out.count("passed") == 2 and "ms a step" in shown.out
+    # One sign of the projection that every implementation knows by heart.
+    data = out.read_bytes()
+    place = data.index(np.float32(0.25).tobytes() * 2)
+    out.write_bytes(data[:place] + np.float32(-0.25).tobytes() + data[place + 4 :])
+    failed = command("trainer", "check", out, "--json")
+    assert failed.status == 1 and not json.loads(failed.out)["passed"]
+    assert f"{out}: does not train as torch does: full: after step 1 up is" in failed.err
+    refused = command("trainer", "check", project / "m.chrm")
+    assert refused.status == 2 and "no FlatBuffer of kind ET12" in refused.err
