@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from chordkit.coda.adapter import Adapter
 from chordkit.coda.learning import PARTS, Candidates, Exam, Head, Lessons, Steps, start, train
 from chordkit.errors import CapabilityError, CheckFailed, InputError
 from chordkit.export.trainer import Batch, TrainerProgram, TrainerShape, check_trainer, judge_trainer, make_trainer
+from chordkit.export.trainer.graph import AdapterLoss, EagerTrainer
 
 SHAPE = TrainerShape(dim=8, lessons=24, candidates=40)
 ITEMS = 60
@@ -56,6 +58,24 @@ def test_any_number_of_lessons_and_parts_trains_as_the_closed_form(program: Trai
     # Two float32 runs: 4 sqrt(40) roundoffs a sum, three sums in series, ten steps of rate 0.02 that momentum makes ten times as long.
     np.testing.assert_allclose(found.values, wanted.values, rtol=0, atol=10 * 0.02 * 10 * 3 * 4 * np.sqrt(40) * 2.0**-24)
     assert np.abs(wanted.values - begun.values).max() > 0.02
+
+
+@pytest.mark.parametrize("run", [0, 1])
+def test_the_golden_trainings_come_out(program: TrainerProgram, run: int) -> None:
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "coda_training.json").read_text())
+    states, table, bias, weights = (np.array(golden[name], np.float32) for name in ("states", "table", "bias", "weights"))
+    targets, seen, biased = (np.array(golden[name], np.int32) for name in ("targets", "seen", "biased"))
+    candidates = Candidates(np.array(golden["candidates"]["items"], np.int32), np.array(golden["candidates"]["offsets"]))
+    wanted = golden["runs"][run]
+    begun = Adapter(np.array(wanted["start"], np.float32), golden["dim"], biased)
+    batch = Batch.of(SHAPE, Head(table, bias), Lessons(states, targets, seen), candidates, weights, begun)
+    steps = Steps(20, wanted["rate"], wanted["method"], decay=wanted["decay"])
+    for trainer in (program, EagerTrainer(AdapterLoss(SHAPE))):
+        course = [adapter.values for _, adapter in trainer.course(batch, begun, steps)]
+        for count, values in wanted["after"].items():
+            # The seven places of the file, and as above.
+            atol = 6e-8 + steps.rate * int(count) * 10 * 3 * 4 * np.sqrt(40) * 2.0**-24
+            np.testing.assert_allclose(course[int(count) - 1], values, rtol=0, atol=atol)
 
 
 def test_a_training_leaves_nothing_to_the_next(program: TrainerProgram) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps, start, train
 from chordkit.coda.samples import Segments, encode_samples
 from chordkit.files import write_json
 from chordkit.quantization import (
@@ -147,6 +148,50 @@ _DEFLATED = (
     "9e9d5b5852515ddfd4d2d1dd3f69daccd9ccec7cc25272ca1a3ac616f6ce1ebe81113149a95939f9c56555b58dcd6d5dbd13a7cc98c5c8c62d242eab"
     "a8a66d606ee3e4e61d104a43378f02240000"
 )
+
+
+def coda_training() -> dict[str, Any]:
+    """One user's training, from its lessons to the parameters after 1, 5 and 20 steps, by every method.
+
+    What goes in is in 64ths, exact in float32; what comes out is float64's, to seven places.
+    """
+    dim, items, count = 8, 60, 20
+
+    def scattered(kind: int, *shape: int) -> np.ndarray:
+        """Whole numbers from -64 to 64."""
+        stream = b"".join(hashlib.sha256(bytes([kind, block])).digest() for block in range(np.prod(shape) // 32 + 1))
+        return (np.frombuffer(stream, np.uint8)[: np.prod(shape)].astype(np.int64) % 129 - 64).reshape(shape)
+
+    table, bias = scattered(1, items + 1, dim) / 64, scattered(2, items + 1) / 64
+    head = Head(table, bias)
+    targets = (np.abs(scattered(3, count)) % 14 + 1).astype(np.int32)
+    seen = (np.abs(scattered(4, count, 5)) % (items + 1)).astype(np.int32)
+    seen[:2, 0] = targets[:2]  # what comes again competes
+    lessons = Lessons(scattered(5, count, dim) / 32, targets, seen)
+    weights = np.where(np.arange(count) < 8, 1.0, 0.296875)
+    candidates = Candidates.choose(targets, items, 9)
+    candidates = Candidates(candidates.items, candidates.offsets.round(7))
+    zero, exam = start(head, lessons), Exam(head, lessons, candidates)
+    begun = zero.with_values(scattered(6, len(zero.values)) / 1024)
+    runs = []
+    for method, rate, decay, adapter in (("sgd", 0.0625, 0.0, zero), ("sgd", 0.03125, 0.125, begun), ("adam", 0.03125, 0.125, begun)):
+        after = {
+            str(steps): train(exam, weights, adapter, Steps(steps, rate, method, decay=decay)).values.round(7).tolist()
+            for steps in (1, 5, 20)
+        }
+        runs.append({"method": method, "rate": rate, "decay": decay, "start": adapter.values.tolist(), "after": after})
+    return {
+        "dim": dim,
+        "table": table.tolist(),
+        "bias": bias.tolist(),
+        "states": lessons.states.tolist(),
+        "targets": targets.tolist(),
+        "seen": seen.tolist(),
+        "weights": weights.tolist(),
+        "candidates": {"items": candidates.items.tolist(), "offsets": candidates.offsets.tolist()},
+        "biased": zero.items.tolist(),
+        "runs": runs,
+    }
 
 
 def coda_samples() -> dict[str, Any]:
@@ -707,6 +752,7 @@ VECTORS = {
     "strategy": strategies,
     "user_vector": user_vectors,
     "coda_samples": coda_samples,
+    "coda_training": coda_training,
     "master": master,
     "master_refused": refused_masters,
     "allocation": allocations,

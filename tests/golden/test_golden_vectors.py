@@ -14,6 +14,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from chordkit.coda.adapter import Adapter
+from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps, train
 from chordkit.coda.samples import decode_samples, encode_samples
 from chordkit.errors import EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
 from chordkit.kernels import Engine, available
@@ -119,6 +121,24 @@ def test_refused_samples_are_refused_by_the_check_named(case: dict) -> None:
     golden = _golden("coda_samples")
     with pytest.raises(SampleError, match=f"^samples: {case['check']}: "):
         decode_samples(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), items=golden["refused"]["items"])
+
+
+@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_training_comes_out_of_the_file_alone(run: int, dtype: type) -> None:
+    golden = _golden("coda_training")
+    states, table, bias = (np.array(golden[name], dtype) for name in ("states", "table", "bias"))
+    targets, seen, biased = (np.array(golden[name], np.int32) for name in ("targets", "seen", "biased"))
+    candidates = Candidates(np.array(golden["candidates"]["items"], np.int32), np.array(golden["candidates"]["offsets"]))
+    exam, wanted = Exam(Head(table, bias), Lessons(states, targets, seen), candidates), golden["runs"][run]
+    for count, values in wanted["after"].items():
+        steps = Steps(int(count), wanted["rate"], wanted["method"], decay=wanted["decay"])
+        begun = Adapter(np.array(wanted["start"], dtype), golden["dim"], biased)
+        found = train(exam, np.array(golden["weights"], dtype), begun, steps).values
+        # Seven places; and in float32 what test_trainer.py allows, where Adam divides gradients by their own size.
+        atol = 6e-8 if dtype is np.float64 else 3e-5
+        np.testing.assert_allclose(found, values, rtol=0, atol=atol)
+        assert np.abs(np.array(values) - wanted["start"]).max() > wanted["rate"] / 4
 
 
 def test_master_reads_back_from_the_file_alone() -> None:
