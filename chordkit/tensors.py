@@ -6,6 +6,7 @@ it takes a tensor that is named twice for its last one, and makes of a header wh
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,45 @@ def read_metadata(data: bytes) -> dict[str, str]:
         if not _is_tensor(about):
             raise ValueError(f"its tensor {name[:80]!r} has no type and shape that chordkit writes")
     return metadata
+
+
+def map_tensors(path: str | os.PathLike[str]) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """Tensors and metadata of a safetensors file that is mapped: only what is looked at is read, so its size does not matter.
+
+    The file must stay as it is while the tensors are in use; one that is replaced by another (:func:`chordkit.files.atomic_writer`) does.
+
+    Raises:
+        ValueError: it is none.
+        OSError: it cannot be read.
+    """
+    from safetensors import safe_open
+
+    with open(path, "rb") as stream:
+        start = stream.read(8)
+        header = stream.read(min(int.from_bytes(start, "little"), _MOST_HEADER_BYTES))
+    metadata = read_metadata(start + header)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - no mapping
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"it is no whole safetensors file: {error}") from None
+
+
+def header_of(shapes: "Mapping[str, tuple[str, tuple[int, ...], int]]", metadata: Mapping[str, str]) -> bytes:
+    """The beginning of a safetensors file whose tensors are written behind it one after the other.
+
+    Args:
+        shapes: type as the format spells it, shape and bytes of each tensor, in their order.
+        metadata: texts; others of the same lengths give a header of the same length.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for name, (kind, shape, size) in shapes.items():
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _is_tensor(about: Any) -> bool:

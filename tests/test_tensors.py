@@ -14,7 +14,7 @@ from torch import nn
 
 from chordkit.backbones import build, config_to_dict, default_config, require_outline
 from chordkit.errors import CheckpointError
-from chordkit.tensors import read_arrays, read_metadata, read_tensors
+from chordkit.tensors import header_of, map_tensors, read_arrays, read_metadata, read_tensors
 from chordkit.training import load_backbone
 from chordkit.training.checkpoint import read_tensors as read_checkpoint
 from chordkit.training.checkpoint import require_same, write_tensors
@@ -59,6 +59,22 @@ def test_a_header_that_no_writer_writes_is_refused(read: Any, what: str) -> None
     data, words = REFUSED[what]
     with pytest.raises(ValueError, match=words):
         read(data)
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_file_that_is_mapped_is_looked_at_as_well(tmp_path: Path, what: str) -> None:
+    (tmp_path / "x").write_bytes(REFUSED[what][0])
+    with pytest.raises(ValueError, match=REFUSED[what][1]):
+        map_tensors(tmp_path / "x")
+
+
+def test_tensors_written_behind_their_header_are_what_the_library_reads(tmp_path: Path) -> None:
+    values = {"b": torch.arange(6, dtype=torch.int32).reshape(3, 2), "a": torch.tensor([1.5, -2.0, 0.25], dtype=torch.float16)}
+    header = header_of({"b": ("I32", (3, 2), 24), "a": ("F16", (3,), 6)}, {"x": "y", "c": "d"})
+    (tmp_path / "x").write_bytes(header + b"".join(each.numpy().tobytes() for each in values.values()))
+    for tensors, metadata in (map_tensors(tmp_path / "x"), read_tensors((tmp_path / "x").read_bytes())):
+        assert metadata == {"x": "y", "c": "d"} and tensors.keys() == values.keys()
+        assert all(torch.equal(tensors[name], values[name]) for name in values)
 
 
 def test_a_header_is_bounded_whatever_the_files_size() -> None:

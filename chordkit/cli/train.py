@@ -1,7 +1,8 @@
 """``chordkit train``: backbones and hypernetworks."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +31,35 @@ from chordkit.cli.options import (
 from chordkit.cli.output import JsonOption, SeedOption, emit, fp32_beside, key_values, progress_bar, rows, writable_file, writable_master
 from chordkit.errors import InputError
 
+if TYPE_CHECKING:
+    from chordkit.backbones import Backbone
+    from chordkit.data import Dataset, Split
+
+TeachersOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--teacher",
+        metavar="FILE",
+        help="A trained backbone of the same data set, of any architecture and size, to learn from beside the clicks (distillation); "
+        "may be repeated: of several, the mean.",
+    ),
+]
+TeacherWeightOption = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Share of the loss that follows the teacher; the default is the documented one.")
+]
+TeacherTemperatureOption = Annotated[
+    float | None, typer.Option(min=0.1, max=100, help="What its logits and the student's are divided by; the default is 1.")
+]
+LessonsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--lessons",
+        callback=writable_file,
+        help="File that keeps what the teacher says (600 bytes an interaction), for all students of the same teacher and data; "
+        "the default is among the checkpoints.",
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Train a backbone, then the hypernetwork that makes strategies for it.")
 
 
@@ -42,17 +72,60 @@ def _checkpoints(folder: Path | None, out: Path) -> Path:
 
 
 def _begin(folder: Path, checkpoint: str, restart: bool, best_so_far: bool) -> None:
-    """See to it that a run begins where it is wanted to.
+    """See to it that a run begins where it is wanted to; one that begins anew asks its teacher anew.
 
     Raises:
         InputError: there is no interrupted run to keep the best of, or both were asked for.
     """
+    from chordkit.training.teacher import LESSONS_NAME
+
     if restart and best_so_far:
         raise InputError("--restart and --best-so-far exclude each other: one forgets what the other keeps")
     if restart:
-        (folder / checkpoint).unlink(missing_ok=True)
+        for name in (checkpoint, LESSONS_NAME):
+            (folder / name).unlink(missing_ok=True)
     if best_so_far and not (folder / checkpoint).exists():
         raise InputError(f"--best-so-far: {folder} has no checkpoint of a run that was interrupted; leave the option out to begin one")
+
+
+def _teachers(paths: Sequence[Path], dataset: "Dataset", parts: "Split") -> "list[Backbone]":
+    """The backbones of ``--teacher``; a remark where one has learned from what validates or tests here.
+
+    Raises:
+        InputError: one was trained on other data.
+        CheckpointError: a file is damaged, or none.
+    """
+    from chordkit.training import load_backbone
+
+    teachers = []
+    for path in paths:
+        teacher, origin = load_backbone(path)
+        if origin.get("dataset_fingerprint", dataset.fingerprint) != dataset.fingerprint:
+            raise InputError(
+                f"--teacher {path}: it was trained on other data ({origin.get('dataset')}) than '{dataset.name}'; "
+                "give one that was trained on this data set"
+            )
+        tell_learned(path, origin, dataset, parts)
+        teachers.append(teacher)
+    return teachers
+
+
+def _require_teacher(teacher: Sequence[Path] | None, **options: object) -> None:
+    """Hold that what is said about a teacher is said of one.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name, value in options.items():
+        if value is not None and not teacher:
+            raise InputError(f"--{name.replace('_', '-')}: there is no --teacher that it could be about; name one, or leave it out")
+
+
+def _told_of(paths: Sequence[Path], teachers: "Sequence[Backbone]") -> dict[str, Any]:
+    """What provenance says of the teachers: their files' names and what tells them from others."""
+    from chordkit.training.teacher import teachers_identity
+
+    return {path.name: identity for path, identity in zip(paths, teachers_identity(teachers).values(), strict=True)}
 
 
 @app.command(epilog="Example: `chordkit train backbone --data shop.safetensors --architecture sasrec --out sasrec.safetensors`")
@@ -69,6 +142,10 @@ def backbone(
     patience: PatienceOption = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate; the default is the architecture's.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Training targets per step; the default is the architecture's.")] = None,
+    teacher: TeachersOption = None,
+    teacher_weight: TeacherWeightOption = None,
+    teacher_temperature: TeacherTemperatureOption = None,
+    lessons: LessonsOption = None,
     threads: ThreadsOption = None,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
@@ -84,9 +161,10 @@ def backbone(
     --epochs or --patience."""
     from chordkit.backbones import default_config
     from chordkit.data import load_named, split, split_identity, split_statistics
-    from chordkit.training import default_options, save_backbone, train_backbone
+    from chordkit.training import Distillation, default_options, save_backbone, train_backbone
     from chordkit.training.trainer import CHECKPOINT_NAME
 
+    _require_teacher(teacher, teacher_weight=teacher_weight, teacher_temperature=teacher_temperature, lessons=lessons)
     folder = _checkpoints(checkpoints, out)
     _begin(folder, CHECKPOINT_NAME, restart, best_so_far)
     with progress_bar() as progress:
@@ -97,7 +175,11 @@ def backbone(
         changed = _given(epochs=epochs, patience=patience, lr=lr, batch=batch, threads=threads)
         options = default_options(architecture, seed=seed, device=device, **changed)
         places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
-        trained = train_backbone(dataset, config, options, folder, progress, best_so_far=best_so_far, **places)
+        distillation = None
+        if teacher:
+            teachers = _teachers(teacher, dataset, split(dataset, 1, *places.values()))
+            distillation = Distillation(teachers, lessons=lessons, **_given(weight=teacher_weight, temperature=teacher_temperature))
+        trained = train_backbone(dataset, config, options, folder, progress, distillation=distillation, best_so_far=best_so_far, **places)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
     told = split_statistics(dataset, split(dataset, 1, *places.values()), split_at)
     provenance = {
@@ -107,6 +189,9 @@ def backbone(
         "options": options.to_json(),
         "metrics": metrics,
     }
+    if distillation is not None and teacher:
+        about = {"weight": distillation.weight, "temperature": distillation.temperature}
+        provenance["distillation"] = {"teachers": _told_of(teacher, distillation.teachers), **about}
     save_backbone(out, trained.backbone, provenance)
     if split_at is not None:
         tell_parts(told)
@@ -156,10 +241,10 @@ def hypernetwork(
     fp32: Annotated[bool, typer.Option("--fp32", help="The fp32 rival: the backbone goes on learning without strategies.")] = False,
     seen_items_masked: SeenOption = False,
     without: WithoutOption = None,
-    teacher: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="A trained backbone to learn from beside the clicks (distillation); may be repeated."),
-    ] = None,
+    teacher: TeachersOption = None,
+    teacher_weight: TeacherWeightOption = None,
+    teacher_temperature: TeacherTemperatureOption = None,
+    lessons: LessonsOption = None,
     held_out: HeldOutOption = 1,
     validation: ValidationOption = 1,
     split_at: SplitAtOption = None,
@@ -182,6 +267,7 @@ def hypernetwork(
     from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
     from chordkit.training import load_backbone, save_backbone
 
+    _require_teacher(teacher, teacher_weight=teacher_weight, teacher_temperature=teacher_temperature, lessons=lessons)
     frozen = fp32_beside(master)
     # Before anything is read: a mistake in the options costs no wait.
     options = default_hypernetwork_options(
@@ -198,22 +284,28 @@ def hypernetwork(
         device=device,
         embedding_bits=int(embedding_bits),
         **_given(average_bits=budget, epochs=epochs, patience=patience, lr=lr, batch=batch, threads=threads, without=without),
+        **_given(teacher_weight=teacher_weight, teacher_temperature=teacher_temperature),
     )
     where = _checkpoints(checkpoints, out)
     _begin(where, CHECKPOINT_NAME, restart, best_so_far)
     with progress_bar() as progress:
         dataset = load_named(data, seed=seed, progress=progress)
         source, origin = load_backbone(backbone)
-        teachers = [load_backbone(path)[0] for path in teacher or []]
         places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
-        tell_learned(backbone, origin, dataset, split(dataset, 1, *places.values()))
-        trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, best_so_far=best_so_far, **places)
+        parts = split(dataset, 1, *places.values())
+        tell_learned(backbone, origin, dataset, parts)
+        teachers = _teachers(teacher or [], dataset, parts)
+        trained = train_hypernetwork(
+            dataset, source, None, options, where, progress, teachers=teachers, lessons=lessons, best_so_far=best_so_far, **places
+        )
     provenance = {
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
         "split": split_identity(dataset, *places.values()),
         "options": options.to_json(),
     }
+    if teacher:
+        provenance["distillation"] = {"teachers": _told_of(teacher, teachers)}
     trained.master.save(master)
     save_backbone(frozen, trained.backbone, provenance)
     save_hypernetwork(out, trained.hypernetwork, provenance)

@@ -121,7 +121,7 @@ class _Task:
         with model.personal(*model.generate(windows.profiles[rows], self.options.history_dropout)) as backbone:
             hidden = backbone(windows.inputs[rows].long())[kept]
         seen = windows.seen(rows) if self.options.seen_masked else None
-        return catalogue_loss(model.backbone, hidden, Rows.of(targets[kept], seen))
+        return catalogue_loss(model.backbone, hidden, Rows(targets[kept], seen))
 
     def validate(self) -> dict[str, float]:
         states = self.model.states(self.valid)

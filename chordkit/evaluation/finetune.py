@@ -202,7 +202,7 @@ def _lessons(sequence: NDArray[np.int32], length: int, masked: bool) -> tuple[Te
     if masked:
         pairs = [(row, item) for row, place in enumerate(places) for item in np.unique(sequence[:place]) if item != sequence[place]]
         barred = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
-    return histories, Rows.of(targets, barred)
+    return histories, Rows(targets, barred)
 
 
 def summarise_tuned(seeds: Sequence[tuple[Tuned, ...]], users: int) -> tuple[TunedLine, ...]:

@@ -12,9 +12,8 @@ from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import WINDOW, HypernetworkOptions
 from chordkit.hypernetwork.profile import pooled_profile
 from chordkit.hypernetwork.selection import by_layer, choose_widths, straight_through
-from chordkit.hypernetwork.teacher import Taught
 from chordkit.quantization import MasterWeights
-from chordkit.training.loss import Rows, catalogue_loss
+from chordkit.training.loss import Rows, Taught, catalogue_loss
 
 # A backbone with one state per history pays for every target with a whole history: so many a window and step.
 _SINGLE_TARGETS = 10
@@ -98,7 +97,7 @@ class JointModel(nn.Module):
             inputs: [batch, max_length]; column t predicts ``targets`` column t.
             targets: [batch, max_length], 0 where there is no loss.
             seen: (number among the targets, item) pairs that take no part in the softmax; None = all items do.
-            taught: a teacher's distribution for each target; None = the target alone counts.
+            taught: what a teacher says of each target; None = the target alone counts.
         """
         hypernetwork, backbone, options = self.hypernetwork, self.backbone, self.hypernetwork.options
         profile = pooled_profile(backbone.item_embedding.weight, profiles, options.pools, options.history_dropout)
@@ -113,7 +112,7 @@ class JointModel(nn.Module):
             hidden, chosen = hidden[order], number[order]
         else:
             hidden, chosen = self._states(inputs, choices, user)[kept], None
-        return catalogue_loss(backbone, hidden, _goals(targets[kept], seen, taught, options.teacher_weight, chosen))
+        return catalogue_loss(backbone, hidden, _goals(targets[kept], seen, taught, chosen))
 
     def _choices(self, profile: Tensor) -> Tensor:
         """Widths of every window's channels [batch, channels, widths], within the budget or, where there are many, within drawn ones."""
@@ -146,7 +145,7 @@ class JointModel(nn.Module):
         return personal(inputs, user, layers)
 
 
-def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, weight: float, chosen: Tensor | None) -> Rows:
+def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, chosen: Tensor | None) -> Rows:
     """What the loss is to predict, for all targets or for those with the numbers ``chosen``, ascending."""
     if chosen is not None:
         targets = targets[chosen]
@@ -156,12 +155,8 @@ def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, weight: 
             rows = place[seen[0].clamp(max=int(chosen.max()) + 1)]
             seen = torch.stack([rows[rows >= 0], seen[1][rows >= 0]])
         if taught is not None:
-            taught = Taught(taught.items[chosen], taught.shares[chosen])
-    goal = Rows.of(targets, seen)
-    if taught is None:
-        return goal
-    shares = torch.cat([goal.shares * (1.0 - weight), taught.shares * weight], dim=1)
-    return Rows(torch.cat([goal.targets, taught.items], dim=1), shares, seen)
+            taught = replace(taught, items=taught.items[chosen], logits=taught.logits[chosen])
+    return Rows(targets, seen, taught)
 
 
 def _single_targets(inputs: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:

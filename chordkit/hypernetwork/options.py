@@ -8,6 +8,7 @@ from chordkit.errors import InputError
 from chordkit.quantization import ScalePolicy
 from chordkit.strategy import Budget
 from chordkit.training.run import Schedule
+from chordkit.training.teacher import require_teaching
 
 BACKBONE_INITS = ("joint", "random", "trained")
 LEVELS = ("filter", "element", "layer")
@@ -52,6 +53,7 @@ class HypernetworkOptions:
         feature_dropout: probability that training hides one of the profile's hidden features.
         seen_masked: the loss leaves items that the user has seen out of the softmax, for rerankers that never show them.
         teacher_weight: share of the loss that follows a teacher's distribution, where one is given.
+        teacher_temperature: that a teacher's logits and the student's are divided by before they are compared.
         temperature: of the straight-through gate, in standard deviations of a user's importances.
         average_bits: bits per weight that training aims at.
         budgets: lowest and highest average bits of a hypernetwork that serves every budget in between, which it gets as an input; None =
@@ -92,6 +94,7 @@ class HypernetworkOptions:
     feature_dropout: float = 0.1
     seen_masked: bool = False
     teacher_weight: float = 0.7
+    teacher_temperature: float = 1.0
     temperature: float = 0.5
     average_bits: float = 3.0
     budgets: tuple[float, float] | None = None
@@ -115,8 +118,8 @@ class HypernetworkOptions:
             _require(getattr(self, name) > 0, name, getattr(self, name), "give a positive number")
         for name in ("averaging", "history_dropout", "feature_dropout"):
             _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "give a number in [0, 1)")
-        for name in ("floor", "teacher_weight"):
-            _require(0.0 <= getattr(self, name) <= 1.0, name, getattr(self, name), "give a number in [0, 1]")
+        _require(0.0 <= self.floor <= 1.0, "floor", self.floor, "give a number in [0, 1]")
+        require_teaching(self.teacher_weight, self.teacher_temperature, "hypernetwork options")
         _require(self.dropout is None or 0.0 <= self.dropout < 1.0, "dropout", self.dropout, "give a number in [0, 1)")
         _require(self.window is None or self.window >= 0, "window", self.window, "give 0 or more")
         ascending = bool(self.pools) and self.pools[0] >= 1 and all(a < b for a, b in zip(self.pools, self.pools[1:], strict=False))

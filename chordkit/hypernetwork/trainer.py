@@ -19,14 +19,13 @@ from chordkit.hypernetwork.joint import JointModel, phone_backbone, training_bac
 from chordkit.hypernetwork.likelihood import calibrated_likelihood
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions
-from chordkit.hypernetwork.teacher import Lessons
 from chordkit.hypernetwork.windows import StrategyWindows, strategy_windows
 from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, MasterWeights
-from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
 from chordkit.training.metrics import mean_ndcg10
 from chordkit.training.run import Run, decay_groups
+from chordkit.training.teacher import Distillation, Teaching, teachers_identity
 
 CHECKPOINT_NAME = "hypernetwork-training.safetensors"
 
@@ -64,6 +63,7 @@ def train_hypernetwork(
     validation: int = 1,
     split_at: str | None = None,
     teachers: Sequence[Backbone] = (),
+    lessons: Path | None = None,
     best_so_far: bool = False,
 ) -> TrainedHypernetwork:
     """Train a hypernetwork, or go on after the last whole epoch of an interrupted run with the same arguments.
@@ -82,11 +82,12 @@ def train_hypernetwork(
         validation: items before them that decide which epoch is kept; training does not see them either.
         split_at: the moments from which on items validate and test, for a split by time as in :func:`chordkit.data.split`.
         teachers: backbones whose mean prediction the model learns beside the targets (distillation); fp32, static and personal alike.
+        lessons: file that what they say is kept in, for all runs with the same teachers and data; None = in the run's own folder.
         best_so_far: train no further; take the best epoch of an interrupted run.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than the backbone.
-        CheckpointError: the checkpoint is damaged or belongs to another data set, backbone or options.
+        CheckpointError: the checkpoint, or the file of lessons, is damaged or belongs to another data set, backbone, teacher or options.
         InputError: the device is not there, or a master was given where there can be none.
     """
     options = options or HypernetworkOptions()
@@ -107,13 +108,19 @@ def train_hypernetwork(
     with borrowed_generators(device), torch_threads(options.threads):
         learning, master = training_backbone(source, master, options)
         hypernetwork = Hypernetwork(master, options).initialise(torch.Generator().manual_seed(options.seed))
-        task = _Task(JointModel(hypernetwork, learning, master), parts.train, parts.valid, options, device, teachers, progress)
+        told, teaching = split_identity(dataset, held_out, validation, split_at), None
+        if teachers:
+            distillation = Distillation(teachers, options.teacher_weight, options.teacher_temperature, lessons)
+            teaching = distillation.prepare(
+                parts.train, told, checkpoint_dir, seen_masked=options.seen_masked, device=device, progress=progress
+            )
+        task = _Task(JointModel(hypernetwork, learning, master), parts.train, parts.valid, options, device, teaching)
         identity: dict[str, dict[str, Any]] = {
-            "dataset": split_identity(dataset, held_out, validation, split_at),
+            "dataset": told,
             "configuration": config_to_dict(source.config),
             "master": {"fingerprint": master.digest.hex()},
             "options": options.to_json(),
-            "teachers": {str(index): digest(teacher.state_dict()) for index, teacher in enumerate(teachers)},
+            "teachers": teachers_identity(teachers),
         }
         weights = task.model.trainable()
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
@@ -134,13 +141,11 @@ class _Task:
         valid: SplitPart,
         options: HypernetworkOptions,
         device: torch.device,
-        teachers: Sequence[Backbone],
-        progress: Progress | None,
+        teaching: Teaching | None,
     ) -> None:
-        self.options, self.valid = options, valid
+        self.options, self.valid, self.teaching = options, valid, teaching
         self.model = model.to(device)
         windows = strategy_windows(train, model.backbone.config.max_length, options.stride, options.pools[-1])
-        self.lessons = Lessons(teachers, windows, seen_masked=options.seen_masked, progress=progress) if teachers else None
         self.windows: StrategyWindows = windows.to(device)
         self._to_training()
 
@@ -151,7 +156,7 @@ class _Task:
         windows = self.windows
         device = windows.inputs.device
         seen = windows.seen(rows).to(device) if self.options.seen_masked else None
-        taught = self.lessons.of(rows).to(device) if self.lessons is not None else None
+        taught = None if self.teaching is None else self.teaching.of(windows.places(rows), device)
         profiles = windows.profiles[rows.to(device)]
         if self.options.profile_age:
             profiles = windows.older_profiles(rows, torch.randint(self.options.profile_age + 1, (len(rows),))).to(device)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from chordkit.data import left_pad
 from chordkit.errors import DataError
+from chordkit.training.past import seen_before
 
 # A strategy computed from fewer items than this says little of a user; shorter users give half of what they have.
 _FIRST_PROFILE = 5
@@ -59,20 +60,11 @@ class StrategyWindows:
         Returns:
             int64 [2, n]: the target's number among all targets of these windows, ascending, and an item; the target itself never.
         """
-        begins, before = self._places(rows)
-        targets = self.flat[before].long()
-        lengths = before - begins
-        number = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-        within = torch.arange(int(lengths.sum())) - torch.repeat_interleave(lengths.cumsum(0) - lengths, lengths)
-        items = self.flat[begins[number] + within].long()
-        other = items != targets[number]
-        return torch.stack([number[other], items[other]])
+        return seen_before(self.flat, *self._begins_and_places(rows))
 
-    def histories(self, rows: Tensor, length: int) -> Tensor:
-        """int64 [targets, length]: the last items before each target of the windows ``rows``, left-padded with 0."""
-        begins, before = self._places(rows)
-        places = before.unsqueeze(1) + torch.arange(-length, 0)
-        return torch.where(places >= begins.unsqueeze(1), self.flat[places.clamp(min=0)], 0).long()
+    def places(self, rows: Tensor) -> Tensor:
+        """Where in ``flat`` each target of the windows ``rows`` stands: int64 [targets]."""
+        return self._begins_and_places(rows)[1]
 
     def older_profiles(self, rows: Tensor, ages: Tensor) -> Tensor:
         """int32 [rows, profile length]: the profiles of the windows ``rows`` as they were ``ages`` int64 [rows] interactions before, of at
@@ -83,7 +75,7 @@ class StrategyWindows:
         places = stops.unsqueeze(1) + torch.arange(-self.profiles.shape[1], 0)
         return torch.where(places >= begins.unsqueeze(1), self.flat[places.clamp(min=0)], 0)
 
-    def _places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _begins_and_places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Where in ``flat`` the user begins, and the target stands, of every target of the windows ``rows``: int64 [targets] each."""
         targets = self.targets[rows.to(self.targets.device)].cpu()
         window, column = (targets != 0).nonzero(as_tuple=True)

@@ -4,9 +4,11 @@ from chordkit.training.loss import full_softmax_loss
 from chordkit.training.metrics import Metrics, bootstrap, evaluate, paired_difference, rank_targets, summarise
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.store import load_backbone, save_backbone
+from chordkit.training.teacher import Distillation
 from chordkit.training.trainer import TrainedBackbone, train_backbone
 
 __all__ = [
+    "Distillation",
     "Metrics",
     "TrainedBackbone",
     "TrainingOptions",

@@ -17,6 +17,7 @@ from chordkit.tensors import read_tensors as safetensors_tensors
 
 _METADATA = "chordkit"
 _DIGEST = "sha256"
+_ANEW = "use another checkpoint folder, or delete this one (--restart) to start anew"
 
 
 def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -69,8 +70,8 @@ def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
     return sha.hexdigest()
 
 
-def require_same(path: Path, kind: str, found: object, wanted: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that was made for something else: ``found`` is what its file says of a kind, whatever that is.
+def require_same(path: Path, kind: str, found: object, wanted: Mapping[str, Any], what: str = "checkpoint", mend: str = _ANEW) -> None:
+    """Refuse a file that was made for something else: ``found`` is what it says of a kind, whatever that is; ``what`` names its role.
 
     Raises:
         CheckpointError: names the first field that differs.
@@ -79,6 +80,5 @@ def require_same(path: Path, kind: str, found: object, wanted: Mapping[str, Any]
     for name in sorted(set(found) | set(wanted)):
         if found.get(name) != wanted.get(name):
             raise CheckpointError(
-                f"{path}: this checkpoint was made with {kind} {name} = {found.get(name)!r}, this run asks for {wanted.get(name)!r}: "
-                "use another checkpoint folder, or delete this one (--restart) to start anew"
+                f"{path}: this {what} was made with {kind} {name} = {found.get(name)!r}, this run asks for {wanted.get(name)!r}: {mend}"
             )

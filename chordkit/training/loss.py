@@ -1,12 +1,11 @@
-"""Cross-entropy over the whole catalogue without ever holding all logits."""
+"""Cross-entropy over the whole catalogue, and a teacher's word beside it, without ever holding all logits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from chordkit.backbones import Backbone
 
@@ -14,28 +13,49 @@ from chordkit.backbones import Backbone
 _CHUNK_LOGITS = 1_000_000
 
 
+# Below every score that counts, and finite: a share of 0 times it is 0.
+NOTHING = -1e4
+_SMALLEST = 1e-30
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher says of rows, for a listwise loss beside the cross-entropy of their targets (Hinton et al. 2015, over a list).
+
+    The teacher's distribution over ``k`` classes and "another one" is compared with the student's over the same ``k + 1`` outcomes, the
+    logits of each divided by the temperature: Kullback-Leibler divergence times the square of the temperature, which keeps the size of
+    its gradients. How the student spreads what it gives to all others is its own affair.
+
+    Attributes:
+        items: int64 [rows, k], classes, each once a row.
+        logits: [rows, k + 1], the teacher's, of any common offset a row; the last one is log-sum-exp over all other classes.
+        weight: share of the loss that is this one; the rest is cross-entropy.
+        temperature: above 1, the list's order counts more and its head less.
+    """
+
+    items: Tensor
+    logits: Tensor
+    weight: float
+    temperature: float
+
+
 @dataclass(frozen=True)
 class Rows:
     """What the rows of a loss are to predict.
 
     Attributes:
-        targets: int64 [rows, k], classes that share the target mass of a row.
-        shares: [rows, k], what each gets of it; a row's sum is 1.
+        targets: int64 [rows], classes.
         barred: int64 [2, n], (row, class) pairs that take no part in the softmax, rows ascending; None = all do. No target is among them.
+        taught: what a teacher says of them; None = there is none.
     """
 
     targets: Tensor
-    shares: Tensor
     barred: Tensor | None = None
-
-    @classmethod
-    def of(cls, targets: Tensor, barred: Tensor | None = None, dtype: torch.dtype = torch.float32) -> "Rows":
-        """One class a row, int64 [rows]."""
-        return cls(targets.unsqueeze(1), torch.ones(len(targets), 1, dtype=dtype, device=targets.device), barred)
+    taught: Taught | None = None
 
 
 class _FullSoftmax(torch.autograd.Function):
-    """Mean cross-entropy and its gradients in one pass over chunks of rows.
+    """Mean loss and its gradients in one pass over chunks of rows.
 
     The gradient with respect to a logit is softmax - target distribution, known as soon as the chunk's logits are: computing
     it on the spot leaves one matrix product for the logits and two for the gradients, and no [rows, items] tensor to write,
@@ -46,15 +66,13 @@ class _FullSoftmax(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, goal: Rows, smoothing: float) -> Tensor:
         rows, items = hidden.shape[0], weight.shape[0]
         chunk = max(1, _CHUNK_LOGITS // items)
-        spread, shares = smoothing / items, goal.shares * (1.0 - smoothing)
-        columns = goal.targets.shape[1]
-        grad_hidden = -functional.embedding_bag(goal.targets, weight, per_sample_weights=shares, mode="sum")
-        grad_weight = torch.zeros_like(weight)
-        for column in range(columns):
-            grad_weight.index_add_(0, goal.targets[:, column], hidden * shares[:, column : column + 1], alpha=-1.0)
+        share = 1.0 if goal.taught is None else 1.0 - goal.taught.weight
+        own, spread = share * (1.0 - smoothing), share * smoothing / items
+        grad_hidden = weight.index_select(0, goal.targets).mul_(-own)
+        grad_weight = torch.zeros_like(weight).index_add_(0, goal.targets, hidden * own, alpha=-1.0)
         grad_bias = None
         if bias is not None:
-            grad_bias = -torch.zeros_like(bias).index_add_(0, goal.targets.flatten(), shares.flatten()) - spread * rows
+            grad_bias = -torch.zeros_like(bias).index_add_(0, goal.targets, bias.new_full(goal.targets.shape, own)) - spread * rows
         if smoothing:
             grad_hidden -= spread * weight.sum(dim=0)
             grad_weight -= spread * hidden.sum(dim=0)
@@ -63,7 +81,7 @@ class _FullSoftmax(torch.autograd.Function):
             stop = min(start + chunk, rows)
             block = hidden[start:stop]
             logits = block @ weight.T if bias is None else torch.addmm(bias, block, weight.T)
-            total -= (shares[start:stop] * logits.gather(1, goal.targets[start:stop])).sum()
+            total -= own * logits.gather(1, goal.targets[start:stop, None]).sum()
             if smoothing:
                 total -= spread * logits.sum()
             if goal.barred is not None:
@@ -72,11 +90,16 @@ class _FullSoftmax(torch.autograd.Function):
             highest = logits.amax(dim=1, keepdim=True)
             powers = logits.sub_(highest).exp_()
             norm = powers.sum(dim=1, keepdim=True)
-            total += highest.sum() + norm.log().sum()
-            grad_hidden[start:stop].add_((powers @ weight).div_(norm))
-            grad_weight.addmm_(powers.T, block / norm)
+            total += share * (highest.sum() + norm.log().sum())
+            if goal.taught is None:
+                divisor = norm
+            else:
+                total += _follow(goal.taught, slice(start, stop), powers, norm)
+                divisor = torch.ones_like(norm)
+            grad_hidden[start:stop].add_((powers @ weight).div_(divisor))
+            grad_weight.addmm_(powers.T, block / divisor)
             if grad_bias is not None:
-                grad_bias.addmv_(powers.T, norm.reciprocal().squeeze(1))
+                grad_bias.addmv_(powers.T, divisor.reciprocal().squeeze(1))
         ctx.rows = rows
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         return total / rows
@@ -89,22 +112,41 @@ class _FullSoftmax(torch.autograd.Function):
         return grad_hidden * scale, grad_weight * scale, None if grad_bias is None else grad_bias * scale, None, None
 
 
+def _follow(taught: Taught, rows: slice, powers: Tensor, norm: Tensor) -> Tensor:
+    """The listwise loss of some rows, summed and weighed; ``powers``, exp of their logits, becomes the gradient of the whole loss with
+    respect to these logits, the targets' part aside.
+
+    The outcome "another one" has the log-sum-exp of all classes beside the list as its logit, so its gradient reaches each of them by its
+    share of that sum.
+    """
+    items, weight, temperature = taught.items[rows], taught.weight, taught.temperature
+    listed = powers.gather(1, items)
+    powers.scatter_(1, items, 0.0)
+    others = powers.sum(dim=1, keepdim=True).clamp_(min=_SMALLEST)
+    student = torch.cat([listed, others], dim=1).log_().clamp_(min=NOTHING)
+    wanted = torch.log_softmax(taught.logits[rows].to(student) / temperature, dim=1)
+    found = torch.log_softmax(student / temperature, dim=1)
+    gradient = weight * temperature * (found.exp() - wanted.exp())
+    powers.mul_((1.0 - weight) / norm + gradient[:, -1:] / others)
+    powers.scatter_(1, items, (1.0 - weight) * listed / norm + gradient[:, :-1])
+    return weight * temperature**2 * (wanted.exp() * (wanted - found)).sum()
+
+
 def full_softmax_loss(hidden: Tensor, weight: Tensor, targets: Tensor | Rows, bias: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of ``targets`` under softmax(hidden @ weight.T + bias), all items competing.
 
     Args:
         hidden: [rows, dim].
         weight: [items, dim]; row i is the item of class i.
-        targets: int64 [rows], classes in 0..items-1; or several classes a row, and classes that do not compete.
+        targets: int64 [rows], classes in 0..items-1; or these and what else there is to say of the rows.
         bias: [items] or None.
-        smoothing: label smoothing: this share of the target mass is spread evenly over all items.
+        smoothing: label smoothing: this share of the targets' mass is spread evenly over all items.
 
     Returns:
         A scalar that can be differentiated once.
     """
-    if isinstance(targets, Tensor):
-        targets = Rows.of(targets, dtype=hidden.dtype)
-    loss: Tensor = _FullSoftmax.apply(hidden, weight, bias, targets, smoothing)
+    goal = Rows(targets) if isinstance(targets, Tensor) else targets
+    loss: Tensor = _FullSoftmax.apply(hidden, weight, bias, goal, smoothing)
     return loss
 
 
@@ -112,9 +154,11 @@ def catalogue_loss(backbone: Backbone, hidden: Tensor, targets: Tensor | Rows, s
     """:func:`full_softmax_loss` of a backbone's own scores: hidden states [rows, dim] against item ids (1..items) instead of classes."""
     bias = backbone.item_bias
     # Row 0 is padding: it is no class, and so stays the zero vector.
-    if isinstance(targets, Tensor):
-        classes: Tensor | Rows = targets - 1
-    else:
-        barred = targets.barred
-        classes = Rows(targets.targets - 1, targets.shares, None if barred is None else torch.stack([barred[0], barred[1] - 1]))
+    goal = Rows(targets) if isinstance(targets, Tensor) else targets
+    barred, taught = goal.barred, goal.taught
+    classes = Rows(
+        goal.targets - 1,
+        None if barred is None else torch.stack([barred[0], barred[1] - 1]),
+        None if taught is None else replace(taught, items=taught.items - 1),
+    )
     return full_softmax_loss(hidden, backbone.item_embedding.weight[1:], classes, None if bias is None else bias[1:], smoothing)

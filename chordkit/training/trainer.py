@@ -15,10 +15,11 @@ from chordkit.errors import DataError
 from chordkit.progress import Progress
 from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
-from chordkit.training.loss import catalogue_loss
+from chordkit.training.loss import Rows, catalogue_loss
 from chordkit.training.metrics import Metrics, evaluate, mean_ndcg10, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.run import Run, Schedule, decay_groups
+from chordkit.training.teacher import Distillation, Teaching
 from chordkit.training.windows import TrainingWindows
 
 CHECKPOINT_NAME = "training.safetensors"
@@ -54,6 +55,7 @@ def train_backbone(
     held_out: int = 1,
     validation: int = 1,
     split_at: str | None = None,
+    distillation: Distillation | None = None,
     best_so_far: bool = False,
 ) -> TrainedBackbone:
     """Train a backbone, or go on where an interrupted run with the same arguments stopped.
@@ -67,16 +69,19 @@ def train_backbone(
         options: how to train; None = :func:`default_options` of the architecture.
         checkpoint_dir: where the run keeps ``training.safetensors``; None = no checkpoints. On the CPU a resumed run gives
             bit for bit what an uninterrupted one gives.
-        progress: called as (``"training"``, steps done, steps at most) after every step, and once at the end of an epoch.
+        progress: called as (``"training"``, steps done, steps at most) after every step, and once at the end of an epoch; before, as
+            (``"teacher"``, interactions done, interactions).
         held_out: the last so many items of each user test, as in :func:`chordkit.data.split`.
         validation: items before them that decide which epoch is kept.
         split_at: the moments from which on items validate and test, for a split by time as in :func:`chordkit.data.split`.
+        distillation: trained backbones that it learns from beside the clicks.
         best_so_far: train no further; take the best epoch of an interrupted run.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than ``config``.
-        CheckpointError: the checkpoint is damaged or belongs to another data set, configuration or options.
-        InputError: the device is not there.
+        CheckpointError: the checkpoint, or the file of the teachers' lessons, is damaged or belongs to another data set, configuration,
+            teacher or options.
+        InputError: the device is not there, or the teachers do not know the catalogue.
     """
     options = options or default_options(config.architecture)
     if dataset.items != config.items:
@@ -87,13 +92,18 @@ def train_backbone(
         "dataset": {"interactions": dataset.interactions, **split_identity(dataset, held_out, validation, split_at)},
         "configuration": config_to_dict(config),
         "options": options.to_json(),
+        "teachers": {} if distillation is None else distillation.identity(),
     }
     brought = _brought_weights(config)
     if brought is not None:
         identity["starting weights"] = {"fingerprint": digest(brought.state_dict())}
     schedule = Schedule(options.epochs, options.patience, options.averaging, options.warmup, options.clip, options.checkpoint_steps)
     with borrowed_generators(device), torch_threads(options.threads):
-        task = _Task(dataset, config, brought, options, parts, device)
+        teaching = None
+        if distillation is not None:
+            told = split_identity(dataset, held_out, validation, split_at)
+            teaching = distillation.prepare(parts.train, told, checkpoint_dir, device=device, progress=progress)
+        task = _Task(dataset, config, brought, options, parts, teaching, device)
         optimizer = torch.optim.AdamW(decay_groups(task.model.parameters(), options.lr, options.weight_decay))
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
         run = Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path)
@@ -125,9 +135,10 @@ class _Task:
         brought: Backbone | None,
         options: TrainingOptions,
         parts: Split,
+        teaching: Teaching | None,
         device: torch.device,
     ) -> None:
-        self.options, self.valid = options, parts.valid
+        self.options, self.valid, self.teaching = options, parts.valid, teaching
         torch.manual_seed(options.seed)
         self.model = (brought or initialise(build(config), seed=options.seed)).to(device).train()
         context = self.model.window_context
@@ -142,7 +153,8 @@ class _Task:
     def loss(self, rows: Tensor) -> Tensor:
         batch = self.windows.batch(rows)
         hidden = self.model.window_states(batch.inputs).flatten(0, 1).index_select(0, batch.indices)
-        return catalogue_loss(self.model, hidden, batch.targets, self.options.smoothing)
+        taught = None if self.teaching is None else self.teaching.of(batch.places, hidden.device)
+        return catalogue_loss(self.model, hidden, Rows(batch.targets, taught=taught), self.options.smoothing)
 
     def validate(self) -> dict[str, float]:
         ranks = rank_targets(self.model, self.valid)

@@ -13,11 +13,19 @@ _LENGTH_MIX = 8.0
 
 @dataclass(frozen=True)
 class Batch:
-    """One step: ``inputs`` [batch, context + positions], ``targets`` int64 [n] and where they sit in the flattened states."""
+    """One step.
+
+    Attributes:
+        inputs: [batch, context + positions].
+        targets: int64 [n].
+        indices: int64 [n], where they sit in the flattened states.
+        places: int64 [n], where they stand in the training sequences laid one after the other; on the CPU.
+    """
 
     inputs: Tensor
     targets: Tensor
     indices: Tensor
+    places: Tensor
 
 
 class TrainingWindows:
@@ -42,6 +50,8 @@ class TrainingWindows:
         back = number * stride
         self.starts = np.repeat(ends_of_users, counts) - back - width
         self.lengths = np.minimum(np.repeat(lengths, counts) - 1 - back, positions)
+        ends = np.cumsum([len(sequence) for sequence in sequences])[[len(sequence) >= 2 for sequence in sequences]]
+        self.lasts = np.repeat(ends, counts) - 1 - back
         self.flat = torch.from_numpy(flat)
 
     def __len__(self) -> int:
@@ -76,4 +86,5 @@ class TrainingWindows:
         real = np.arange(positions) >= positions - self.lengths[chosen][:, None]
         indices = torch.from_numpy(np.flatnonzero(real)).to(self.flat.device)
         targets = windows[:, -positions:].reshape(-1)[indices].long()
-        return Batch(windows[:, :-1], targets, indices)
+        places = torch.from_numpy((self.lasts[chosen][:, None] - np.arange(positions)[::-1])[real])
+        return Batch(windows[:, :-1], targets, indices, places)

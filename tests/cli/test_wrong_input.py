@@ -71,8 +71,14 @@ CASES = [
      "--backbone-init trained --out {t}/x.safetensors --master {t}/x.chrm", ["quantised", "joint"]),
     ("a window longer than the backbone's", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --window 21 "
      "--out {t}/x.safetensors --master {t}/x.chrm", ["window = 21", "1 to 20"]),
-    ("a teacher of another catalogue", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --epochs 1 "
-     "--teacher {t}/other-b.safetensors --out {t}/x.safetensors --master {t}/x.chrm", ["teacher", "catalogue"]),
+    ("a teacher of other data", "train backbone --data {t}/other.safetensors --dim 16 --max-length 20 --epochs 1 "
+     "--teacher {p}/b.safetensors --out {t}/x.safetensors", ["--teacher", "b.safetensors", "on other data", "trained on this data set"]),
+    ("a weight of no teacher", "train backbone --data {p}/shop.safetensors --teacher-weight 0.5 --out {t}/x.safetensors",
+     ["--teacher-weight", "no --teacher"]),
+    ("lessons of no teacher", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --lessons {t}/l.safetensors "
+     "--out {t}/x.safetensors --master {t}/x.chrm", ["--lessons", "no --teacher"]),
+    ("a hypernetwork's teacher of other data", "train hypernetwork --data {p}/shop.safetensors --backbone {p}/b.safetensors --epochs 1 "
+     "--teacher {t}/other-b.safetensors --out {t}/x.safetensors --master {t}/x.chrm", ["--teacher", "on other data", "'clicks'"]),
     ("a user vector of a hypernetwork that makes none", "strategy make --hypernetwork {p}/h.safetensors --master {p}/m.chrm "
      "--history 1,2 --out {t}/x.chrd --user-vector {t}/x.chru", ["--user-vector", "h.safetensors", "train it with"]),
     ("an evaluation of a budget that is none", "evaluate --data {p}/shop.safetensors --budget three --out {t}/e",

@@ -353,6 +353,22 @@ def test_a_teacher_pulls_the_student_towards_itself(dataset: Dataset, backbone: 
     assert share([teacher]) > 1.3 * share([])
 
 
+def test_static_and_personal_students_share_the_lessons_of_their_teacher(tmp_path: Path, options: Options) -> None:
+    wide, lessons = synthesize(3, users=60, items=120, mean_length=20.0, max_length=30), tmp_path / "lessons.safetensors"
+    source, written = make_backbone(wide.items), set()
+    for personal in (False, True):
+        chosen = options(backbone_init="joint", epochs=1, personal=personal)
+        train_hypernetwork(wide, source, options=chosen, checkpoint_dir=tmp_path / str(personal), teachers=[source], lessons=lessons)
+        assert [path.name for path in (tmp_path / str(personal)).iterdir()] == [CHECKPOINT_NAME]
+        written.add(lessons.stat().st_mtime_ns)
+    assert len(written) == 1
+    with pytest.raises(CheckpointError, match="lessons seen_masked"):
+        train_hypernetwork(wide, source, options=replace(chosen, seen_masked=True), teachers=[source], lessons=lessons)
+    with pytest.raises(CheckpointError, match="options teacher_temperature"):
+        other = replace(chosen, teacher_temperature=2.0)
+        train_hypernetwork(wide, source, options=other, checkpoint_dir=tmp_path / "True", teachers=[source], lessons=lessons)
+
+
 def test_a_teacher_of_another_catalogue_is_refused(dataset: Dataset, backbone: Backbone, options: Options) -> None:
     with pytest.raises(InputError, match="teacher"):
         train_hypernetwork(dataset, backbone, options=options(backbone_init="joint"), teachers=[make_backbone(dataset.items + 5)])

@@ -33,6 +33,16 @@ def test_every_transition_is_predicted_from_its_own_past(positions, context, str
     assert found == {int(item) for sequence in SEQUENCES for item in sequence[1:]}
 
 
+@pytest.mark.parametrize(("positions", "context", "stride"), [(5, 0, 2), (4, 6, 4)])
+def test_every_target_knows_its_place_in_the_sequences(positions, context, stride):
+    windows, flat = TrainingWindows(SEQUENCES, positions, context, stride), np.concatenate(SEQUENCES)
+    batches = [windows.batch(numbers) for numbers in torch.arange(len(windows)).split(3)]
+    assert all(np.array_equal(flat[batch.places.numpy()], batch.targets.numpy()) for batch in batches)
+    # Items of SEQUENCES are all different, so a target has one place; a sequence's first item is no target.
+    firsts = np.cumsum([0, *map(len, SEQUENCES[:-1])])
+    assert set(torch.cat([batch.places for batch in batches]).tolist()) == set(range(len(flat))) - set(firsts.tolist())
+
+
 def test_without_overlap_every_target_appears_once():
     windows = TrainingWindows(SEQUENCES, 4, 6, 4)
     targets = torch.cat([windows.batch(torch.tensor([number])).targets for number in range(len(windows))])
