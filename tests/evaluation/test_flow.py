@@ -1,6 +1,6 @@
 """The simulation of the flow: what is asked, that nobody sees ahead, what travels, what is kept, and that the tables say what was found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,16 @@ def test_likelihoods_are_those_of_the_softmax_over_what_was_not_seen(dated: Data
     assert course.likelihood[row] == pytest.approx(scores[left == target][0] - np.log(np.exp(scores).sum()), abs=1e-3)
 
 
-def test_nobody_sees_what_comes_later(dated: Dataset, options: FlowOptions, ran: Ran) -> None:
+def test_nobody_sees_what_comes_later(dated: Dataset, options: FlowOptions, ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     assert dated.times is not None
+    pooled: list[list[int]] = []
+    rebuild = Cloud.rebuild
+
+    def watched(cloud: Cloud, histories: Sequence[np.ndarray], *rest: Any) -> None:
+        pooled.append([len(history) for history in histories])
+        rebuild(cloud, histories, *rest)
+
+    monkeypatch.setattr(Cloud, "rebuild", watched)
     start = options.first_day(dated)
     asked = clicks_after(dated, start)
     at = dated.times[dated.offsets[asked.users] + asked.places]
@@ -125,6 +133,9 @@ def test_nobody_sees_what_comes_later(dated: Dataset, options: FlowOptions, ran:
         np.testing.assert_array_equal(course.ndcg[past], other[name].ndcg[past])
         np.testing.assert_array_equal(course.likelihood[past], other[name].likelihood[past])
         assert (course.likelihood[~past] != other[name].likelihood[~past]).mean() > 0.5
+    each = np.split(dated.times, dated.offsets[1:-1])
+    begins = range(start, start + int(asked.days.max() + 1) * DAY, options.pool_days * DAY)
+    assert pooled == [[int((times < begin).sum()) for times in each] for begin in begins for _ in ran.clouds]
 
 
 def test_conditions_differ_in_what_they_do(ran: Ran) -> None:
