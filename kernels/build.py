@@ -31,7 +31,10 @@ def learner_sources() -> list[Path]:
 def headers() -> list[Path]:
     """All that the C files include of the library's own."""
     return sorted(
-        path for folder in ("include", "src", "ukernels", "learn") for path in (LIBCHORD / folder).rglob("*") if path.suffix in (".h", ".inc")
+        path
+        for folder in ("include", "src", "ukernels", "learn")
+        for path in (LIBCHORD / folder).rglob("*")
+        if path.suffix in (".h", ".inc")
     )
 
 

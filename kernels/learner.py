@@ -147,14 +147,18 @@ class Learner:
         kept, size = self._ffi.new("uint32_t *"), self._ffi.new("size_t *")
         return self._run(self._lib.chord_learn, local, outside, options, size, kept), int(kept[0])
 
-    def _run(self, call: Any, local: NativeLessons, outside: NativeLessons | None, options: PersonalOptions | None, size: Any, end: Any) -> bytes:
+    def _run(
+        self, call: Any, local: NativeLessons, outside: NativeLessons | None, options: PersonalOptions | None, size: Any, end: Any
+    ) -> bytes:
         ffi, diagnosis = self._ffi, self._struct("chord_diagnosis")
         bytes_needed = self.memory_bytes(len(local), 0 if outside is None else len(outside), options)
         memory = ffi.new("char[]", bytes_needed)
         adapter = ffi.new("char[]", 36 + 8 * 256 + 40 * self._engine.dim)
         own, other = self._lessons(local), ffi.NULL if outside is None else self._lessons(outside)[0]
         strategy = ffi.from_buffer("uint8_t[]", self._strategy)
-        status = call(self._engine._model, self._options(options), own[0], other, strategy, memory, bytes_needed, adapter, size, end, diagnosis)
+        status = call(
+            self._engine._model, self._options(options), own[0], other, strategy, memory, bytes_needed, adapter, size, end, diagnosis
+        )
         self._check(status, diagnosis)
         return bytes(ffi.buffer(adapter, size[0]))
 
@@ -165,7 +169,14 @@ class Learner:
         memory = self._ffi.new("char[]", needed)
         own, other = self._lessons(local), self._lessons(outside)
         status = self._lib.chord_learn_inside(
-            self._engine._model, self._options(options), own[0], other[0], memory, needed, self._ffi.from_buffer("float[]", found), diagnosis
+            self._engine._model,
+            self._options(options),
+            own[0],
+            other[0],
+            memory,
+            needed,
+            self._ffi.from_buffer("float[]", found),
+            diagnosis,
         )
         self._check(status, diagnosis)
         return found

@@ -84,6 +84,9 @@ static void pack_candidates(chord_training *t, const chord_model *model, const c
   }
 }
 
+typedef uint32_t chord_quad_unsigned __attribute__((vector_size(16)));
+typedef uint8_t chord_quarter_bytes __attribute__((vector_size(4)));
+
 /* --- logits --------------------------------------------------------------------------------------------------------------------------- */
 
 /* Rounds what states[dim] are ahead of followed[dim] to codes, lets the latter follow, and returns the codes' scale. */
@@ -99,8 +102,9 @@ static float follow_state(size_t dim, const float *states, float *followed, uint
   for (size_t i = 0; i < dim; i += 4) {
     const chord_quad before = chord_load(followed + i);
     const chord_quad shifted = (chord_load(states + i) - before) * chord_all(inverse) + round;
-    const chord_quad_bits bits = (chord_quad_bits)shifted;
-    for (size_t l = 0; l < 4; l++) codes[i + l] = (uint8_t)(bits[l] + zero);
+    /* The rounded integers stand in the low bytes. */
+    const chord_quarter_bytes bytes = __builtin_convertvector((chord_quad_unsigned)shifted, chord_quarter_bytes) + zero;
+    memcpy(codes + i, &bytes, sizeof bytes);
     chord_store(followed + i, chord_fused(shifted - round, chord_all(scale), before));
   }
   return scale;
