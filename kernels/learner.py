@@ -235,10 +235,10 @@ class Learner:
         options = options or PersonalOptions()
         steps, border = options.steps, options.border
         return self._struct(
-            "chord_learn_options", parts=sum(1 << PARTS.index(part) for part in steps.parts), method=("adam", "sgd").index(steps.method),
-            steps=steps.count, rate=steps.rate, decay=steps.decay, temperature=self._temperature, share=options.share, weight=options.weight,
-            folds=options.folds, others=options.others, border_folds=border.folds, border_steps=border.steps, border_decay=border.decay,
-            passes=self._passes,
+            "chord_learn_options", parts=sum(1 << PARTS.index(part) for part in steps.parts), share=options.share,
+            method=("adam", "sgd").index(steps.method), steps=steps.count, rate=steps.rate, decay=steps.decay,
+            temperature=self._temperature, weight=options.weight, folds=options.folds, others=options.others,
+            border_folds=border.folds, border_steps=border.steps, border_decay=border.decay, passes=self._passes,
         )  # fmt: skip
 
     def _lessons(self, lessons: NativeLessons) -> tuple[Any, list[Any]]:

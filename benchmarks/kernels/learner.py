@@ -1,10 +1,11 @@
-"""What training on the phone costs on arm64 (kernels/libchord/learn): instructions by function, emulated time, memory. No phone is needed.
+"""What training on the phone costs on arm64 (kernels/libchord/learn): instructions by function, emulated time, memory, without a phone.
 
-    python benchmarks/kernels/learner.py                            # 100 own and 200 outside lessons, all of different items: the worst case
+    python benchmarks/kernels/learner.py                            # 100 own and 200 outside lessons of different items: the worst case
     python benchmarks/kernels/learner.py --items 300 --cpu cortex-a53 --json
 
 qemu-user runs a static program with the plugin of ``chordkit.runtime_bench.runners.profile``, which counts executed instructions; counts
-repeat exactly. An emulated microsecond is 500 instructions (docs/benchmarking.md): no phone's microsecond. Needs what arm_instructions.py needs.
+repeat exactly. An emulated microsecond is 500 instructions (docs/benchmarking.md): no phone's microsecond. Needs what
+arm_instructions.py needs.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Differential fuzzing: libchord and the Python readers must give the same answer to the same bytes.
 
-``python -m tests.fuzz.differential [--parser master,strategy,user] [--seconds N] [--seed N] [--out FOLDER]`` runs a campaign and prints its
-counts; bytes on which the two disagree are written to FOLDER and the exit status is 1. Which inputs come in which order depends on the seed
-alone.
+``python -m tests.fuzz.differential [--parser master,strategy,user,samples,adapter] [--seconds N] [--seed N] [--out FOLDER]`` runs a campaign
+and prints its counts; bytes on which the two disagree are written to FOLDER and the exit status is 1. Which inputs come in which order depends
+on the seed alone.
 
 Masters are taken apart into entries, changed as entries and put together again by a writer of our own, with length and checksum made right:
 a flipped byte would only ever test the checksum.
@@ -31,6 +31,7 @@ from chordkit.errors import MasterError, StrategyError, UserVectorError
 from chordkit.kernels.engine import native
 from chordkit.quantization import MasterWeights, engine_refusal
 from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector, encode, encode_user_vector
+from tests.fuzz import learner
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WRITTEN_EVERY, REFERENCE_EVERY = 8, 64
@@ -414,7 +415,7 @@ def user_vectors(rng: random.Random) -> Iterator[tuple[str, str, bytes]]:
         yield (*_compared(wires.decode_user, wires.adopt_user, data), data)
 
 
-PARSERS = {"master": masters, "strategy": strategies, "user": user_vectors}
+PARSERS = {"master": masters, "strategy": strategies, "user": user_vectors, "samples": learner.samples, "adapter": learner.adapters}
 
 
 def run(parser: str, seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:

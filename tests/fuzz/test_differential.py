@@ -17,7 +17,14 @@ ANSWERS = {
     "master": {"malformed", "not run", "runs"},
     "strategy": {"accepted", "length", "magic", "version", "encoding", "flags", "fingerprint", "channel count", "CRC", "code", "pad bits"},
     "user": {"accepted", "length", "magic", "version", "reserved", "fingerprint", "dim", "CRC", "scale", "code"},
-}
+    "samples": {
+        "accepted", "length", "magic", "version", "reserved", "fingerprint", "counts", "CRC", "deflate", "segments", "marks",
+        "table", "items",
+    },
+    "adapter": {
+        "accepted", "length", "magic", "version", "rank", "reserved", "fingerprint", "strategy", "dim", "items", "CRC", "values",
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,9 @@
-"""The learner in C trains, judges and chooses as chordkit.coda does: every step's gradient within a bound that follows from what is rounded."""
+"""The learner in C trains, judges and chooses as chordkit.coda does, every step within a bound that follows from what is rounded."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-
-kernels = pytest.importorskip("chordkit.kernels")
-if not kernels.available():
-    pytest.skip("the native engine was not compiled", allow_module_level=True)
 
 from chordkit.backbones import CaserConfig, SASRecConfig, from_master
 from chordkit.coda.adapter import NO_STRATEGY, Adapter, decode_adapter, encode_adapter
@@ -17,9 +13,11 @@ from chordkit.coda.learning import PARTS, Candidates, Exam, Head, Lessons, Steps
 from chordkit.coda.personal import PersonalOptions, personalise
 from chordkit.coda.samples import Segments, encode_samples
 from chordkit.errors import AdapterError, InputError, SampleError
-from chordkit.kernels import Engine, variants
+from chordkit.kernels import Engine, available, variants
 from chordkit.kernels.learner import Learner, NativeLessons
 from tests.kernels.conftest import random_master
+
+pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 
 ITEMS, STEPS = 60, 6
 CONFIGS = {
@@ -79,8 +77,8 @@ def phone(request: pytest.FixtureRequest) -> Phone:
 class Bound:
     """How wrong the gradient of a step can be, in the order of ``Adapter.values``, by what is rounded (kernels/libchord/learn/train.c).
 
-    A state is followed: what it is ahead of what was multiplied so far is rounded to 8 bits, so a 254th of that, at most, stays behind; with
-    two passes a 254th of a 254th. A candidate's logit is then wrong by the sum of its row's magnitudes times what stayed behind, and a
+    A state is followed: what it is ahead of what was multiplied so far is rounded to 8 bits, so a 254th of that, at most, stays behind;
+    with two passes a 254th of a 254th. A candidate's logit is then wrong by the sum of its row's magnitudes times what stayed behind, and a
     softmax by as much, in proportion, twice over. The softmax is followed in units of 1 / 32,512 with a scale that is a power of two: a
     127th of the largest change, and half a unit. Float32 adds a few of its roundings a step.
     """

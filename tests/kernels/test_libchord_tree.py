@@ -21,11 +21,13 @@ def test_a_build_reads_the_lists_and_repeats_neither(path: Path) -> None:
     assert "src/" not in text
 
 
-def test_every_c_file_is_in_the_list_or_a_tools_or_the_verifiers() -> None:
+def test_every_c_file_is_in_the_list_or_a_tools_or_the_verifiers_or_the_learners() -> None:
     tools = {path for tool in (libchord.LIBCHORD / "tools").iterdir() for path in libchord.tool(tool.name)}
     verifier = set((libchord.LIBCHORD / "verify").rglob("*.c"))
+    learner = set(libchord.learner_sources())
     assert tools and tools.isdisjoint(libchord.sources()) and verifier.isdisjoint(libchord.sources())
-    assert tools | verifier | set(libchord.sources()) == set(libchord.LIBCHORD.rglob("*.c"))
+    assert learner and {path.parent.name for path in learner} == {"learn"}
+    assert tools | verifier | learner | set(libchord.sources()) == set(libchord.LIBCHORD.rglob("*.c"))
 
 
 @pytest.mark.skipif(not available(), reason="the native engine was not compiled")

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from chordkit.backbones import SASRecConfig, build, make_master
+from chordkit.coda.adapter import Adapter, encode_adapter
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, UserVector, encode, encode_user_vector
@@ -64,9 +65,9 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         assert built.returncode == 0, built.stderr
 
     @lru_cache
-    def library(sanitizers: str, target: tuple[str, ...]) -> list[str]:
-        objects = []
-        for source in libchord.sources():
+    def library(sanitizers: str, target: tuple[str, ...], learner: bool) -> list[str]:
+        objects = library(sanitizers, target, False).copy() if learner else []
+        for source in libchord.learner_sources() if learner else libchord.sources():
             objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}{''.join(target)}.o"))
             extra = KERNEL_FLAGS if "ukernels" in source.parts else []
             call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *target, *extra, str(source), "-o", objects[-1]])
@@ -78,7 +79,7 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
             pytest.skip(f"nothing links here with {target[0]}: install libc6-dev-i386 and lib32gcc-12-dev")
         sanitize = f"-fsanitize={sanitizers}{',fuzzer' if fuzzed else ''}"
         out = folder / f"{program}{''.join(target)}"
-        call([sanitize, *target, str(NATIVE / f"{program}.c"), *library(sanitizers, target), "-lm", "-o", str(out)])
+        call([sanitize, *target, str(NATIVE / f"{program}.c"), *library(sanitizers, target, "learn" in program), "-lm", "-o", str(out)])
         return out
 
     return make
@@ -119,6 +120,20 @@ def test_a_fuzzed_master_opens_and_runs_or_is_refused(masters: Path, compile_nat
     for name, base in json.loads((NATIVE.parents[1] / "golden" / "master_refused.json").read_text())["bases"].items():
         (tmp_path / name).write_bytes(bytes.fromhex(base["bytes"]))
     _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=65536"])
+
+
+def test_fuzzed_samples_adapters_and_lessons_are_refused_or_learned_from(masters: Path, compile_native: Compile, tmp_path: Path) -> None:
+    program = compile_native("fuzz_learn", "address,undefined")
+    golden = json.loads((NATIVE.parents[1] / "golden" / "coda_samples.json").read_text())
+    for number, case in enumerate(golden["accepted"]):
+        (tmp_path / f"samples-{number}").write_bytes(bytes.fromhex(case["bytes"])[:24] + bytes.fromhex(case["payload"]))
+    items = np.array([2, 7, 20], np.int32)
+    adapter = Adapter(np.arange(10 * 16 + 3, dtype=np.float32) / 100, 16, items)
+    (tmp_path / "adapter").write_bytes(encode_adapter(adapter))
+    generator = np.random.default_rng(0)
+    for number in range(4):
+        (tmp_path / f"lessons-{number}").write_bytes(bytes([number, 0, 0, 2]) + generator.bytes(300))
+    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=800"], CHORD_MASTER=str(masters / "caser.chrm"))
 
 
 @pytest.mark.parametrize("target", [(), IN_32_BITS], ids=["64 bits", "32 bits"])
