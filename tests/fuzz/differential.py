@@ -1,8 +1,8 @@
 """Differential fuzzing: libchord and the Python readers must give the same answer to the same bytes.
 
-``python -m tests.fuzz.differential [--parser master,strategy,user,samples,adapter] [--seconds N] [--seed N] [--out FOLDER]`` runs a campaign
-and prints its counts; bytes on which the two disagree are written to FOLDER and the exit status is 1. Which inputs come in which order depends
-on the seed alone.
+``python -m tests.fuzz.differential [--parser master,strategy,user,samples,adapter] [--seconds N] [--seed N] [--out FOLDER]`` runs a
+campaign and prints its counts; bytes on which the two disagree are written to FOLDER and the exit status is 1. Which inputs come in which
+order depends on the seed alone.
 
 Masters are taken apart into entries, changed as entries and put together again by a writer of our own, with length and checksum made right:
 a flipped byte would only ever test the checksum.

@@ -14,10 +14,10 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from chordkit.coda.adapter import Adapter
+from chordkit.coda.adapter import Adapter, decode_adapter, encode_adapter
 from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps, train
 from chordkit.coda.samples import decode_samples, encode_samples
-from chordkit.errors import EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
+from chordkit.errors import AdapterError, EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
 from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
 from chordkit.signing import is_valid
@@ -139,6 +139,24 @@ def test_a_training_comes_out_of_the_file_alone(run: int, dtype: type) -> None:
         atol = 6e-8 if dtype is np.float64 else 3e-5
         np.testing.assert_allclose(found, values, rtol=0, atol=atol)
         assert np.abs(np.array(values) - wanted["start"]).max() > wanted["rate"] / 4
+
+
+def test_adapters_read_back_from_the_file_alone() -> None:
+    golden = _golden("coda_adapters")
+    identity = {"fingerprint": bytes.fromhex(golden["fingerprint"]), "strategy": bytes.fromhex(golden["strategy"])}
+    for case in golden["accepted"]:
+        data = bytes.fromhex(case["bytes"])
+        adapter = decode_adapter(data, **identity, dim=golden["dim"], items=golden["catalogue"])
+        assert (adapter.items.tolist(), adapter.values.tolist()) == (case["items"], case["values"])
+        assert encode_adapter(adapter) == data
+
+
+@pytest.mark.parametrize("case", _golden("coda_adapters")["refused"], ids=lambda case: case["case"])
+def test_refused_adapters_are_refused_by_the_check_named(case: dict) -> None:
+    golden = _golden("coda_adapters")
+    identity = {"fingerprint": bytes.fromhex(golden["fingerprint"]), "strategy": bytes.fromhex(golden["strategy"])}
+    with pytest.raises(AdapterError, match=f"^adapter: {case['check']}: "):
+        decode_adapter(bytes.fromhex(case["bytes"]), **identity, dim=golden["dim"], items=golden["catalogue"])
 
 
 def test_master_reads_back_from_the_file_alone() -> None:
