@@ -27,8 +27,10 @@ static void *read_all(const char *path, size_t *bytes) {
 static chord_lessons lessons_of(const char *path, uint32_t dim) {
   size_t bytes;
   const uint32_t *data = read_all(path, &bytes);
-  return (chord_lessons){.struct_size = sizeof(chord_lessons), .count = data[1], .items = (const int32_t *)(data + 2), .item_count = data[0],
-                         .lessons = (const chord_lesson *)(data + 2 + data[0]), .states = need(calloc(data[1] + 1, dim * 4), "no memory")};
+  return (chord_lessons){.struct_size = sizeof(chord_lessons), .count = data[1],
+                         .items = (const int32_t *)(data + 2), .item_count = data[0],
+                         .lessons = (const chord_lesson *)(data + 2 + data[0]),
+                         .states = need(calloc(data[1] + 1, dim * 4), "no memory")};
 }
 
 /* Kept apart, so that they can be counted by their names. */
@@ -77,7 +79,8 @@ int main(int count, char **arguments) {
   begun = now();
   for (int i = 0; i < personal; i++) bench_personalise(model, &local, &outside, memory, needed, adapter, &size, &report);
   const double personal_ms = (now() - begun) / (personal ? personal : 1);
-  const size_t lessons = (size_t)(local.count + outside.count) * (info.dim * 4 + sizeof(chord_lesson)) + 4 * (local.item_count + outside.item_count);
+  const size_t items = local.item_count + outside.item_count;
+  const size_t lessons = (size_t)(local.count + outside.count) * (info.dim * 4 + sizeof(chord_lesson)) + 4 * items;
   printf("{\"states_ms\": %.3f, \"personalise_ms\": %.3f, \"memory\": %llu, \"lessons\": %zu, \"adopt\": %u, \"kept\": %u, \"low\": %.17g, "
          "\"before\": %.17g, \"after\": %.17g, \"adapter\": %zu, \"variant\": \"%s\"}\n",
          state_ms, personal_ms, (unsigned long long)needed, lessons, report.adopt, report.kept, report.low, report.before, report.after, size,

@@ -138,8 +138,8 @@ CHORD_API chord_learn_status chord_learn_size(const chord_model *model, const ch
 
 /* From a user's own lessons and those from outside (null or none: without) to an adapter. `adapter` has room for
  * CHORD_ADAPTER_MOST_BYTES(dim); `adapter_bytes` is what was written, 0 where the gate did not let it pass. `strategy`: the first 8 bytes
- * of SHA-256 over the wire bytes of the strategy under which the states were made; null = none. `report` may be null, else its struct_size the
- * caller has set. CHORD_LEARN_NOT_FINITE: a state is not finite. Where fewer than ten lessons can be held out nothing is learned. */
+ * of SHA-256 over the wire bytes of the strategy under which the states were made; null = none. `report` may be null, else its struct_size
+ * the caller has set. CHORD_LEARN_NOT_FINITE: a state is not finite. Where fewer than ten lessons can be held out nothing is learned. */
 CHORD_API chord_learn_status chord_personalise(const chord_model *model, const chord_learn_options *options, const chord_lessons *local,
                                                const chord_lessons *outside, const uint8_t strategy[8], void *memory, size_t memory_bytes,
                                                void *adapter, size_t *adapter_bytes, chord_learn_report *report,

@@ -60,7 +60,9 @@ void chord_move(size_t dim, const float *values, const float *state, const float
 
 /* --- bytes ---------------------------------------------------------------------------------------------------------------------------- */
 
-static size_t bytes_of(size_t dim, size_t items) { return HEADER_BYTES + 4 * items + 4 * (chord_plain_parameters(dim) + items) + CRC_BYTES; }
+static size_t bytes_of(size_t dim, size_t items) {
+  return HEADER_BYTES + 4 * items + 4 * (chord_plain_parameters(dim) + items) + CRC_BYTES;
+}
 
 /* Where the format has a parameter of ours: it has `up` row by row. */
 static size_t place_of(size_t dim, size_t index) {
@@ -118,7 +120,8 @@ chord_learn_status chord_adapter_open(const chord_model *model, const void *data
   }
   const uint8_t *values = at + HEADER_BYTES + 4 * (size_t)found.items;
   for (size_t i = 0; i < chord_plain_parameters(model->dim) + found.items; i++)
-    if (!(fabsf(get_float(values + 4 * i)) <= CHORD_LARGEST_PARAMETER)) return refuse(diagnosis, "values: one is not a number up to 10,000");
+    if (!(fabsf(get_float(values + 4 * i)) <= CHORD_LARGEST_PARAMETER))
+      return refuse(diagnosis, "values: one is not a number up to 10,000");
   found.dim = model->dim;
   found.data = data;
   found.bytes = bytes;

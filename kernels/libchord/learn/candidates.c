@@ -51,7 +51,8 @@ static uint32_t threshold(const uint32_t *counts, uint32_t targets, uint32_t *ti
   }
 }
 
-void chord_candidates_choose(chord_candidates *c, const chord_row *rows, const uint32_t *numbers, size_t count, size_t others, size_t items) {
+void chord_candidates_choose(chord_candidates *c, const chord_row *rows, const uint32_t *numbers, size_t count, size_t others,
+                             size_t items) {
   /* The targets, ascending, each once, and how often it occurs. */
   uint32_t *found = c->counts, *counts = found + count, targets = 0;
   for (size_t i = 0; i < count; i++) found[i] = (uint32_t)rows[numbers[i]].target;

@@ -1,5 +1,6 @@
-/* The personal sample classifier (CoDA, section 3.3), as chordkit/coda/classifier.py defines it: a logistic regression of "own or outside" on
- * where a history stands and what came then, cross-fitted, and what follows from it for samples without a label (Elkan and Noto, KDD 2008). */
+/* The personal sample classifier (CoDA, section 3.3), as chordkit/coda/classifier.py defines it: a logistic regression of "own or outside"
+ * on where a history stands and what came then, cross-fitted, and what follows from it for samples without a label (Elkan and Noto, KDD
+ * 2008). */
 #include <math.h>
 #include <string.h>
 
@@ -65,7 +66,8 @@ enum { TOGETHER = 4 };
 
 /* Adds the slope of the loss over `count` (at most TOGETHER) rows. */
 static void add_slopes(const chord_border *b, size_t width, const float *const *rows, size_t count, float label, float share) {
-  const float *const weights_ahead = b->ahead, *const x0 = rows[0], *const x1 = rows[count > 1 ? 1 : 0], *const x2 = rows[count > 2 ? 2 : 0], *const x3 = rows[count > 3 ? 3 : 0];
+  const float *const weights_ahead = b->ahead, *const x0 = rows[0], *const x1 = rows[count > 1 ? 1 : 0];
+  const float *const x2 = rows[count > 2 ? 2 : 0], *const x3 = rows[count > 3 ? 3 : 0];
   chord_quad sums[TOGETHER][4] = {{{0}}};
   for (size_t i = 0; i < width; i += 16)
     for (size_t q = 0; q < 4; q++) {
@@ -94,7 +96,8 @@ static void add_slopes(const chord_border *b, size_t width, const float *const *
 }
 
 /* border->weights, by Nesterov's accelerated gradient, from all rows that are not held. */
-static void fit(const chord_border *b, const chord_learn_options *options, size_t width, size_t local, size_t total, const held_rows *held) {
+static void fit(const chord_border *b, const chord_learn_options *options, size_t width, size_t local, size_t total,
+                const held_rows *held) {
   const size_t count = total - (held->last[0] - held->first[0]) - (held->last[1] - held->first[1]);
   double squares = 0.0;
   for (size_t row = 0; row < total; row++) {

@@ -49,7 +49,7 @@ void chord_exam_take(chord_exam *exam, const chord_model *model, const chord_can
     }
     chord_quad most = chord_load(logits);
     for (size_t i = 4; i < columns; i += 4) most = chord_most(chord_load(logits + i), most);
-    const float largest = fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
+    const float largest = chord_most_of(most);
     /* Below 2^-126 of the largest, as what does not compete is, a power is that: together less than 2^-113 of the sum. */
     chord_quad sums[4] = {{0}, {0}, {0}, {0}};
     for (size_t i = 0; i < columns; i += 16)

@@ -47,7 +47,8 @@ void chord_move(size_t dim, const float *values, const float *state, const float
 bool chord_write_adapter(const chord_model *model, const uint8_t *strategy, const chord_parameters *from, uint8_t *out, size_t *bytes);
 void chord_read_adapter(const chord_adapter *adapter, chord_parameters *to);
 
-/* candidates.c: items that compete. First those that have a bias, then the other targets, both ascending, then those that stand for the rest. */
+/* candidates.c: items that compete. First those that have a bias, then the other targets, both ascending, then those that stand for the
+ * rest. */
 typedef struct chord_candidates {
   int32_t *items;   /* [most, rounded up to 16]; behind the last one padding, item 0 */
   uint32_t count, targets, biases;
@@ -59,7 +60,8 @@ typedef struct chord_candidates {
 /* Room for targets of so many rows. */
 void chord_candidates_layout(chord_candidates *c, chord_carver *carver, size_t rows, size_t others, size_t items);
 /* Of the targets of rows[numbers[0]] ..., and `others` evenly spaced ones of the rest of the catalogue. */
-void chord_candidates_choose(chord_candidates *c, const chord_row *rows, const uint32_t *numbers, size_t count, size_t others, size_t items);
+void chord_candidates_choose(chord_candidates *c, const chord_row *rows, const uint32_t *numbers, size_t count, size_t others,
+                             size_t items);
 /* The place of an item, or -1. */
 int32_t chord_candidates_place(const chord_candidates *c, int32_t item);
 /* Sorts ascending. */
@@ -111,8 +113,8 @@ typedef struct chord_training {
   float *column_sums;  /* [stride] */
 } chord_training;
 void chord_training_layout(chord_training *t, chord_carver *carver, size_t rows, size_t candidates, size_t dim);
-/* From zero to parameters; `own` of the rows have weight 1, those behind them options->weight. parameters->biased is filled in too. False: they
- * are not finite, or too large. */
+/* From zero to parameters; `own` of the rows have weight 1, those behind them options->weight. parameters->biased is filled in too. False:
+ * they are not finite, or too large. */
 bool chord_train(chord_training *t, const chord_model *model, const chord_learn_options *options, const chord_candidates *c,
                  const chord_row *rows, const uint32_t *numbers, size_t own, size_t count, chord_parameters *parameters);
 

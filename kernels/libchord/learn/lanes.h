@@ -51,6 +51,12 @@ CHORD_ALWAYS chord_quad chord_most(chord_quad a, chord_quad b) {
 #endif
 }
 
+/* The largest of the four. */
+CHORD_ALWAYS float chord_most_of(chord_quad x) {
+  const float left = x[0] > x[1] ? x[0] : x[1], right = x[2] > x[3] ? x[2] : x[3];
+  return left > right ? left : right;
+}
+
 CHORD_ALWAYS float chord_fold4(const chord_quad lanes[4]) {
   const chord_quad four = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
   return (four[0] + four[2]) + (four[1] + four[3]);

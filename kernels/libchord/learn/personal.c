@@ -37,12 +37,13 @@ static chord_learn_status take_options(const chord_learn_options *given, chord_l
   options->struct_size = sizeof *options;
   if (!given) return chord_learn_defaults(options);
   if (!chord_take(given, sizeof *options, options, sizeof *options))
-    return chord_decline(diagnosis, CHORD_LEARN_BAD_ARGUMENT, "the struct_size of options is not set, or they set what this version does not know");
+    return chord_decline(diagnosis, CHORD_LEARN_BAD_ARGUMENT, "the struct_size of options is not set, or they set what is not known here");
   if (options->parts > 7 || options->method > CHORD_LEARN_MOMENTUM || options->steps > CHORD_MOST_STEPS ||
       !is_between(options->rate, 0.0, 10.0) || !is_between(options->decay, 0.0, 10.0) || !is_between(options->temperature, 1e-3, 1e3) ||
       !is_between(options->share, 0.0, 1.0) || !is_between(options->weight, 1e-3, 1e3) || options->folds < 2 || options->folds > 100 ||
       options->others > CHORD_MOST_OTHERS || options->border_folds < 2 || options->border_folds > 100 ||
-      options->border_steps > CHORD_MOST_STEPS || !is_between(options->border_decay, 0.0, 10.0) || options->passes < 1 || options->passes > 8)
+      options->border_steps > CHORD_MOST_STEPS || !is_between(options->border_decay, 0.0, 10.0) || options->passes < 1 ||
+      options->passes > 8)
     return chord_decline(diagnosis, CHORD_LEARN_BAD_ARGUMENT, "an option lies outside its bounds");
   return CHORD_LEARN_OK;
 }
@@ -119,7 +120,8 @@ static uint32_t worth(float inside) {
   return bits;
 }
 
-/* Behind the `own` numbers, ascending, those of the outside rows that most probably lie inside; the earlier one where two are as probable. */
+/* Behind the `own` numbers, ascending, those of the outside rows that most probably lie inside; the earlier one of two that are as
+ * probable. */
 static size_t keep(workshop *w, size_t own) {
   uint32_t *numbers = w->numbers + own;
   if (!has_classifier(&w->options, own, w->outside)) {
@@ -237,7 +239,7 @@ chord_learn_status chord_learn_inside(const chord_model *model, const chord_lear
   const chord_learn_status status = open(&w, model, options, local, outside, memory, memory_bytes, diagnosis);
   if (status != CHORD_LEARN_OK) return status;
   if (!has_classifier(&w.options, w.local, w.outside))
-    return chord_decline(diagnosis, CHORD_LEARN_BAD_ARGUMENT, "without lessons of both kinds, or with a share of 1, there is no classifier");
+    return chord_decline(diagnosis, CHORD_LEARN_BAD_ARGUMENT, "there is no classifier without lessons of both kinds, or with a share of 1");
   for (size_t i = 0; i < w.local; i++) w.numbers[i] = (uint32_t)i;
   chord_border_judge(&w.border, model, &w.options, w.rows, w.numbers, w.local, w.rows + w.local, w.outside, inside);
   return CHORD_LEARN_OK;

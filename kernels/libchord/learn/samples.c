@@ -23,7 +23,8 @@ chord_learn_status chord_samples_open(const chord_model *model, const void *data
   if (memcmp(at, "CHRS", 4) != 0) return refuse(diagnosis, "magic: the data does not begin with CHRS; these are no samples");
   if (at[4] != 1) return refuse(diagnosis, "version: it is not 1; update the app or match again");
   if (at[5] | at[6] | at[7]) return refuse(diagnosis, "reserved: bytes 5 to 7 are not zero, which version 1 does not know; update the app");
-  if (memcmp(at + 8, model->fingerprint, 8) != 0) return refuse(diagnosis, "fingerprint: they are for another backbone; match again for this one");
+  if (memcmp(at + 8, model->fingerprint, 8) != 0)
+    return refuse(diagnosis, "fingerprint: they are for another backbone; match again for this one");
   found.segments = get16(at + 16);
   found.samples = get16(at + 18);
   found.items = get32(at + 20);
@@ -90,7 +91,8 @@ chord_learn_status chord_samples_read(const chord_model *model, const chord_samp
     varint(&lengths, &length);
     for (uint32_t place = begin; place < begin + length; place++)
       if (marks[place / 8] >> place % 8 & 1) {
-        if (place == begin || found == samples.samples) return refuse(diagnosis, "marks: one on the first item of a segment, or too many; match again");
+        if (place == begin || found == samples.samples)
+          return refuse(diagnosis, "marks: one on the first item of a segment, or too many; match again");
         lessons[found++] = (chord_lesson){begin, place};
       }
     if (found == before) return refuse(diagnosis, "marks: a segment has none; match again");
@@ -106,11 +108,13 @@ chord_learn_status chord_samples_read(const chord_model *model, const chord_samp
   for (uint32_t i = 0; i < known; i++) {
     uint32_t step;
     if (!varint(&r, &step)) return refuse(diagnosis, "table: the payload ends before it does, or a number is too large or too long");
-    if (step == 0 || step > model->items - id) return refuse(diagnosis, "table: its items do not rise within those of the catalogue; match again");
+    if (step == 0 || step > model->items - id)
+      return refuse(diagnosis, "table: its items do not rise within those of the catalogue; match again");
     id += step;
   }
   const uint8_t *low = r.at, *high = r.at + count;
-  if ((size_t)(r.end - r.at) != 2 * count) return refuse(diagnosis, "items: the payload ends before they do, or something follows; match again");
+  if ((size_t)(r.end - r.at) != 2 * count)
+    return refuse(diagnosis, "items: the payload ends before they do, or something follows; match again");
   uint32_t used[CHORD_SAMPLES_MOST_ITEMS / 32] = {0}, different = 0;
   for (size_t i = 0; i < count; i++) {
     const uint32_t place = low[i] | (uint32_t)high[i] << 8, bit = 1u << place % 32;

@@ -1,11 +1,11 @@
 /*
  * How an adapter learns (chordkit/coda/learning.py): softmax over candidates, its gradient in closed form, full batches.
  *
- * Nearly all of the work is two products with the candidates' rows E: logits = states E', and the softmax times E. E has int8 codes, so both
- * can be done by the engine's int8 kernels, if the other side has 8 bits as well. It has them by following: of a product of something that
- * changes a little in every step, only the change since the last step is rounded to 8 bits and multiplied, and what was multiplied so far is
- * kept, so that the rounding of one step is made good by the next. The product of a step is then as exact as 1/254 of what the step
- * changes, and at the beginning two passes are made.
+ * Nearly all of the work is two products with the candidates' rows E: logits = states E', and the softmax times E. E has int8 codes, so
+ * both can be done by the engine's int8 kernels, if the other side has 8 bits as well. It has them by following: of a product of something
+ * that changes a little in every step, only the change since the last step is rounded to 8 bits and multiplied, and what was multiplied so
+ * far is kept, so that the rounding of one step is made good by the next. The product of a step is then as exact as 1/254 of what the step
+ * changes; at the beginning two passes are made.
  *
  *   logits    are kept as powers, and multiplied by 2^change: no row is exponentiated anew
  *   softmax   is followed in int16, a unit being 1 / UNIT
@@ -96,7 +96,7 @@ static float follow_state(size_t dim, const float *states, float *followed, uint
     const chord_quad ahead = chord_load(states + i) - chord_load(followed + i);
     most = chord_most(most, chord_most(ahead, -ahead));
   }
-  const float largest = fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
+  const float largest = chord_most_of(most);
   const float inverse = largest >= 1e-30f ? 127.0f / largest : 0.0f, scale = largest * (1.0f / 127.0f);
   const chord_quad round = chord_all(12582912.0f);
   for (size_t i = 0; i < dim; i += 4) {
@@ -114,7 +114,8 @@ static float follow_state(size_t dim, const float *states, float *followed, uint
 static void multiply_states(const chord_training *t, const chord_model *model, size_t first, size_t rows, const float *states,
                             const float *bias, size_t columns) {
   for (size_t r = 0; r < rows; r++)
-    t->code_scale[r] = follow_state(t->dim, states + r * t->dim, t->states + (first + r) * t->dim, t->codes + r * t->code_stride, model->kernels->zero);
+    t->code_scale[r] = follow_state(t->dim, states + r * t->dim, t->states + (first + r) * t->dim, t->codes + r * t->code_stride,
+                                    model->kernels->zero);
   const chord_gemm gemm = {.rows = rows, .blocks = columns / 16, .depth = t->dim, .a = t->codes, .a_stride = t->code_stride,
                            .a_scale = t->code_scale, .panel = t->forward, .panel_depth = t->dim, .correction = t->forward_correction,
                            .scale = t->forward_scale, .bias = bias, .out = t->block, .out_stride = t->stride};
@@ -149,7 +150,7 @@ static void begin_rows(const chord_training *t, const chord_model *model, const 
     for (size_t i = c->count; i < columns; i++) powers[i] = -INFINITY;
     chord_quad most = chord_load(powers);
     for (size_t i = 4; i < columns; i += 4) most = chord_most(chord_load(powers + i), most);
-    const chord_quad largest = chord_all(fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3])));
+    const chord_quad largest = chord_all(chord_most_of(most));
     for (size_t i = 0; i < columns; i += 4) {
       const chord_quad logits = chord_load(powers + i);
       const chord_quad_bits competes = logits > chord_all(-INFINITY);
@@ -202,13 +203,15 @@ CHORD_ALWAYS chord_shorts load_shorts(const int16_t *from) {
   return x;
 }
 
-/* Rounds what powers x unit are ahead of held to codes, lets the latter follow, and returns the codes' scale. The scale is a power of two, so
- * that all of it is integers. */
+/* Rounds what powers x unit are ahead of held to codes, lets the latter follow, and returns the codes' scale. The scale is a power of two,
+ * so that all of it is integers. */
 static float follow_softmax(size_t columns, const float *powers, float unit, int16_t *held, int16_t *rest, uint8_t *codes, uint8_t zero) {
   chord_shorts high = {0}, low = {0};
   const chord_quad by = chord_all(unit), half_unit = chord_all(0.5f);
   for (size_t i = 0; i < columns; i += 8) {
-    const chord_shorts now = to_shorts(chord_fused(chord_load(powers + i), by, half_unit), chord_fused(chord_load(powers + i + 4), by, half_unit));
+    const chord_quad left = chord_fused(chord_load(powers + i), by, half_unit);
+    const chord_quad right = chord_fused(chord_load(powers + i + 4), by, half_unit);
+    const chord_shorts now = to_shorts(left, right);
     const chord_shorts ahead = now - load_shorts(held + i), above = ahead > high, below = ahead < low;
     memcpy(rest + i, &ahead, sizeof ahead);
     high = (ahead & above) | (high & ~above);
@@ -375,7 +378,8 @@ bool chord_train(chord_training *t, const chord_model *model, const chord_learn_
     first_left *= 0.9;
     second_left *= 0.999;
     const bool adam = options->method == CHORD_LEARN_ADAM;
-    const float first_part = adam ? 0.1f : 1.0f, first_by = (float)(1.0 / (1.0 - first_left)), second_by = (float)(1.0 / (1.0 - second_left));
+    const float first_part = adam ? 0.1f : 1.0f;
+    const float first_by = (float)(1.0 / (1.0 - first_left)), second_by = (float)(1.0 / (1.0 - second_left));
     if (step == 0) memset(t->forward_bias, 0, chord_round_up(c->count, 16) * sizeof(float));
     bool sound = true;
     for (size_t i = 0; i < size; i++) {
