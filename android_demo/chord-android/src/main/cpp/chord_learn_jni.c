@@ -139,12 +139,41 @@ JNIEXPORT jint JNICALL Java_io_chordkit_NativeLearning_openAdapter(JNIEnv *env, 
   return told(env, status, &diagnosis, sentence);
 }
 
+/* One that openAdapter has checked. */
+static chord_adapter adapter_of(JNIEnv *env, jobject data, jint bytes, jint dim, jint biases) {
+  return (chord_adapter){.struct_size = sizeof(chord_adapter), .dim = (uint32_t)dim, .items = (uint32_t)biases,
+                         .data = (*env)->GetDirectBufferAddress(env, data), .bytes = (size_t)bytes};
+}
+
+JNIEXPORT jint JNICALL Java_io_chordkit_NativeLearning_judge(JNIEnv *env, jclass type, jlong handle, jobject data, jint bytes, jint dim,
+                                                             jint biases, jfloat temperature, jobject items, jint item_count, jobject lessons,
+                                                             jint count, jobject states, jdoubleArray numbers, jobjectArray sentence) {
+  (void)type;
+  const chord_model *engine = as_model(handle)->engine;
+  const chord_adapter adapter = adapter_of(env, data, bytes, dim, biases);
+  const chord_lessons own = lessons_of(env, items, item_count, lessons, count, states);
+  chord_diagnosis diagnosis = {.struct_size = sizeof diagnosis};
+  chord_learn_options options = {.struct_size = sizeof options};
+  chord_learn_report report = {.struct_size = sizeof report};
+  uint64_t needed = 0;
+  chord_learn_status status = chord_learn_defaults(&options);
+  options.temperature = temperature;
+  if (status == CHORD_LEARN_OK) status = chord_learn_size(engine, &options, (size_t)count, 0, &needed, &diagnosis);
+  if (status != CHORD_LEARN_OK) return told(env, status, &diagnosis, sentence);
+  void *memory = needed < SIZE_MAX ? malloc((size_t)needed + 1) : NULL;
+  if (!memory) return told(env, CHORD_LEARN_NO_MEMORY, &diagnosis, sentence);
+  status = chord_adapter_judge(engine, &options, &adapter, &own, memory, (size_t)needed, &report, &diagnosis);
+  free(memory);
+  const jdouble found[3] = {report.before, report.after, report.low};
+  if (status == CHORD_LEARN_OK) (*env)->SetDoubleArrayRegion(env, numbers, 0, 3, found);
+  return told(env, status, &diagnosis, sentence);
+}
+
 JNIEXPORT jint JNICALL Java_io_chordkit_NativeLearning_scores(JNIEnv *env, jclass type, jlong handle, jobject data, jint bytes, jint dim,
                                                               jint biases, jfloat temperature, jobject hidden, jint from, jobject candidates,
                                                               jint first, jint count, jobject scores, jint to) {
   (void)type;
-  const chord_adapter adapter = {.struct_size = sizeof adapter, .dim = (uint32_t)dim, .items = (uint32_t)biases,
-                                 .data = (*env)->GetDirectBufferAddress(env, data), .bytes = (size_t)bytes};
+  const chord_adapter adapter = adapter_of(env, data, bytes, dim, biases);
   const float *state = floats(env, hidden, from);
   const int32_t *wanted = ints(env, candidates, first);
   float *out = floats(env, scores, to);

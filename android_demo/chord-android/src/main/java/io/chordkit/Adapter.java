@@ -7,6 +7,9 @@ import java.nio.ByteBuffer;
  * strategy and the user vector that it was trained under. It tells of its user and belongs on the phone.
  */
 public final class Adapter {
+  /** Clicks below which nothing can be said. */
+  static final int FEWEST = 10;
+
   private final byte[] bytes;
   private final float temperature;
   private final int biases;
@@ -47,6 +50,48 @@ public final class Adapter {
       engine.sessions().giveBack(session);
     }
     return new Adapter(bytes.clone(), temperature, inputs, data, biases[0]);
+  }
+
+  /**
+   * Asks whether it still helps.
+   *
+   * @param newer how many of the newest clicks came after it was trained
+   * @return whether these became no more probable by it; false also where ten clicks or fewer say too little
+   * @throws LearningException as {@link Personalisation#of}
+   */
+  boolean fails(Engine engine, ClickStream clicks, int newer) throws ChordException {
+    Lessons lessons = Lessons.own(clicks.newest(clicks.size()), newer);
+    if (lessons.count() < FEWEST) {
+      return false;
+    }
+    double[] numbers = new double[3];
+    Object[] sentence = new Object[1];
+    EngineSessions.Session session = engine.sessions().take(inputs);
+    try {
+      lessons.ask(session, engine.dim());
+      int status =
+          NativeLearning.judge(
+              engine.model(),
+              data,
+              bytes.length,
+              engine.dim(),
+              biases,
+              temperature,
+              lessons.items,
+              lessons.items.limit(),
+              lessons.lessons,
+              lessons.count(),
+              lessons.states,
+              numbers,
+              sentence);
+      LearningException.throwUnlessOk(status, sentence[0]);
+    } finally {
+      engine.sessions().giveBack(session);
+    }
+    if (!inputs.same(engine.inputs())) {
+      throw new LearningException.Superseded();
+    }
+    return numbers[1] <= numbers[0];
   }
 
   /** For keeping. */

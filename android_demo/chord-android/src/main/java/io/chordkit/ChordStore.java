@@ -301,6 +301,22 @@ public final class ChordStore {
       }
     }
 
+    /**
+     * Asks new clicks whether what is in use still helps, and leaves it for the one before, which is asked as well, where it does not: where
+     * ten clicks or more did not become more probable by it.
+     *
+     * @param newer how many of the newest clicks came after it was learned
+     * @return how often it was left: 0, 1, 2
+     */
+    public int review(ClickStream clicks, int newer) throws ChordException, IOException {
+      int left = 0;
+      for (Adapter used = scorer.adapter(); used != null && used.fails(engine, clicks, newer); used = scorer.adapter()) {
+        undo();
+        left++;
+      }
+      return left;
+    }
+
     /** Leaves what was learned last for what was learned before; from there, for the model as it came. */
     public void undo() throws IOException {
       folder.lock();

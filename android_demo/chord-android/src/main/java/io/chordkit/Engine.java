@@ -13,7 +13,7 @@ import java.nio.IntBuffer;
  *
  * <p>{@link #close} waits for nobody: calls under way finish, later ones throw {@link IllegalStateException}.
  */
-public final class Engine implements Scorer {
+public final class Engine implements Scorer, Searcher {
   private static final int ADOPT_ATTEMPTS = 20;
   private static final int MOST_POOLS = 64;
 
@@ -242,13 +242,9 @@ public final class Engine implements Scorer {
    * @param scores room for {@code k} scores
    * @return how many were found: less than {@code k} only where the catalogue ends
    */
+  @Override
   public int topK(IntBuffer history, int k, boolean excludeHistory, IntBuffer items, FloatBuffer scores) throws EngineException {
-    Buffers.check("history", history);
-    if (k < 1) {
-      throw new IllegalArgumentException("k: " + k + " is not possible, ask for at least one item");
-    }
-    Buffers.checkRoom("items", items, k);
-    Buffers.checkRoom("scores", scores, k);
+    checkSearch(history, k, items, scores);
     EngineSessions.Session session = sessions.take(inputs);
     int found;
     try {
@@ -322,6 +318,15 @@ public final class Engine implements Scorer {
   @Override
   public void close() {
     sessions.close();
+  }
+
+  static void checkSearch(IntBuffer history, int k, IntBuffer items, FloatBuffer scores) {
+    Buffers.check("history", history);
+    if (k < 1) {
+      throw new IllegalArgumentException("k: " + k + " is not possible, ask for at least one item");
+    }
+    Buffers.checkRoom("items", items, k);
+    Buffers.checkRoom("scores", scores, k);
   }
 
   static void throwUnlessOk(int status) throws EngineException {

@@ -23,6 +23,11 @@ public final class Learning {
     return this;
   }
 
+  /** How many of so many own lessons, the oldest, the gate never examines. */
+  static int unexamined(int lessons) {
+    return (lessons + 4) / 5;
+  }
+
   float temperature() {
     return temperature;
   }

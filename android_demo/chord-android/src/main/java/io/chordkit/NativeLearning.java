@@ -73,6 +73,22 @@ final class NativeLearning {
   /** @param biases takes how many items have one */
   static native int openAdapter(long model, ByteBuffer data, int bytes, byte[] strategy, int[] biases, Object[] sentence);
 
+  /** @param numbers takes the likelihood of the lessons before, with the adapter, and the lower bound of the gain */
+  static native int judge(
+      long model,
+      ByteBuffer adapter,
+      int bytes,
+      int dim,
+      int biases,
+      float temperature,
+      IntBuffer items,
+      int itemCount,
+      IntBuffer lessons,
+      int count,
+      FloatBuffer states,
+      double[] numbers,
+      Object[] sentence);
+
   static native int scores(
       long session,
       ByteBuffer adapter,

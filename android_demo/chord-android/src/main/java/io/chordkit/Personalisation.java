@@ -8,9 +8,6 @@ import java.util.Arrays;
  * more than chance explains; else nothing. The frozen model is asked, and never changed.
  */
 public final class Personalisation {
-  /** Fewer own clicks than these say nothing, however they are asked: not even the encoder is. */
-  private static final int FEWEST = 10;
-
   @Nullable private final Adapter adapter;
   private final int[] counts;
   private final double[] numbers;
@@ -36,7 +33,7 @@ public final class Personalisation {
       throw new IllegalArgumentException("samples: they were read for another engine; read them for this one");
     }
     Lessons own = Lessons.own(clicks.newest(clicks.size()), how.ownClicks());
-    Lessons others = samples == null || samples.size() == 0 || own.count() < FEWEST ? null : Lessons.outside(samples);
+    Lessons others = samples == null || samples.size() == 0 || own.count() < Adapter.FEWEST ? null : Lessons.outside(samples);
     Inputs inputs = engine.inputs();
     int[] counts = new int[5];
     double[] numbers = new double[3];

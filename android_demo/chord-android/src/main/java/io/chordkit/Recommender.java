@@ -23,25 +23,18 @@ public final class Recommender {
       };
 
   private final Scorer scorer;
-  @Nullable private final Engine engine;
+  @Nullable private final Searcher searcher;
   private final Items items;
   private IntBuffer history = Buffers.intsOf(64);
   private IntBuffer ids = Buffers.intsOf(128);
   private FloatBuffer scores = Buffers.floatsOf(128);
 
-  /** Over the native engine. */
-  public Recommender(Engine engine, Items items) {
-    this(engine, engine, items);
-  }
-
-  /** Over any runtime; {@link #topK} then has nothing to search with. */
+  /**
+   * @param scorer an {@link Engine}, a {@link PersonalScorer}, or any other runtime; {@link #topK} has nothing to search with over others
+   */
   public Recommender(Scorer scorer, Items items) {
-    this(scorer, scorer instanceof Engine ? (Engine) scorer : null, items);
-  }
-
-  private Recommender(Scorer scorer, @Nullable Engine engine, Items items) {
     this.scorer = scorer;
-    this.engine = engine;
+    this.searcher = scorer instanceof Searcher ? (Searcher) scorer : null;
     this.items = items;
   }
 
@@ -84,19 +77,19 @@ public final class Recommender {
    * The {@code k} best items of the whole catalogue, ties in the order of the catalogue; fewer where it ends.
    *
    * @param excludeHistory leave out the items of the history
-   * @throws IllegalStateException the scorer is not an engine
+   * @throws IllegalStateException the scorer is neither an engine nor a personal one
    * @throws EngineException.BadHistory none of the history is in the catalogue
    */
   public synchronized Ranking topK(List<String> history, int k, boolean excludeHistory) throws ChordException {
-    if (engine == null) {
-      throw new IllegalStateException("only an Engine searches the whole catalogue; rerank candidates, or make a Recommender over an Engine");
+    if (searcher == null) {
+      throw new IllegalStateException("only an Engine or a PersonalScorer searches the whole catalogue; rerank candidates, or make a Recommender over one");
     }
     List<String> unknown = takeHistory(history);
     int most = Math.min(k, items.size());
     makeRoom(most);
     ids.clear();
     scores.clear();
-    int found = engine.topK(this.history, most, excludeHistory, ids, scores);
+    int found = searcher.topK(this.history, most, excludeHistory, ids, scores);
     List<Scored> scored = new ArrayList<Scored>(found);
     for (int i = 0; i < found; i++) {
       scored.add(new Scored(items, items.name(ids.get(i)), ids.get(i), scores.get(i)));

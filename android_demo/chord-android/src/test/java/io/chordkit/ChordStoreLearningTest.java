@@ -94,6 +94,23 @@ public final class ChordStoreLearningTest {
   }
 
   @Test
+  public void whatNoLongerHelpsIsLeft() throws Exception {
+    List<Integer> frozen = scores();
+    List<Integer> older = at.learn("few", 30);
+    List<Integer> moved = at.learn("few");
+    try (ChordStore.Session session = at.open()) {
+      assertEquals(0, session.review(LearningTest.clicks(session.bundle(), "few"), 20));
+      assertEquals(0, session.review(LearningTest.clicks(session.bundle(), "likely"), 9)); // too few
+      assertEquals(moved, StoreFixture.bits(session.scorer()));
+      assertFalse(older.equals(moved));
+      assertEquals(2, session.review(LearningTest.clicks(session.bundle(), "likely"), 30));
+      assertEquals(frozen, StoreFixture.bits(session.scorer()));
+      assertEquals(0, session.review(LearningTest.clicks(session.bundle(), "likely"), 30));
+    }
+    assertEquals(frozen, scores());
+  }
+
+  @Test
   public void itIsForgottenAtOnceAndForEverybodyWhoLeaves() throws Exception {
     List<Integer> frozen = scores();
     at.learn("few", 30);

@@ -86,6 +86,23 @@ public final class ClickStreamTest {
   }
 
   @Test
+  public void theCloudIsAskedForSamplesWithWhatIsNotExamined() throws Exception {
+    List<String> names = new ArrayList<String>();
+    ClickStream clicks = new ClickStream(bundle.items());
+    for (int count = 1; count <= 41; count++) {
+      names.add("SKU-" + count);
+    }
+    clicks.addAll(names);
+    int[] own = {100, 20};
+    int[] before = {1 + 8, 21 + 4}; // the first lesson has one click before it; a fifth of 40, and of 20, is not examined
+    for (int i = 0; i < own.length; i++) {
+      float[] asked = clicks.profileForSamples(engine, new Learning().ownClicks(own[i])).values();
+      float[] wanted = Profile.of(engine, bundle.items(), names.subList(0, before[i])).values();
+      assertArrayEquals(Material.bits(wanted), Material.bits(asked));
+    }
+  }
+
+  @Test
   public void aStreamOfOneClickIsRefused() {
     new Attempt() {
       @Override

@@ -148,6 +148,52 @@ public final class LearningTest {
   }
 
   @Test
+  public void theBestOfTheCatalogueAreThoseOfRerankingAllOfIt() throws Exception {
+    PersonalScorer scorer = new PersonalScorer(engine);
+    IntBuffer items = Buffers.intsOf(9);
+    FloatBuffer best = Buffers.floatsOf(9);
+    int[] first = new int[2];
+    for (int turn = 0; turn < 2; turn++) {
+      int[] all = new int[engine.items()];
+      for (int i = 0; i < all.length; i++) {
+        all[i] = i + 1;
+      }
+      candidates = Buffers.ints(all);
+      FloatBuffer scores = Buffers.floatsOf(all.length);
+      scorer.rerank(history, candidates, scores);
+      for (boolean exclude : new boolean[] {false, true}) {
+        assertEquals(9, scorer.topK(history, 9, exclude, items, best));
+        boolean[] taken = new boolean[all.length + 1];
+        for (int i = 0; exclude && i < history.limit(); i++) {
+          taken[history.get(i)] = true;
+        }
+        for (int place = 0; place < 9; place++) {
+          int wanted = 0;
+          for (int id = 1; id <= all.length; id++) {
+            wanted = !taken[id] && (wanted == 0 || scores.get(id - 1) > scores.get(wanted - 1)) ? id : wanted;
+          }
+          assertEquals(wanted, items.get(place));
+          assertEquals(scores.get(wanted - 1), best.get(place), 0);
+          taken[wanted] = true;
+        }
+        first[turn] = items.get(0);
+      }
+      assertEquals(all.length, scorer.topK(history, 300, false, Buffers.intsOf(300), Buffers.floatsOf(300)));
+      scorer.use(learned("few").adapter());
+    }
+    assertEquals("SKU-" + first[1], new Recommender(scorer, bundle.items()).topK(names(history), 1, true).get(0).name());
+    assertTrue(first[0] != first[1]);
+  }
+
+  private List<String> names(IntBuffer ids) throws Exception {
+    List<String> names = new ArrayList<String>();
+    for (int i = 0; i < ids.limit(); i++) {
+      names.add(bundle.items().name(ids.get(i)));
+    }
+    return names;
+  }
+
+  @Test
   public void theSameClicksGiveTheSameBytesAndWhatIsReadFromThemScoresTheSame() throws Exception {
     Adapter one = learned("few").adapter();
     Adapter other = learned("few").adapter();

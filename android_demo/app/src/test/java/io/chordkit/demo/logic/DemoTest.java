@@ -2,6 +2,8 @@ package io.chordkit.demo.logic;
 
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
@@ -18,7 +20,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.List;
+import org.json.JSONArray;
 import org.json.JSONObject;
 import org.junit.After;
 import org.junit.Before;
@@ -136,6 +140,74 @@ public class DemoTest {
         assertEquals("no user was picked", expected.getMessage());
       }
     }
+  }
+
+  @Test
+  public void whatIsLearnedMovesTheOwnListAloneAndIsUndoneAndForgotten() throws Exception {
+    DemoUsers users = people();
+    Demo demo = demo("sasrec.chord", users, TestFiles.ED25519);
+    Lists before = demo.pick(users.users.get(0));
+    assertNull(before.learned.last);
+    assertFalse(before.learned.inUse);
+    assertEquals(0, before.learned.change.moved);
+    Lists after = demo.learn();
+    assertNotNull(after.learned.last);
+    assertEquals(39, after.learned.last.own());
+    assertEquals(12, after.learned.last.outside());
+    assertTrue(after.learned.inUse);
+    assertTrue(after.learned.change.moved > 0);
+    assertEquals(ids(after.comparison.personal), ids(after.learned.change.personal));
+    assertEquals(ids(before.comparison.personal), ids(after.learned.change.shared));
+    assertEquals(ids(before.comparison.shared), ids(after.comparison.shared));
+    assertEquals(1000, LatencyTest.warm(demo.rerank(), 1000, Progress.SILENT).calls());
+    // It is the first user's, and still there when the user comes back, also after the app was closed.
+    assertFalse(demo.pick(users.users.get(1)).learned.inUse);
+    demo.close();
+    Lists again = demo("sasrec.chord", users, TestFiles.ED25519).pick(users.users.get(0));
+    assertTrue(again.learned.inUse);
+    assertNull(again.learned.last);
+    assertEquals(ids(after.comparison.personal), ids(again.comparison.personal));
+    demo.pick(users.users.get(0));
+    Lists undone = demo.undo();
+    assertFalse(undone.learned.inUse);
+    assertEquals(ids(before.comparison.personal), ids(undone.comparison.personal));
+    demo.learn();
+    demo.learn();
+    Lists forgotten = demo.unlearn();
+    assertFalse(forgotten.learned.inUse);
+    assertEquals(ids(before.comparison.personal), ids(forgotten.comparison.personal));
+    demo.close();
+  }
+
+  @Test
+  public void fromTooFewChoicesNothingIsLearned() throws Exception {
+    JSONObject document = new JSONObject(TestFiles.text("demo/users.json"));
+    document.getJSONArray("users").getJSONObject(1).put("history", new JSONArray(Arrays.asList("SKU-3", "SKU-9", "SKU-4")));
+    DemoUsers users = DemoUsers.parse(document.toString().getBytes(StandardCharsets.UTF_8));
+    Demo demo = demo("sasrec.chord", users, TestFiles.ED25519);
+    List<String> before = ids(demo.pick(users.users.get(1)).comparison.personal);
+    Lists after = demo.learn();
+    assertFalse(after.learned.last.hadEnough());
+    assertFalse(after.learned.inUse);
+    assertEquals(before, ids(after.comparison.personal));
+    demo.close();
+  }
+
+  @Test
+  public void samplesThatAreNotForThisBackboneAreRefused() throws Exception {
+    JSONObject document = new JSONObject(TestFiles.text("demo/users.json"));
+    byte[] foreign = TestFiles.bytes("learning/refused/foreign.chrs");
+    document.getJSONArray("users").getJSONObject(0).put("samples", Base64.getEncoder().encodeToString(foreign));
+    DemoUsers users = DemoUsers.parse(document.toString().getBytes(StandardCharsets.UTF_8));
+    Demo demo = demo("sasrec.chord", users, TestFiles.ED25519);
+    demo.pick(users.users.get(0));
+    try {
+      demo.learn();
+      fail();
+    } catch (ChordException expected) {
+      assertTrue(expected.getMessage(), expected.getMessage().startsWith("samples: fingerprint: "));
+    }
+    demo.close();
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.chordkit.demo.logic;
 
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
@@ -38,12 +39,17 @@ public class DemoUsersTest {
     DemoUser mixed = users.users.get(0);
     assertEquals("user mixed", mixed.name);
     assertEquals("mixed", mixed.subject);
-    assertEquals(15, mixed.history.size());
+    assertEquals(40, mixed.history.size());
     assertEquals(20, mixed.candidates.size());
     assertEquals(mixed.taken, mixed.candidates.get(19));
     for (byte[] envelope : Arrays.asList(mixed.envelope(), users.shared())) {
       assertEquals("CHRE", new String(envelope, 0, 4, StandardCharsets.US_ASCII));
     }
+    assertArrayEquals(TestFiles.bytes("learning/samples.chrs"), mixed.samples());
+    assertNull(users.users.get(1).samples());
+    JSONObject wrong = whole();
+    wrong.getJSONArray("users").getJSONObject(0).put("samples", "no base64!");
+    refused(wrong, "samples is not base64");
   }
 
   @Test
