@@ -199,7 +199,8 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             bundle.write(_path(out, each), contents, _signing_key(out))
             bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
         shown = dict(zip(_shown_users(dataset, options).tolist(), strategies.items(), strict=True))
-        people = describe_users(dataset, part, personal, shown, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
+        master = shipments[0].sources.master
+        people = describe_users(dataset, part, personal, shown, master, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
         write_bytes(out / DEMO_USERS, to_bytes(people))
     paths = [_path(out, each) for each in shipments]
     with clock.stage("measure on this host"):

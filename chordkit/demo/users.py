@@ -7,17 +7,28 @@ from typing import Literal
 import numpy as np
 from pydantic import ConfigDict
 
+from chordkit.coda.building import EVERYBODY as EVERYBODY_AGREED
+from chordkit.coda.building import build_pool
+from chordkit.coda.matching import Matcher
+from chordkit.coda.pool import Pool
+from chordkit.coda.profiles import history_profile
 from chordkit.data import Dataset, SplitPart
 from chordkit.documents import Document
-from chordkit.errors import DataError
+from chordkit.errors import DataError, SampleError
 from chordkit.hypernetwork import TrainedHypernetwork, make_importance, to_strategy
+from chordkit.quantization import MasterWeights
 from chordkit.signing import SigningKey
 from chordkit.strategy import Strategy, allocate, seal, to_wire
 
 LARGEST = 200_000
 EVERYBODY = "everybody"
 _LONGEST_TEXT = 80
-_LEAST_SHOWN = 20
+_LESSONS = 100
+"""Choices that a phone learns from, each of which has one before it."""
+_LEAST_SHOWN = _LESSONS + 1
+_UNEXAMINED = 5
+"""One in so many of them, the oldest, is only learned from."""
+_SAMPLES = 200
 
 
 class _Part(Document):
@@ -30,10 +41,12 @@ class DemoUser(_Part):
     Attributes:
         name: as a person reads it.
         subject: of the envelope, and name of the strategy where the bundle has it.
-        history: the owner's ids of the latest items before ``taken``, oldest first: as many as the backbone looks at, and at least 20.
+        history: the owner's ids of the latest items before ``taken``, oldest first: as many as the backbone looks at, and at least 101.
         candidates: the owner's ids to be reranked, ``taken`` among them, none that the user had before where the catalogue is large enough.
         taken: what the user really took next.
         envelope: the user's strategy in a signed envelope (CHRE), base64.
+        samples: of the other users' histories those that are like this one's (CHRS), base64, for the phone to learn from; None = there are
+            none that enough users share.
     """
 
     name: str
@@ -42,6 +55,7 @@ class DemoUser(_Part):
     candidates: list[str]
     taken: str
     envelope: str
+    samples: str | None = None
 
 
 class DemoUsers(_Part):
@@ -69,6 +83,7 @@ def describe_users(
     part: SplitPart,
     personal: TrainedHypernetwork,
     strategies: Mapping[int, tuple[str, Strategy]],
+    master: MasterWeights,
     *,
     candidates: int,
     key: SigningKey,
@@ -81,6 +96,7 @@ def describe_users(
         part: what was held out; of each user the last row counts.
         personal: what made the strategies.
         strategies: by index of the user, their name in files and what was made for them.
+        master: the backbone as it is shipped, which samples are for.
         candidates: to be reranked, the held-out item among them.
         key: signs the envelopes.
         seed: of the choice of candidates.
@@ -91,7 +107,7 @@ def describe_users(
     if dataset.items < candidates:
         raise DataError(f"data set '{dataset.name}': {dataset.items} items are fewer than {candidates} candidates; use a larger one")
     shown = max(personal.backbone.config.max_length, _LEAST_SHOWN)
-    random, users = np.random.default_rng(seed), []
+    random, users, pool = np.random.default_rng(seed), [], _pool(dataset, master)
     for user, (name, strategy) in strategies.items():
         row = int(np.searchsorted(part.users, user, side="right")) - 1
         past, taken = part.full_history(row), int(part.targets[row])
@@ -104,6 +120,7 @@ def describe_users(
                 candidates=[dataset.item_ids[item] for item in chosen],
                 taken=dataset.item_ids[taken],
                 envelope=_sealed(strategy, name, key),
+                samples=_samples(pool, master, past, dataset.user_ids[user]),
             )
         )
     shared = _for_everybody(personal, part)
@@ -127,6 +144,27 @@ def to_bytes(users: DemoUsers) -> bytes:
     if len(data) > LARGEST:
         raise DataError(f"data set '{users.data}': its ids make {len(data)} bytes for the demo app, more than {LARGEST}; use shorter ids")
     return data
+
+
+def _pool(dataset: Dataset, master: MasterWeights) -> Pool | None:
+    """What the users of the demo's data learn of each other, all as if they had agreed; the last item of each is nobody's to know."""
+    try:
+        return build_pool([sequence[:-1] for sequence in dataset.sequences], dataset.user_ids, master, consent=EVERYBODY_AGREED)
+    except SampleError:  # hardly any users, or they have nothing in common
+        return None
+
+
+def _samples(pool: Pool | None, master: MasterWeights, past: np.ndarray, user: str) -> str | None:
+    if pool is None:
+        return None
+    # With what is older than the choices that the phone's gate examines: samples chosen by these would have seen the questions.
+    lessons = min(_LESSONS, len(past) - 1)
+    older = past[: len(past) - lessons + -(-lessons // _UNEXAMINED)]
+    try:
+        answer = Matcher(pool).answer(history_profile(master, older, pool.pools), _SAMPLES, exclude=user)
+    except SampleError:  # only the user's own
+        return None
+    return base64.b64encode(answer.data).decode()
 
 
 def _for_everybody(personal: TrainedHypernetwork, part: SplitPart) -> Strategy:

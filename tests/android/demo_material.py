@@ -1,6 +1,6 @@
 """What the tests of the demo app read besides: two people with a strategy each, and one strategy for everybody.
 
-users.json          for sasrec.chord, as ``chordkit demo`` writes it
+users.json          for sasrec.chord, as ``chordkit demo`` writes it; the first has a taste that can be learned, and samples of others
 SUBJECT.order       the candidates of each, an id a line, best first, as the Python engine has them
 SUBJECT.shared      likewise with everybody's strategy
 """
@@ -22,7 +22,15 @@ SHARED = "narrow"
 _HISTORY, _CANDIDATES = 15, 20
 
 
-def people(folder: Path, master: MasterWeights, strategies: Mapping[str, Strategy], names: Sequence[str], key: Ed25519PrivateKey) -> None:
+def people(
+    folder: Path,
+    master: MasterWeights,
+    strategies: Mapping[str, Strategy],
+    names: Sequence[str],
+    key: Ed25519PrivateKey,
+    taste: Sequence[int],
+    samples: bytes,
+) -> None:
     """Write all of it into ``folder``; ``names`` are the owner's ids, that of padding first."""
     generator = np.random.default_rng(16)
 
@@ -30,9 +38,10 @@ def people(folder: Path, master: MasterWeights, strategies: Mapping[str, Strateg
         return base64.b64encode(seal(to_wire(strategies[strategy]), serial=1, signing_key=key, subject=subject.encode())).decode()
 
     users = []
-    for subject in ("mixed", "off"):
+    for subject, own in (("mixed", taste), ("off", None)):
         candidates = generator.choice(np.arange(1, master.items + 1), _CANDIDATES, replace=False).astype(np.int32)
-        history = generator.integers(1, master.items + 1, _HISTORY).astype(np.int32)
+        drawn = generator.integers(1, master.items + 1, _HISTORY).astype(np.int32)
+        history = drawn if own is None else np.array(own, np.int32)
         ids = [names[item] for item in candidates]
         users.append(
             DemoUser(
@@ -42,6 +51,7 @@ def people(folder: Path, master: MasterWeights, strategies: Mapping[str, Strateg
                 candidates=ids,
                 taken=ids[-1],
                 envelope=sealed(subject, subject),
+                samples=None if own is None else base64.b64encode(samples).decode(),
             )
         )
         for strategy, ending in ((subject, "order"), (SHARED, "shared")):

@@ -68,9 +68,13 @@ def segments(items: int) -> Segments:
     return Segments(histories, marks)
 
 
+def sent(master: MasterWeights) -> bytes:
+    return encode_samples(segments(master.items), master.fingerprint)
+
+
 def samples(folder: Path, master: MasterWeights, spoilt: Callable[[bytes], dict[str, bytes]]) -> None:
     drawn = segments(master.items)
-    whole = encode_samples(drawn, master.fingerprint)
+    whole = sent(master)
     (folder / "samples.chrs").write_bytes(whole)
     rows = zip(np.concatenate(drawn.histories), np.concatenate(drawn.targets), strict=True)
     (folder / "samples.txt").write_text("".join(f"{'*' if mark else ''}{item}\n" for item, mark in rows))

@@ -272,7 +272,9 @@ def store(folder: Path) -> None:
 
 
 def demo(folder: Path) -> None:
-    demo_material.people(folder / "demo", master_of("sasrec"), strategies_of("sasrec"), contents("sasrec").item_ids, KEY)
+    master, taste = master_of("sasrec"), learning_material.TASTE * learning_material.TURNS
+    names, samples = contents("sasrec").item_ids, learning_material.sent(master)
+    demo_material.people(folder / "demo", master, strategies_of("sasrec"), names, KEY, taste, samples)
 
 
 def learning(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from chordkit.coda.samples import decode_samples
 from chordkit.data import Dataset
 from chordkit.demo import DemoResult
 from chordkit.demo.users import EVERYBODY, DemoUsers, shortened, to_bytes
@@ -30,7 +31,7 @@ def test_each_user_is_what_the_data_says(demo: DemoResult, people: DemoUsers) ->
         index = dataset.user_ids.index(user.name.removeprefix("user "))
         assert user.subject == f"user{index + 1}"
         *past, taken = (dataset.item_ids[item] for item in dataset.sequences[index])
-        assert user.taken == taken and user.history == past[-20:]
+        assert user.taken == taken and user.history == past[-101:]
         assert len(user.candidates) == len(set(user.candidates)) == 100
         assert Counter(user.candidates)[taken] == 1
         # Of 130 items no user had more than 30: nobody is offered what they had.
@@ -45,6 +46,18 @@ def test_the_bundle_has_the_words_for_what_is_shown(demo: DemoResult, people: De
         categories = dict(zip(opened.item_ids(), opened.item_categories(), strict=True))
     shown = {item for user in people.users for item in (*user.history, *user.candidates)}
     assert len(shown) > 100 and all(categories[item].startswith("interest ") for item in shown)
+
+
+def test_each_user_has_samples_of_others_that_fit_the_backbone(demo: DemoResult, people: DemoUsers) -> None:
+    with bundle.open(demo.bundle, demo.html.parent / "demo.pub.pem") as opened:
+        master = opened.master()
+    found = []
+    for user in people.users:
+        assert user.samples is not None
+        data = base64.b64decode(user.samples, validate=True)
+        found.append(decode_samples(data, fingerprint=master.fingerprint, items=master.items))
+        assert len(data) <= 3072 and found[-1].samples > 20
+    assert len({each.histories[0].tobytes() for each in found}) > 1
 
 
 def test_every_strategy_is_in_an_envelope_for_its_user_and_for_this_backbone(demo: DemoResult, people: DemoUsers) -> None:
