@@ -6,9 +6,13 @@ learning/CLICKS.txt            ids of the catalogue, a line each, oldest first
 learning/samples.chrs          12 samples of others in 3 segments, and samples.txt with an item of all segments a line, * before a sample
 learning/STRATEGY/             what Python's binding of the same C makes of few and the samples: adapter.chra, counts.i32 (own, outside and
                                kept), gate.f32 (before, after, lower bound of the gain), scores.f32 of sasrec's full case
+learning/pool.safetensors      a public pool, and nearest.txt with what Python finds in it for few: a piece a line, * before a sample
+learning/pools/NAME.safetensors
+                               what is no public pool for sasrec, and NAME.txt with words of why
 learning/refused/NAME.chrs     what is no samples for sasrec, and NAME.txt with the sentence
 """
 
+import copy
 import hashlib
 import struct
 import zlib
@@ -17,6 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from chordkit.coda.building import EVERYBODY, PoolOptions, build_pool
+from chordkit.coda.matching import Matcher, pieces
+from chordkit.coda.pool import Pool
+from chordkit.coda.profiles import directions, history_profile
 from chordkit.coda.samples import Segments, decode_samples, encode_samples
 from chordkit.errors import SampleError
 from chordkit.kernels import Engine
@@ -24,7 +32,7 @@ from chordkit.kernels.learner import Learner
 from chordkit.quantization import MasterWeights
 
 TASTE, TURNS = (3, 17, 40, 77, 101), 8
-_LIKELY, _SAMPLES, _HEADER, _CRC = 40, 12, 24, 4
+_LIKELY, _SAMPLES, _NEAREST, _HEADER, _CRC = 40, 12, 30, 24, 4
 
 
 def clicks(folder: Path, master: MasterWeights, names: Sequence[str]) -> None:
@@ -59,6 +67,52 @@ def adapters(folder: Path, master: MasterWeights, names: Sequence[str], strategi
         np.array([report.local, report.outside, report.kept]).astype("<i4").tofile(made / "counts.i32")
         np.array([report.verdict.before, report.verdict.after, report.verdict.low]).astype("<f4").tofile(made / "gate.f32")
         learner.scores(adapter, engine.hidden(asked), candidates).astype("<f4").tofile(made / "scores.f32")
+
+
+def pools(folder: Path, master: MasterWeights, names: Sequence[str], other: MasterWeights) -> None:
+    draw = np.random.default_rng(22)
+    people = [draw.integers(1, master.items + 1, count).astype(np.int32) for count in draw.integers(5, 70, 40)]
+    ids = [f"person {number}" for number in range(len(people))]
+    pool = build_pool(people, ids, master, consent=EVERYBODY, options=PoolOptions(k=0, context=6))
+    pool.save(folder / "pool.safetensors")
+    clicked = [names.index(line) for line in (folder / "few.txt").read_text().splitlines()]
+    older = np.array(clicked[: 1 + -(-(len(clicked) - 1) // 5)], np.int32)  # what the gate does not examine
+    direction = directions(history_profile(master, older, pool.pools)[None], len(pool.pools))[0]
+    found = pieces(pool, Matcher(pool).nearest(direction, _NEAREST), pool.context)
+    rows = (
+        " ".join(f"{'*' if mark else ''}{item}" for item, mark in zip(history, marks, strict=True))
+        for history, marks in zip(found.histories, found.targets, strict=True)
+    )
+    (folder / "nearest.txt").write_text("".join(f"{row}\n" for row in rows))
+    whole = (folder / "pool.safetensors").read_bytes()
+    (folder / "pools").mkdir()
+    private = build_pool(people, ids, master, consent=EVERYBODY, options=PoolOptions(k=2))
+    foreign = build_pool(people, ids, other, consent=EVERYBODY, options=PoolOptions(k=0))
+    outside, beside = pool.flat.copy(), pool.sample_places.copy()
+    outside[3], beside[0] = 200, 90
+    changed = bytearray(whole)
+    changed[-5] ^= 1
+    for name, spoilt, words in (
+        ("private", private, "it is not a public one"),
+        ("foreign", foreign, "fingerprint: it is for backbone"),
+        ("changed", bytes(changed), "its checksum does not match"),
+        ("truncated", whole[:-1], "does not lie where its shape says"),
+        ("empty", b"", "it ends before its header does"),
+        ("no pool", whole.replace(b"chordkit.pool", b"chordkit.loop"), "format and version are not chordkit.pool and 1"),
+        ("items outside", _unchecked(pool, flat=outside), "its items do not lie in 1.."),
+        ("places outside", _unchecked(pool, sample_places=beside), "a sample does not stand behind an item of a segment"),
+    ):
+        path = folder / "pools" / f"{name}.safetensors"
+        spoilt.save(path) if isinstance(spoilt, Pool) else path.write_bytes(spoilt)
+        path.with_suffix(".txt").write_text(words)
+
+
+def _unchecked(pool: Pool, **changes: np.ndarray) -> Pool:
+    """A pool that is none, as whoever forges one would save it."""
+    made = copy.copy(pool)
+    for name, value in changes.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def segments(items: int) -> Segments:

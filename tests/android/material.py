@@ -280,6 +280,7 @@ def demo(folder: Path) -> None:
 def learning(folder: Path) -> None:
     learning_material.clicks(folder / "learning", master_of("sasrec"), contents("sasrec").item_ids)
     learning_material.samples(folder / "learning", master_of("sasrec"), _spoilt)
+    learning_material.pools(folder / "learning", master_of("sasrec"), contents("sasrec").item_ids, master_of("caser"))
     strategies = {PLAIN: b"", "mixed": to_wire(strategies_of("sasrec")["mixed"])}
     learning_material.adapters(
         folder / "learning", master_of("sasrec"), contents("sasrec").item_ids, strategies, folder / "sasrec" / "full"

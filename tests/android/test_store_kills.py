@@ -16,7 +16,12 @@ pytestmark = pytest.mark.checkout
 
 CHILD = "io.chordkit.StoreChild"
 OLD = "6 CURRENT mixed-nobody"
-CHANGES = {"install": "7 CURRENT mixed-nobody", "adopt": "6 CURRENT off-nobody"}
+LEARNED = f"{OLD} learned from"
+CHANGES = {
+    "install": (OLD, "7 CURRENT mixed-nobody"),
+    "adopt": (OLD, "6 CURRENT off-nobody"),
+    "learn": (f"{LEARNED} 35", f"{LEARNED} 100"),
+}
 KILLED = -9
 
 
@@ -61,7 +66,8 @@ def test_a_process_that_is_killed_before_any_step_leaves_the_old_or_the_new(
             kill(child)
     assert len(steps) == 12
     turn = steps.index("before rename state") + 1
-    assert found(start, folders) == [OLD] * turn + [CHANGES[change]] * (len(steps) - turn)
+    old, new = CHANGES[change]
+    assert found(start, folders) == [old] * turn + [new] * (len(steps) - turn)
 
 
 def test_a_process_that_is_killed_at_any_time_leaves_one_of_the_two(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:

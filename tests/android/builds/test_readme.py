@@ -22,6 +22,10 @@ final class Example extends Activity {{
   void example(byte[] publicKey, byte[] user, byte[] envelope, List<String> recentSkus, List<String> candidateSkus) throws Exception {{
 {lines}
   }}
+
+  void learning(ChordStore.Session session, byte[] chrs, int clicksSince, List<String> recentSkus) throws Exception {{
+{learning}
+  }}
 }}
 """
 
@@ -31,9 +35,9 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_lines_for_an_app_compile_as_they_are_printed(tools, tmp_path: Path) -> None:
-    (lines,) = _blocks("java")
-    assert len(lines.splitlines()) <= 10
-    (tmp_path / "Example.java").write_text(AROUND.format(lines=lines), encoding="utf-8")
+    lines, learning = _blocks("java")
+    assert len(lines.splitlines()) <= 10 and len(learning.splitlines()) <= 10
+    (tmp_path / "Example.java").write_text(AROUND.format(lines=lines, learning=learning), encoding="utf-8")
     library = java.compile_for_android(tools, java.sources(java.CORE, java.BOUNCY_CASTLE), tmp_path / "library", [tools.jar("bcprov")])
     java.compile_for_android(tools, [tmp_path / "Example.java"], tmp_path / "example", [library])
 

@@ -2,6 +2,7 @@ package io.chordkit;
 
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.Arrays;
 
 /** The best of the items that come by, best first; of two that score the same the one that came first. */
 final class Best {
@@ -25,6 +26,11 @@ final class Best {
     }
     items[place] = item;
     scores[place] = score;
+  }
+
+  /** Best first. */
+  int[] items() {
+    return Arrays.copyOf(items, count);
   }
 
   /** From the positions of the buffers on, which stay; gives how many. */

@@ -96,11 +96,15 @@ public final class ClickStream {
    * What the cloud is asked for samples with: a profile of the clicks before those that {@link Personalisation} examines. Samples that were
    * chosen by the examined clicks themselves would have seen the questions.
    */
-  public synchronized Profile profileForSamples(Engine engine, Learning how) throws ChordException {
+  public Profile profileForSamples(Engine engine, Learning how) throws ChordException {
+    return profileForSamples(engine, how, Profile.DEFAULT_POOLS);
+  }
+
+  synchronized Profile profileForSamples(Engine engine, Learning how, int[] pools) throws ChordException {
     int lessons = Math.max(0, Math.min(how.ownClicks(), size() - 1));
     IntBuffer ids = newest(ring.length);
     ids.limit(Math.max(0, ids.limit() - lessons + Learning.unexamined(lessons)));
-    return Profile.of(engine, ids, Profile.DEFAULT_POOLS, Collections.<String>emptyList());
+    return Profile.of(engine, ids, pools, Collections.<String>emptyList());
   }
 
   /** What the cloud is asked with, over the last 5, 25 and 200 clicks ({@link Profile}). */

@@ -2,21 +2,26 @@ package io.chordkit;
 
 import java.io.File;
 import java.io.IOException;
+import java.util.Arrays;
 
 /**
- * A process at a store, for tests/android/test_store_kills.py: {@code step FOLDER install|adopt N} stops before the n-th step of a change
+ * A process at a store, for tests/android/test_store_kills.py: {@code step FOLDER install|adopt|learn N} stops before the n-th step of a change
  * and says so, {@code loop FOLDER ROUNDS} installs and adopts by turns, {@code found FOLDER...} says what is in each.
  */
 public final class StoreChild {
+  private static final int[] OWN = {30, 35, 100};
+
   private StoreChild() {}
 
   public static void main(String[] words) throws Exception {
     StoreFixture at = new StoreFixture(new File(words[1]));
     if (words[0].equals("step")) {
-      prepare(at);
+      prepare(at, words[2].equals("learn"));
       at.disk = new StoppingDisk(Integer.parseInt(words[3]));
       if (words[2].equals("install")) {
         at.install("7");
+      } else if (words[2].equals("learn")) {
+        at.learn("few");
       } else {
         at.adopt("off-4");
       }
@@ -25,15 +30,37 @@ public final class StoreChild {
       loop(at, Integer.parseInt(words[2]));
     } else {
       for (int i = 1; i < words.length; i++) {
-        say(new StoreFixture(new File(words[i])).found());
+        StoreFixture one = new StoreFixture(new File(words[i]));
+        say(one.found() + learned(one));
       }
     }
   }
 
-  private static void prepare(StoreFixture at) throws ChordException, IOException {
+  private static void prepare(StoreFixture at, boolean learn) throws Exception {
     at.install("5");
     at.install("6");
     at.adopt("mixed-3");
+    for (int i = 0; learn && i < OWN.length - 1; i++) {
+      at.learn("few", OWN[i]);
+    }
+  }
+
+  /** Of how many clicks what is in use was learned. */
+  private static String learned(StoreFixture at) throws Exception {
+    try (ChordStore.Session session = at.open()) {
+      Adapter used = session.scorer().adapter();
+      if (used == null) {
+        return "";
+      }
+      ClickStream clicks = LearningTest.clicks(session.bundle(), "few");
+      for (int own : OWN) {
+        Adapter made = Personalisation.of(session.engine(), clicks, null, new Learning().ownClicks(own)).adapter();
+        if (made != null && Arrays.equals(made.bytes(), used.bytes())) {
+          return " learned from " + own;
+        }
+      }
+      return " learned from what nobody knows";
+    }
   }
 
   private static void loop(StoreFixture at, int rounds) throws ChordException, IOException {
