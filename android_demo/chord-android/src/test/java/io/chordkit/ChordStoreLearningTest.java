@@ -232,6 +232,9 @@ public final class ChordStoreLearningTest {
     java.util.zip.CRC32 crc = new java.util.zip.CRC32();
     crc.update(older.getBytes("UTF-8"));
     write(new File(at.folder, "state"), String.format("%08x\n%s", crc.getValue(), older).getBytes("UTF-8"));
+    try (ChordStore.Session session = at.open()) {
+      assertEquals(Collections.emptyList(), session.remarks());
+    }
     assertEquals(before, at.found());
   }
 

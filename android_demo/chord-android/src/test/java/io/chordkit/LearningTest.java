@@ -337,15 +337,18 @@ public final class LearningTest {
     adopting.start();
     int superseded = 0;
     long end = System.nanoTime() + 20000000000L;
-    while (superseded < 3 && System.nanoTime() < end) {
-      try {
-        learned("few");
-      } catch (LearningException.Superseded expected) {
-        superseded++;
+    try {
+      while (superseded < 3 && System.nanoTime() < end) {
+        try {
+          learned("few");
+        } catch (LearningException.Superseded expected) {
+          superseded++;
+        }
       }
+    } finally {
+      adopting.interrupt();
+      adopting.join();
     }
-    adopting.interrupt();
-    adopting.join();
     assertNull(String.valueOf(wrong.get()), wrong.get());
     assertEquals(3, superseded);
     assertNotNull(learned("few").adapter());
