@@ -24,7 +24,7 @@ if [ -n "$jni" ]; then
   # shellcheck disable=SC2046
   sources=$(printf '%s\n' $(grep -hv '^#' sources.txt verify/sources.txt learn/sources.txt) "$jni"/*.c | sort -u)
   more_flags="-Iinclude -isystem $(echo "${JNI_HEADERS:?folders of jni.h: the include folder of a JDK, and include/linux}" | sed 's/:/ -isystem /g')"
-  link="-Wl,--version-script=$jni/exports.map" libc="malloc free posix_memalign" libm="ceil log sqrt"
+  link="-Wl,--version-script=$jni/exports.map" libc="malloc free posix_memalign" libm="ceil fmaxf log sqrt"
 fi
 clang=${CLANG:-clang-19}
 lld=${LLD:-lld-19}

@@ -5,6 +5,7 @@
 double ceil(double x);
 float fabsf(float x);
 float fmaf(float a, float b, float c);
+float fmaxf(float a, float b);
 double log(double x);
 float log1pf(float x);
 float rintf(float x);
