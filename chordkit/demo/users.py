@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 
 from chordkit.coda.building import EVERYBODY as EVERYBODY_AGREED
 from chordkit.coda.building import build_pool
+from chordkit.coda.gate import first_examined
 from chordkit.coda.matching import Matcher
 from chordkit.coda.pool import Pool
 from chordkit.coda.profiles import history_profile
@@ -26,8 +27,6 @@ _LONGEST_TEXT = 80
 _LESSONS = 100
 """Choices that a phone learns from, each of which has one before it."""
 _LEAST_SHOWN = _LESSONS + 1
-_UNEXAMINED = 5
-"""One in so many of them, the oldest, is only learned from."""
 _SAMPLES = 200
 
 
@@ -159,7 +158,7 @@ def _samples(pool: Pool | None, master: MasterWeights, past: np.ndarray, user: s
         return None
     # With what is older than the choices that the phone's gate examines: samples chosen by these would have seen the questions.
     lessons = min(_LESSONS, len(past) - 1)
-    older = past[: len(past) - lessons + -(-lessons // _UNEXAMINED)]
+    older = past[: len(past) - lessons + first_examined(lessons)]
     try:
         answer = Matcher(pool).answer(history_profile(master, older, pool.pools), _SAMPLES, exclude=user)
     except SampleError:  # only the user's own

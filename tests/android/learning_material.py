@@ -4,6 +4,7 @@ learning/CLICKS.txt            ids of the catalogue, a line each, oldest first
     few                        a taste that the model knows nothing of: five items over and over
     likely                     what the model holds most likely each time, so that nothing can be learned
 learning/samples.chrs          12 samples of others in 3 segments, and samples.txt with an item of all segments a line, * before a sample
+learning/machine.txt           where these were made: x86_64, aarch64
 learning/STRATEGY/             what Python's binding of the same C makes of few and the samples: adapter.chra, counts.i32 (own, outside and
                                kept), gate.f32 (before, after, lower bound of the gain), scores.f32 of sasrec's full case
 learning/pool.safetensors      a public pool, and nearest.txt with what Python finds in it for few: a piece a line, * before a sample
@@ -14,6 +15,7 @@ learning/refused/NAME.chrs     what is no samples for sasrec, and NAME.txt with 
 
 import copy
 import hashlib
+import platform
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from chordkit.coda.building import EVERYBODY, PoolOptions, build_pool
+from chordkit.coda.gate import first_examined
 from chordkit.coda.matching import Matcher, pieces
 from chordkit.coda.pool import Pool
 from chordkit.coda.profiles import directions, history_profile
@@ -51,6 +54,7 @@ def _likely(engine: Engine) -> list[int]:
 
 def adapters(folder: Path, master: MasterWeights, names: Sequence[str], strategies: Mapping[str, bytes], full: Path) -> None:
     """``full``: the case whose candidates are scored; a strategy of no bytes is none."""
+    (folder / "machine.txt").write_text(platform.machine())
     history = [names.index(line) for line in (folder / "few.txt").read_text().splitlines()]
     asked, candidates = (np.fromfile(full / name, "<i4") for name in ("history.i32", "candidates.i32"))
     for strategy, wire in strategies.items():
@@ -76,7 +80,7 @@ def pools(folder: Path, master: MasterWeights, names: Sequence[str], other: Mast
     pool = build_pool(people, ids, master, consent=EVERYBODY, options=PoolOptions(k=0, context=6))
     pool.save(folder / "pool.safetensors")
     clicked = [names.index(line) for line in (folder / "few.txt").read_text().splitlines()]
-    older = np.array(clicked[: 1 + -(-(len(clicked) - 1) // 5)], np.int32)  # what the gate does not examine
+    older = np.array(clicked[: 1 + first_examined(len(clicked) - 1)], np.int32)
     direction = directions(history_profile(master, older, pool.pools)[None], len(pool.pools))[0]
     found = pieces(pool, Matcher(pool).nearest(direction, _NEAREST), pool.context)
     rows = (
