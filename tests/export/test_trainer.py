@@ -14,6 +14,7 @@ from chordkit.coda.learning import PARTS, Candidates, Exam, Head, Lessons, Steps
 from chordkit.errors import CapabilityError, CheckFailed, InputError
 from chordkit.export.trainer import Batch, TrainerProgram, TrainerShape, check_trainer, judge_trainer, make_trainer
 from chordkit.export.trainer.graph import AdapterLoss, EagerTrainer
+from chordkit.export.trainer.program import lower
 
 SHAPE = TrainerShape(dim=8, lessons=24, candidates=40)
 ITEMS = 60
@@ -130,6 +131,22 @@ def test_a_file_that_is_no_trainer_is_refused(file: bytes) -> None:
     ):
         with pytest.raises((CapabilityError, CheckFailed), match=words):
             check_trainer(data).require("the file")
+
+
+class Boasting(TrainerShape):
+    """Says less than it takes."""
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        return TrainerShape(self.dim, self.lessons + 1, self.candidates).inputs
+
+
+def test_a_file_of_another_version_or_of_other_sizes_than_it_says_is_refused(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CapabilityError, match=r"its inputs are .*\(13, 8\).*, which is not what it says of its sizes; make it again"):
+        TrainerProgram(lower(AdapterLoss(Boasting(8, 12, 20))))
+    monkeypatch.setattr("chordkit.export.trainer.program.FORMAT", 2)
+    with pytest.raises(CapabilityError, match="version 1 of rank 8 is not 2 of rank 8; make it again, or update chordkit"):
+        TrainerProgram(file)
 
 
 def test_the_commands_make_and_check_it(project, command, tmp_path) -> None:
