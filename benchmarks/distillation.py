@@ -1,7 +1,7 @@
 """What a teacher is worth: a small student with and without one against a large model; and, at 3.0 bits, static and personal students.
 
     python benchmarks/distillation.py --data ml-100k                              # d = 32 with a teacher against d = 64 without
-    python benchmarks/distillation.py --data beauty --k-core 8 --max-length 20 --bucketing --settings mean:0.9:1
+    python benchmarks/distillation.py --data beauty --k-core 8 --max-length 20 --batch 1024
     python benchmarks/distillation.py --data ml-100k --strategies --seeds 0       # 3.0 bits of {2,4,8}, with and without the teacher
 
 Of each user the last 5 items test and the 5 before them validate. Which teacher, which weight and which temperature is chosen by seed 0's
@@ -62,7 +62,7 @@ class Bench:
 
     def _train(self, dim: int, seed: int, name: str, distillation: Distillation | None) -> TrainedBackbone:
         config = default_config(self.architecture, self.dataset.items, dim=dim, max_length=self.arguments.max_length)
-        options = default_options(self.architecture, seed=seed, **({"bucketing": True} if self.arguments.bucketing else {}))
+        options = default_options(self.architecture, seed=seed, **({"batch": self.arguments.batch} if self.arguments.batch else {}))
         folder, cpu = self.folder / f"{name}-{self.architecture}-{dim}-{seed}", time.process_time()
         trained = train_backbone(self.dataset, config, options, folder, distillation=distillation, **PLACES)
         if (spent := time.process_time() - cpu) > 10:
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--data", default="ml-100k")
     parser.add_argument("--k-core", type=int, default=0)
     parser.add_argument("--architecture", default="sasrec")
-    parser.add_argument("--bucketing", action="store_true", help="windows of like length share a step; for short histories")
+    parser.add_argument("--batch", type=int, help="training targets a step; the default is the architecture's")
     parser.add_argument("--max-length", type=int, default=50, help="items of a history that count")
     parser.add_argument("--large", type=int, default=64)
     parser.add_argument("--small", type=int, default=32)
