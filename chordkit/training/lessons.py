@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chordkit.documents import parse_json
 from chordkit.errors import CheckpointError
 from chordkit.files import atomic_writer
 from chordkit.tensors import header_of, map_tensors
@@ -33,12 +34,13 @@ items."""
 class Lessons:
     """The lessons of a file, mapped into memory: what is not asked for is not kept there."""
 
-    def __init__(self, path: Path, identity: Mapping[str, Mapping[str, Any]], items: int) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, Mapping[str, Any]], count: int, items: int) -> None:
         """Open a file that :func:`write_lessons` wrote, and look at all of it once.
 
         Args:
             path: the file.
             identity: what the lessons must have been made of, as JSON values by kind.
+            count: how many lessons there must be.
             items: of the catalogue.
 
         Raises:
@@ -48,20 +50,21 @@ class Lessons:
         try:
             tensors, metadata = map_tensors(path)
             self.items, self.logits, text, expected = tensors["items"], tensors["logits"], metadata[_IDENTITY], metadata[_DIGEST]
-            found = json.loads(text)
-        except (ValueError, KeyError, RecursionError):
+            found = parse_json(text)
+        except (ValueError, KeyError):
             raise CheckpointError(f"{path}: this is no whole file of a teacher's lessons: {again}") from None
         except OSError as error:
             raise CheckpointError(f"{path}: the file of lessons cannot be read: {error.strerror}") from None
         for kind, wanted in _plain(identity).items():
             own = found.get(kind) if isinstance(found, dict) else None
             require_same(path, kind, own, wanted, "file of lessons", "name another one in --lessons, or delete this one")
-        if not _is_fit(self.items, TAUGHT_ITEMS, torch.int32) or not _is_fit(self.logits, TAUGHT_ITEMS + 1, torch.float16):
+        fit = self.items.shape == (count, TAUGHT_ITEMS) and self.logits.shape == (count, TAUGHT_ITEMS + 1)
+        if not (fit and self.items.dtype == torch.int32 and self.logits.dtype == torch.float16):
             raise CheckpointError(f"{path}: this is no whole file of a teacher's lessons: {again}")
         digest = _Digest(text)
         for some, logits in zip(self.items.split(_BLOCK), self.logits.split(_BLOCK), strict=True):
             digest.add(some, logits)
-            if some.min() < 0 or some.max() > items or not logits.isfinite().all():
+            if some.min() < 1 or some.max() > items or not logits.isfinite().all():
                 raise CheckpointError(f"{path}: a lesson is about no item, or no number: {again}")
         if digest.hex() != expected:
             raise CheckpointError(f"{path}: the file of lessons is damaged (its SHA-256 does not match): {again}")
@@ -103,10 +106,6 @@ class _Digest:
 
     def hex(self) -> str:
         return hashlib.sha256(self._text.encode() + b"".join(each.digest() for each in self._sums)).hexdigest()
-
-
-def _is_fit(tensor: Tensor, columns: int, dtype: torch.dtype) -> bool:
-    return tensor.dim() == 2 and len(tensor) > 0 and tensor.shape[1] == columns and tensor.dtype == dtype
 
 
 def _plain(identity: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -139,10 +139,11 @@ def learn_lessons(
             return learn_lessons(
                 teachers, sequences, split, Path(folder) / LESSONS_NAME, seen_masked=seen_masked, device=device, progress=progress
             )
+    count = sum(map(len, sequences))
     if not path.exists():
         own = [copy.deepcopy(teacher).to(device or torch.device("cpu")).eval() for teacher in teachers]
-        write_lessons(path, identity, sum(map(len, sequences)), _lessons(own, sequences, seen_masked, progress))
-    return Lessons(path, identity, items)
+        write_lessons(path, identity, count, _lessons(own, sequences, seen_masked, progress))
+    return Lessons(path, identity, count, items)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, initi
 from chordkit.data import Dataset, split, split_identity
 from chordkit.errors import CheckpointError, InputError
 from chordkit.training import Distillation, TrainingOptions, train_backbone
-from chordkit.training.lessons import TAUGHT_ITEMS, write_lessons
+from chordkit.training.lessons import TAUGHT_ITEMS, Lessons, write_lessons
 from chordkit.training.teacher import learn_lessons
 from chordkit.training.trainer import CHECKPOINT_NAME
 
@@ -44,7 +44,7 @@ def teachers() -> list[Backbone]:
     return [teacher_of(1), teacher_of(2, 7)]
 
 
-def lessons_of(teachers: list[Backbone], dataset: Dataset, path: Path | None = None, **more: bool):
+def lessons_of(teachers: list[Backbone], dataset: Dataset, path: Path | None = None, **more: bool) -> Lessons:
     return learn_lessons(teachers, split(dataset, 10).train, split_identity(dataset, 1, 1), path, **more)
 
 
@@ -128,8 +128,10 @@ def test_a_lesson_about_no_item_is_refused_whatever_its_checksum_says(tmp_path, 
     identity = {"teachers": {}}
     write_lessons(path, identity, len(items), [(items[:5], logits[:5]), (items[5:], logits[5:])])
     with pytest.raises(CheckpointError, match="about no item"):
-        type(lessons)(path, identity, ITEMS)
-    type(lessons)(path, identity, ITEMS + 1)
+        Lessons(path, identity, len(items), ITEMS)
+    Lessons(path, identity, len(items), ITEMS + 1)
+    with pytest.raises(CheckpointError, match="no whole file"):
+        Lessons(path, identity, len(items) + 1, ITEMS + 1)
 
 
 @pytest.mark.parametrize("config", [STUDENT, CaserConfig(items=ITEMS, max_length=10, dim=8, heights=(2,), filters=4, vertical_filters=2)])
