@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chordkit.coda.gate import Adopted, weigh
+from chordkit.coda.gate import Adopted, first_examined
 from chordkit.coda.health import Counts, encode_health
-from chordkit.coda.learning import Candidates, Exam, Head, Lessons
+from chordkit.coda.learning import Head, Lessons
 from chordkit.coda.personal import PersonalOptions, personalise
 from chordkit.coda.samples import Segments, decode_samples
 from chordkit.coda.stream import Questions, Stream
@@ -83,21 +83,21 @@ class Request:
     """What leaves the phone.
 
     Attributes:
-        profile: float32 [len(pools) * dim + 1].
         fingerprint: of the phone's release.
-        strategy: whether a strategy is wanted.
-        samples: how many samples of other people are wanted.
+        strategy: the profile float32 [len(pools) * dim + 1] that a strategy is wanted for; None = none is.
+        samples: the profile that samples are wanted for, of the clicks that the gate does not examine; None = none are.
+        count: how many samples.
     """
 
-    profile: np.ndarray
     fingerprint: bytes
-    strategy: bool
-    samples: int
+    strategy: np.ndarray | None
+    samples: np.ndarray | None
+    count: int
 
     @property
     def bytes(self) -> int:
-        """The profile's; what the transport adds is not counted."""
-        return int(self.profile.nbytes)
+        """Of the profiles; what the transport adds is not counted."""
+        return sum(int(profile.nbytes) for profile in (self.strategy, self.samples) if profile is not None)
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,11 @@ class Cadence:
     Attributes:
         personal: asks for a strategy of its own.
         learning: trains an adapter.
-        refresh: new clicks after which it asks for a new strategy, and trains anew.
+        refresh: new clicks after which it asks for a new strategy, and trains anew; with a history that is not so long yet it asks whenever
+            that has doubled.
         samples: new clicks after which it asks for new samples.
         wanted: samples asked for.
-        fewest: clicks before which it neither asks nor trains.
+        fewest: lessons below which it neither asks for samples nor trains; the gate lets nothing in with fewer.
         lessons: of its own clicks that it learns from, the newest.
     """
 
@@ -133,7 +134,7 @@ class Cadence:
     refresh: int = 10
     samples: int = 50
     wanted: int = 200
-    fewest: int = 10
+    fewest: int = 13
     lessons: int = 100
 
 
@@ -168,7 +169,8 @@ class Phone:
         self.cadence, self.learning = cadence or Cadence(), learning or PersonalOptions()
         self.stream, self.adopted, self.counts, self.outdated = Stream(len(release.table) - 1), Adopted(), Counts(), False
         self.encoder, self._serial, self._samples = encoder, 1, Segments([], [])
-        self._asked = self._fetched = self._trained = self._grown = self._unseen = -math.inf  # clicks at that time
+        self._asked = 0  # clicks at that time, and so below
+        self._fetched = self._trained = self._grown = self._unseen = -math.inf
         bias = None if release.bias is None else (release.bias / release.temperature).astype(np.float32)
         self._plain = Head((release.table / release.temperature).astype(np.float32), bias, release.fingerprint)
         self._use(release.strategy)
@@ -201,17 +203,24 @@ class Phone:
 
     def request(self) -> Request | None:
         """What is to be asked now; None = nothing."""
-        clicks, cadence = self.stream.total, self.cadence
-        if clicks < cadence.fewest or self.outdated:
+        clicks, cadence, pools = self.stream.total, self.cadence, self.release.pools
+        strategy = cadence.personal and clicks - self._asked >= min(cadence.refresh, max(1, self._asked))
+        samples = self._lessons_there >= cadence.fewest and clicks - self._fetched >= cadence.samples
+        if self.outdated or not (strategy or samples):
             return None
-        strategy = cadence.personal and clicks - self._asked >= cadence.refresh
-        samples = cadence.learning and clicks - self._fetched >= cadence.samples
-        if not (strategy or samples):
-            return None
-        self._asked, self._fetched = clicks if strategy else self._asked, clicks if samples else self._fetched
+        now = earlier = None
+        if strategy:
+            now, self._asked = self.stream.profile(self.release.table, pools), clicks
+        if samples:
+            examined = self._lessons_there - first_examined(self._lessons_there)
+            earlier, self._fetched = self.stream.profile(self.release.table, pools, without=examined), clicks
         self.counts = self.counts.plus(requests=1)
-        profile = self.stream.profile(self.release.table, self.release.pools)
-        return Request(profile, self.release.fingerprint, strategy, cadence.wanted if samples else 0)
+        return Request(self.release.fingerprint, now, earlier, cadence.wanted)
+
+    @property
+    def _lessons_there(self) -> int:
+        """What the phone can learn from, if it does."""
+        return max(0, min(self.cadence.lessons, len(self.stream) - 1)) if self.cadence.learning else 0
 
     def receive(self, answer: Answer, now: int | None = None) -> None:
         """Adopt what an answer holds, each part if it passes its checks; what does not changes nothing, and is counted.
@@ -240,10 +249,10 @@ class Phone:
     def learn(self) -> None:
         """Judge the adapter in use by the clicks since it was trained, and train anew where there are enough; for idle moments."""
         clicks, cadence = self.stream.total, self.cadence
-        if not cadence.learning or clicks < cadence.fewest or clicks - self._trained < cadence.refresh:
+        if self._lessons_there < max(1, cadence.fewest) or clicks - self._trained < cadence.refresh:
             return
         own = self._lessons(self.stream.questions(cadence.lessons, self.encoder.max_length))
-        self._judge_again(own)
+        self._review(own)
         self._trained = clicks
         adapter, report = personalise(self._head, own, self._outside(), self.learning)
         self.counts = self.counts.plus(trainings=1).at_least(milliseconds=round(report.milliseconds))
@@ -260,7 +269,7 @@ class Phone:
         """Undo all that is personal: back to the release as it came, without clicks and samples."""
         self.adopted.forget()
         self.stream, self._samples = Stream(self.stream.items, self.stream.capacity), Segments([], [])
-        self._asked = self._fetched = self._grown = -math.inf
+        self._asked, self._fetched, self._grown = 0, -math.inf, -math.inf
         self._use(self.release.strategy)
 
     def _age(self, **counted: int) -> None:
@@ -269,20 +278,13 @@ class Phone:
         old = 0 if math.isinf(self._grown) else clicks - int(self._grown)
         self.counts, self._grown = self.counts.plus(**counted).at_least(stale=old), clicks
 
-    def _judge_again(self, own: Lessons) -> None:
-        """Undo the adapter in use where the clicks that it has not learned from surely speak against it."""
-        if self.adopted.current is None:
-            return
-        since = min(self.stream.total - int(self._unseen), len(own))
-        exam = Exam(
-            self._head,
-            own.take(np.arange(len(own) - since, len(own))),
-            Candidates.choose(own.targets, self._head.items, self.learning.others),
-        )
-        nothing = self.adopted.current.with_values(np.zeros_like(self.adopted.current.values))
-        if weigh(exam.likelihoods(self.adopted.current), exam.likelihoods(nothing)).adopt:
-            self.adopted.undo()
-            self.counts = self.counts.plus(undone=1)
+    def _review(self, own: Lessons) -> None:
+        """Undo the adapter in use where the clicks that it has not learned from speak against it."""
+        before = self.adopted.current
+        if before is not None:
+            since = min(self.stream.total - int(self._unseen), len(own))
+            self.adopted.review(self._head, own.take(np.arange(len(own) - since, len(own))), others=self.learning.others)
+            self.counts = self.counts.plus(undone=int(self.adopted.current is not before))
 
     def _lessons(self, questions: Questions) -> Lessons:
         if not len(questions.targets):

@@ -81,15 +81,17 @@ class Stream:
         """The history int32 [length] that a re-ranker takes: the newest items in the last slots, zeros in front."""
         return left_pad([self.clicks()], length)[0]
 
-    def profile(self, table: np.ndarray, pools: tuple[int, ...]) -> np.ndarray:
+    def profile(self, table: np.ndarray, pools: tuple[int, ...], without: int = 0) -> np.ndarray:
         """What the cloud is asked with, float32 [len(pools) * dim + 1]: the mean embedding of the last so many items for each pool, and
         log(1 + items) / 4; what ``pooled_profile`` makes on the cloud and ``chord_profile`` in the engine.
 
         Args:
             table: float32 [items + 1, dim], the item table of the bundle.
             pools: ascending.
+            without: so many of the newest clicks are left out.
         """
-        rows = np.ascontiguousarray(table[self.clicks()[-pools[-1] :]], np.float32)
+        older = self.clicks()[: max(0, len(self) - without)]
+        rows = np.ascontiguousarray(table[older[-pools[-1] :]], np.float32)
         means = [(rows[-pool:] * (np.float32(1) / np.float32(max(1, min(pool, len(rows)))))).sum(axis=0) for pool in pools]
         return np.concatenate([*means, [np.log1p(np.float32(len(rows))) * _COUNT_SCALE]]).astype(np.float32)
 

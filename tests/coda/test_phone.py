@@ -9,11 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.coda.adapter import Adapter
-from chordkit.coda.gate import Verdict
+from chordkit.coda.gate import Verdict, first_examined
 from chordkit.coda.health import Counts, decode_health
 from chordkit.coda.matching import Matcher
 from chordkit.coda.personal import personalise
 from chordkit.coda.phone import Answer, Cadence, Hint, Phone, Release, Request
+from chordkit.coda.stream import Stream
 from chordkit.kernels import Engine
 from chordkit.strategy import Strategy, encode_user_vector, quantize_user_vector, seal, to_wire
 from tests.coda.pool_material import OPTIONS, master, pool, world
@@ -43,7 +44,8 @@ def enveloped(width: int = 2, serial: int = 1, subject: bytes = SUBJECT, key: Ed
 
 
 def sampled(request: Request) -> Answer:
-    return Answer(Hint(release().fingerprint, 1), samples=Matcher(pool()).answer(request.profile, request.samples).data)
+    assert request.samples is not None
+    return Answer(Hint(release().fingerprint, 1), samples=Matcher(pool()).answer(request.samples, request.count).data)
 
 
 VECTOR = encode_user_vector(quantize_user_vector(np.ones(16, np.float32), master().fingerprint))
@@ -54,16 +56,27 @@ def window() -> np.ndarray:
 
 
 def test_it_asks_when_there_is_something_new_to_ask_with() -> None:
-    one, asked = phone(), []
-    for item in CLICKS[:12]:
+    one, asked = phone(), {}
+    for at, item in enumerate(CLICKS[:12]):
         one.click(item)
         request = one.request()
-        asked.append(None if request is None else (request.strategy, request.samples))
         if request is not None:
-            assert request.bytes == 4 * (3 * 16 + 1)
-            np.testing.assert_array_equal(request.profile, one.stream.profile(release().table, OPTIONS.pools))
-    wanted = {1: (True, 20), 4: (True, 0), 7: (True, 20), 10: (True, 0)}
-    assert asked == [wanted.get(at) for at in range(12)]
+            asked[at] = (request.strategy is not None, request.samples is not None)
+            assert request.bytes == 4 * (3 * 16 + 1) * sum(asked[at])
+    strategy, samples = (True, False), (False, True)
+    assert asked == {0: strategy, 1: strategy, 2: samples, 3: strategy, 6: strategy, 8: samples, 9: strategy}
+
+
+def test_samples_are_asked_for_with_what_the_gate_does_not_examine() -> None:
+    one = phone(replace(CADENCE, lessons=10))
+    one.stream.extend(CLICKS[:13])
+    request = one.request()
+    assert request is not None and request.strategy is not None and request.samples is not None
+    table = release().table
+    np.testing.assert_array_equal(request.strategy, one.stream.profile(table, OPTIONS.pools))
+    older = Stream(world().items)
+    older.extend(CLICKS[: 13 - 10 + first_examined(10)])
+    np.testing.assert_array_equal(request.samples, older.profile(table, OPTIONS.pools))
 
 
 @pytest.mark.parametrize(("personal", "learning"), [(True, False), (False, True), (False, False)])
@@ -74,7 +87,7 @@ def test_it_asks_for_nothing_that_it_does_not_use(personal: bool, learning: bool
     request = one.request()
     assert (request is None) == (not personal and not learning)
     if request is not None:
-        assert (request.strategy, bool(request.samples)) == (personal, learning)
+        assert (request.strategy is not None, request.samples is not None) == (personal, learning)
     one.learn()
     assert one.counts.trainings == int(learning)
 
@@ -154,7 +167,10 @@ def test_an_adapter_that_new_clicks_speak_against_is_undone() -> None:
     assert (one.counts.undone, one.adopted.current is wrong) == (1, False)
     kept = phone(replace(CADENCE, fewest=2, refresh=12))
     kept.stream.extend(CLICKS[:3])
-    kept.adopted.current = adopted(kept).with_values(np.zeros_like(adapter.values))
+    never = next(item for item in range(1, world().items + 1) if item not in CLICKS)
+    right = Adapter.zero(adapter.dim, np.array([never], np.int32), adapter.fingerprint, adapter.strategy)
+    kept.adopted.current = right.with_values(np.r_[right.values[:-1], np.float32(-5)])
+    kept._unseen = 3
     kept.stream.extend(CLICKS[3:15])
     kept.learn()
     assert kept.counts.undone == 0

@@ -58,6 +58,14 @@ def test_a_question_holds_what_came_before_and_nothing_after(items: list[int], m
     assert (questions.histories.shape[1], questions.seen.shape[1]) == (length, 6)
 
 
+@pytest.mark.parametrize("without", [0, 1, 5, 20])
+def test_the_newest_clicks_can_be_left_out_of_a_profile(without: int) -> None:
+    items = list(range(1, 13))
+    table = dequantize_table(master().embeddings["item_embedding"])
+    found, wanted = filled(items).profile(table, (2, 5), without), filled(items[: max(0, 12 - without)]).profile(table, (2, 5))
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_what_the_catalogue_does_not_have_is_counted_and_what_is_no_item_refused() -> None:
     stream = filled([1, 2])
     assert not stream.add(ITEMS + 1)

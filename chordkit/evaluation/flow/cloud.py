@@ -70,12 +70,12 @@ class Cloud:
     def answer(self, request: Request, user: str, subject: bytes) -> Answer:
         """What a phone gets. The user's id serves to leave this user's own samples out."""
         envelope = samples = None
-        if request.strategy and self.hypernetwork is not None:
+        if request.strategy is not None and self.hypernetwork is not None:
             serial = self._serials[subject] = self._serials.get(subject, 0) + 1
-            envelope = seal(self._strategy(request.profile), serial=serial, signing_key=self.key, subject=subject)
-        if request.samples and self.matcher is not None:
+            envelope = seal(self._strategy(request.strategy), serial=serial, signing_key=self.key, subject=subject)
+        if request.samples is not None and self.matcher is not None:
             with contextlib.suppress(SampleError):  # there are samples of nobody else
-                samples = self.matcher.answer(request.profile, request.samples, exclude=user).data
+                samples = self.matcher.answer(request.samples, request.count, exclude=user).data
         return Answer(Hint(self.release.fingerprint, self.release.counter), envelope, samples)
 
     @torch.no_grad()
