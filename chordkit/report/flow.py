@@ -1,14 +1,13 @@
 """The simulation of the flow as a chart and as tables: quality over days, what it gains, what it weighs, how the phones fared."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from chordkit.estimate import Estimate
 from chordkit.evaluation.flow.simulation import CONDITIONS
-from chordkit.evaluation.flow.summary import PAIRS, Days, FlowSummary, Group
+from chordkit.evaluation.flow.summary import PAIRS, FlowSummary, Group
 from chordkit.files import write_bytes, write_json
-from chordkit.report.evaluation_charts import Panel, Reference, Series, panels_chart
+from chordkit.report.evaluation_charts import Panel, Series, panels_chart
 
 LABELS = {
     "nothing": "nothing personal",
@@ -30,31 +29,37 @@ def save_flow(summary: FlowSummary, folder: Path) -> list[Path]:
 
 
 def flow_chart(summary: FlowSummary) -> str:
-    """Two pairs of axes over the days: how good the next click is foreseen, and what the personal conditions gain, paired."""
+    """How well the next click is foreseen over the days, and what the personal conditions gain over the clicks of a user, paired."""
     spans = summary.spans
-
-    def series(name: str, values: Callable[[Group], Estimate]) -> Series:
-        return Series(_legend(summary, name), _COLOURS[name], [(_middle(each), values(each.group)) for each in spans])
-
+    ages = [group for group in summary.groups if group.name.startswith("clicks ")]
     levels = Panel(
         "NDCG@10 of the next click",
         "days since the start",
-        _ticks(spans),
-        [series(name, partial(_level, name)) for name in CONDITIONS],
+        [(float(edge), str(edge)) for edge in [*(each.first for each in spans), spans[-1].last]],
+        [
+            Series(_legend(summary, name), _COLOURS[name], [((each.first + each.last) / 2, _level(name, each.group)) for each in spans])
+            for name in CONDITIONS
+        ],
     )
     gains = Panel(
-        "log likelihood over nothing personal, nats",
-        "days since the start",
-        _ticks(spans),
-        [series(name, partial(_gain, name)) for name in CONDITIONS[1:]],
-        [Reference(_legend(summary, "nothing"), "other", 0.0)],
+        "gain in log likelihood, nats",
+        "clicks that the phone had by then",
+        [(float(place), group.name.removeprefix("clicks ")) for place, group in enumerate(ages)],
+        [
+            Series(
+                _legend(summary, name),
+                _COLOURS[name],
+                [(float(place), group.gains[f"{name} - nothing"]["likelihood"]) for place, group in enumerate(ages)],
+            )
+            for name in CONDITIONS[1:]
+        ],
     )
     arrived = sum(each.arrived for each in spans)
     note = (
-        f"{summary.dataset}, {summary.users} users, of whom {arrived} arrived on the way; {len(summary.seeds)} seeds; "
-        "right: 95 % over users, paired"
+        f"{summary.dataset}: {summary.users} users, {arrived} of them arrived on the way; mean of {len(summary.seeds)} seeds; "
+        "right: over nothing personal, paired, 95 %"
     )
-    label = "quality of the next click over days, and what a strategy, training on the phone and both gain over nothing personal"
+    label = "quality of the next click over days, and what a strategy, training on the phone and both gain as a user goes on"
     return panels_chart([levels, gains], label, note)
 
 
@@ -64,22 +69,10 @@ def _legend(summary: FlowSummary, name: str) -> str:
     return LABELS[name] if not weight else f"{LABELS[name]}: {weight / 1000:.1f} KB a user and day"
 
 
-def _middle(days: Days) -> float:
-    return (days.first + days.last) / 2
-
-
-def _ticks(spans: Sequence[Days]) -> list[tuple[float, str]]:
-    return [(float(edge), str(edge)) for edge in [*(each.first for each in spans), spans[-1].last]]
-
-
 def _level(name: str, group: Group) -> Estimate:
     """Without its interval: of levels it says how users differ, and hides the differences between the lines, which are paired."""
     level = group.values[name]["ndcg"].value
     return Estimate(value=level, low=level, high=level)
-
-
-def _gain(name: str, group: Group) -> Estimate:
-    return group.gains[f"{name} - nothing"]["likelihood"]
 
 
 # --- tables -------------------------------------------------------------------------------------------------------------

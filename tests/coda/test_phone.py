@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -238,3 +239,16 @@ def test_a_report_counts_and_begins_anew() -> None:
     told, fingerprint = decode_health(one.report())
     assert (told, fingerprint) == (Counts(clicks=4, hits=2, unknown=1), release().fingerprint)
     assert one.counts == Counts()
+
+
+@pytest.mark.checkout
+def test_what_the_page_shows_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "flow.md").read_text()
+    code = page.split("<!-- flow:begin -->")[1].split("<!-- flow:end -->")[0].split("```python")[1].split("```")[0]
+    given = {"master": master(), "shared_strategy": strategy(8), "public_key": KEY.public_key(), "temperature": 1.5, "item": 7}
+    sealed = seal(strategy(2), serial=1, signing_key=KEY, subject=b"42")
+    names: dict[str, Any] = given | {"Engine": Engine, "answer_of": lambda _: Answer(Hint(master().fingerprint, 1), envelope=sealed)}
+    exec(code, names)
+    told = decode_health(names["record"])[0]
+    assert (told.clicks, told.requests, told.strategies, told.refused) == (1, 1, 1, 0)
+    assert 1 <= names["best"] <= world().items and not len(names["phone"].stream)

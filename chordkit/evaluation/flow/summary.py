@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -133,8 +134,7 @@ def _parts(asked: Clicks, arrival: np.ndarray) -> dict[str, np.ndarray]:
     known = arrival[asked.users] < 0
     edges = (1, 10, 50, 100)
     numbers = {
-        f"clicks {low} to {high - 1} of a user" if high else f"clicks from {low} on": (asked.places >= low)
-        & (asked.places < (high or np.inf))
+        f"clicks {low}-{high - 1}" if high else f"clicks {low}+": (asked.places >= low) & (asked.places < (high or np.inf))
         for low, high in zip(edges, (*edges[1:], 0), strict=True)
     }
     return {
@@ -149,11 +149,14 @@ def _parts(asked: Clicks, arrival: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _spans(asked: Clicks, arrival: np.ndarray, visitors: np.ndarray, span: int, marks: Mapping[str, np.ndarray]) -> Iterator[Days]:
-    for begin in range(0, int(asked.days.max()) + 1, span):
-        rows = (asked.days >= begin) & (asked.days < begin + span)
+    """What is left at the end, where it is less than half a span, belongs to the span before."""
+    days = int(asked.days.max()) + 1
+    edges = [span * number for number in range(max(1, int(days / span + 0.5)))] + [days]
+    for begin, end in pairwise(edges):
+        rows = (asked.days >= begin) & (asked.days < end)
         if _users(asked, rows) > 1:
-            arrived = int(((arrival >= begin) & (arrival < begin + span) & visitors).sum())
-            yield Days(begin, begin + span, arrived, _group(f"days {begin} to {begin + span - 1}", asked, rows, marks))
+            arrived = int(((arrival >= begin) & (arrival < end) & visitors).sum())
+            yield Days(begin, end, arrived, _group(f"days {begin} to {end - 1}", asked, rows, marks))
 
 
 def _users(asked: Clicks, rows: np.ndarray) -> int:
