@@ -15,6 +15,7 @@
     │   ├── BundleError
     │   ├── CapabilityError
     │   ├── MissingRuntimeError
+    │   ├── ServiceError
     │   └── DeviceError
     └── CheckFailed
 
@@ -78,6 +79,18 @@ class MissingRuntimeError(InputError):
 
 class DeviceError(InputError):
     """A device cannot be reached, or answered with something that is not an answer."""
+
+
+class ServiceError(InputError):
+    """A service of the cloud said no, or could not be reached.
+
+    Attributes:
+        status: of its answer in HTTP; None = there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class CheckFailed(ChordkitError):

@@ -37,6 +37,7 @@ from chordkit.cli import (
     match,
     recommend,
     report,
+    serve,
     strategy,
     train,
     trainer,
@@ -77,6 +78,7 @@ bench.app.command(name="import")(bench_import.import_)
 app.add_typer(bench.app, name="bench")
 app.add_typer(devices.app, name="devices")
 app.add_typer(config.app, name="config")
+app.add_typer(serve.app, name="serve")
 app.command(name="report", epilog=report.EXAMPLE)(report.report)
 app.command(name="demo")(demo.demo)
 for _group in (app, *(each.typer_instance for each in app.registered_groups)):

@@ -15,10 +15,10 @@ from chordkit.data import Dataset, left_pad
 from chordkit.documents import parse_json
 from chordkit.errors import CheckpointError, InputError
 from chordkit.files import atomic_writer, read_bytes, write_json
-from chordkit.hypernetwork.inference import make_strategies, make_user_vectors, to_strategy, to_user_vector
+from chordkit.hypernetwork.inference import make_strategies, make_user_vectors, to_user_vector
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.progress import Progress
-from chordkit.strategy import average_bits_each, encode_user_vector, to_wire
+from chordkit.strategy import average_bits_each, encode_each, encode_user_vector
 from chordkit.training.checkpoint import digest, require_same
 
 PART = 8192
@@ -110,7 +110,7 @@ def _part(hypernetwork: Hypernetwork, sequences: list[np.ndarray], users: Sequen
     widths = make_strategies(hypernetwork, histories, budget)
     columns: dict[str, Any] = {
         "user": list(users),
-        "strategy": [to_wire(to_strategy(hypernetwork, each)) for each in widths],
+        "strategy": encode_each(widths, hypernetwork.fingerprint),
     }
     if hypernetwork.options.user_vector:
         vectors = make_user_vectors(hypernetwork, histories)

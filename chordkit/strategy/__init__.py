@@ -12,7 +12,7 @@ from chordkit.strategy.user_vector import (
     quantize_user_vectors,
     user_vector_bytes,
 )
-from chordkit.strategy.wire import Strategy, decode, encode, to_wire, wire_bytes
+from chordkit.strategy.wire import Strategy, decode, encode, encode_each, to_wire, wire_bytes
 
 __all__ = [
     "TOLERANCE",
@@ -29,6 +29,7 @@ __all__ = [
     "decode_user_vector",
     "difference",
     "encode",
+    "encode_each",
     "encode_user_vector",
     "envelope_bytes",
     "open_envelope",

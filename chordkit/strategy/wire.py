@@ -91,6 +91,24 @@ def to_wire(strategy: Strategy) -> bytes:
     return encode(strategy, allow_off=not strategy.widths.all())
 
 
+def encode_each(widths: np.ndarray, fingerprint: bytes) -> list[bytes]:
+    """:func:`to_wire` of many users at once: legal widths uint8 ``[users, channels]``, as ``allocate`` gives them.
+
+    Raises:
+        StrategyError: no channels, an illegal width, or a fingerprint that is not 8 bytes.
+    """
+    users, channels = widths.shape
+    codes = np.zeros((users, (channels + 3) // 4 * 4), np.uint8)
+    codes[:, :channels] = _CODE_OF_WIDTH[widths]
+    if channels == 0 or (codes == _ILLEGAL).any() or len(fingerprint) != FINGERPRINT_BYTES:
+        raise StrategyError("strategies: there are no channels, a width is not one of 0, 2, 4, 8, or the fingerprint has not 8 bytes")
+    lanes = codes.reshape(users, -1, 4)
+    payloads = lanes[..., 0] | lanes[..., 1] << 2 | lanes[..., 2] << 4 | lanes[..., 3] << 6
+    heads = [_HEADER.pack(MAGIC, VERSION, RAW, flags, fingerprint, channels) for flags in (0, FLAG_OFF)]
+    bodies = [heads[off] + payload.tobytes() for off, payload in zip((widths == 0).any(1).tolist(), payloads, strict=True)]
+    return [body + _CRC.pack(zlib.crc32(body)) for body in bodies]
+
+
 def decode(data: bytes | bytearray | memoryview, *, fingerprint: bytes, channels: int, allow_off: bool = True) -> Strategy:
     """Read a strategy that is meant for one backbone.
 

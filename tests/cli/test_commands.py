@@ -39,7 +39,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "trainer make", "trainer check",
         "bundle make", "bundle verify", "bundle inspect", "bundle key", "recommend", "validate",
         "bench run", "bench compare", "bench history", "bench import", "config show",
-        "devices list", "devices prepare", "report", "demo",
+        "devices list", "devices prepare", "serve run", "serve token", "report", "demo",
     }  # fmt: skip
 
 

@@ -1,0 +1,23 @@
+"""The cloud as a service: a strategy, or samples, for whoever sends a profile (docs/service.md).
+
+Nothing here imports a web framework but :mod:`chordkit.service.app` and what it is made of, so that the client needs none.
+"""
+
+import importlib.util
+
+from chordkit.errors import MissingRuntimeError
+from chordkit.service.client import Client
+from chordkit.service.settings import Settings
+
+__all__ = ["Client", "Settings", "require_packages"]
+
+
+def require_packages() -> None:
+    """Hold that what the service is built on is installed.
+
+    Raises:
+        MissingRuntimeError: it is not; the message names the extra that brings it.
+    """
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingRuntimeError(f"the service needs the package {missing[0].replace('_', '-')}; pip install 'chordkit[serve]'")
