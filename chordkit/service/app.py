@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import gc
 import importlib.util
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
 import sys
 import threading
@@ -47,6 +50,7 @@ def create_app(settings: Settings, state: State | None = None, tracer_provider: 
         gc.collect()
         gc.freeze()
         watching = asyncio.create_task(state.watch())
+        _end_with_parent()
         with _signals(state, asyncio.get_running_loop()):
             yield
         watching.cancel()
@@ -78,6 +82,19 @@ def create_app(settings: Settings, state: State | None = None, tracer_provider: 
     app.add_middleware(Edge, metrics=state.metrics, log=log, direct={} if settings.tracing else DIRECT)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app
+
+
+def _end_with_parent() -> None:
+    """One of several processes ends as if it were told to when the one that watches over them is gone: nobody else could start it anew, and
+    it would hold the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 Handler = Callable[[int, FrameType | None], Any]

@@ -227,7 +227,8 @@ def _profile(state: State, model: Model, kind: str, body: bytes, terms: Any, poo
             raise Refused(422, f"items: {max(items)} is beyond the catalogue's {model.items}")
         return model.profile(items, pools)
     if kind == JSON_TYPE:
-        profile = np.asarray(terms.profile).astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused
+            profile = np.asarray(terms.profile).astype(np.float32)
     elif len(body) % 4:
         raise Refused(422, f"body: {len(body)} bytes are no float32 numbers")
     else:

@@ -9,6 +9,8 @@ LOWEST_BITS, HIGHEST_BITS, BITS_STEP = 2.5, 6.0, 0.25
 """Budgets that can be asked for: few enough that requests of a batch share one."""
 DEVICES = (("small", 2.5), ("medium", 4.0), ("large", 6.0))
 MOST_BODY_BYTES = 65_536
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable of prometheus-client: where the processes of one service leave what they counted."""
 
 
 @dataclass(frozen=True)
