@@ -67,7 +67,6 @@ def run(settings: Settings, place: Place) -> None:
             with contextlib.suppress(KeyboardInterrupt):
                 uvicorn.Server(configuration(settings, place, state)).run()
             return
-        state.close()
         config = configuration(settings, place)
         listening = config.bind_socket()
         with contextlib.closing(listening), contextlib.suppress(KeyboardInterrupt):

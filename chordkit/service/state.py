@@ -60,7 +60,7 @@ class State:
         self.tokens = None if settings.tokens is None else Tokens(settings.tokens)
         self.draining = False
         self.batcher = Batcher(self._strategies, room=settings.queue, batch=settings.batch, linger_s=settings.linger_ms / 1000)
-        self._matching = ThreadPoolExecutor(1, "matching")
+        self._matching: ThreadPoolExecutor | None = None
         self._samples_waiting = 0
         self._samples_cost = 0.0
 
@@ -96,6 +96,8 @@ class State:
         full = self._samples_waiting >= self.settings.samples_queue
         if full or (self._samples_waiting and time.monotonic() + wait_s > deadline):
             raise Busy(wait_s)
+        if self._matching is None:
+            self._matching = ThreadPoolExecutor(1, "matching")
         self._samples_waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._matching, self._match, question, deadline)
@@ -136,8 +138,10 @@ class State:
             self.tell("tokens read", str(self.settings.tokens))
 
     def close(self) -> None:
-        """End the thread."""
-        self._matching.shutdown()
+        """End the thread; it comes back with the next request."""
+        if self._matching is not None:
+            self._matching.shutdown()
+            self._matching = None
 
 
 def _signature(path: Path | None) -> Any:
