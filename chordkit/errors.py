@@ -15,8 +15,8 @@
     │   ├── BundleError
     │   ├── CapabilityError
     │   ├── MissingRuntimeError
-    │   ├── ServiceError
-    │   └── DeviceError
+    │   ├── DeviceError
+    │   └── ServiceError
     └── CheckFailed
 
 :class:`MasterWarning` is the one warning: given with ``warnings.warn``, a line on stderr of the command line.

@@ -46,7 +46,7 @@ def run_(
     ] = 0.0,
     access_log: Annotated[bool, typer.Option(help="A line of JSON on stdout for every request.")] = True,
     tracing: Annotated[
-        bool, typer.Option("--tracing", help="Spans of OpenTelemetry, sent where OTEL_EXPORTER_OTLP_ENDPOINT says.")
+        bool, typer.Option("--tracing", help="A span of OpenTelemetry for every request; its own variables say where they go.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

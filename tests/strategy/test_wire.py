@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chordkit.errors import StrategyError
-from chordkit.strategy import Strategy, decode, encode, wire_bytes
+from chordkit.strategy import Strategy, decode, encode, encode_each, to_wire, wire_bytes
 
 FINGERPRINT = b"\x01\x23\x45\x67\x89\xab\xcd\xef"
 
@@ -35,6 +35,17 @@ def test_the_layout_is_that_of_the_contract() -> None:
     assert data[:-4] == b"CHRD" + bytes([1, 0, 0, 0]) + FINGERPRINT + bytes([5, 0, 0, 0]) + bytes([0b01111001, 0b00000011])
     assert data[-4:] == zlib.crc32(data[:-4]).to_bytes(4, "little")
     assert wire_bytes(768) == 216
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 768])
+def test_many_at_once_are_the_same_as_one_by_one(channels: int) -> None:
+    generator = np.random.default_rng(channels)
+    widths = generator.choice(np.array([0, 2, 4, 8], np.uint8), (20, channels))
+    widths[10:][widths[10:] == 0] = 2  # no channel is off, so neither is the flag set
+    assert encode_each(widths, b"backbone") == [to_wire(Strategy(row, b"backbone")) for row in widths]
+    for wrong, fingerprint in ((np.full((2, channels), 3, np.uint8), b"backbone"), (widths, b"short"), (widths[:, :0], b"backbone")):
+        with pytest.raises(StrategyError):
+            encode_each(wrong, fingerprint)
 
 
 @pytest.mark.parametrize("allow_off", [False, True])
