@@ -26,6 +26,9 @@ from chordkit.service.routes import DIRECT, router
 from chordkit.service.settings import Settings
 from chordkit.service.state import State
 
+_ALLOCATIONS = 20_000
+"""Between two looks of the collector; a request makes and drops some dozens of objects that it looks at."""
+
 
 def create_app(settings: Settings, state: State | None = None, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """The service as an ASGI application.
@@ -46,9 +49,10 @@ def create_app(settings: Settings, state: State | None = None, tracer_provider: 
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # What is there now stays: the collector need not walk through all of torch every few hundred requests.
+        # What is there now stays: the collector need not walk through all of torch again and again, nor look after every few requests.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_ALLOCATIONS, 10, 10)
         watching = asyncio.create_task(state.watch())
         _end_with_parent()
         with _signals(state, asyncio.get_running_loop()):

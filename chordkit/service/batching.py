@@ -66,6 +66,7 @@ class Batcher:
         self._timer: asyncio.Handle | None = None
         self._full = False
         self._spent_s, self._answered = 0.0, 0.0
+        self._planned, self._late_s = 0.0, 0.0
 
     @property
     def cost_s(self) -> float:
@@ -86,21 +87,24 @@ class Batcher:
         ahead, now = len(self._waiting), self._now()
         wait_s = (ahead + 1) * self.cost_s
         # The first one always gets in, and is judged when its turn comes: an estimate that lets nobody in would never be corrected.
-        if ahead >= self._room or (ahead and now + wait_s > deadline):
+        # And who is seen now may have stood in the socket for as long as the loop was late the last time.
+        if ahead >= self._room or (ahead and now + wait_s + self._late_s > deadline):
             raise Busy(wait_s)
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append(_Waiting(group, request, now, deadline, future))
         if self._timer is None:
+            self._planned = now + self._linger_s
             self._timer = loop.call_later(self._linger_s, self._flush)
         if ahead + 1 >= self._batch and not self._full:
-            self._full = True
+            self._full, self._planned = True, now
             self._timer.cancel()
             self._timer = loop.call_soon(self._flush)
         return future
 
     def _flush(self) -> None:
         begun = self._now()
+        self._late_s = max(0.0, begun - self._planned)
         taken = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
         ready = begun + len(taken) * self.cost_s
         groups: dict[Hashable, list[_Waiting]] = {}
@@ -122,7 +126,7 @@ class Batcher:
             self._answered += answered
         else:
             self._spent_s *= _MEMORY  # refused for a cost that may be no more
-        self._full = len(self._waiting) > 0
+        self._full, self._planned = len(self._waiting) > 0, self._now()
         self._timer = asyncio.get_running_loop().call_soon(self._flush) if self._waiting else None
 
     def _answer_group(self, group: Hashable, members: list[_Waiting]) -> None:

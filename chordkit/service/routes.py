@@ -174,11 +174,15 @@ async def _body(request: Request, headers: Headers) -> tuple[str, bytes]:
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and (len(length) > 9 or int(length) > MOST_BODY_BYTES):
         raise _too_large()
-    body = b""
+    body, more = b"", True
     try:
         async with asyncio.timeout(BODY_S):
-            async for part in request.stream():
-                body += part
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(body) > MOST_BODY_BYTES:
                     raise _too_large()
     except TimeoutError:
