@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,10 +45,14 @@ def test_a_new_model_comes_and_an_old_one_goes_while_it_is_asked(make, material,
     assert [each["event"] for each in told] == ["model served", "model served", "model gone"]
 
 
-def test_a_model_that_cannot_be_read_leaves_the_one_before(make, material, tmp_path: Path, capsys) -> None:
-    weights = material.write_model(tmp_path / "models", seed=1)
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_model_that_cannot_be_read_leaves_the_one_before(others: int, make, material, tmp_path: Path, capsys) -> None:
+    weights = material.write_model(tmp_path / "models" / "a", seed=1)
+    for number in range(others):
+        material.write_model(tmp_path / "models" / f"b{number}", seed=2 + number)
     service = make(models=tmp_path / "models")
-    file = tmp_path / "models" / "hypernetwork.safetensors"
+    file = tmp_path / "models" / "a" / "hypernetwork.safetensors"
+    capsys.readouterr()
     whole = file.read_bytes()
     for damaged in (whole[:-8], b"", None):
         if damaged is None:
@@ -149,13 +154,14 @@ def test_nothing_of_a_user_is_written_down(make, folder: Path, material, monkeyp
     assert (lines[3]["route"], lines[3]["method"]) == ("other", "-")
 
 
-def test_a_log_that_nobody_reads_stops_nothing(make, material, monkeypatch) -> None:
+def test_a_log_that_nobody_reads_stops_nothing(make, material, monkeypatch, caplog) -> None:
     class Full(io.StringIO):
         def write(self, text: str) -> int:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sys, "stdout", Full())
     assert _ask(make(access_log=True), material.master()) == 200
+    assert not [record for record in caplog.records if record.name == "asyncio"]  # no traceback a request either
 
 
 def test_a_request_is_a_span_below_the_one_that_asked(make, material) -> None:
@@ -195,13 +201,18 @@ def test_the_service_without_its_packages_names_the_extra_and_the_client_needs_n
     assert (outcome.status, outcome.err) == (2, "chordkit: the service needs the package fastapi; pip install 'chordkit[serve]'\n")
 
 
-def test_models_and_tokens_are_looked_at_by_themselves(make, material, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("refresh_s", "hang_up"), [(0.05, False), (600.0, True)])
+def test_models_and_tokens_are_looked_at_by_themselves_and_when_told(
+    refresh_s: float, hang_up: bool, make, material, tmp_path: Path
+) -> None:
     first = material.write_model(tmp_path / "models" / "one", seed=1)
-    service = make(models=tmp_path / "models", refresh_s=0.05)
+    service = make(models=tmp_path / "models", refresh_s=refresh_s)
 
     async def work() -> None:
         async with service.app.router.lifespan_context(service.app):
             second = material.write_model(tmp_path / "models" / "two", seed=2)
+            if hang_up:
+                os.kill(os.getpid(), signal.SIGHUP)
             for _ in range(200):
                 if len(service.state.catalogue.models) == 2:
                     break
