@@ -32,6 +32,8 @@ if [ "${1:-}" = tests ]; then
     [ -e /usr/include/sodium.h ] || checkers="$checkers libsodium-dev"
     [ -e /usr/include/openssl/evp.h ] || checkers="$checkers libssl-dev"
     have javac || checkers="$checkers default-jdk-headless"
+    # The proxy in front of the service.
+    have nginx || [ -x /usr/sbin/nginx ] || checkers="$checkers nginx-light"
 fi
 if [ "${1:-}" = apk ]; then
     have clang-19 && have ld.lld-19 || checkers="$checkers clang-19 lld-19"
@@ -41,7 +43,8 @@ fi
 
 install() {
     # shellcheck disable=SC2086
-    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1) >/dev/null
+    # RUNLEVEL: no server that comes with a package is started.
+    (apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1) >/dev/null
 }
 if [ "$(id -u)" = 0 ] && have apt-get; then
     echo "installing:$missing$checkers"
