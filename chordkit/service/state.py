@@ -121,7 +121,10 @@ class State:
         """Look at models and tokens again, for ever."""
         while True:
             await asyncio.sleep(self.settings.refresh_s)
-            await asyncio.to_thread(self.refresh)
+            try:
+                await asyncio.to_thread(self.refresh)
+            except Exception as error:  # whatever it is: the next look may find what this one did not
+                self.tell("refresh failed", f"{type(error).__name__}: {error}; what was served is served on")
 
     def refresh(self) -> None:
         """Look at models and tokens once; what cannot be read leaves what was there."""

@@ -1,6 +1,7 @@
 """What changes while a service runs: models, tokens; and what it writes down meanwhile."""
 
 import asyncio
+import gc
 import hashlib
 import io
 import json
@@ -8,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,14 @@ def test_a_new_model_comes_and_an_old_one_goes_while_it_is_asked(make, material,
     assert (_ask(service, first), _ask(service, second)) == (200, 200)
     assert service.state.catalogue.models[first.fingerprint.hex()] is held  # not read again
     (tmp_path / "models" / "one").rename(tmp_path / "models" / ".one")
-    service.state.refresh()
+    gone = weakref.ref(held)
+    del held
+    gc.disable()  # which looks at nothing that was there when the service began
+    try:
+        service.state.refresh()
+        assert gone() is None
+    finally:
+        gc.enable()
     assert (_ask(service, first), _ask(service, second)) == (409, 200)
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [each["event"] for each in told] == ["model served", "model served", "model gone"]
@@ -67,6 +76,36 @@ def test_a_model_that_cannot_be_read_leaves_the_one_before(others: int, make, ma
     file.write_bytes(whole)
     service.state.refresh()
     assert _ask(service, weights) == 200
+
+
+def test_of_two_models_for_one_backbone_the_later_name_answers(make, material, tmp_path: Path) -> None:
+    headers = {"chord-fingerprint": material.write_model(tmp_path / "models" / "1", seed=1).fingerprint.hex()}
+    service = make(models=tmp_path / "models")
+    first = service("POST", "/v1/strategy", content=PROFILE, headers=headers).content
+    material.write_model(tmp_path / "models" / "2", seed=1, hidden=8)
+    service.state.refresh()
+    second = service("POST", "/v1/strategy", content=PROFILE, headers=headers).content
+    assert second[:4] == b"CHRE" and second != first
+
+
+def test_a_look_that_fails_is_not_the_last_one(make, folder: Path, monkeypatch, capsys) -> None:
+    service, looks = make(refresh_s=0.05), []
+
+    def refresh() -> None:
+        looks.append(1)
+        raise RuntimeError("out of threads")
+
+    monkeypatch.setattr(service.state, "refresh", refresh)
+
+    async def work() -> None:
+        async with service.app.router.lifespan_context(service.app):
+            for _ in range(200):
+                if len(looks) > 1:
+                    break
+                await asyncio.sleep(0.05)
+
+    asyncio.run(work())
+    assert len(looks) > 1 and "refresh failed" in capsys.readouterr().err
 
 
 def test_a_folder_without_models_is_refused_at_the_start_and_survived_later(material, tmp_path: Path) -> None:
