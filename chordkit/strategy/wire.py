@@ -78,12 +78,8 @@ def encode(strategy: Strategy, *, allow_off: bool = False) -> bytes:
     if not allow_off and not widths.all():
         channel = int(np.flatnonzero(widths == 0)[0])
         raise StrategyError(f"strategy: channel {channel} is off (width 0); encode with allow_off=True or give it 2, 4 or 8 bits")
-    codes = np.zeros((len(widths) + 3) // 4 * 4, np.uint8)
-    codes[: len(widths)] = _CODE_OF_WIDTH[widths]
-    lanes = codes.reshape(-1, 4)
-    payload = lanes[:, 0] | lanes[:, 1] << 2 | lanes[:, 2] << 4 | lanes[:, 3] << 6
     flags = FLAG_OFF if allow_off else 0
-    return _RECORD.seal(RAW, flags, strategy.fingerprint, len(widths), payload=payload.astype(np.uint8).tobytes())
+    return _RECORD.seal(RAW, flags, strategy.fingerprint, len(widths), payload=_pack(_CODE_OF_WIDTH[widths[None]])[0].tobytes())
 
 
 def to_wire(strategy: Strategy) -> bytes:
@@ -97,16 +93,19 @@ def encode_each(widths: np.ndarray, fingerprint: bytes) -> list[bytes]:
     Raises:
         StrategyError: no channels, an illegal width, or a fingerprint that is not 8 bytes.
     """
-    users, channels = widths.shape
-    codes = np.zeros((users, (channels + 3) // 4 * 4), np.uint8)
-    codes[:, :channels] = _CODE_OF_WIDTH[widths]
-    if channels == 0 or (codes == _ILLEGAL).any() or len(fingerprint) != FINGERPRINT_BYTES:
-        raise StrategyError("strategies: there are no channels, a width is not one of 0, 2, 4, 8, or the fingerprint has not 8 bytes")
-    lanes = codes.reshape(users, -1, 4)
-    payloads = lanes[..., 0] | lanes[..., 1] << 2 | lanes[..., 2] << 4 | lanes[..., 3] << 6
-    heads = [_HEADER.pack(MAGIC, VERSION, RAW, flags, fingerprint, channels) for flags in (0, FLAG_OFF)]
-    bodies = [heads[off] + payload.tobytes() for off, payload in zip((widths == 0).any(1).tolist(), payloads, strict=True)]
-    return [body + _CRC.pack(zlib.crc32(body)) for body in bodies]
+    codes = _CODE_OF_WIDTH[widths]
+    if widths.shape[1] == 0 or (codes == _ILLEGAL).any():
+        raise StrategyError("strategies: there are no channels, or a width is not one of 0, 2, 4, 8")
+    _RECORD.check_fingerprint(fingerprint)
+    flags = np.where((widths == 0).any(1), FLAG_OFF, 0).tolist()
+    rows = zip(flags, _pack(codes), strict=True)
+    return [_RECORD.seal(RAW, flag, fingerprint, widths.shape[1], payload=row.tobytes()) for flag, row in rows]
+
+
+def _pack(codes: np.ndarray) -> np.ndarray:
+    """2-bit codes uint8 ``[users, channels]``, four a byte, the first lowest: uint8 ``[users, ceil(channels / 4)]``."""
+    lanes = np.pad(codes, ((0, 0), (0, -codes.shape[1] % 4))).reshape(len(codes), -1, 4)
+    return lanes[..., 0] | lanes[..., 1] << 2 | lanes[..., 2] << 4 | lanes[..., 3] << 6
 
 
 def decode(data: bytes | bytearray | memoryview, *, fingerprint: bytes, channels: int, allow_off: bool = True) -> Strategy:
