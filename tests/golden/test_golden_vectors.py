@@ -1,12 +1,10 @@
 """What other languages implement from these files must not change under them."""
 
 import hashlib
-import importlib.util
 import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,32 +20,22 @@ from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
 from chordkit.signing import is_valid
 from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector, open_envelope
+from tests.golden.regenerate import VECTORS, as_json
 
 FOLDER = Path(__file__).parent
-
-
-def _regenerate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("golden_regenerate", FOLDER / "regenerate.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-REGENERATE = _regenerate()
 
 
 def _golden(name: str) -> dict:
     return json.loads((FOLDER / f"{name}.json").read_text())
 
 
-@pytest.mark.parametrize("name", REGENERATE.VECTORS)
+@pytest.mark.parametrize("name", VECTORS)
 def test_vectors_have_not_changed(name: str) -> None:
-    assert REGENERATE.as_json(REGENERATE.VECTORS[name]()) == _golden(name)
+    assert as_json(VECTORS[name]()) == _golden(name)
 
 
 def test_every_vector_file_is_known() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(REGENERATE.VECTORS)
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(VECTORS)
 
 
 def test_derivation_reads_back_from_the_file_alone() -> None:

@@ -1,0 +1,12 @@
+"""What several golden vectors are made with."""
+
+import zlib
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+FINGERPRINT = bytes(range(0xA0, 0xA8))
+
+
+def sealed(body: bytes) -> bytes:
+    """``body`` with the CRC-32 that ends every small file."""
+    return body + zlib.crc32(body).to_bytes(4, "little")
