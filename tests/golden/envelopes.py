@@ -1,4 +1,4 @@
-"""Golden vectors: Signed envelopes."""
+"""Golden vectors: signed envelopes."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Golden vectors: The number grid: derivation, packing, allocation."""
+"""Golden vectors: the number grid: derivation, packing, allocation."""
 
 from typing import Any
 

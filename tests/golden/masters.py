@@ -1,4 +1,4 @@
-"""Golden vectors: Master weights that are accepted."""
+"""Golden vectors: master weights that are accepted."""
 
 import dataclasses
 from typing import Any

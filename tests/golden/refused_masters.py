@@ -1,4 +1,4 @@
-"""Golden vectors: Master weights that are refused."""
+"""Golden vectors: master weights that are refused."""
 
 import dataclasses
 import struct

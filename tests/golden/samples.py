@@ -1,4 +1,4 @@
-"""Golden vectors: Samples of others on the wire."""
+"""Golden vectors: samples of others on the wire."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Golden vectors: Strategies and user vectors on the wire."""
+"""Golden vectors: strategies and user vectors on the wire."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Golden vectors: Adapters, and what training them comes to."""
+"""Golden vectors: adapters, and what training them comes to."""
 
 import dataclasses
 import hashlib
