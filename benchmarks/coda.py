@@ -109,7 +109,7 @@ def main() -> None:
     print("\n".join(f"- {({**WAYS, **FRESH})[name]}: {describe_setting(each)}" for name, each in setting.items()))
     for group in seeds[0]:
         print(f"\n{table(group, seeds)}\n\n{comparisons(group, seeds)}\n\n{drift(group, seeds)}")
-    print(f"\n{time.perf_counter() - begun:.0f} seconds")
+    print(f"\n{time.perf_counter() - begun:.0f} seconds, {time.process_time():.0f} of the processor's")
 
 
 if __name__ == "__main__":

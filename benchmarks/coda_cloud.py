@@ -29,7 +29,7 @@ from chordkit.quantization import MasterWeights
 from chordkit.training import default_options, train_backbone
 
 HELD_OUT, LOCAL, SAMPLES, MATCHED, A_SOURCE, SEEN = 5, 100, 200, 400, 25, 200
-EVERYONES = 2000
+EVERYONES = 1000
 LEAST = 20
 """Items of a user who takes part as a phone."""
 DRAW = 20261126
@@ -113,7 +113,7 @@ class Samples:
         self._everyones: dict[str, Adapter] = {}
 
     def everyones(self, setting: PersonalOptions) -> Adapter:
-        """One adapter for all, which has learned from 2,000 random samples."""
+        """One adapter for all, which has learned from 1,000 random samples."""
         key = repr(setting)
         if key not in self._everyones:
             rows = np.random.default_rng(DRAW).permutation(self.pool.samples)[:EVERYONES]

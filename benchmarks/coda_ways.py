@@ -27,7 +27,7 @@ WAYS = {
 }
 FRESH = {
     "learned": "and the nearest 200 of what the model has learned from",
-    "everyone": "2,000 random new samples alone, one adapter for all",
+    "everyone": "1,000 random new samples alone, one adapter for all",
 }
 SENT = {
     "random": "random", "coarse": "matched", "classifier": "matched", "worst": "matched", "nearest": "nearest", "knn": "nearest",
@@ -37,12 +37,12 @@ PAIRS = [
     ("coarse", "local"), ("coarse", "random"), ("nearest", "random"), ("classifier", "coarse"), ("classifier", "worst"),
     ("classifier", "random"), ("nearest", "learned"), ("nearest", "everyone"),
 ]  # fmt: skip
-PARTS = (("affine",), ("bias",), ("affine", "lowrank", "bias"))
+PARTS = (("affine",), ("affine", "bias"), ("affine", "lowrank", "bias"))
 GRID = [
     PersonalOptions(Steps(count=10, rate=rate, parts=parts), weight=weight)
     for parts in PARTS
-    for rate in (0.003, 0.01, 0.03)
-    for weight in (0.1, 0.3)
+    for rate in (0.003, 0.01, 0.03, 0.1)
+    for weight in (0.3, 1.0)
 ]
 KNN_GRID = [(share, temperature) for share in (0.05, 0.1, 0.3) for temperature in (0.05, 0.2)]
 
