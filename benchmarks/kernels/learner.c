@@ -1,4 +1,5 @@
-/* The work of a phone that learns, for benchmarks/kernels/learner.py: MASTER LOCAL OUTSIDE STATES PERSONAL, the last two saying how often.
+/* The work of a phone that learns, for benchmarks/kernels/learner.py: MASTER LOCAL OUTSIDE STATES PERSONAL RATE OTHERS, two of them
+ * saying how often. At a rate of 0 nothing gets better, and the gate stays closed.
  * A file of lessons: items and lessons, u32 each, then int32 items, then (begin, place) pairs, u32. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,9 +39,10 @@ __attribute__((noinline)) void bench_states(chord_session *session, const chord_
   if (chord_lesson_states(session, l->items, l->item_count, l->lessons, l->count, (float *)(uintptr_t)l->states, NULL)) need(NULL, "states");
 }
 
-__attribute__((noinline)) void bench_personalise(const chord_model *model, const chord_lessons *local, const chord_lessons *outside,
-                                                 void *memory, size_t bytes, uint8_t *adapter, size_t *size, chord_learn_report *report) {
-  if (chord_personalise(model, NULL, local, outside, NULL, memory, bytes, adapter, size, report, NULL)) need(NULL, "personalise");
+__attribute__((noinline)) void bench_personalise(const chord_model *model, const chord_learn_options *options, const chord_lessons *local,
+                                                 const chord_lessons *outside, void *memory, size_t bytes, uint8_t *adapter, size_t *size,
+                                                 chord_learn_report *report) {
+  if (chord_personalise(model, options, local, outside, NULL, memory, bytes, adapter, size, report, NULL)) need(NULL, "personalise");
 }
 
 static double now(void) {
@@ -50,7 +52,7 @@ static double now(void) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 6) need(NULL, "MASTER LOCAL OUTSIDE STATES PERSONAL");
+  if (count != 8) need(NULL, "MASTER LOCAL OUTSIDE STATES PERSONAL RATE OTHERS");
   size_t bytes;
   const void *master = read_all(arguments[1], &bytes);
   chord_sizes sizes = {.struct_size = sizeof sizes};
@@ -63,8 +65,12 @@ int main(int count, char **arguments) {
       chord_describe(model, &info))
     need(NULL, "the model");
   const chord_lessons local = lessons_of(arguments[2], info.dim), outside = lessons_of(arguments[3], info.dim);
+  chord_learn_options options = {.struct_size = sizeof options};
+  chord_learn_defaults(&options);
+  options.rate = (float)atof(arguments[6]);
+  options.others = (uint32_t)atoi(arguments[7]);
   uint64_t needed;
-  if (chord_learn_size(model, NULL, local.count, outside.count, &needed, NULL)) need(NULL, "the size");
+  if (chord_learn_size(model, &options, local.count, outside.count, &needed, NULL)) need(NULL, "the size");
   void *memory = need(malloc(needed), "no memory");
   uint8_t *adapter = need(malloc(CHORD_ADAPTER_MOST_BYTES(info.dim)), "no memory");
   size_t size = 0;
@@ -77,7 +83,7 @@ int main(int count, char **arguments) {
   }
   const double state_ms = (now() - begun) / (states ? states : 1);
   begun = now();
-  for (int i = 0; i < personal; i++) bench_personalise(model, &local, &outside, memory, needed, adapter, &size, &report);
+  for (int i = 0; i < personal; i++) bench_personalise(model, &options, &local, &outside, memory, needed, adapter, &size, &report);
   const double personal_ms = (now() - begun) / (personal ? personal : 1);
   const size_t items = local.item_count + outside.item_count;
   const size_t lessons = (size_t)(local.count + outside.count) * (info.dim * 4 + sizeof(chord_lesson)) + 4 * items;

@@ -24,7 +24,7 @@ from chordkit.runtime_bench.devices import emulator
 from chordkit.runtime_bench.runners.profile import QEMU, counted, plugin_library
 
 HERE = Path(__file__).resolve().parent
-ROOTS = {"states": "bench_states", "personalise": "bench_personalise"}
+ROOTS = {"states": "bench_states", "personalise": "bench_personalise", "personalise, gate closed": "bench_personalise"}
 
 
 def make_case(folder: Path, items: int, local: int, outside: int, length: int) -> list[str]:
@@ -62,18 +62,19 @@ def build_program(folder: Path, compiler: str) -> Path:
     return program
 
 
-def count(program: Path, case: list[str], what: str, cpu: str) -> Counter[str]:
+def count(program: Path, case: list[str], what: str, cpu: str, others: int) -> Counter[str]:
     """Instructions of one call, by function."""
-    return counted(plugin_library(), [str(program), *case, "1", "1" if what == "personalise" else "0"], cpu, ROOTS[what]).by_function()
+    how = {"states": ("0", "0"), "personalise": ("1", "0.01"), "personalise, gate closed": ("1", "0")}[what]
+    return counted(plugin_library(), [str(program), *case, "1", *how, str(others)], cpu, ROOTS[what]).by_function()
 
 
-def on_the_emulated_machine(program: Path, case: list[str], cpu: str) -> dict[str, object]:
+def on_the_emulated_machine(program: Path, case: list[str], cpu: str, others: int) -> dict[str, object]:
     """What the program says there: its milliseconds are those of a clock that counts instructions."""
     with emulator.connect(cpu) as device:
         places = [f"/data/local/tmp/{Path(path).name}" for path in (program, *case)]
         for path, place in zip((program, *case), places, strict=True):
             device.push(Path(path), place)
-        done = device.run(["sh", "-c", f"chmod 755 {places[0]} && {' '.join(places)} 2 3"], 600)
+        done = device.run(["sh", "-c", f"chmod 755 {places[0]} && {' '.join(places)} 2 3 0.01 {others}"], 600)
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=3706)
     parser.add_argument("--local", type=int, default=100)
     parser.add_argument("--outside", type=int, default=200)
+    parser.add_argument("--others", type=int, default=256, help="items that compete besides the targets")
     parser.add_argument("--length", type=int, default=50, help="items before each lesson")
     parser.add_argument("--emulator", action="store_true", help="run it on the emulated machine too (chordkit devices prepare emulator)")
     parser.add_argument("--json", action="store_true")
@@ -92,12 +94,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         case = make_case(Path(name), options.items, options.local, options.outside, options.length)
         program = build_program(Path(name), options.compiler)
-        run = subprocess.run([QEMU, "-cpu", options.cpu, str(program), *case, "1", "1"], check=True, capture_output=True, text=True)
-        results = {what: count(program, case, what, options.cpu) for what in ROOTS}
+        run = subprocess.run(
+            [QEMU, "-cpu", options.cpu, str(program), *case, "1", "1", "0.01", str(options.others)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        results = {what: count(program, case, what, options.cpu, options.others) for what in ROOTS}
         # Elsewhere a clock would tell how fast this host translates.
         facts = {key: value for key, value in json.loads(run.stdout).items() if not key.endswith("_ms")}
         if options.emulator:
-            facts = on_the_emulated_machine(program, case, options.cpu)
+            facts = on_the_emulated_machine(program, case, options.cpu, options.others)
     if options.json:
         print(json.dumps(facts | {what: dict(counts) for what, counts in results.items()}, indent=1))
         return

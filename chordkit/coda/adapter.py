@@ -106,7 +106,7 @@ def projection(dim: int) -> np.ndarray:
 
 
 def encode_adapter(adapter: Adapter) -> bytes:
-    """The bytes of an adapter, version 1 (docs/coda.md)."""
+    """The bytes of an adapter, version 1 (docs/formats.md)."""
     payload = adapter.items.astype("<i4").tobytes() + adapter.values.astype("<f4").tobytes()
     return _RECORD.seal(RANK, 0, adapter.fingerprint, adapter.strategy, adapter.dim, len(adapter.items), payload=payload)
 
