@@ -1,6 +1,7 @@
 package io.chordkit;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /**
  * What a phone learned of its user (CHRA, docs/formats.md): some 4 KB of numbers behind the frozen encoder, good for one backbone and for the
@@ -18,13 +19,15 @@ public final class Adapter {
   private final ByteBuffer data;
 
   private final Inputs inputs;
+  private final byte[] fingerprint;
 
-  private Adapter(byte[] bytes, float temperature, Inputs inputs, ByteBuffer data, int biases) {
+  private Adapter(byte[] bytes, float temperature, Inputs inputs, ByteBuffer data, int biases, byte[] fingerprint) {
     this.bytes = bytes;
     this.temperature = temperature;
     this.inputs = inputs;
     this.data = data;
     this.biases = biases;
+    this.fingerprint = fingerprint;
   }
 
   /**
@@ -49,14 +52,14 @@ public final class Adapter {
     } finally {
       engine.sessions().giveBack(session);
     }
-    return new Adapter(bytes.clone(), temperature, inputs, data, biases[0]);
+    return new Adapter(bytes.clone(), temperature, inputs, data, biases[0], engine.fingerprint());
   }
 
   /**
    * Asks whether it still helps.
    *
    * @param newer how many of the newest clicks came after it was trained
-   * @return whether these became no more probable by it; false also where ten clicks or fewer say too little
+   * @return whether these became no more probable by it; false also where fewer than ten say too little
    * @throws LearningException as {@link Personalisation#of}
    */
   boolean fails(Engine engine, ClickStream clicks, int newer) throws ChordException {
@@ -102,6 +105,10 @@ public final class Adapter {
   /** Items that have a number of their own, besides what holds for all. */
   public int biases() {
     return biases;
+  }
+
+  boolean isFor(Engine engine) {
+    return Arrays.equals(fingerprint, engine.fingerprint());
   }
 
   Inputs inputs() {

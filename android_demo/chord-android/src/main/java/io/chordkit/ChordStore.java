@@ -12,15 +12,15 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * What an app keeps on its disk (docs/trust.md): the bundle in use, the one before, the envelopes in use, and the counters and serials below
- * which nothing is accepted any more. A kill at any moment leaves the old or the new, never neither.
+ * What an app keeps on its disk (docs/trust.md): the bundle in use, the one before, the envelopes in use, what was learned of each subject, and
+ * the counters and serials below which nothing is accepted any more. A kill at any moment leaves the old or the new, never neither.
  *
  * <pre>
  * ChordStore store = new ChordStore(new File(context.getNoBackupFilesDir(), "chord"), keys, verifier,
  *     new ChordStore.Options().shipped(Assets.bundle(context.getAssets(), "shop.chord")));
  * try (ChordStore.Session session = store.open(user)) {
  *   session.adopt(envelope);
- *   new Recommender(session.engine(), session.bundle().items()).rerank(history, candidates);
+ *   new Recommender(session.scorer(), session.bundle().items()).rerank(history, candidates);
  * }
  * </pre>
  *

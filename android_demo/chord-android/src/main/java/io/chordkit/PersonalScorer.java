@@ -22,8 +22,15 @@ public final class PersonalScorer implements Scorer, Searcher {
     this.engine = engine;
   }
 
-  /** From the next call on; null = none. */
+  /**
+   * From the next call on; null = none.
+   *
+   * @throws IllegalArgumentException it was read for an engine of another backbone
+   */
   public void use(@Nullable Adapter value) {
+    if (value != null && !value.isFor(engine)) {
+      throw new IllegalArgumentException("adapter: it was read for an engine of another backbone; read one for this engine");
+    }
     adapter = value;
   }
 

@@ -274,6 +274,51 @@ public final class LearningTest {
   }
 
   @Test
+  public void theOtherBackboneLearnsToo() throws Exception {
+    engine.close();
+    bundle = Shop.bundle("caser");
+    engine = bundle.engine();
+    history = Material.ids("caser/full/history.i32");
+    PersonalScorer scorer = new PersonalScorer(engine);
+    int[] frozen = scores(scorer);
+    Personalisation made = Personalisation.of(engine, clicks(bundle, "few"), null, new Learning());
+    assertTrue(made.leastGain() > 1);
+    scorer.use(made.adapter());
+    assertFalse(Arrays.equals(frozen, scores(scorer)));
+  }
+
+  @Test
+  public void whatWasReadForAnotherBackboneIsNotUsed() throws Exception {
+    final Adapter adapter = learned("few").adapter();
+    final Samples samples = samples();
+    try (final Engine other = Shop.bundle("caser").engine()) {
+      new Attempt() {
+        @Override
+        public void run() throws Exception {
+          new PersonalScorer(other).use(adapter);
+        }
+      }.assertThrowsWith(IllegalArgumentException.class, "adapter: it was read for an engine of another backbone");
+      new Attempt() {
+        @Override
+        public void run() throws Exception {
+          Adapter.read(other, adapter.bytes(), 1);
+        }
+      }.assertThrowsWith(LearningException.BadAdapter.class, "adapter: fingerprint: ");
+      new Attempt() {
+        @Override
+        public void run() throws Exception {
+          Personalisation.of(other, clicks(bundle, "few"), samples, new Learning());
+        }
+      }.assertThrowsWith(IllegalArgumentException.class, "samples: they were read for another engine");
+    }
+    try (Engine same = bundle.engine()) {
+      PersonalScorer scorer = new PersonalScorer(same);
+      scorer.use(adapter);
+      assertNotNull(scorer.adapter());
+    }
+  }
+
+  @Test
   public void aDamagedAdapterIsRefused() throws Exception {
     byte[] whole = learned("few").adapter().bytes();
     for (int place : new int[] {0, 4, 8, 30, whole.length / 2, whole.length - 1}) {
