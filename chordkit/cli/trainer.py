@@ -1,5 +1,6 @@
 """``chordkit trainer``: the file with which ExecuTorch trains adapters on a phone."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chordkit.cli.output import JsonOption, emit, rows, writable_file
-from chordkit.errors import CheckFailed
+from chordkit.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from chordkit.export.trainer import TrainerReport
@@ -44,14 +45,14 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Train 20 steps with the program on its runtime, and hold its parameters against torch's and the closed form; off is status 1."""
-    from chordkit.export.trainer import check_trainer
+    from chordkit.export.trainer import check_trainer_apart
     from chordkit.files import read_bytes
 
     data = read_bytes(trainer, "trainer", _MOST_BYTES)
     try:
-        report = check_trainer(data)
-    except CheckFailed as error:
-        raise CheckFailed(f"{trainer}: {error}") from None
+        report = check_trainer_apart(data)
+    except (CheckFailed, InputError) as error:
+        raise type(error)(f"{trainer}: {error}") from None
     _tell(as_json, trainer, data, report)
     report.require(str(trainer))
 
@@ -62,7 +63,10 @@ def _tell(as_json: bool, path: Path, data: bytes, report: "TrainerReport") -> No
         "bytes": len(data),
         **asdict(report.shape),
         "passed": report.passed,
-        "cases": [asdict(case) for case in report.cases],
+        "cases": [
+            {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in asdict(case).items()}
+            for case in report.cases
+        ],
     }
     body = [
         [

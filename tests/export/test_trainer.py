@@ -1,7 +1,8 @@
 """A trainer's file on ExecuTorch: it trains as torch and the closed form do, whatever is given to it."""
 
 import json
-from dataclasses import replace
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 pytest.importorskip("executorch")
 
+from chordkit.backbones import SASRecConfig, build, make_master
 from chordkit.coda.adapter import Adapter
 from chordkit.coda.learning import PARTS, Candidates, Exam, Head, Lessons, Steps, start, train
 from chordkit.errors import CapabilityError, CheckFailed, InputError
@@ -149,20 +151,34 @@ def test_a_file_of_another_version_or_of_other_sizes_than_it_says_is_refused(fil
         TrainerProgram(file)
 
 
-def test_the_commands_make_and_check_it(project, command, tmp_path) -> None:
-    out = tmp_path / "trainer.pte"
-    made = command("trainer", "make", "--master", project / "m.chrm", "--lessons", 12, "--candidates", 20, "--out", out, "--json").json
-    assert made["passed"] and (made["bytes"], made["dim"], made["lessons"], made["candidates"]) == (out.stat().st_size, 16, 12, 20)
-    checked = command("trainer", "check", out, "--json").json
-    assert [case["error"] for case in checked["cases"]] == [case["error"] for case in made["cases"]]
-    shown = command("trainer", "check", out)
-    assert shown.status == 0 and shown.out.count("passed") == 2 and "ms a step" in shown.out
-    # One sign of the projection that every implementation knows by heart.
+def test_the_commands_make_and_check_it(command, tmp_path: Path) -> None:
+    master, out = tmp_path / "m.chrm", tmp_path / "trainer.pte"
+    master.write_bytes(make_master(build(SASRecConfig(items=20, max_length=4, dim=16, blocks=1))).to_bytes())
+    made = command("trainer", "make", "--master", master, "--lessons", 12, "--candidates", 20, "--out", out, "--json").json
     data = out.read_bytes()
+    assert made["passed"] and (made["bytes"], made["dim"], made["lessons"], made["candidates"]) == (len(data), 16, 12, 20)
+    # A number of the projection that everybody knows by heart.
     place = data.index(np.float32(0.25).tobytes() * 2)
-    out.write_bytes(data[:place] + np.float32(-0.25).tobytes() + data[place + 4 :])
+    out.write_bytes(data[:place] + np.float32(np.nan).tobytes() + data[place + 4 :])
     failed = command("trainer", "check", out, "--json")
-    assert failed.status == 1 and not json.loads(failed.out)["passed"]
-    assert f"{out}: does not train as torch does: full: after step 1 up is" in failed.err
-    refused = command("trainer", "check", project / "m.chrm")
-    assert refused.status == 2 and "no FlatBuffer of kind ET12" in refused.err
+    assert failed.status == 1 and not json.loads(failed.out)["passed"] and json.loads(failed.out)["cases"][0]["error"] is None
+    assert f"{out}: does not train as torch does: full: after step 1" in failed.err
+
+
+def test_what_the_process_of_a_check_says_is_told(file: bytes, command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, python = tmp_path / "trainer.pte", tmp_path / "python"
+    path.write_bytes(file)
+    python.touch(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    report = judge_trainer(EagerTrainer(AdapterLoss(SHAPE)))
+    told = json.dumps({"shape": asdict(report.shape), "cases": [asdict(case) for case in report.cases]})
+    for says, status, words in (
+        (f"echo '{told}'", 0, "ms a step"),
+        ("kill -SEGV $$", 1, "trainer.pte: trainer: the runtime broke down over the file (SIGSEGV); make it again"),
+        ("""echo '{"refused": "trainer: it is none", "failed": false}'""", 2, "trainer.pte: trainer: it is none"),
+        ("""echo '{"refused": "trainer: it cannot", "failed": true}'""", 1, "trainer.pte: trainer: it cannot"),
+    ):
+        python.write_text(f"#!/bin/sh\n{says}\n")
+        outcome = command("trainer", "check", path)
+        assert outcome.status == status and words in outcome.out + outcome.err
+        assert outcome.out.count("passed") == (0 if status else 2)
