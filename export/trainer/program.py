@@ -36,7 +36,7 @@ def make_trainer(shape: TrainerShape) -> tuple[bytes, TrainerReport]:
 
 
 def check_trainer(data: bytes) -> TrainerReport:
-    """Train with a file on its runtime, and hold every step against torch and the closed form.
+    """Train with a file on its runtime, and hold its steps against those of torch and of the closed form.
 
     Raises:
         CapabilityError: it is no trainer of this version, or the runtime refuses it.

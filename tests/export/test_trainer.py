@@ -13,7 +13,8 @@ pytest.importorskip("executorch")
 from chordkit.backbones import SASRecConfig, build, make_master
 from chordkit.coda.adapter import Adapter
 from chordkit.coda.learning import PARTS, Candidates, Exam, Head, Lessons, Steps, start, train
-from chordkit.errors import CapabilityError, CheckFailed, InputError
+from chordkit.errors import CapabilityError, CheckFailed, InputError, MissingRuntimeError
+from chordkit.export.targets import find_target
 from chordkit.export.trainer import Batch, TrainerProgram, TrainerShape, check_trainer, judge_trainer, make_trainer
 from chordkit.export.trainer.graph import AdapterLoss, EagerTrainer
 from chordkit.export.trainer.program import lower
@@ -133,6 +134,13 @@ def test_a_file_that_is_no_trainer_is_refused(file: bytes) -> None:
     ):
         with pytest.raises((CapabilityError, CheckFailed), match=words):
             check_trainer(data).require("the file")
+
+
+def test_without_the_runtime_it_says_what_to_install(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(find_target("executorch")), "installed", lambda self: None)
+    for act in (lambda: make_trainer(SHAPE), lambda: check_trainer(file)):
+        with pytest.raises(MissingRuntimeError, match=r"pip install 'chordkit\[executorch\]'"):
+            act()
 
 
 class Boasting(TrainerShape):
