@@ -77,6 +77,7 @@ class Panel:
         series: what is drawn.
         references: levels.
         logarithmic: the x axis is.
+        beside: marks of one place stand beside each other, so that their whiskers do not hide one another; else on the place.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Panel:
     series: Sequence[Series]
     references: Sequence[Reference] = ()
     logarithmic: bool = False
+    beside: bool = True
 
 
 def panels_chart(panels: Sequence[Panel], label: str, note: str = "") -> str:
@@ -140,7 +142,8 @@ def _panel(panel: Panel, left: float) -> list[str]:
     body.append(f'<text x="{left + _PANEL / 2:.0f}" y="{_TOP + _HEIGHT + 44}" text-anchor="middle">{escape(panel.x)}</text>')
     for each in panel.references:
         body.append(_reference(each, left, left + _PANEL, down(each.value)))
-    for series, shifts in zip(panel.series, _shifts(panel.series, across), strict=True):
+    aside = _shifts(panel.series, across) if panel.beside else [[0.0] * len(series.points) for series in panel.series]
+    for series, shifts in zip(panel.series, aside, strict=True):
         spots = [(across(x) + shift, estimate) for (x, estimate), shift in zip(series.points, shifts, strict=True)]
         if series.joined and len(spots) > 1:
             path = " ".join(f"{x:.1f},{down(estimate.value):.1f}" for x, estimate in spots)

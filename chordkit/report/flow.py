@@ -40,6 +40,7 @@ def flow_chart(summary: FlowSummary) -> str:
             Series(_legend(summary, name), _COLOURS[name], [((each.first + each.last) / 2, _level(name, each.group)) for each in spans])
             for name in CONDITIONS
         ],
+        beside=False,
     )
     gains = Panel(
         "gain in log likelihood, nats",
