@@ -6,6 +6,7 @@ The reference of what an app does with the library. Numpy alone; what runs the b
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,6 +69,12 @@ class Release:
         table = dequantize_table(master.embeddings["item_embedding"])
         bias = master.tensors.get("item_bias")
         return cls(table, bias, master.fingerprint, counter, strategy, TrustedKeys.of(keys), temperature, pools)
+
+    @cached_property
+    def head(self) -> Head:
+        """What scores at the release's temperature, under no strategy yet."""
+        bias = None if self.bias is None else (self.bias / self.temperature).astype(np.float32)
+        return Head((self.table / self.temperature).astype(np.float32), bias, self.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -169,17 +176,16 @@ class Phone:
         self.cadence, self.learning = cadence or Cadence(), learning or PersonalOptions()
         self.stream, self.adopted, self.counts, self.outdated = Stream(len(release.table) - 1), Adopted(), Counts(), False
         self.encoder, self._serial, self._samples = encoder, 1, Segments([], [])
-        self._asked = 0  # clicks at that time, and so below
-        self._fetched = self._trained = self._grown = self._unseen = -math.inf
-        bias = None if release.bias is None else (release.bias / release.temperature).astype(np.float32)
-        self._plain = Head((release.table / release.temperature).astype(np.float32), bias, release.fingerprint)
+        # Clicks at the time of each.
+        self._asked, self._fetched = self._due = 0.0, -math.inf
+        self._trained = self._grown = self._unseen = -math.inf
         self._use(release.strategy)
 
     def _use(self, strategy: bytes) -> None:
         """Run under a strategy, for good: adapters of another one are forgotten."""
         self.encoder.adopt(strategy)
         self._strategy = strategy
-        self._head = replace(self._plain, strategy=hashlib.sha256(strategy).digest()[:8])
+        self._head = replace(self.release.head, strategy=hashlib.sha256(strategy).digest()[:8])
         if self.adopted.current is not None and self.adopted.current.strategy != self._head.strategy:
             self.adopted.forget()
         self._trained = -math.inf
@@ -202,19 +208,17 @@ class Phone:
         return np.asarray(adapter.states(states) @ head.table.T + (fixed + adapter.biases(np.arange(len(head.table)))))
 
     def request(self) -> Request | None:
-        """What is to be asked now; None = nothing."""
+        """What is to be asked now; None = nothing. Until :meth:`receive` has an answer the same is due, with newer profiles."""
         clicks, cadence, pools = self.stream.total, self.cadence, self.release.pools
         strategy = cadence.personal and clicks - self._asked >= min(cadence.refresh, max(1, self._asked))
         samples = self._lessons_there >= cadence.fewest and clicks - self._fetched >= cadence.samples
         if self.outdated or not (strategy or samples):
             return None
-        now = earlier = None
-        if strategy:
-            now, self._asked = self.stream.profile(self.release.table, pools), clicks
-        if samples:
-            examined = self._lessons_there - first_examined(self._lessons_there)
-            earlier, self._fetched = self.stream.profile(self.release.table, pools, without=examined), clicks
+        self._due = (clicks if strategy else self._asked, clicks if samples else self._fetched)
         self.counts = self.counts.plus(requests=1)
+        table, examined = self.release.table, self._lessons_there - first_examined(self._lessons_there)
+        now = self.stream.profile(table, pools) if strategy else None
+        earlier = self.stream.profile(table, pools, without=examined) if samples else None
         return Request(self.release.fingerprint, now, earlier, cadence.wanted)
 
     @property
@@ -229,6 +233,7 @@ class Phone:
             answer: of the cloud.
             now: seconds since 1970, for envelopes that are good for a time only.
         """
+        self._asked, self._fetched = self._due
         self.outdated = answer.hint.counter > self.release.counter
         if answer.envelope is not None:
             try:
@@ -269,7 +274,8 @@ class Phone:
         """Undo all that is personal: back to the release as it came, without clicks and samples."""
         self.adopted.forget()
         self.stream, self._samples = Stream(self.stream.items, self.stream.capacity), Segments([], [])
-        self._asked, self._fetched, self._grown = 0, -math.inf, -math.inf
+        self._asked, self._fetched = self._due = 0.0, -math.inf
+        self._grown = -math.inf
         self._use(self.release.strategy)
 
     def _age(self, **counted: int) -> None:

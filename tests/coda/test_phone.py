@@ -64,8 +64,21 @@ def test_it_asks_when_there_is_something_new_to_ask_with() -> None:
         if request is not None:
             asked[at] = (request.strategy is not None, request.samples is not None)
             assert request.bytes == 4 * (3 * 16 + 1) * sum(asked[at])
+            one.receive(Answer(Hint(release().fingerprint, 1)))
     strategy, samples = (True, False), (False, True)
     assert asked == {0: strategy, 1: strategy, 2: samples, 3: strategy, 6: strategy, 8: samples, 9: strategy}
+
+
+def test_what_was_not_answered_is_asked_again() -> None:
+    one = phone(replace(CADENCE, learning=False))
+    one.stream.extend(CLICKS[:5])
+    first = one.request()
+    one.stream.extend(CLICKS[5:6])
+    second = one.request()
+    assert first is not None and second is not None and first.strategy is not None and second.strategy is not None
+    assert not np.array_equal(first.strategy, second.strategy)
+    one.receive(enveloped())
+    assert one.request() is None
 
 
 def test_samples_are_asked_for_with_what_the_gate_does_not_examine() -> None:
