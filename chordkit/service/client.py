@@ -18,6 +18,7 @@ from chordkit.strategy import Envelope, open_envelope
 _MOST_ANSWER_BYTES = 1 << 20
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
+_WORTH_ASKING_AGAIN = (502, 503, 504)
 
 
 class Client:
@@ -33,7 +34,7 @@ class Client:
         sleep: called with the seconds between two attempts.
 
     Raises:
-        InputError: a URL that is none.
+        InputError: a URL that is none, a key that cannot be used, or no attempt at all.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise InputError(f"service: {url!r} is no address such as https://strategies.example.com")
+        if attempts < 1:
+            raise InputError(f"service: attempts = {attempts} is not possible; give at least 1")
         self._keys = None if public_keys is None else TrustedKeys.of(public_keys)
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._attempts, self._sleep = attempts, sleep
@@ -132,25 +135,26 @@ class Client:
             headers["Chord-Deadline-Ms"] = str(deadline_ms)
         body = np.ascontiguousarray(profile, "<f4").tobytes()
         pause_s = _FIRST_PAUSE_S
-        for left in range(self._attempts - 1, -1, -1):
+        for left in reversed(range(self._attempts)):
             try:
                 self._connection.request("POST", path, body, headers)
                 response = self._connection.getresponse()
                 data = response.read(_MOST_ANSWER_BYTES + 1)
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
-                if not left:
-                    raise ServiceError(f"service: {self._connection.host}: {type(error).__name__}: {error}; check the address") from None
-                self._sleep(pause_s * random.uniform(0.5, 1.0))
+                problem = ServiceError(f"service: {self._connection.host}: {type(error).__name__}: {error}; check the address")
+                wait_s = pause_s * random.uniform(0.5, 1.0)
+            else:
+                if response.status == 200 and len(data) <= _MOST_ANSWER_BYTES:
+                    return data
+                problem = ServiceError(f"service: {response.status}: {_detail(data)}", response.status)
+                if response.status not in _WORTH_ASKING_AGAIN:
+                    break
+                wait_s = _retry_after(response.getheader("Retry-After"), pause_s) * random.uniform(1.0, 1.5)
+            if left:
+                self._sleep(wait_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                continue
-            if response.status == 200 and len(data) <= _MOST_ANSWER_BYTES:
-                return data
-            if response.status not in (502, 503, 504) or not left:
-                raise ServiceError(f"service: {response.status}: {_detail(data)}", response.status)
-            self._sleep(_retry_after(response.getheader("Retry-After"), pause_s) * random.uniform(1.0, 1.5))
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        raise InputError("service: attempts = 0 is not possible; give at least 1")
+        raise problem
 
 
 def _terms(fingerprint: bytes, **given: object) -> dict[str, str]:

@@ -22,6 +22,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from chordkit.coda.samples import decode_samples
+from chordkit.errors import InputError, ServiceError
 from chordkit.service import Client
 from chordkit.strategy import seal
 
@@ -232,8 +234,12 @@ def test_killed_and_started_again_under_load_nothing_that_was_answered_is_wrong(
     fingerprint = material.master().fingerprint
     done, wrong, answered = threading.Event(), [], []
 
+    def sleep(seconds: float) -> None:
+        time.sleep(min(seconds, 0.1))
+
     def load(first: int) -> None:
-        with Client(f"http://127.0.0.1:{running.port}", token="secret", public_keys=folder / "key.pub.pem", attempts=1000) as client:
+        url, keys = f"http://127.0.0.1:{running.port}", folder / "key.pub.pem"
+        with Client(url, token="secret", public_keys=keys, attempts=5000, sleep=sleep) as client:
             place = first
             while not done.is_set() or len(answered) < 30:
                 question = questions[place % len(questions)]
@@ -281,6 +287,20 @@ def test_told_to_end_it_says_so_answers_what_it_has_and_leaves_with_0(running: S
     assert running.wait() == 0
 
 
+def test_a_client_says_what_it_cannot_do(material) -> None:
+    for wrong in ("ftp://localhost", "localhost:80", "https://localhost/v1/strategy", "https://"):
+        with pytest.raises(InputError, match="is no address such as"):
+            Client(wrong)
+    with pytest.raises(InputError, match="give public_keys"):
+        Client("http://localhost").strategy(bytes(8), material.profiles(1)[0])
+    with pytest.raises(InputError, match="give at least 1"):
+        Client("http://localhost", attempts=0)
+    pauses: list[float] = []
+    with pytest.raises(ServiceError, match="ConnectionRefusedError") as nobody:
+        Client(f"http://127.0.0.1:{free_port()}", attempts=4, sleep=pauses.append).bare_strategy(bytes(8), material.profiles(1)[0])
+    assert nobody.value.status is None and len(pauses) == 3 and 2 * pauses[0] <= 4 * pauses[2]
+
+
 def test_uvicorn_can_end_tls_itself(make, questions, material, folder: Path, tmp_path: Path) -> None:
     import uvicorn
 
@@ -294,7 +314,16 @@ def test_uvicorn_can_end_tls_itself(make, questions, material, folder: Path, tmp
     thread.start()
     try:
         with Client(f"https://localhost:{port}", public_keys=folder / "key.pub.pem", context=context, attempts=30) as client:
-            assert client.strategy(material.master().fingerprint, questions[0].profile).payload in questions[0].answer
+            fingerprint, profile = material.master().fingerprint, questions[0].profile
+            assert client.strategy(fingerprint, profile).payload in questions[0].answer
+            assert client.bare_strategy(fingerprint, profile) in questions[0].answer
+            found = decode_samples(client.samples(fingerprint, profile, 9), fingerprint=fingerprint, items=material.ITEMS)
+            assert found.samples == 9
+            with pytest.raises(ServiceError, match="409: fingerprint: backbone") as refused:
+                client.strategy(b"stranger", profile)
+            assert refused.value.status == 409
+        with Client(f"https://localhost:{port}", attempts=1) as stranger, pytest.raises(ServiceError, match="CERTIFICATE_VERIFY_FAILED"):
+            stranger.bare_strategy(fingerprint, profile)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
