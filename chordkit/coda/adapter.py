@@ -132,7 +132,8 @@ def decode_adapter(data: bytes, *, fingerprint: bytes, strategy: bytes, dim: int
         raise _RECORD.refusal("items", f"{count} of them have a bias, more than {min(MOST_ITEMS, items)}; train it again")
     payload = _RECORD.payload(data, 4 * (count + (2 + RANK) * width + count))
     numbers = np.frombuffer(payload, "<i4", count).astype(np.int32)
-    if count and (numbers[0] < 1 or numbers[-1] > items or (np.diff(numbers) <= 0).any()):
+    # Compared, not subtracted: a difference of two of them may not fit.
+    if ((numbers < 1) | (numbers > items)).any() or (numbers[1:] <= numbers[:-1]).any():
         raise _RECORD.refusal("items", f"they do not ascend within 1..{items}; train it again")
     values = np.frombuffer(payload, "<f4", offset=4 * count).astype(np.float32)
     if not (np.abs(values) <= _LARGEST).all():

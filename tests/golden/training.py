@@ -92,6 +92,7 @@ def coda_adapters() -> dict[str, Any]:
         "item 0": ("items", changed(32, bytes(4))),
         "an item twice": ("items", changed(36, b"\2")),
         "an item above the catalogue": ("items", changed(40, (301).to_bytes(4, "little"))),
+        "items that ascend only where 32 bits end": ("items", changed(36, b"\xff\xff\xff\x7f\x00\x00\x00\x80")),
         "a negative item": ("items", changed(40, b"\xff\xff\xff\xff")),
         "no number": ("values", changed(first, np.float32(np.nan).tobytes())),
         "infinity": ("values", changed(len(good) - 8, np.float32(np.inf).tobytes())),
