@@ -10,6 +10,8 @@ learning/STRATEGY/             what Python's binding of the same C makes of few 
 learning/pool.safetensors      a public pool, and nearest.txt with what Python finds in it for few: a piece a line, * before a sample
 learning/pools/NAME.safetensors
                                what is no public pool for sasrec, and NAME.txt with words of why
+learning/counted.chrh nothing.chrh
+                               reports of health: of counts that fall to a third each, but for the hits, and of none
 learning/refused/NAME.chrs     what is no samples for sasrec, and NAME.txt with the sentence
 """
 
@@ -19,12 +21,14 @@ import platform
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from chordkit.coda.building import EVERYBODY, PoolOptions, build_pool
 from chordkit.coda.gate import first_examined
+from chordkit.coda.health import Counts, encode_health
 from chordkit.coda.matching import Matcher, pieces
 from chordkit.coda.pool import Pool
 from chordkit.coda.profiles import directions, history_profile
@@ -109,6 +113,15 @@ def pools(folder: Path, master: MasterWeights, names: Sequence[str], other: Mast
         path = folder / "pools" / f"{name}.safetensors"
         spoilt.save(path) if isinstance(spoilt, Pool) else path.write_bytes(spoilt)
         path.with_suffix(".txt").write_text(words)
+
+
+def health(folder: Path, master: MasterWeights) -> None:
+    counts = [0]
+    while len(counts) < len(fields(Counts)):
+        counts.insert(0, 3 * counts[0] + 1)
+    clicked = Counts(*counts).at_least(hits=counts[0])  # as many as there were clicks
+    (folder / "counted.chrh").write_bytes(encode_health(clicked, master.fingerprint))
+    (folder / "nothing.chrh").write_bytes(encode_health(Counts(), master.fingerprint))
 
 
 def _unchecked(pool: Pool, **changes: np.ndarray) -> Pool:

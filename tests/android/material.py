@@ -281,6 +281,7 @@ def learning(folder: Path) -> None:
     learning_material.clicks(folder / "learning", master_of("sasrec"), contents("sasrec").item_ids)
     learning_material.samples(folder / "learning", master_of("sasrec"), _spoilt)
     learning_material.pools(folder / "learning", master_of("sasrec"), contents("sasrec").item_ids, master_of("caser"))
+    learning_material.health(folder / "learning", master_of("sasrec"))
     strategies = {PLAIN: b"", "mixed": to_wire(strategies_of("sasrec")["mixed"])}
     learning_material.adapters(
         folder / "learning", master_of("sasrec"), contents("sasrec").item_ids, strategies, folder / "sasrec" / "full"
