@@ -185,9 +185,9 @@ def test_courses_are_kept_and_taken_from_where_they_lie(
 
 
 def test_without_dates_there_are_no_days(dated: Dataset, options: FlowOptions, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no times"):
+    with pytest.raises(DataError, match="has no times, and a simulation goes over days; prepare it"):
         run_flow(replace(dated, times=None), options, (0,), tmp_path)
-    with pytest.raises(DataError, match="no dates, and a simulation goes over days"):
+    with pytest.raises(DataError, match="has times that are no dates, and a simulation goes over days"):
         run_flow(replace(dated, provenance={"times": "as the file counts"}), options, (0,), tmp_path)
 
 

@@ -66,12 +66,10 @@ class FlowOptions:
         Raises:
             DataError: the data set has no dates, or nothing lies before, between or behind the two moments.
         """
-        cut = find_cut(dataset, self.split_at)
-        if clock_of(dataset) is not Clock.EPOCH:
-            raise DataError(
-                f"data set '{dataset.name}': its times are no dates, and a simulation goes over days; prepare it from a file with dates"
-            )
-        return cut.test
+        if dataset.times is None or clock_of(dataset) is not Clock.EPOCH:
+            has = "has no times" if dataset.times is None else "has times that are no dates"
+            raise DataError(f"data set '{dataset.name}' {has}, and a simulation goes over days; prepare it from a file with dates")
+        return find_cut(dataset, self.split_at).test
 
 
 def run_flow(
