@@ -66,12 +66,17 @@ class Batcher:
         self._timer: asyncio.Handle | None = None
         self._full = False
         self._spent_s, self._answered = 0.0, 0.0
-        self._planned, self._late_s = 0.0, 0.0
+        self._planned, self._late_s, self._took_s = 0.0, 0.0, 0.0
 
     @property
     def cost_s(self) -> float:
         """What a request of the last batches took, from when the first of its batch arrived; 0 before there was any."""
         return self._spent_s / self._answered if self._answered else 0.0
+
+    @property
+    def _turn_s(self) -> float:
+        """A turn of the loop: how late the last batch began, and what it took. As long may a request have stood in its socket."""
+        return self._late_s + self._took_s
 
     def ask(self, group: Hashable, request: Any, deadline: float) -> asyncio.Future[Any]:
         """The answer to come.
@@ -87,8 +92,7 @@ class Batcher:
         ahead, now = len(self._waiting), self._now()
         wait_s = (ahead + 1) * self.cost_s
         # The first one always gets in, and is judged when its turn comes: an estimate that lets nobody in would never be corrected.
-        # And who is seen now may have stood in the socket for as long as the loop was late the last time.
-        if ahead >= self._room or (ahead and now + wait_s + self._late_s > deadline):
+        if ahead >= self._room or (ahead and now + wait_s + self._turn_s > deadline):
             raise Busy(wait_s)
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -106,7 +110,7 @@ class Batcher:
         begun = self._now()
         self._late_s = max(0.0, begun - self._planned)
         taken = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
-        ready = begun + len(taken) * self.cost_s
+        ready = begun + len(taken) * self.cost_s + self._turn_s
         groups: dict[Hashable, list[_Waiting]] = {}
         for each in taken:
             if each.future.done():  # whoever asked has gone
@@ -127,6 +131,7 @@ class Batcher:
         else:
             self._spent_s *= _MEMORY  # refused for a cost that may be no more
         self._full, self._planned = len(self._waiting) > 0, self._now()
+        self._took_s = self._planned - begun
         self._timer = asyncio.get_running_loop().call_soon(self._flush) if self._waiting else None
 
     def _answer_group(self, group: Hashable, members: list[_Waiting]) -> None:

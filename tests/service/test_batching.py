@@ -80,13 +80,14 @@ def test_nobody_is_let_in_who_would_wait_too_long_and_the_answer_says_how_long()
         batcher = _batcher(clock)
         await batcher.ask("a", 0, clock.time + 50)
         assert batcher.cost_s == pytest.approx(1.0)
-        kept = [batcher.ask("a", number, clock.time + 3.5) for number in range(3)]
+        # Three to compute, and one second more that a request may have stood in its socket, as long as the last batch took.
+        kept = [batcher.ask("a", number, clock.time + 4.5) for number in range(3)]
         with pytest.raises(Busy) as busy:
-            batcher.ask("a", 3, clock.time + 3.5)
+            batcher.ask("a", 3, clock.time + 4.5)
         assert busy.value.retry_after == "4"
         begun = clock.time
         await asyncio.gather(*kept)
-        assert clock.time - begun <= 3.5
+        assert clock.time - begun <= 4.5
 
     _run(work())
 
@@ -102,6 +103,20 @@ def test_what_became_too_late_while_it_waited_is_refused_and_not_computed() -> N
         with pytest.raises(Busy):
             await late
         assert clock.batches == [("a", 1)]
+
+    _run(work())
+
+
+def test_a_deadline_counts_what_a_request_may_have_waited_unseen() -> None:
+    clock = Clock(each_s=1.0)
+
+    async def work() -> None:
+        batcher = _batcher(clock)
+        await asyncio.gather(*[batcher.ask("a", number, clock.time + 50) for number in range(2)])
+        # One second to compute, and perhaps two in its socket, while those before were computed.
+        with pytest.raises(Busy):
+            await batcher.ask("a", 2, clock.time + 2.5)
+        assert await batcher.ask("a", 3, clock.time + 3.5) == ("a", 3)
 
     _run(work())
 
