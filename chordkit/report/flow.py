@@ -88,6 +88,8 @@ def flow_markdown(summary: FlowSummary) -> str:
         _quality(summary.groups),
         "## Gains, paired over users",
         "\n\n".join(f"### {_MEASURES[measure]}\n\n{_gains(summary.groups, measure)}" for measure in _MEASURES),
+        "## By seed",
+        "\n\n".join(f"### {_MEASURES[measure]}\n\n{_gains(summary.each_seed, measure)}" for measure in _MEASURES),
         "## Over the days",
         "\n\n".join(f"### {_MEASURES[measure]}\n\n{_gains([each.group for each in summary.spans], measure)}" for measure in _MEASURES),
         "## Bytes a user and day",

@@ -210,6 +210,8 @@ def test_the_summary_pairs_users_and_takes_the_mean_of_the_seeds(dated: Dataset,
         gain = group.gains["strategy - nothing"]
         assert [gain["ndcg"].value, gain["ndcg"].low, gain["likelihood"].high] == pytest.approx([0.2, 0.2, 2.0], abs=1e-5)
         assert group.gains["coda - nothing"]["ndcg"].value == group.gains["both - strategy"]["likelihood"].value == 0.0
+    seeds = [each.gains["strategy - nothing"]["ndcg"].value for each in summary.each_seed]
+    assert seeds == pytest.approx([0.1, 0.3], abs=1e-5) and [each.name for each in summary.each_seed] == ["seed 0", "seed 1"]
     assert sum(days.group.clicks for days in summary.spans) == every.clicks
     names = [group.name for group in summary.groups]
     known, later = (summary.groups[names.index(name)] for name in ("users known before the start", "users who arrived later"))
@@ -225,7 +227,7 @@ def test_the_chart_and_the_tables_show_it(dated: Dataset, options: FlowOptions, 
     assert f"a strategy of one&#x27;s own: {weight / 1000:.1f} KB a user and day" in picture
     page = flow_markdown(summary)
     assert "| all | " in page and "**+0.1000 [+0.1000, +0.1000]**" in page and "+0.0000 [+0.0000, +0.0000]" in page
-    assert page.count("\n## ") == 5
+    assert page.count("\n## ") == 6
 
 
 def test_the_command_leaves_a_chart_and_tables(

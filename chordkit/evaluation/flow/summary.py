@@ -65,6 +65,7 @@ class FlowSummary:
         one_day: users who came on one day alone.
         groups: of clicks; the first is all of them.
         spans: of days.
+        each_seed: all clicks, of one seed each: how much of a difference is the training's luck no interval over users says.
         traffic: mean bytes a user and day, by condition and kind.
         health: by condition, what all records say together, the first seed's.
         options: of the simulation, in short.
@@ -79,6 +80,7 @@ class FlowSummary:
     one_day: int
     groups: tuple[Group, ...]
     spans: tuple[Days, ...]
+    each_seed: tuple[Group, ...]
     traffic: dict[str, dict[str, float]]
     health: dict[str, Fleet | None]
     options: dict[str, Any]
@@ -94,12 +96,7 @@ def summarise_flow(
     """All that is told of the courses ``found``, one mapping a seed; quality over time in spans of so many days."""
     start = options.first_day(dataset)
     asked = clicks_after(dataset, start)
-    marks = {
-        name: np.stack(
-            [np.mean([getattr(each[name], measure) for each in found], axis=0, dtype=np.float64) for measure in MEASURES], axis=1
-        )
-        for name in CONDITIONS
-    }
+    marks, everything = _marks(found), np.ones(len(asked.users), bool)
     assert dataset.times is not None
     arrival = (dataset.times[dataset.offsets[:-1]] - start) // DAY
     first = found[0]["nothing"]
@@ -114,6 +111,7 @@ def summarise_flow(
         visits=len(first.visitors),
         one_day=int((np.bincount(first.visitors, minlength=dataset.users)[visitors & (arrival >= 0)] == 1).sum()),
         groups=tuple(_group(name, asked, rows, marks) for name, rows in _parts(asked, arrival).items() if _users(asked, rows) > 1),
+        each_seed=tuple(_group(f"seed {seed}", asked, everything, _marks([each])) for seed, each in zip(seeds, found, strict=True)),
         spans=tuple(_spans(asked, arrival, visitors, span, marks)),
         traffic={name: _traffic([each[name] for each in found]) for name in CONDITIONS},
         health={name: _health(first_seed) for name, first_seed in found[0].items()},
@@ -128,6 +126,15 @@ def summarise_flow(
             "k": options.pool.k,
         },
     )
+
+
+def _marks(found: Sequence[Mapping[str, Course]]) -> dict[str, np.ndarray]:
+    """Of each condition float64 [clicks, measures], the mean over seeds."""
+
+    def mean(name: str, measure: str) -> np.ndarray:
+        return np.asarray(np.mean([getattr(each[name], measure) for each in found], axis=0, dtype=np.float64))
+
+    return {name: np.stack([mean(name, measure) for measure in MEASURES], axis=1) for name in CONDITIONS}
 
 
 def _parts(asked: Clicks, arrival: np.ndarray) -> dict[str, np.ndarray]:
