@@ -22,7 +22,7 @@ from chordkit.export.parity import ParityReport
 
 FORMAT_VERSION = 4
 """The one that is written, and the highest that is read: 2 brought user vectors, 3 the counter, the lock's hash and the SBOM, 4 words for
-items, and masters whose catalogue has grown."""
+items, masters whose catalogue has grown, and the temperature."""
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MASTER = "master.chrm"
@@ -72,12 +72,17 @@ class ChannelEntry(_Model):
 
 
 class BackboneSection(_Model):
-    """The frozen backbone; ``fingerprint`` is what every strategy for it carries (contract 2)."""
+    """The frozen backbone; ``fingerprint`` is what every strategy for it carries (contract 2).
+
+    ``temperature`` is what its scores are divided by to be logits of what people choose, which a phone needs that trains for its user;
+    None = not known.
+    """
 
     architecture: str
     config: dict[str, Scalar | list[int]]
     fingerprint: Hex16
     channels: Several[ChannelEntry]
+    temperature: Annotated[float, Field(gt=0, le=1e6)] | None = Field(default=None, exclude_if=_is_none)
 
 
 class DatasetSection(_Model):
@@ -260,8 +265,8 @@ class Manifest(_Model):
                 raise ValueError(f"format_version: {self.format_version}, and with {len(self.user_vectors)} user vectors it is {needed}")
             if self.counter or self.sbom or self.provenance.lock_sha256:
                 raise ValueError(f"format_version: {self.format_version}, and a counter, an SBOM and the lock's hash came with 3")
-        if self.format_version < 4 and self.words:
-            raise ValueError(f"format_version: {self.format_version}, and words for items came with 4")
+        if self.format_version < 4 and (self.words or self.backbone.temperature):
+            raise ValueError(f"format_version: {self.format_version}, and words for items and the temperature came with 4")
 
     def _require_names(self) -> None:
         """An entry's member is called as the entry is, so that two of them cannot be exchanged by their names."""

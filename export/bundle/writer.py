@@ -68,8 +68,9 @@ class BundleContents:
     ``item_ids`` are the data set's own ids by index, ``""`` for padding at index 0; ``item_names`` and ``item_categories`` are words for
     people by the same index, each empty where there are none. ``vectors`` have the scores of
     every reference that an artifact names. With ``user_vectors``, which are named as their users' strategies are, every artifact takes
-    a user vector and ``vectors`` have one for each history; without, none does. ``counter`` grows from release to release, so that
-    devices can refuse to go back; 0 = not counted. With ``sbom`` a bill of materials travels inside.
+    a user vector and ``vectors`` have one for each history; without, none does. ``temperature`` makes logits of scores, None = not
+    known. ``counter`` grows from release to release, so that devices can refuse to go back; 0 = not counted. With ``sbom`` a bill of
+    materials travels inside.
     """
 
     name: str
@@ -83,6 +84,7 @@ class BundleContents:
     user_vectors: Mapping[str, UserVector] = field(default_factory=dict)
     item_names: Sequence[str] = ()
     item_categories: Sequence[str] = ()
+    temperature: float | None = None
     counter: int = 0
     sbom: bool = False
 
@@ -220,6 +222,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
                 channels=tuple(
                     ChannelEntry(name=x.name, out_channels=x.out_channels, in_features=x.in_features, offset=x.offset) for x in table.layers
                 ),
+                temperature=contents.temperature,
             ),
             dataset=contents.dataset,
             artifacts=tuple(_artifact_entry(artifact, requires[artifact.name]) for artifact in contents.artifacts),

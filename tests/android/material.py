@@ -227,6 +227,7 @@ def contents(model: str, personal: bool = False, counter: int = COUNTER) -> Bund
         artifacts=[artifact.model_copy(update={"parity": check_artifact(artifact, sources, vectors)}) for artifact in native],
         strategies=strategies,
         user_vectors=sources.user_vectors,
+        temperature=1.25 if model == "caser" else None,
         vectors=vectors,
         provenance=Provenance(seed=7, commit="abc", versions={}, options={}, metrics={}),
         counter=counter,

@@ -154,7 +154,7 @@ def test_a_member_that_is_announced_and_not_there_is_refused(toy, tmp_path: Path
 
 def test_they_came_with_version_4(toy, signed: Path) -> None:
     said = toy.refused(toy.with_manifest(toy.members(signed), toy.setting("format_version", 3)), toy.PUBLIC)
-    assert "format_version: 3, and words for items came with 4" in said
+    assert "format_version: 3, and words for items and the temperature came with 4" in said
 
 
 def test_words_of_a_data_set_are_made_to_fit() -> None:
@@ -176,9 +176,11 @@ def test_a_bundle_is_assembled_with_the_words_of_its_data_set_unless_its_owner_s
     sources = Sources(contents.master, None, contents.strategies, {})
     monkeypatch.setattr("chordkit.export.assembly.references", lambda *_: {"user-1": toy.scores})
     monkeypatch.setattr("chordkit.export.assembly.check_artifact", lambda *_: None)
+    monkeypatch.setattr("chordkit.export.assembly.fitted_temperature", lambda *_: 0.75)
     made = assemble("x", sources, dataset, [artifact], histories=2, vectors=2, names=names)
     assert list(made.item_names) == (["", *(f"Sock {item}" for item in range(1, 10))] if names else [])
     assert list(made.item_categories) == (["", *["wool"] * 9] if names else [])
+    assert made.temperature == 0.75
 
 
 def test_a_master_that_has_grown_takes_the_strategies_of_before_and_words_for_what_is_new(toy, grown: Path) -> None:

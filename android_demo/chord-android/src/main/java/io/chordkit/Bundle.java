@@ -37,6 +37,7 @@ public final class Bundle implements AutoCloseable {
   private final VerifiedBundle verified;
   private final Map<String, Artifact> artifacts = new LinkedHashMap<String, Artifact>();
   private final int size;
+  private final float temperature;
 
   /** The section of the manifest with the members that hold them. */
   @Nullable private final Json words;
@@ -53,6 +54,11 @@ public final class Bundle implements AutoCloseable {
     }
     size = (int) Math.min(manifest.object("dataset").count("items"), Integer.MAX_VALUE - 2);
     words = manifest.objectOrNull("words");
+    Json backbone = manifest.object("backbone");
+    temperature = backbone.has("temperature") ? (float) backbone.number("temperature") : 1;
+    if (!(temperature > 0) || Float.isInfinite(temperature)) {
+      throw new BundleException("manifest.json: backbone: temperature: " + temperature + " is not possible; make the bundle anew");
+    }
   }
 
   /**
@@ -104,6 +110,11 @@ public final class Bundle implements AutoCloseable {
   /** The 8 bytes of the backbone that every strategy for it carries. */
   public byte[] fingerprint() {
     return verified.fingerprint();
+  }
+
+  /** What {@link Learning#temperature} wants: what scores are divided by to be logits of what people choose; 1 where the bundle does not say. */
+  public float temperature() {
+    return temperature;
   }
 
   /** Identifier of the key that signed, 8 bytes. */

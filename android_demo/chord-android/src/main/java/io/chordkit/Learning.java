@@ -5,7 +5,15 @@ public final class Learning {
   private float temperature = 1;
   private int ownClicks = 100;
 
-  /** What the model's scores are divided by to become logits; 1, which suits a model that learned with a softmax over its items. */
+  /** At the temperature of a bundle. */
+  public Learning(Bundle bundle) {
+    temperature = bundle.temperature();
+  }
+
+  /** At temperature 1, which suits a model that learned with a softmax over its items, and for long enough. */
+  public Learning() {}
+
+  /** What the model's scores are divided by to become logits. */
   public Learning temperature(float value) {
     if (!(value > 0) || Float.isInfinite(value)) {
       throw new IllegalArgumentException("temperature: " + value + " is not possible, give a number above 0");

@@ -20,6 +20,12 @@ public final class BundleTest {
   private static final int LONG = 1 << 20;
 
   @Test
+  public void aPhoneLearnsAtTheTemperatureOfItsBundle() throws Exception {
+    assertEquals(1.25f, new Learning(Shop.bundle("caser")).temperature(), 0);
+    assertEquals(1f, new Learning(Shop.bundle("sasrec")).temperature(), 0); // which does not say
+  }
+
+  @Test
   public void everythingInItIsGivenOut() throws Exception {
     Bundle bundle = Shop.bundle("sasrec");
     assertEquals(5, bundle.counter());

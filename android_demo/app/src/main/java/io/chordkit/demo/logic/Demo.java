@@ -95,7 +95,7 @@ public final class Demo implements Closeable {
     clicks.addAll(user().history);
     byte[] sent = user().samples();
     Samples samples = sent == null ? null : Samples.read(session.engine(), sent);
-    return lists(session.personalise(clicks, samples, new Learning()));
+    return lists(session.personalise(clicks, samples, new Learning(session.bundle())));
   }
 
   /** Leaves what was learned last for what was before. */
