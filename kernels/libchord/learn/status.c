@@ -1,7 +1,5 @@
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "internal.h"
+#include "../src/diagnosis.h"
 
 const char *chord_learn_status_text(chord_learn_status status) {
   switch (status) {
@@ -17,12 +15,9 @@ const char *chord_learn_status_text(chord_learn_status status) {
 }
 
 chord_learn_status chord_decline(chord_diagnosis *diagnosis, chord_learn_status status, const char *format, ...) {
-  if (diagnosis && diagnosis->struct_size > offsetof(chord_diagnosis, text)) {
-    va_list arguments;
-    va_start(arguments, format);
-    const size_t room = diagnosis->struct_size - offsetof(chord_diagnosis, text);
-    vsnprintf(diagnosis->text, room < sizeof diagnosis->text ? room : sizeof diagnosis->text, format, arguments);
-    va_end(arguments);
-  }
+  va_list arguments;
+  va_start(arguments, format);
+  diagnose(diagnosis, format, arguments);
+  va_end(arguments);
   return status;
 }

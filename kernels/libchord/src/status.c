@@ -1,6 +1,4 @@
-#include <stdarg.h>
-#include <stdio.h>
-
+#include "diagnosis.h"
 #include "internal.h"
 
 uint32_t chord_abi_version(void) { return CHORD_ABI_VERSION; }
@@ -22,12 +20,9 @@ const char *chord_status_text(chord_status status) {
 }
 
 chord_status chord_fail(chord_diagnosis *diagnosis, chord_status status, const char *format, ...) {
-  if (diagnosis && diagnosis->struct_size > offsetof(chord_diagnosis, text)) {
-    va_list arguments;
-    va_start(arguments, format);
-    const size_t room = diagnosis->struct_size - offsetof(chord_diagnosis, text);
-    vsnprintf(diagnosis->text, room < sizeof diagnosis->text ? room : sizeof diagnosis->text, format, arguments);
-    va_end(arguments);
-  }
+  va_list arguments;
+  va_start(arguments, format);
+  diagnose(diagnosis, format, arguments);
+  va_end(arguments);
   return status;
 }

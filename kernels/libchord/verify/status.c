@@ -1,7 +1,5 @@
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "internal.h"
+#include "../src/diagnosis.h"
 
 const char *chord_verify_status_text(chord_verify_status status) {
   switch (status) {
@@ -22,11 +20,9 @@ const char *chord_verify_status_text(chord_verify_status status) {
 }
 
 chord_verify_status chord_refuse(chord_diagnosis *diagnosis, chord_verify_status status, const char *format, ...) {
-  if (diagnosis && diagnosis->struct_size > offsetof(chord_diagnosis, text)) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(diagnosis->text, diagnosis->struct_size - offsetof(chord_diagnosis, text), format, arguments);
-    va_end(arguments);
-  }
+  va_list arguments;
+  va_start(arguments, format);
+  diagnose(diagnosis, format, arguments);
+  va_end(arguments);
   return status;
 }

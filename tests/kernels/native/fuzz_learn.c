@@ -1,14 +1,10 @@
 /* libFuzzer: read anything as samples (CHRS) and as an adapter (CHRA), with fingerprint and checksum mended, and learn with any options from
  * any lessons. What was read is used; whatever is refused, nothing is read or written where it may not. */
 #include <math.h>
-#include <stdio.h>
 
 #include "../../../kernels/libchord/include/chord_learn.h"
+#include "fuzz_model.h"
 #include "wire.h"
-
-static chord_model *model;
-static chord_session *session;
-static chord_info info = {.struct_size = sizeof info};
 
 /* A copy of exactly so many bytes, so that ASan sees what is behind them. */
 static uint8_t *copy_of(const uint8_t *data, size_t size) {
@@ -97,23 +93,6 @@ static void learn(const uint8_t *data, size_t size) {
   free(states);
   free(lessons);
   free(items);
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-  (void)argc;
-  (void)argv;
-  FILE *file = fopen(getenv("CHORD_MASTER"), "rb");
-  if (!file || fseek(file, 0, SEEK_END) != 0) abort();
-  const size_t size = (size_t)ftell(file);
-  rewind(file);
-  void *master = malloc(size);
-  if (fread(master, 1, size, file) != size) abort();
-  fclose(file);
-  chord_sizes sizes = {.struct_size = sizeof sizes};
-  if (chord_query_sizes(master, size, NULL, &sizes, NULL) != CHORD_OK) abort();
-  if (chord_open(master, size, NULL, malloc(sizes.model_bytes), sizes.model_bytes, &model, NULL) != CHORD_OK) abort();
-  if (chord_session_open(model, malloc(sizes.session_bytes), sizes.session_bytes, &session) != CHORD_OK) abort();
-  return chord_describe(model, &info) == CHORD_OK ? 0 : 1;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
