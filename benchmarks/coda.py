@@ -96,8 +96,9 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100, help="of each group's confirmation half, at most")
     parser.add_argument("--least", type=int, default=20, help="items before the clicks by which an adapter is judged again")
     parser.add_argument("--steps", type=int, default=10, help="of an adapter")
+    parser.add_argument("--others", type=int, default=256, help="items that compete in a training besides the targets")
     arguments = parser.parse_args()
-    GRID[:] = [replace(setting, steps=replace(setting.steps, count=arguments.steps)) for setting in GRID]
+    GRID[:] = [replace(setting, steps=replace(setting.steps, count=arguments.steps), others=arguments.others) for setting in GRID]
     torch.set_num_threads(1)
     dataset = load_named(arguments.data, k_core=arguments.k_core) if arguments.k_core else load_named(arguments.data)
     seeds, setting, begun = [], None, time.perf_counter()

@@ -76,7 +76,7 @@ def lock(device: Device) -> Iterator[Owner]:
     finally:
         # The device may be gone by now; its lock is recognised as stale by the next client then.
         with contextlib.suppress(DeviceError):
-            _shell(device, f'[ "$(cat {_path(device)}/owner)" = {shlex.quote(mine.model_dump_json())} ] && rm -rf {_path(device)}')
+            _shell(device, _removal(device, mine.model_dump_json()))
 
 
 def clear_leftovers(device: Device) -> list[str]:
@@ -126,7 +126,9 @@ def _try(device: Device, mine: Owner) -> str:
         device,
         f"mkdir -p {new} && echo {shlex.quote(mine.model_dump_json())} > {new}/owner || {{ s=$?; rm -rf {new}; exit $s; }}\n"
         # Where a lock is there, mv puts the folder inside it or fails.
-        f"mv {new} {path} 2>/dev/null\nrm -rf {path}/lock-{mine.token} {new}\ncat {path}/owner 2>/dev/null\ntrue",
+        f"mv {new} {path} 2>/dev/null\nrm -rf {path}/lock-{mine.token} {new}\n"
+        # One without an owner is what a removal left that was killed.
+        f"cat {path}/owner 2>/dev/null || rmdir {path} 2>/dev/null\ntrue",
     )
     if made.status != 0:
         raise DeviceError(refusal(device.name, script.answer_of(made), f"{device.folder}/lock"))
@@ -135,8 +137,14 @@ def _try(device: Device, mine: Owner) -> str:
 
 def _remove(device: Device, holder: str) -> None:
     """Remove the lock if it is still ``holder``'s. One client at a time may, or one would remove the lock that another has just made."""
-    path, turn = _path(device), shlex.quote(f"{device.folder}/lock-removing")
-    _shell(device, f'mkdir {turn} || exit 0\n[ "$(cat {path}/owner)" = {shlex.quote(holder)} ] && rm -rf {path}\nrmdir {turn}')
+    turn = shlex.quote(f"{device.folder}/lock-removing")
+    _shell(device, f"mkdir {turn} || exit 0\n{_removal(device, holder)}\nrmdir {turn}")
+
+
+def _removal(device: Device, holder: str) -> str:
+    """The script that removes the lock if it is ``holder``'s. Renamed first: another client's folder could be put into one that is half gone."""
+    path, gone = _path(device), shlex.quote(f"{device.folder}/lock-gone-{secrets.token_hex(8)}")
+    return f'[ "$(cat {path}/owner)" = {shlex.quote(holder)} ] && mv {path} {gone} && rm -rf {gone}'
 
 
 def _shell(device: Device, text: str) -> Completed:

@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_refused_with_one_sentence(project, command, person
         ((*export, "--target", "litert", "--user-vector", tmp_path / "flipped.chru"), ["flipped.chru", "CRC", "fetch it again"]),
         ((*export, "--target", "litert", "--user-vector", tmp_path / "foreign.chru"), ["foreign.chru", "fingerprint", "make it again"]),
         ((*export, "--target", "litert", "--user-vector", tmp_path / "absent.chru"), ["absent.chru", "no such"]),
-        ((*export, "--target", "litert", "--user-vector", project / "u5.chrd"), ["u5.chrd", "CHRU", "not a user vector"]),
+        ((*export, "--target", "litert", "--user-vector", project / "u5.chrd"), ["u5.chrd", "CHRU", "give another file"]),
         ((*export, "--target", "litert", "--user-vector", tmp_path / "int8.chru"), ["user vector name 'int8'", "none of fp32"]),
         ((*make, personal / "artifacts"), ["take a user vector", "--user-vector"]),
         ((*make, project / "artifacts", *vectors_in(personal)), ["take no user vector", "leave it out"]),

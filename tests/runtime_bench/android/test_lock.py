@@ -137,6 +137,13 @@ def test_a_lock_of_another_is_not_given_back(device: Here) -> None:
     assert _owner(device).exists()
 
 
+def test_what_a_killed_removal_left_locks_nobody_out(device: Here) -> None:
+    Path(device.folder, "lock").mkdir(parents=True)
+    with lock(device):
+        assert _owner(device).exists()
+    assert os.listdir(device.folder) == []
+
+
 def test_of_many_clients_at_once_one_gets_the_device(device: Here, tmp_path: Path) -> None:
     _leave(device, device_boot="another")
     count = tmp_path / "count"
