@@ -11,8 +11,8 @@ import chordkit
 from chordkit.files import CACHE_VARIABLE
 
 PACKAGE = Path(chordkit.__file__).parent
-# When an emulated machine of another release was last used, which is made again where it is missing; whether an envelope is valid now, on the
-# command line and in the service's client; what the service writes into its log.
+# When an emulated machine of another release was last used, which is made again where it is missing; whether an envelope is valid now, on
+# the command line and in the service's client; what the service writes into its log.
 ASKED = {"prepare.py": 1, "envelope.py": 1, "client.py": 1, "diary.py": 2}
 
 

@@ -142,7 +142,7 @@ def _remove(device: Device, holder: str) -> None:
 
 
 def _removal(device: Device, holder: str) -> str:
-    """The script that removes the lock if it is ``holder``'s. Renamed first: another client's folder could be put into one that is half gone."""
+    """The script that removes the lock if it is ``holder``'s. Renamed first: another's folder could be put into one that is half gone."""
     path, gone = _path(device), shlex.quote(f"{device.folder}/lock-gone-{secrets.token_hex(8)}")
     return f'[ "$(cat {path}/owner)" = {shlex.quote(holder)} ] && mv {path} {gone} && rm -rf {gone}'
 

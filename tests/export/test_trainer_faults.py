@@ -16,6 +16,8 @@ from chordkit.export.trainer import Batch, TrainerProgram, TrainerShape, judge_t
 from chordkit.export.trainer.graph import AdapterLoss, EagerTrainer
 from chordkit.export.trainer.program import edge_program, lower
 
+pytestmark = pytest.mark.long
+
 SHAPE = TrainerShape(dim=8, lessons=12, candidates=20)
 
 

@@ -29,6 +29,8 @@ from chordkit.strategy import encode_user_vector, quantize_user_vector
 from tests.conftest import Command, Project
 from tests.runtime_bench.measured import Measured, lowered, needs
 
+pytestmark = pytest.mark.long
+
 HERE = {"aarch64": "arm64-v8a", "x86_64": "x86_64"}[os.uname().machine]
 TOLERANCE = {"executorch": 1e-5, "executorch-chord": 0.0, "executorch-chord-linear": 1e-5}
 """Of scores around one: XNNPACK may take other kernels on another processor; the engine gives the same bits everywhere."""

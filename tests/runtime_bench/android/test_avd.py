@@ -15,6 +15,8 @@ from chordkit.runtime_bench.devices.emulator import Emulator
 
 from .tree import read
 
+pytestmark = pytest.mark.long
+
 
 def _program(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,8 @@ from chordkit.runtime_bench.devices.emulator import Emulator
 
 from .tree import TreeShell, make_tree
 
+pytestmark = pytest.mark.long
+
 # The machine's clock runs with its instructions, so sleeping takes no time there; this does.
 BUSY = "while :; do :; done"
 

@@ -20,6 +20,8 @@ from chordkit.runtime_bench.android.lock import Owner, clear_leftovers, lock
 from chordkit.runtime_bench.devices.device import Completed, Device
 from chordkit.runtime_bench.results import Machine, State
 
+pytestmark = pytest.mark.long
+
 SHELLS = [shell for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"], ["mksh"], ["sh"]) if shutil.which(shell[0])]
 
 
