@@ -46,7 +46,7 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
         ("format_version", 0, "format_version"),
         ("format_version", True, "format_version"),
         ("format_version", 2, "format_version: 2, and with 0 user vectors it is 1"),
-        ("format_version", 1, "format_version: 1, and words for items came with 4"),
+        ("format_version", 1, "format_version: 1, and words for items and the temperature came with 4"),
         ("counter", -1, "counter: Input should be greater than or equal to 0"),
         ("counter", 2**53, "counter: Input should be less than or equal to"),
         ("counter", 1.0, "counter: Input should be a valid integer"),

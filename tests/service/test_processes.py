@@ -38,6 +38,10 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+SMALL = ("--queue", 4, "--linger-ms", 200, "--deadline-ms", 60_000)
+TWO = ("--linger-ms", 500, "--deadline-ms", 60_000, "--workers", 2, "--drain-s", 1)
+
+
 @dataclass
 class Service:
     """``chordkit serve`` on loopback."""
@@ -45,8 +49,21 @@ class Service:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[object, ...] = ()
+
+    def need(self, *options: object) -> None:
+        """Run with these options: any of the tests may be the first of its worker."""
+        if self.process is None or self.process.poll() is not None or self.options != options:
+            self.end()
+            self.start(*options)
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def start(self, *options: object) -> None:
+        self.options = options
         command = [sys.executable, "-m", "chordkit", "serve", "models", "--key", "key.pem", "--tokens", "tokens.txt", "--port", self.port]
         log = open(self.folder / f"log-{time.monotonic_ns()}", "wb")  # noqa: SIM115 - the process's
         with log:
@@ -82,9 +99,7 @@ def running(folder: Path) -> Iterator[Service]:
     try:
         yield service
     finally:
-        if service.process is not None and service.process.poll() is None:
-            service.process.kill()
-            service.process.wait()
+        service.end()
 
 
 @dataclass
@@ -127,7 +142,7 @@ def answer_of(connection: socket.socket) -> http.client.HTTPResponse:
 
 
 def test_more_than_it_can_is_answered_in_part_and_refused_properly(running: Service, questions, material) -> None:
-    running.start("--queue", 4, "--linger-ms", 200, "--deadline-ms", 60_000)
+    running.need(*SMALL)
     fingerprint = material.master().fingerprint.hex()
     found = ask_at_once(running.port, [question.octets(fingerprint) for question in questions])
     accepted = [(response, question) for response, question in zip(found, questions, strict=True) if response.status == 200]
@@ -138,6 +153,7 @@ def test_more_than_it_can_is_answered_in_part_and_refused_properly(running: Serv
 
 
 def test_a_client_gets_through_an_overload(running: Service, questions, material, folder: Path) -> None:
+    running.need(*SMALL)
     fingerprint, waits = material.master().fingerprint, []
     url = f"http://127.0.0.1:{running.port}"
     flood = threading.Thread(target=ask_at_once, args=(running.port, [each.octets(fingerprint.hex()) for each in questions[:20]]))
@@ -189,6 +205,7 @@ def make_certificate(folder: Path) -> ssl.SSLContext:
 def test_the_proxy_of_the_documentation_ends_tls_and_shows_phones_what_is_for_them(
     running: Service, questions, material, folder: Path, tmp_path: Path
 ) -> None:
+    running.need(*SMALL)
     context, port = make_certificate(tmp_path), free_port()
     site = (ROOT / "scripts" / "service" / "nginx.conf").read_text()
     for name, ours in {
@@ -222,7 +239,7 @@ def test_the_proxy_of_the_documentation_ends_tls_and_shows_phones_what_is_for_th
                 statuses[path] = answer.status
         assert statuses == {"/metrics": 404, "/readyz": 404, "/healthz": 404, "/openapi.json": 404, "/v1/strategy": 413}
     finally:
-        proxy.terminate()
+        proxy.send_signal(signal.SIGQUIT)  # at once it would leave unwritten what it answered last
         proxy.wait(PATIENCE_S)
     lines = [json.loads(line) for line in (tmp_path / "access.json").read_text().splitlines()]
     assert len(lines) == 8 and "127.0.0.1" not in (tmp_path / "access.json").read_text()
@@ -231,6 +248,7 @@ def test_the_proxy_of_the_documentation_ends_tls_and_shows_phones_what_is_for_th
 def test_killed_and_started_again_under_load_nothing_that_was_answered_is_wrong(
     running: Service, questions, material, folder: Path
 ) -> None:
+    running.need(*SMALL)
     fingerprint = material.master().fingerprint
     done, wrong, answered = threading.Event(), [], []
 
@@ -255,19 +273,22 @@ def test_killed_and_started_again_under_load_nothing_that_was_answered_is_wrong(
     running.signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
     before = len(answered)
-    running.start("--linger-ms", 500, "--deadline-ms", 60_000, "--workers", 2, "--drain-s", 1)
+    running.start(*TWO)
     done.set()
     for thread in threads:
         thread.join(PATIENCE_S)
     assert not wrong and len(answered) > before
 
 
-def test_two_processes_count_together(running: Service) -> None:
+def test_two_processes_count_together(running: Service, questions, material) -> None:
+    running.need(*TWO)
+    ask_at_once(running.port, [question.octets(material.master().fingerprint.hex()) for question in questions[:2]])
     status, text = running.get("/metrics")
     assert status == 200 and b'chordkit_requests_total{route="/v1/strategy",status="200"}' in text
 
 
 def test_told_to_end_it_says_so_answers_what_it_has_and_leaves_with_0(running: Service, questions, material) -> None:
+    running.need(*TWO)
     fingerprint = material.master().fingerprint.hex()
     waiting = [socket.create_connection(("127.0.0.1", running.port), PATIENCE_S) for _ in questions]
     for each, question in zip(waiting, questions, strict=True):
