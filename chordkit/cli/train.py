@@ -175,13 +175,13 @@ def backbone(
         changed = _given(epochs=epochs, patience=patience, lr=lr, batch=batch, threads=threads)
         options = default_options(architecture, seed=seed, device=device, **changed)
         places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
-        distillation = None
+        parts, distillation = split(dataset, 1, *places.values()), None
         if teacher:
-            teachers = _teachers(teacher, dataset, split(dataset, 1, *places.values()))
+            teachers = _teachers(teacher, dataset, parts)
             distillation = Distillation(teachers, lessons=lessons, **_given(weight=teacher_weight, temperature=teacher_temperature))
         trained = train_backbone(dataset, config, options, folder, progress, distillation=distillation, best_so_far=best_so_far, **places)
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
-    told = split_statistics(dataset, split(dataset, 1, *places.values()), split_at)
+    told = split_statistics(dataset, parts, split_at)
     provenance = {
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,

@@ -1,18 +1,16 @@
 """How a phone fares, without a word of what its user did: a record of 32 bytes whose counts are powers of two (docs/flow.md)."""
 
 import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
 
 from chordkit.errors import InputError
+from chordkit.strategy.record import Record
 
 MAGIC = b"CHRH"
 VERSION = 1
 LARGEST = 31
-_FINGERPRINT = 8
-_HEADER = struct.Struct("<4sB3s8s")
-_CRC = struct.Struct("<I")
+_RECORD = Record("health", MAGIC, VERSION, struct.Struct("<4sB3s8s"), InputError, "make it again", "drop it")
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,13 @@ class Counts:
 
 
 _FIELDS = tuple(each.name for each in fields(Counts))
-HEALTH_BYTES = _HEADER.size + len(_FIELDS) + _CRC.size
+HEALTH_BYTES = _RECORD.size(len(_FIELDS))
 
 
 def encode_health(counts: Counts, fingerprint: bytes) -> bytes:
     """The record, version 1, of a phone with the release of this fingerprint. Of a count its bits are told: 0, 1, 2-3, 4-7, 8-15, ..."""
-    body = _HEADER.pack(MAGIC, VERSION, bytes(3), fingerprint) + bytes(min(LARGEST, value.bit_length()) for value in astuple(counts))
-    return body + _CRC.pack(zlib.crc32(body))
+    bits = bytes(min(LARGEST, value.bit_length()) for value in astuple(counts))
+    return _RECORD.seal(bytes(3), fingerprint, payload=bits)
 
 
 def decode_health(data: bytes) -> tuple[Counts, bytes]:
@@ -76,20 +74,13 @@ def decode_health(data: bytes) -> tuple[Counts, bytes]:
     """
     data = bytes(data)
     if len(data) != HEALTH_BYTES:
-        raise InputError(f"health: length: {len(data)} bytes are not the {HEALTH_BYTES} of a record; drop it")
-    magic, version, reserved, fingerprint = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise InputError("health: magic: the data does not begin with CHRH; it is no record, drop it")
-    if version != VERSION:
-        raise InputError(f"health: version: {version} is not {VERSION}; update chordkit")
-    if any(reserved):
-        raise InputError(f"health: reserved: bytes 5 to 7 are not zero, which version {VERSION} does not know; update chordkit")
-    if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, HEALTH_BYTES - _CRC.size)[0]:
-        raise InputError("health: CRC: the checksum does not match; the record is damaged, drop it")
-    bits = data[_HEADER.size : -_CRC.size]
+        raise _RECORD.refusal("length", f"{len(data)} bytes are not the {HEALTH_BYTES} of a record; drop it")
+    reserved, fingerprint = _RECORD.fields(data)
+    _RECORD.check_reserved(*reserved)
+    bits = _RECORD.payload(data)
     told = dict(zip(_FIELDS, bits, strict=True))
     if max(bits) > LARGEST or told["hits"] > told["clicks"] or told["adopted"] > told["trainings"]:
-        raise InputError(f"health: counts: one has more than {LARGEST} bits, or a part is more than its whole; drop it")
+        raise _RECORD.refusal("counts", f"one has more than {LARGEST} bits, or a part is more than its whole; drop it")
     return Counts(*(1 << each >> 1 for each in bits)), fingerprint
 
 

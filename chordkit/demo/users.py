@@ -16,10 +16,10 @@ from chordkit.coda.profiles import history_profile
 from chordkit.data import Dataset, SplitPart
 from chordkit.documents import Document
 from chordkit.errors import DataError, SampleError
-from chordkit.hypernetwork import TrainedHypernetwork, make_importance, to_strategy
+from chordkit.hypernetwork import TrainedHypernetwork, make_mean_strategy, to_strategy
 from chordkit.quantization import MasterWeights
 from chordkit.signing import SigningKey
-from chordkit.strategy import Strategy, allocate, seal, to_wire
+from chordkit.strategy import Strategy, seal, to_wire
 
 LARGEST = 200_000
 EVERYBODY = "everybody"
@@ -168,9 +168,8 @@ def _samples(pool: Pool | None, master: MasterWeights, past: np.ndarray, user: s
 
 def _for_everybody(personal: TrainedHypernetwork, part: SplitPart) -> Strategy:
     """One strategy for all on the personal backbone, from the mean importance: the report's rival "mean"."""
-    network, budget = personal.hypernetwork, personal.options.budget
-    importance = make_importance(network, part.recent(personal.options.pools[-1])[part.first_rows], budget.average_bits)
-    return to_strategy(network, allocate(importance.mean(axis=0), network.table, budget, allow_off=budget.may_switch_off))
+    histories = part.recent(personal.options.pools[-1])[part.first_rows]
+    return to_strategy(personal.hypernetwork, make_mean_strategy(personal.hypernetwork, histories))
 
 
 def _candidates(random: np.random.Generator, past: np.ndarray, taken: int, items: int, count: int) -> np.ndarray:

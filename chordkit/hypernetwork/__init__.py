@@ -4,6 +4,7 @@ from chordkit.hypernetwork.bulk import BulkStrategies, make_all_strategies
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.hypernetwork.inference import (
     make_importance,
+    make_mean_strategy,
     make_static_strategy,
     make_strategies,
     make_user_vectors,
@@ -29,6 +30,7 @@ __all__ = [
     "load_hypernetwork",
     "make_all_strategies",
     "make_importance",
+    "make_mean_strategy",
     "make_static_strategy",
     "make_strategies",
     "make_user_vectors",

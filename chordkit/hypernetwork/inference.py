@@ -57,6 +57,13 @@ def make_static_strategy(hypernetwork: Hypernetwork, budget: Budget | float | No
     return make_strategies(hypernetwork, np.zeros((1, hypernetwork.options.pools[-1]), np.int32), budget)[0]
 
 
+def make_mean_strategy(hypernetwork: Hypernetwork, histories: NDArray[np.int32], budget: Budget | None = None) -> Widths:
+    """The widths uint8 [channels] of one strategy for all, from the mean importance for the ``histories`` of :func:`make_strategies`."""
+    budget = budget or hypernetwork.options.budget
+    importance = make_importance(hypernetwork, histories, budget.average_bits).mean(axis=0)
+    return allocate(importance, hypernetwork.table, budget, allow_off=budget.may_switch_off)
+
+
 @torch.no_grad()
 def make_user_vectors(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> NDArray[np.float32]:
     """The user vectors float32 [users, dim], already rounded to what their int8 codes say.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chordkit.data import left_pad
 from chordkit.errors import DataError
-from chordkit.training.past import seen_before
+from chordkit.training.past import histories_before, seen_before
 
 # A strategy computed from fewer items than this says little of a user; shorter users give half of what they have.
 _FIRST_PROFILE = 5
@@ -72,8 +72,7 @@ class StrategyWindows:
         begins = self.begins[rows]
         first = self.ends[rows] - (self.targets[rows.to(self.targets.device)] != 0).sum(dim=1).cpu()
         stops = torch.maximum(first - ages, torch.minimum(begins + 1, first))
-        places = stops.unsqueeze(1) + torch.arange(-self.profiles.shape[1], 0)
-        return torch.where(places >= begins.unsqueeze(1), self.flat[places.clamp(min=0)], 0)
+        return histories_before(self.flat, begins, stops, self.profiles.shape[1])
 
     def _begins_and_places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Where in ``flat`` the user begins, and the target stands, of every target of the windows ``rows``: int64 [targets] each."""

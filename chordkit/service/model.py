@@ -36,12 +36,11 @@ class Model:
         self.fingerprint = network.fingerprint
         self.items, self.matcher = items, matcher
         self.pools = network.options.pools
-        self._embedding = network.item_embedding
+        # Profiles of items are the phone's, in float32.
+        self._embedding = network.item_embedding.float()
         self.width = profile_width(int(self._embedding.shape[1]), self.pools)
         self._network = network.eval().double()
-        # Profiles of items are the phone's, in float32.
-        self._network.item_embedding = self._embedding.float()
-        self._embedding = self._network.item_embedding
+        self._network.item_embedding = self._embedding
         self._budgets: dict[float | None, Budget] = {}
 
     @classmethod

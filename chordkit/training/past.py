@@ -5,9 +5,10 @@ from torch import Tensor
 
 
 def histories_before(flat: Tensor, begins: Tensor, places: Tensor, length: int) -> Tensor:
-    """int64 [places, length]: the last items before each place, left-padded with 0; int64 ``begins`` [places] is where its user begins."""
+    """[places, length], of the type of ``flat``: the last items before each place, left-padded with 0; int64 ``begins`` [places] is where
+    its user begins."""
     wanted = places.unsqueeze(1) + torch.arange(-length, 0)
-    return torch.where(wanted >= begins.unsqueeze(1), flat[wanted.clamp(min=0)], 0).long()
+    return torch.where(wanted >= begins.unsqueeze(1), flat[wanted.clamp(min=0)], 0)
 
 
 def seen_before(flat: Tensor, begins: Tensor, places: Tensor) -> Tensor:

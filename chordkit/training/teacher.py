@@ -158,7 +158,7 @@ def _lessons(
     for places in torch.arange(len(flat)).split(step):
         own = begins[places]
         seen = seen_before(flat, own, places) if seen_masked else None
-        shares = _mean_distribution(teachers, histories_before(flat, own, places, length), seen)
+        shares = _mean_distribution(teachers, histories_before(flat, own, places, length).long(), seen)
         best, classes = shares.topk(TAUGHT_ITEMS, dim=1)
         others = shares.scatter(1, classes, 0.0).sum(dim=1, keepdim=True)
         logits = torch.cat([best, others], dim=1).log().sub(best[:, :1].log()).clamp(min=NOTHING)

@@ -88,8 +88,9 @@ def train_backbone(
         raise DataError(f"data set '{dataset.name}' has {dataset.items} items but the configuration {config.items}: set items to that")
     device = torch_device(options.device)
     parts = split(dataset, config.max_length, held_out, validation, split_at)
+    told = split_identity(dataset, held_out, validation, split_at)
     identity: dict[str, dict[str, Any]] = {
-        "dataset": {"interactions": dataset.interactions, **split_identity(dataset, held_out, validation, split_at)},
+        "dataset": {"interactions": dataset.interactions, **told},
         "configuration": config_to_dict(config),
         "options": options.to_json(),
         "teachers": {} if distillation is None else distillation.identity(),
@@ -101,7 +102,6 @@ def train_backbone(
     with borrowed_generators(device), torch_threads(options.threads):
         teaching = None
         if distillation is not None:
-            told = split_identity(dataset, held_out, validation, split_at)
             teaching = distillation.prepare(parts.train, told, checkpoint_dir, device=device, progress=progress)
         task = _Task(dataset, config, brought, options, parts, teaching, device)
         optimizer = torch.optim.AdamW(decay_groups(task.model.parameters(), options.lr, options.weight_decay))

@@ -2,12 +2,13 @@
 
 import struct
 import zlib
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chordkit.coda.samples import Segments, encode_samples
-from tests.golden.common import FINGERPRINT, sealed
+from tests.golden.common import FINGERPRINT, replaced, sealed
 
 # What zlib 1.2.13 made of the payload of the last of the accepted samples; other versions may pack it otherwise, and all must read this.
 _DEFLATED = (
@@ -40,8 +41,7 @@ def coda_samples() -> dict[str, Any]:
         accepted.append({"segments": pieces, "payload": payload.hex(), "bytes": data.hex()})
     good, payload = bytes.fromhex(accepted[2]["bytes"]), bytes.fromhex(accepted[2]["payload"])
 
-    def changed(offset: int, value: bytes) -> bytes:
-        return sealed(good[:offset] + value + good[offset + len(value) : -4])
+    changed = partial(replaced, good)
 
     def holding(offset: int, value: bytes) -> bytes:
         return sealed(good[:24] + _stored(payload[:offset] + value + payload[offset + len(value) :]))

@@ -1,11 +1,12 @@
 """Golden vectors: strategies and user vectors on the wire."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chordkit.strategy import Strategy, UserVector, encode, encode_user_vector
-from tests.golden.common import FINGERPRINT, sealed
+from tests.golden.common import FINGERPRINT, replaced, sealed
 
 
 def strategies() -> dict[str, Any]:
@@ -55,9 +56,7 @@ def user_vectors() -> dict[str, Any]:
         accepted.append({"codes": vector.codes.tolist(), "scale": scale, "bytes": encode_user_vector(vector).hex()})
     good = bytes.fromhex(accepted[1]["bytes"])
 
-    def changed(offset: int, value: bytes) -> bytes:
-        return sealed(good[:offset] + value + good[offset + len(value) : -4])
-
+    changed = partial(replaced, good)
     refused = {
         "header": ("length", good[:27]),
         "magic": ("magic", changed(0, b"CHRD")),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from chordkit.coda.classifier import describe, probabilities
 from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps, start, train
 from chordkit.coda.personal import PersonalOptions, learn, personalise
 from chordkit.inputs import left_pad
-from tests.golden.common import FINGERPRINT, sealed
+from tests.golden.common import FINGERPRINT, replaced, sealed
 
 
 def coda_training() -> dict[str, Any]:
@@ -71,9 +72,7 @@ def coda_adapters() -> dict[str, Any]:
     states = dataclasses.replace(moved, values=moved.values.astype(np.float64)).states(hidden[None])[0]
     good = bytes.fromhex(accepted[2]["bytes"])
 
-    def changed(offset: int, value: bytes) -> bytes:
-        return sealed(good[:offset] + value + good[offset + len(value) : -4])
-
+    changed = partial(replaced, good)
     first = 32 + 4 * 3
     refused = {
         "header": ("length", good[:35]),

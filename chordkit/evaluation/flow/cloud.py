@@ -20,7 +20,7 @@ from chordkit.hypernetwork import (
     Hypernetwork,
     HypernetworkOptions,
     TrainedHypernetwork,
-    make_importance,
+    make_mean_strategy,
     make_static_strategy,
     make_strategies,
     to_strategy,
@@ -112,11 +112,10 @@ def train_clouds(
 
 def _personal(dataset: Dataset, trained: TrainedHypernetwork, split_at: str, key: Ed25519PrivateKey) -> Cloud:
     """Phones that have no strategy of their own yet run under the mean one."""
-    hypernetwork, budget = trained.hypernetwork, trained.options.budget
+    hypernetwork = trained.hypernetwork
     parts = split(dataset, trained.backbone.config.max_length, HELD_OUT, HELD_OUT, split_at)
     histories = left_pad([each for each in parts.train if len(each)], trained.options.pools[-1])
-    mean = make_importance(hypernetwork, histories, budget.average_bits).mean(axis=0, keepdims=True)
-    shared = allocate(mean, hypernetwork.table, budget, allow_off=budget.may_switch_off)[0]
+    shared = make_mean_strategy(hypernetwork, histories)
     own = make_strategies(hypernetwork, parts.valid.recent(trained.options.pools[-1]))
     return _release(trained, hypernetwork, shared, own, parts.valid, key)
 

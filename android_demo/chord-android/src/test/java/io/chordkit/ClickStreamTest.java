@@ -10,26 +10,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import org.junit.After;
-import org.junit.Before;
 import org.junit.Test;
 
 /** From clicks to what the engine and the cloud take. */
-public final class ClickStreamTest {
-  private Bundle bundle;
-  private Engine engine;
-
-  @Before
-  public void open() throws Exception {
-    bundle = Shop.bundle("sasrec");
-    engine = bundle.engine();
-  }
-
-  @After
-  public void close() {
-    engine.close();
-  }
-
+public final class ClickStreamTest extends WithEngine {
   private static int[] newest(ClickStream clicks, int most) {
     return Material.values(clicks.newest(most));
   }

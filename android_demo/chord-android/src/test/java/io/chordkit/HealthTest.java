@@ -4,26 +4,10 @@ import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
 
 import io.chordkit.Health.Count;
-import org.junit.After;
-import org.junit.Before;
 import org.junit.Test;
 
 /** What a phone tells of how it fares. */
-public final class HealthTest {
-  private Bundle bundle;
-  private Engine engine;
-
-  @Before
-  public void open() throws Exception {
-    bundle = Shop.bundle("sasrec");
-    engine = bundle.engine();
-  }
-
-  @After
-  public void close() {
-    engine.close();
-  }
-
+public final class HealthTest extends WithEngine {
   @Test
   public void theRecordIsThatOfPythonAndCountsBeginAnew() throws Exception {
     Health health = new Health();

@@ -5,26 +5,10 @@ import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertTrue;
 
 import java.nio.ByteBuffer;
-import org.junit.After;
-import org.junit.Before;
 import org.junit.Test;
 
 /** Samples that the phone finds itself. */
-public final class PublicPoolTest {
-  private Bundle bundle;
-  private Engine engine;
-
-  @Before
-  public void open() throws Exception {
-    bundle = Shop.bundle("sasrec");
-    engine = bundle.engine();
-  }
-
-  @After
-  public void close() {
-    engine.close();
-  }
-
+public final class PublicPoolTest extends WithEngine {
   private PublicPool pool() throws Exception {
     return PublicPool.map(engine, Material.file("learning/pool.safetensors"));
   }
