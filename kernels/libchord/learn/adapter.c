@@ -9,16 +9,12 @@ enum { HEADER_BYTES = 32, CRC_BYTES = 4 };
 
 static const uint8_t no_strategy[8];
 
-static uint32_t get32(const uint8_t *at) {
-  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 static void put32(uint8_t *at, uint32_t value) {
   for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> 8 * i);
 }
 
 static float get_float(const uint8_t *at) {
-  const uint32_t bits = get32(at);
+  const uint32_t bits = chord_get32(at);
   float value;
   memcpy(&value, &bits, sizeof value);
   return value;
@@ -107,14 +103,14 @@ chord_learn_status chord_adapter_open(const chord_model *model, const void *data
   if (memcmp(at + 8, model->fingerprint, 8) != 0) return refuse(diagnosis, "fingerprint: it is for another backbone");
   if (memcmp(at + 16, strategy ? strategy : no_strategy, 8) != 0)
     return refuse(diagnosis, "strategy: it was trained under another strategy");
-  if (get32(at + 24) != model->dim) return refuse(diagnosis, "dim: it is not that of the backbone");
-  found.items = get32(at + 28);
+  if (chord_get32(at + 24) != model->dim) return refuse(diagnosis, "dim: it is not that of the backbone");
+  found.items = chord_get32(at + 28);
   if (found.items > most) return refuse(diagnosis, "items: too many of them have a bias");
   if (bytes != bytes_of(model->dim, found.items)) return refuse(diagnosis, "length: it is truncated, or something follows");
-  if (chord_crc32(model->crc, at, bytes - CRC_BYTES) != get32(at + bytes - CRC_BYTES))
+  if (chord_crc32(model->crc, at, bytes - CRC_BYTES) != chord_get32(at + bytes - CRC_BYTES))
     return refuse(diagnosis, "CRC: the checksum does not match; it is damaged");
   for (uint32_t i = 0, before = 0; i < found.items; i++) {
-    const uint32_t item = get32(at + HEADER_BYTES + 4 * i);
+    const uint32_t item = chord_get32(at + HEADER_BYTES + 4 * i);
     if (item <= before || item > model->items) return refuse(diagnosis, "items: they do not ascend within the catalogue");
     before = item;
   }
@@ -132,7 +128,7 @@ chord_learn_status chord_adapter_open(const chord_model *model, const void *data
 void chord_read_adapter(const chord_adapter *adapter, chord_parameters *to) {
   const uint8_t *items = (const uint8_t *)adapter->data + HEADER_BYTES, *values = items + 4 * (size_t)adapter->items;
   to->biases = adapter->items;
-  for (uint32_t i = 0; i < adapter->items; i++) to->biased[i] = (int32_t)get32(items + 4 * i);
+  for (uint32_t i = 0; i < adapter->items; i++) to->biased[i] = (int32_t)chord_get32(items + 4 * i);
   for (size_t i = 0; i < chord_plain_parameters(adapter->dim) + adapter->items; i++)
     to->values[i] = get_float(values + 4 * place_of(adapter->dim, i));
 }
@@ -182,10 +178,10 @@ chord_learn_status chord_adapted_scores(chord_session *session, const chord_adap
     uint32_t low = 0, high = adapter.items; /* the item, if it is there, is among low .. high - 1 */
     while (high - low > 1) {
       const uint32_t middle = (low + high) / 2;
-      if (get32(items + 4 * middle) <= (uint32_t)candidates[i]) low = middle;
+      if (chord_get32(items + 4 * middle) <= (uint32_t)candidates[i]) low = middle;
       else high = middle;
     }
-    if (high > low && get32(items + 4 * low) == (uint32_t)candidates[i]) scores[i] += temperature * get_float(biases + 4 * low);
+    if (high > low && chord_get32(items + 4 * low) == (uint32_t)candidates[i]) scores[i] += temperature * get_float(biases + 4 * low);
   }
   return CHORD_LEARN_OK;
 }

@@ -3,6 +3,7 @@
 #define CHORD_LEARN_INTERNAL_H
 
 #include "../include/chord_learn.h"
+#include "../src/bytes.h"
 #include "../src/internal.h"
 #include "lanes.h"
 

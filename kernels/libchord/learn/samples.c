@@ -5,9 +5,6 @@
 
 enum { HEADER_BYTES = 24, CRC_BYTES = 4, MOST_VARINT = 5 };
 
-static uint32_t get16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
-static uint32_t get32(const uint8_t *at) { return get16(at) | get16(at + 2) << 16; }
-
 static chord_learn_status refuse(chord_diagnosis *diagnosis, const char *sentence) {
   return chord_decline(diagnosis, CHORD_LEARN_BAD_SAMPLES, "samples: %s", sentence);
 }
@@ -25,15 +22,13 @@ chord_learn_status chord_samples_open(const chord_model *model, const void *data
   if (at[5] | at[6] | at[7]) return refuse(diagnosis, "reserved: bytes 5 to 7 are not zero, which version 1 does not know; update the app");
   if (memcmp(at + 8, model->fingerprint, 8) != 0)
     return refuse(diagnosis, "fingerprint: they are for another backbone; match again for this one");
-  found.segments = get16(at + 16);
-  found.samples = get16(at + 18);
-  found.items = get32(at + 20);
+  found.segments = chord_get16(at + 16);
+  found.samples = chord_get16(at + 18);
+  found.items = chord_get32(at + 20);
   if (found.items > CHORD_SAMPLES_MOST_ITEMS || !found.items != !found.segments || found.samples < found.segments ||
       found.samples + found.segments > found.items)
     return refuse(diagnosis, "counts: segments, samples and items do not go together, or are too many; match again");
-  uint32_t table[CHORD_CRC_WORDS];
-  chord_crc32_table(table);
-  if (chord_crc32(table, at, bytes - CRC_BYTES) != get32(at + bytes - CRC_BYTES))
+  if (chord_crc32(model->crc, at, bytes - CRC_BYTES) != chord_get32(at + bytes - CRC_BYTES))
     return refuse(diagnosis, "CRC: the checksum does not match; they are damaged, fetch them again");
   found.offset = HEADER_BYTES;
   found.deflated = (uint32_t)bytes - HEADER_BYTES - CRC_BYTES;

@@ -5,14 +5,11 @@
 #include <stdbool.h>
 
 #include "../include/chord_verify.h"
+#include "../src/bytes.h"
 #include "../src/checksum.h"
 
 enum { CHORD_KEY_BYTES = 32, CHORD_KEY_ID_BYTES = 8, CHORD_SIGNATURE_BYTES = 64, CHORD_FINGERPRINT_BYTES = 8 };
 #define CHORD_LARGEST_NUMBER ((UINT64_C(1) << 53) - 1) /* counters, serials, times: what JSON and a Java double count exactly */
-
-static inline uint32_t chord_get16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
-static inline uint32_t chord_get32(const uint8_t *at) { return chord_get16(at) | chord_get16(at + 2) << 16; }
-static inline uint64_t chord_get64(const uint8_t *at) { return chord_get32(at) | (uint64_t)chord_get32(at + 4) << 32; }
 
 /* status.c: writes the diagnosis (may be null) and returns the status. */
 chord_verify_status chord_refuse(chord_diagnosis *diagnosis, chord_verify_status status, const char *format, ...)
