@@ -16,6 +16,7 @@
     │   ├── CapabilityError
     │   ├── MissingRuntimeError
     │   ├── DeviceError
+    │   ├── ReleaseError
     │   └── ServiceError
     └── CheckFailed
 
@@ -79,6 +80,10 @@ class MissingRuntimeError(InputError):
 
 class DeviceError(InputError):
     """A device cannot be reached, or answered with something that is not an answer."""
+
+
+class ReleaseError(InputError):
+    """A release channel, its keys, its registry or what a mirror gave is not as it must be."""
 
 
 class ServiceError(InputError):

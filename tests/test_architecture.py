@@ -25,6 +25,7 @@ FLOORS = [
     {"kernels"},
     {"export"},
     {"runtime_bench"},
+    {"release"},
     {"service"},
     {"evaluation"},
     {"report"},
