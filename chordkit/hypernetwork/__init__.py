@@ -12,6 +12,7 @@ from chordkit.hypernetwork.inference import (
     to_strategy,
     to_user_vector,
 )
+from chordkit.hypernetwork.maker import StrategyMaker
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions, default_hypernetwork_options, demo_options
 from chordkit.hypernetwork.profile import profile
@@ -23,6 +24,7 @@ __all__ = [
     "Diversity",
     "Hypernetwork",
     "HypernetworkOptions",
+    "StrategyMaker",
     "TrainedHypernetwork",
     "default_hypernetwork_options",
     "demo_options",

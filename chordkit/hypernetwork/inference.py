@@ -1,6 +1,5 @@
 """Strategies for many users, and what a backbone scores with them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +9,11 @@ from torch import Tensor
 
 from chordkit.backbones import Backbone
 from chordkit.data import SplitPart
-from chordkit.errors import InputError
+from chordkit.hypernetwork.maker import StrategyMaker
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.selection import Widths, by_layer, one_hot
 from chordkit.quantization import ChannelTable
-from chordkit.strategy import Budget, Strategy, UserVector, allocate, quantize_user_vector, quantize_user_vectors
+from chordkit.strategy import Budget, Strategy, UserVector, allocate, quantize_user_vector
 from chordkit.training import rank_targets
 
 # Large enough for fast matmuls, small enough to stay in the caches.
@@ -22,17 +21,14 @@ _BATCH = 1024
 _SCORED_AT_ONCE = 256
 
 
-@torch.no_grad()
 def make_importance(hypernetwork: Hypernetwork, histories: NDArray[np.int32], bits: float | None = None) -> NDArray[np.float32]:
     """The importance float32 [users, channels] of every channel for users with ``histories`` [users, length].
 
     The hypernetwork is put into eval mode. Histories are left-padded with 0, oldest item first; the last ``pools[-1]`` count. ``bits``
     is the budget it is asked for, which only one that was trained for many looks at.
     """
-    importance = np.empty((len(histories), hypernetwork.table.channels), np.float32)
-    for rows, profile in _profiles(hypernetwork, histories):
-        importance[rows] = hypernetwork.importance(profile, bits).cpu().numpy()
-    return importance
+    maker = StrategyMaker(hypernetwork)
+    return maker.importance(maker.profiles(histories), bits)
 
 
 def make_strategies(hypernetwork: Hypernetwork, histories: NDArray[np.int32], budget: Budget | float | None = None) -> Widths:
@@ -43,12 +39,12 @@ def make_strategies(hypernetwork: Hypernetwork, histories: NDArray[np.int32], bu
         histories: int32 [users, length], left-padded with 0, oldest first; the last ``pools[-1]`` items count.
         budget: average bits, spent on the widths that it was trained for; or a budget of its own; None = the one it was trained for.
     """
+    maker = StrategyMaker(hypernetwork)
     if not isinstance(budget, Budget):
         budget = hypernetwork.options.budget if budget is None else hypernetwork.options.budget_at(budget)
     widths = np.empty((len(histories), hypernetwork.table.channels), np.uint8)
     for start in range(0, len(histories), _BATCH):
-        importance = make_importance(hypernetwork, histories[start : start + _BATCH], budget.average_bits)
-        widths[start : start + _BATCH] = allocate(importance, hypernetwork.table, budget, allow_off=budget.may_switch_off)
+        widths[start : start + _BATCH] = maker.widths(maker.profiles(histories[start : start + _BATCH]), budget)
     return widths
 
 
@@ -64,28 +60,16 @@ def make_mean_strategy(hypernetwork: Hypernetwork, histories: NDArray[np.int32],
     return allocate(importance, hypernetwork.table, budget, allow_off=budget.may_switch_off)
 
 
-@torch.no_grad()
 def make_user_vectors(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> NDArray[np.float32]:
     """The user vectors float32 [users, dim], already rounded to what their int8 codes say.
 
     Raises:
         InputError: the hypernetwork was trained without user vectors.
     """
-    if not hypernetwork.options.user_vector:
-        raise InputError("user vectors: this hypernetwork makes none: train it with user_vector = True")
-    vectors = np.empty((len(histories), hypernetwork.item_embedding.shape[1]), np.float32)
-    for rows, profile in _profiles(hypernetwork, histories):
-        codes, scales = quantize_user_vectors(hypernetwork.user_vector(profile).cpu().numpy())
-        vectors[rows] = codes.astype(np.float32) * scales[:, None]
+    maker = StrategyMaker(hypernetwork)
+    codes, scales = maker.user_vectors(maker.profiles(histories))
+    vectors: NDArray[np.float32] = codes.astype(np.float32) * scales[:, None]
     return vectors
-
-
-def _profiles(hypernetwork: Hypernetwork, histories: NDArray[np.int32]) -> Iterator[tuple[slice, Tensor]]:
-    hypernetwork.eval()
-    for start in range(0, len(histories), _BATCH):
-        rows = slice(start, start + _BATCH)
-        chunk = torch.from_numpy(np.ascontiguousarray(histories[rows])).to(hypernetwork.offset.device)
-        yield rows, hypernetwork.profile(chunk)
 
 
 def to_strategy(hypernetwork: Hypernetwork, widths: Widths) -> Strategy:

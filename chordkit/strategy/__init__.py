@@ -8,11 +8,12 @@ from chordkit.strategy.user_vector import (
     UserVector,
     decode_user_vector,
     encode_user_vector,
+    encode_user_vectors,
     quantize_user_vector,
     quantize_user_vectors,
     user_vector_bytes,
 )
-from chordkit.strategy.wire import Strategy, decode, encode, encode_each, to_wire, wire_bytes
+from chordkit.strategy.wire import Strategy, decode, encode, encode_each, encode_widths, to_wire, wire_bytes
 
 __all__ = [
     "TOLERANCE",
@@ -31,6 +32,8 @@ __all__ = [
     "encode",
     "encode_each",
     "encode_user_vector",
+    "encode_user_vectors",
+    "encode_widths",
     "envelope_bytes",
     "open_envelope",
     "payload_bytes",

@@ -5,6 +5,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from chordkit.errors import ChordkitError
 
 FINGERPRINT_BYTES = 8
@@ -41,6 +43,18 @@ class Record:
         """The whole: header with ``fields`` after magic and version, payload, checksum."""
         body = self.layout.pack(self.magic, self.version, *fields) + payload
         return body + _CRC.pack(zlib.crc32(body))
+
+    def seal_each(self, headers: np.ndarray, payloads: np.ndarray) -> np.ndarray:
+        """:meth:`seal` of many at once: uint8 ``[n, size]`` of packed headers uint8 ``[n, layout.size]`` and payloads uint8 ``[n, p]``."""
+        bodies = np.concatenate([headers, payloads], axis=1)
+        size = bodies.shape[1]
+        view = memoryview(bodies.tobytes())
+        checksums = np.fromiter((zlib.crc32(view[at : at + size]) for at in range(0, len(view), size)), "<u4", len(bodies))
+        return np.concatenate([bodies, checksums.view(np.uint8).reshape(-1, _CRC.size)], axis=1)
+
+    def header(self, *fields: object) -> np.ndarray:
+        """The header with ``fields`` after magic and version, uint8 ``[layout.size]``."""
+        return np.frombuffer(self.layout.pack(self.magic, self.version, *fields), np.uint8)
 
     def fields(self, data: bytes) -> tuple[Any, ...]:
         """What the header says after magic and version; checked are its length and these two."""

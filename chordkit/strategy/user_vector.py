@@ -100,6 +100,26 @@ def encode_user_vector(vector: UserVector) -> bytes:
     return _RECORD.seal(0, 0, vector.fingerprint, len(vector.codes), vector.scale, payload=vector.codes.tobytes())
 
 
+def encode_user_vectors(codes: np.ndarray, scales: np.ndarray, fingerprint: bytes) -> np.ndarray:
+    """:func:`encode_user_vector` of many users at once, uint8 ``[users, user_vector_bytes(dim)]``.
+
+    Args:
+        codes: int8 ``[users, dim]``, as :func:`quantize_user_vectors` gives them.
+        scales: float32 ``[users]``, likewise.
+        fingerprint: of the backbone.
+
+    Raises:
+        UserVectorError: a scale is not finite or too large, or the fingerprint is not 8 bytes.
+    """
+    _RECORD.check_fingerprint(fingerprint)
+    if not (scales <= LARGEST_SCALE).all():  # false for NaN too
+        user = int(np.flatnonzero(~(scales <= LARGEST_SCALE))[0])
+        raise UserVectorError(f"user vector: scale: {scales[user]} of user {user} is not a number up to {LARGEST_SCALE:g}; train it again")
+    headers = np.tile(_RECORD.header(0, 0, fingerprint, codes.shape[1], 0.0), (len(codes), 1))
+    headers[:, -4:] = scales.astype("<f4").view(np.uint8).reshape(-1, 4)
+    return _RECORD.seal_each(headers, codes.view(np.uint8))
+
+
 def decode_user_vector(data: bytes | bytearray | memoryview, *, fingerprint: bytes, dim: int) -> UserVector:
     """Read a user vector that is meant for one backbone.
 

@@ -93,13 +93,21 @@ def encode_each(widths: np.ndarray, fingerprint: bytes) -> list[bytes]:
     Raises:
         StrategyError: no channels, an illegal width, or a fingerprint that is not 8 bytes.
     """
+    return [row.tobytes() for row in encode_widths(widths, fingerprint)]
+
+
+def encode_widths(widths: np.ndarray, fingerprint: bytes) -> np.ndarray:
+    """:func:`encode_each` as one array, uint8 ``[users, wire_bytes(channels)]``: all strategies of a backbone have one length.
+
+    Raises:
+        StrategyError: no channels, an illegal width, or a fingerprint that is not 8 bytes.
+    """
     codes = _CODE_OF_WIDTH[widths]
     if widths.shape[1] == 0 or (codes == _ILLEGAL).any():
         raise StrategyError("strategies: there are no channels, or a width is not one of 0, 2, 4, 8")
     _RECORD.check_fingerprint(fingerprint)
-    flags = np.where((widths == 0).any(1), FLAG_OFF, 0).tolist()
-    rows = zip(flags, _pack(codes), strict=True)
-    return [_RECORD.seal(RAW, flag, fingerprint, widths.shape[1], payload=row.tobytes()) for flag, row in rows]
+    plain, off = (_RECORD.header(RAW, flag, fingerprint, widths.shape[1]) for flag in (0, FLAG_OFF))
+    return _RECORD.seal_each(np.where((codes == 0).any(1)[:, None], off, plain), _pack(codes))
 
 
 def _pack(codes: np.ndarray) -> np.ndarray:
