@@ -17,7 +17,8 @@
     │   ├── MissingRuntimeError
     │   ├── DeviceError
     │   ├── ReleaseError
-    │   └── ServiceError
+    │   ├── ServiceError
+    │   └── ProcessError
     └── CheckFailed
 
 :class:`MasterWarning` is the one warning: given with ``warnings.warn``, a line on stderr of the command line.
@@ -96,6 +97,10 @@ class ServiceError(InputError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ProcessError(InputError):
+    """One of several processes that work as one was lost or started otherwise, or their environment is wrong."""
 
 
 class CheckFailed(ChordkitError):

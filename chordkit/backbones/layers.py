@@ -1,11 +1,14 @@
 """The layer that a strategy works on, and what its neighbours in a backbone need."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from chordkit.backbones.part import drawn_shape
 
 Choices = Mapping[str, Tensor]
 
@@ -65,11 +68,14 @@ class ChannelLinear(nn.Linear):
 def dropout(x: Tensor, probability: float) -> Tensor:
     """Dropout with the probability rounded to a multiple of 1/256: eight masks from one draw of 64 random bits.
 
-    On a CPU the random numbers of torch's own dropout are a sixth of a training step.
+    On a CPU the random numbers of torch's own dropout are a sixth of a training step. Where ``x`` is part of a batch
+    (:meth:`chordkit.backbones.part.Part.drawing`), its rows get the masks that they have in the whole.
     """
     threshold = min(round(probability * 256), 255)
-    words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
+    shape, rows = drawn_shape(x.shape)
+    drawn = math.prod(shape)
+    words = torch.empty((drawn + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    kept = words.view(torch.uint8)[:drawn].view(shape)[rows] >= threshold
     return x * kept.to(x.dtype).mul_(256 / (256 - threshold))
 
 

@@ -47,6 +47,7 @@ from chordkit.cli.command import Command
 from chordkit.cli.output import be_quiet, be_verbose, clean, is_verbose
 from chordkit.cli.project import NAME, default_map
 from chordkit.errors import CheckFailed, ChordkitError, InputError, MasterWarning
+from chordkit.processes import follows, several
 
 app = typer.Typer(
     name="chordkit",
@@ -104,9 +105,9 @@ def _root(
 ) -> None:
     if quiet and verbose:
         raise InputError("--quiet and --verbose: give one of them")
-    if quiet:
+    if quiet or follows():
         be_quiet()
-    if verbose:
+    if verbose and not follows():
         be_verbose()
     file = configuration or Path(NAME)
     if configuration is not None or file.is_file():
@@ -143,6 +144,16 @@ def _say(message: str) -> None:
     print(f"chordkit: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
+def _say_once(message: str) -> None:
+    """What ends a command; of several processes that train together one says it: the others end of the same, or because that one did."""
+    if several():
+        from chordkit.training.parallel import speaks
+
+        if not speaks():
+            return
+    _say(message)
+
+
 def _say_where() -> None:
     """Where the error that is being handled was raised, for whoever asked to know."""
     if is_verbose():
@@ -157,7 +168,8 @@ def _show_warning(
 ) -> None:
     """Chordkit's own warnings as one line; those of other packages as Python shows them."""
     if issubclass(category, MasterWarning):
-        _say(f"warning: {message}")
+        if not follows():
+            _say(f"warning: {message}")
     else:
         _show_foreign_warning(message, category, filename, lineno, file, line)
 
@@ -196,7 +208,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         status = app(args=list(arguments) if arguments is not None else None, prog_name="chordkit", standalone_mode=False)
     except ChordkitError as error:
         _say_where()
-        _say(str(error))
+        _say_once(str(error))
         return 1 if isinstance(error, CheckFailed) else 2
     except KeyboardInterrupt:
         status = _INTERRUPTED
@@ -209,13 +221,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stderr.close()
         return 0
     except MemoryError as error:
-        _say(f"the machine's memory does not hold what was asked for ({error}); ask for less, or use a larger machine")
+        _say_once(f"the machine's memory does not hold what was asked for ({error}); ask for less, or use a larger machine")
         return 2
     except OSError as error:
         if error.errno is None:
             raise
         _say_where()
-        _say(_sentence(error))
+        _say_once(_sentence(error))
         return 2
     except Exception as error:
         format_message = getattr(error, "format_message", None)
@@ -223,10 +235,10 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         message = format_message()
         if message:
-            _say(message + _hint(error))
+            _say_once(message + _hint(error))
         return int(getattr(error, "exit_code", 2))
     if status == _INTERRUPTED:
-        _say("interrupted; what was finished is kept, run the same command to go on")
+        _say_once("interrupted; what was finished is kept, run the same command to go on")
     return status if isinstance(status, int) else 0
 
 
@@ -242,7 +254,9 @@ def _make_streams_able() -> None:
 
 def main() -> None:
     """Console script."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    if not follows():
+        # One that follows has nothing to keep, and may be waiting for the others where Python's own handlers do not run.
+        signal.signal(signal.SIGTERM, _as_interrupt)
     _make_streams_able()
     status = run()
     try:

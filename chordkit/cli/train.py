@@ -30,6 +30,7 @@ from chordkit.cli.options import (
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, fp32_beside, key_values, progress_bar, rows, writable_file, writable_master
 from chordkit.errors import InputError
+from chordkit.processes import follows
 
 if TYPE_CHECKING:
     from chordkit.backbones import Backbone
@@ -72,7 +73,8 @@ def _checkpoints(folder: Path | None, out: Path) -> Path:
 
 
 def _begin(folder: Path, checkpoint: str, restart: bool, best_so_far: bool) -> None:
-    """See to it that a run begins where it is wanted to; one that begins anew asks its teacher anew.
+    """See to it that a run begins where it is wanted to; one that begins anew asks its teacher anew. Of several processes the one that
+    leads does.
 
     Raises:
         InputError: there is no interrupted run to keep the best of, or both were asked for.
@@ -81,6 +83,8 @@ def _begin(folder: Path, checkpoint: str, restart: bool, best_so_far: bool) -> N
 
     if restart and best_so_far:
         raise InputError("--restart and --best-so-far exclude each other: one forgets what the other keeps")
+    if follows():
+        return
     if restart:
         for name in (checkpoint, LESSONS_NAME):
             (folder / name).unlink(missing_ok=True)
@@ -158,16 +162,17 @@ def backbone(
     as_json: JsonOption = False,
 ) -> None:
     """Train a backbone; early stopping on validation NDCG@10. Interrupted, the same command goes on where it stopped, also with other
-    --epochs or --patience."""
+    --epochs or --patience. Started by torchrun, several processes share every step (docs/training.md)."""
     from chordkit.backbones import default_config
     from chordkit.data import load_named, split, split_identity, split_statistics
     from chordkit.training import Distillation, default_options, save_backbone, train_backbone
+    from chordkit.training.parallel import joined
     from chordkit.training.trainer import CHECKPOINT_NAME
 
     _require_teacher(teacher, teacher_weight=teacher_weight, teacher_temperature=teacher_temperature, lessons=lessons)
     folder = _checkpoints(checkpoints, out)
-    _begin(folder, CHECKPOINT_NAME, restart, best_so_far)
-    with progress_bar() as progress:
+    with progress_bar() as progress, joined(device) as group:
+        _begin(folder, CHECKPOINT_NAME, restart, best_so_far)
         dataset = load_named(data, seed=seed, progress=progress)
         config = default_config(
             architecture, dataset.items, dim=dim, max_length=max_length, **_given(blocks=blocks, heads=heads, dropout=dropout)
@@ -179,7 +184,11 @@ def backbone(
         if teacher:
             teachers = _teachers(teacher, dataset, parts)
             distillation = Distillation(teachers, lessons=lessons, **_given(weight=teacher_weight, temperature=teacher_temperature))
-        trained = train_backbone(dataset, config, options, folder, progress, distillation=distillation, best_so_far=best_so_far, **places)
+        trained = train_backbone(
+            dataset, config, options, folder, progress, distillation=distillation, best_so_far=best_so_far, group=group, **places
+        )
+    if not group.leads:
+        return
     metrics = {name: value.to_json() for name, value in trained.metrics.items()}
     told = split_statistics(dataset, parts, split_at)
     provenance = {
@@ -261,11 +270,13 @@ def hypernetwork(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the hypernetwork through a backbone; writes it, the master weights, and the FP32 backbone behind them."""
+    """Train the hypernetwork through a backbone; writes it, the master weights, and the FP32 backbone behind them. Started by torchrun,
+    several processes share every step (docs/training.md)."""
     from chordkit.data import load_named, split, split_identity
     from chordkit.hypernetwork import default_hypernetwork_options, save_hypernetwork, train_hypernetwork
     from chordkit.hypernetwork.trainer import CHECKPOINT_NAME
     from chordkit.training import load_backbone, save_backbone
+    from chordkit.training.parallel import joined
 
     _require_teacher(teacher, teacher_weight=teacher_weight, teacher_temperature=teacher_temperature, lessons=lessons)
     frozen = fp32_beside(master)
@@ -287,17 +298,18 @@ def hypernetwork(
         **_given(teacher_weight=teacher_weight, teacher_temperature=teacher_temperature),
     )
     where = _checkpoints(checkpoints, out)
-    _begin(where, CHECKPOINT_NAME, restart, best_so_far)
-    with progress_bar() as progress:
+    with progress_bar() as progress, joined(device) as group:
+        _begin(where, CHECKPOINT_NAME, restart, best_so_far)
         dataset = load_named(data, seed=seed, progress=progress)
         source, origin = load_backbone(backbone)
         places: dict[str, Any] = {"held_out": held_out, "validation": validation, "split_at": split_at}
         parts = split(dataset, 1, *places.values())
         tell_learned(backbone, origin, dataset, parts)
         teachers = _teachers(teacher or [], dataset, parts)
-        trained = train_hypernetwork(
-            dataset, source, None, options, where, progress, teachers=teachers, lessons=lessons, best_so_far=best_so_far, **places
-        )
+        kept: dict[str, Any] = {"lessons": lessons, "best_so_far": best_so_far, "group": group}
+        trained = train_hypernetwork(dataset, source, None, options, where, progress, teachers=teachers, **kept, **places)
+    if not group.leads:
+        return
     provenance = {
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from chordkit.backbones import Backbone, BackboneConfig, attach_widths, build, from_master, initialise, make_master, shorten
+from chordkit.backbones.part import Part
 from chordkit.errors import InputError
 from chordkit.hypernetwork.grid import fake_quantize
 from chordkit.hypernetwork.model import Hypernetwork
@@ -89,48 +90,72 @@ class JointModel(nn.Module):
         for layer in self.backbone.channel_layers().values():
             layer.attach_widths(fake_quantize(layer.weight, widths))
 
-    def loss(self, profiles: Tensor, inputs: Tensor, targets: Tensor, seen: Tensor | None = None, taught: Taught | None = None) -> Tensor:
+    def loss(
+        self,
+        profiles: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        seen: Tensor | None = None,
+        taught: Taught | None = None,
+        part: Part | None = None,
+    ) -> Tensor:
         """Full-softmax cross-entropy of the targets, each window under the strategy and the user vector of its own profile history.
+
+        Profiles, their importances (which are standardised over the batch) and user vectors are those of the whole batch, a few percent of
+        a step; all that follows is computed for ``part`` alone, and its loss is what it adds to the batch's.
 
         Args:
             profiles: [batch, profile length], the history before the first target.
             inputs: [batch, max_length]; column t predicts ``targets`` column t.
             targets: [batch, max_length], 0 where there is no loss.
-            seen: (number among the targets, item) pairs that take no part in the softmax; None = all items do.
-            taught: what a teacher says of each target; None = the target alone counts.
+            seen: (number among the part's targets, item) pairs that take no part in the softmax; None = all items do.
+            taught: what a teacher says of each of the part's targets; None = the target alone counts.
+            part: the windows to compute; None = all.
         """
         hypernetwork, backbone, options = self.hypernetwork, self.backbone, self.hypernetwork.options
+        part = part or Part(0, len(targets), len(targets))
         profile = pooled_profile(backbone.item_embedding.weight, profiles, options.pools, options.history_dropout)
-        choices = self._choices(profile) if options.quantised else None
-        user = hypernetwork.user_vector(profile) if options.user_vector else None
+        choices = self._choices(profile, part) if options.quantised else None
+        user = part.of(hypernetwork.user_vector(profile)) if options.user_vector else None
+        counts = (targets != 0).sum(dim=1)
+        inputs, targets = part.of(inputs), part.of(targets)
         kept = targets != 0
         if backbone.window_context:
+            counts = counts.clamp(max=_SINGLE_TARGETS)
             number = torch.full_like(targets, -1).masked_scatter(kept, torch.arange(int(kept.sum()), device=targets.device))
-            rows, inputs, number = _single_targets(inputs, number)
-            hidden = self._states(inputs, choices, user, rows)
+            keys = part.of(torch.rand(part.whole, targets.shape[1], device=targets.device))
+            rows, inputs, number = _single_targets(inputs, number, keys)
+            first = int(counts[: part.first].sum())
+            with Part(first, first + len(rows), int(counts.sum())).drawing():
+                hidden = self._states(inputs, choices, user, rows)
             order = number.argsort()
             hidden, chosen = hidden[order], number[order]
         else:
-            hidden, chosen = self._states(inputs, choices, user)[kept], None
-        return catalogue_loss(backbone, hidden, _goals(targets[kept], seen, taught, chosen))
+            with part.drawing():
+                hidden = self._states(inputs, choices, user)[kept]
+            chosen = None
+        loss = catalogue_loss(backbone, hidden, _goals(targets[kept], seen, taught, chosen))
+        return loss * part.share(len(hidden), int(counts.sum()))
 
-    def _choices(self, profile: Tensor) -> Tensor:
-        """Widths of every window's channels [batch, channels, widths], within the budget or, where there are many, within drawn ones."""
+    def _choices(self, profile: Tensor, part: Part) -> Tensor:
+        """Widths of the part's channels [windows, channels, widths], within the budget or, where there are many, within drawn ones."""
         hypernetwork, options = self.hypernetwork, self.hypernetwork.options
         used = used_widths(options)
         if options.backbone_init == "joint":
             self.attach(used)
         if options.budgets is None:
-            importance = hypernetwork.importance(profile)
+            importance = part.of(hypernetwork.importance(profile))
             widths = choose_widths(importance, hypernetwork.table, options.budget)
             return straight_through(importance, widths, options.temperature, used)
         low, high = (torch.tensor(each).log2() for each in options.budgets)
         drawn = torch.exp2(low + (high - low) * torch.rand(_BUDGETS_PER_STEP))
         owner = torch.arange(len(profile)) % _BUDGETS_PER_STEP
-        importance = hypernetwork.importance(profile, drawn[owner].unsqueeze(1))
+        importance, owner = part.of(hypernetwork.importance(profile, drawn[owner].unsqueeze(1))), part.of(owner)
         choices = importance.new_zeros(*importance.shape, len(used))
         for index, bits in enumerate(drawn.tolist()):
             own = importance[owner == index]
+            if not len(own):
+                continue
             widths = choose_widths(own, hypernetwork.table, options.budget_at(bits))
             choices[owner == index] = straight_through(own, widths, options.temperature, used)
         return choices
@@ -159,13 +184,13 @@ def _goals(targets: Tensor, seen: Tensor | None, taught: Taught | None, chosen: 
     return Rows(targets, seen, taught)
 
 
-def _single_targets(inputs: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _single_targets(inputs: Tensor, number: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For a backbone with one state per history: a few random targets a window as (window row, history, number of the target).
 
-    ``number`` [batch, length] has the number of each target, -1 where there is none.
+    ``number`` [batch, length] has the number of each target, -1 where there is none; ``keys`` [batch, length] are random, in [0, 1).
     """
     length = inputs.shape[1]
-    keys = torch.rand(number.shape, device=number.device).masked_fill(number < 0, -1.0)
+    keys = keys.masked_fill(number < 0, -1.0)
     values, columns = keys.topk(min(_SINGLE_TARGETS, length), dim=1)
     kept = values >= 0
     rows = torch.arange(len(inputs), device=inputs.device).unsqueeze(1).expand_as(columns)[kept]

@@ -1,5 +1,6 @@
 """Training the hypernetwork end to end, through a frozen backbone or together with one that goes on learning."""
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, MasterWeights
 from chordkit.training.device import borrowed_generators, torch_device, torch_threads
 from chordkit.training.metrics import mean_ndcg10
+from chordkit.training.parallel import ALONE, Group
 from chordkit.training.run import Run, decay_groups
 from chordkit.training.teacher import Distillation, Teaching, teachers_identity
 
@@ -65,6 +67,7 @@ def train_hypernetwork(
     teachers: Sequence[Backbone] = (),
     lessons: Path | None = None,
     best_so_far: bool = False,
+    group: Group = ALONE,
 ) -> TrainedHypernetwork:
     """Train a hypernetwork, or go on after the last whole epoch of an interrupted run with the same arguments.
 
@@ -84,11 +87,13 @@ def train_hypernetwork(
         teachers: backbones whose mean prediction the model learns beside the targets (distillation); fp32, static and personal alike.
         lessons: file that what they say is kept in, for all runs with the same teachers and data; None = in the run's own folder.
         best_so_far: train no further; take the best epoch of an interrupted run.
+        group: the processes that share the run, as in :func:`chordkit.training.train_backbone`.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than the backbone.
         CheckpointError: the checkpoint, or the file of lessons, is damaged or belongs to another data set, backbone, teacher or options.
         InputError: the device is not there, or a master was given where there can be none.
+        ProcessError: another process was lost or started otherwise.
     """
     options = options or HypernetworkOptions()
     if dataset.items != backbone.config.items:
@@ -99,7 +104,7 @@ def train_hypernetwork(
         raise InputError(
             f"hypernetwork: master weights were given, but backbone_init = {options.backbone_init} makes its own: leave them out"
         )
-    device = torch_device(options.device)
+    device = torch_device(options.device, group)
     with borrowed_generators(torch.device("cpu")):
         source = phone_backbone(backbone, options)
     if master is not None and source.config.max_length != backbone.config.max_length:
@@ -111,10 +116,11 @@ def train_hypernetwork(
         told, teaching = split_identity(dataset, held_out, validation, split_at), None
         if teachers:
             distillation = Distillation(teachers, options.teacher_weight, options.teacher_temperature, lessons)
-            teaching = distillation.prepare(
-                parts.train, told, checkpoint_dir, seen_masked=options.seen_masked, device=device, progress=progress
+            prepare = functools.partial(
+                distillation.prepare, parts.train, told, checkpoint_dir, seen_masked=options.seen_masked, device=device, progress=progress
             )
-        task = _Task(JointModel(hypernetwork, learning, master), parts.train, parts.valid, options, device, teaching)
+            teaching = group.one_after_the_others(prepare)
+        task = _Task(JointModel(hypernetwork, learning, master), parts.train, parts.valid, options, device, teaching, group)
         identity: dict[str, dict[str, Any]] = {
             "dataset": told,
             "configuration": config_to_dict(source.config),
@@ -124,7 +130,7 @@ def train_hypernetwork(
         }
         weights = task.model.trainable()
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
-        run = Run(task, weights, _optimizer(weights, options), options.schedule, identity, path)
+        run = Run(task, weights, _optimizer(weights, options), options.schedule, identity, path, group)
         run.train(progress, best_so_far=best_so_far)
         return _result(task, run, source, master)
 
@@ -142,8 +148,9 @@ class _Task:
         options: HypernetworkOptions,
         device: torch.device,
         teaching: Teaching | None,
+        group: Group,
     ) -> None:
-        self.options, self.valid, self.teaching = options, valid, teaching
+        self.options, self.valid, self.teaching, self.group = options, valid, teaching, group
         self.model = model.to(device)
         windows = strategy_windows(train, model.backbone.config.max_length, options.stride, options.pools[-1])
         self.windows: StrategyWindows = windows.to(device)
@@ -153,15 +160,15 @@ class _Task:
         return self.windows.shuffle(self.options.batch, self.options.seed, epoch)
 
     def loss(self, rows: Tensor) -> Tensor:
-        windows = self.windows
-        device = windows.inputs.device
-        seen = windows.seen(rows).to(device) if self.options.seen_masked else None
-        taught = None if self.teaching is None else self.teaching.of(windows.places(rows), device)
+        windows, part = self.windows, self.group.part(len(rows))
+        device, own = windows.inputs.device, part.of(rows)
+        seen = windows.seen(own).to(device) if self.options.seen_masked else None
+        taught = None if self.teaching is None else self.teaching.of(windows.places(own), device)
         profiles = windows.profiles[rows.to(device)]
         if self.options.profile_age:
             profiles = windows.older_profiles(rows, torch.randint(self.options.profile_age + 1, (len(rows),))).to(device)
         rows = rows.to(device)
-        return self.model.loss(profiles, windows.inputs[rows].long(), windows.targets[rows].long(), seen, taught)
+        return self.model.loss(profiles, windows.inputs[rows].long(), windows.targets[rows].long(), seen, taught, part)
 
     def validate(self) -> dict[str, float]:
         hypernetwork, backbone, options = self.model.hypernetwork, self.model.backbone, self.options

@@ -27,14 +27,12 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], m
     write_bytes(path, reproducible_safetensors(safetensors.torch.save(plain, {_METADATA: text, _DIGEST: digest(plain, text)})))
 
 
-def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`write_tensors` wrote; ``what`` names the file's role in errors ("checkpoint", "backbone").
+def parse_tensors(data: bytes, path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """:func:`read_tensors` of a file whose content is ``data``.
 
     Raises:
-        InputError: no such file.
         CheckpointError: it is no safetensors file of chordkit, or its content is damaged.
     """
-    data = read_bytes(path, what)
     try:
         tensors, header = safetensors_tensors(data)
         text, expected = header[_METADATA], header[_DIGEST]
@@ -46,6 +44,16 @@ def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Ten
     if expected != digest(tensors, text):
         raise CheckpointError(f"{path}: the {what} file is damaged (its SHA-256 does not match): delete it and train again")
     return tensors, metadata
+
+
+def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote; ``what`` names the file's role in errors ("checkpoint", "backbone").
+
+    Raises:
+        InputError: no such file.
+        CheckpointError: it is no safetensors file of chordkit, or its content is damaged.
+    """
+    return parse_tensors(read_bytes(path, what), path, what)
 
 
 def object_of(path: str | os.PathLike[str], what: str, metadata: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import torch
 
 from chordkit.errors import InputError
+from chordkit.training.parallel import ALONE, Group
 
 
-def torch_device(name: str) -> torch.device:
-    """The device that training options name: ``cpu``, ``cuda`` or ``cuda:<number>``.
+def torch_device(name: str, group: Group = ALONE) -> torch.device:
+    """The device that training options name: ``cpu``, ``cuda`` or ``cuda:<number>``; of several processes each gets a GPU of its own.
 
     Raises:
-        InputError: torch does not know the name, training does not run there, or the machine has no such device.
+        InputError: torch does not know the name, training does not run there, or the machine has no such device, or not enough of them.
     """
     try:
         device = torch.device(name)
@@ -22,6 +23,15 @@ def torch_device(name: str) -> torch.device:
         raise InputError(f"training options: device = {name!r} is not supported: use cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"training options: device = {name!r}, but this torch sees no CUDA device: use cpu")
+    if device.type == "cuda" and group.size > 1:
+        count = torch.cuda.device_count()
+        if device.index is not None or group.local_rank >= count:
+            raise InputError(
+                f"training options: device = {name!r} for {group.size} processes, and {count} CUDA devices on this machine: "
+                "use cuda, and start as many processes a machine as it has devices"
+            )
+        device = torch.device("cuda", group.local_rank)
+        torch.cuda.set_device(device)
     return device
 
 

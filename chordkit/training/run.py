@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from chordkit.errors import CheckpointError, InputError
+from chordkit.errors import CheckpointError, InputError, ProcessError
+from chordkit.files import read_bytes
 from chordkit.progress import Progress
-from chordkit.training.checkpoint import read_tensors, require_same, write_tensors
+from chordkit.training.checkpoint import parse_tensors, require_same, write_tensors
+from chordkit.training.parallel import ALONE, Group
 
 _VERSION = 1
 _COUNTERS = ("epoch", "step", "steps_done", "loss_sum", "best_score", "best_epoch", "finished")
@@ -38,7 +41,7 @@ class Task(Protocol):
         """A fresh order of the training rows, int64 [rows], and how many of them each step takes, int64 [steps]."""
 
     def loss(self, rows: Tensor) -> Tensor:
-        """The loss of one step, on the rows with these numbers."""
+        """The loss of one step, on the rows with these numbers; of several processes' tasks each gives a part, and these add up to it."""
 
     def validate(self) -> dict[str, float]:
         """How good the weights are as they now are, by name, higher is better; the first decides which epoch is kept. Draws no random
@@ -84,6 +87,7 @@ class Run:
         schedule: Schedule,
         identity: Mapping[str, Mapping[str, Any]],
         path: Path | None,
+        group: Group = ALONE,
     ) -> None:
         """Begin at epoch 0 with the weights as they are.
 
@@ -93,16 +97,19 @@ class Run:
             optimizer: over the parameters among them.
             schedule: how long, how.
             identity: what the result depends on, as JSON values by kind: a checkpoint of another identity is refused.
-            path: the checkpoint; None = none is kept.
+            path: the checkpoint; None = none is kept. Of several processes only the one that leads reads and writes it.
+            group: the processes that share the run. What comes of it depends on their number by nothing but rounding, so a checkpoint may
+                be resumed with another number.
         """
         self._task, self._weights, self._optimizer, self._schedule, self._path = task, dict(weights), optimizer, schedule, path
+        self._group = group
         self._identity: dict[str, dict[str, Any]] = json.loads(json.dumps(identity))
         self._device = next(iter(self._weights.values())).device
         self._parameters = {name: tensor for name, tensor in self._weights.items() if isinstance(tensor, nn.Parameter)}
         floating = {name: tensor for name, tensor in self._weights.items() if tensor.is_floating_point()} if schedule.averaging else {}
         self._average = {name: tensor.detach().clone() for name, tensor in floating.items()}
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
+        for each in optimizer.param_groups:
+            each.setdefault("initial_lr", each["lr"])
         self._order, self._sizes = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
         self.epoch, self.step, self.steps_done, self.loss_sum = 0, 0, 0, 0.0
         self.best_score, self.best_epoch, self.finished = -sys.float_info.max, -1, False
@@ -122,13 +129,17 @@ class Run:
         Raises:
             CheckpointError: the checkpoint is damaged or belongs to a run of another identity, or has no epoch to take.
             InputError: the loss, a weight, or what validation finds is no longer finite.
+            ProcessError: another process was lost or started with something else, or the model has state that each would see a part of.
         """
+        self._begin_together()
         self._resume()
+        progress = progress if self._group.leads else None
         if best_so_far and self.best_epoch < 0:
             raise CheckpointError(f"{self._path}: no epoch of this run is finished yet, so there is no best one: let it go on")
         while not (self.finished or best_so_far):
             if not len(self._sizes):
                 self._order, self._sizes = self._task.shuffle(self.epoch)
+                self._align_epoch()
             self._run_epoch(progress)
             self._close_epoch()
             self._save()
@@ -154,13 +165,13 @@ class Run:
         loss = self._task.loss(rows)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        value = self._group.add_up(list(self._parameters.values()), loss)
         if self._schedule.clip:
             nn.utils.clip_grad_norm_(dict.fromkeys(self._parameters.values()), self._schedule.clip)
         rate = self._rate()
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * rate
         self._optimizer.step()
-        value = float(loss.detach())
         self._require_finite(math.isfinite(value), "loss is")
         self.loss_sum += value
         if self._average:
@@ -181,8 +192,7 @@ class Run:
         loss = self.loss_sum / self.step
         # The last step of an epoch has no loss after it.
         self._require_finite(all(bool(torch.isfinite(tensor).all()) for tensor in self._parameters.values()), "weights are")
-        with self._averaged():
-            found = self._task.validate()
+        found: dict[str, float] = json.loads(self._group.told(lambda: json.dumps(self._validated()).encode()))
         self._require_finite(all(map(math.isfinite, found.values())), "scores are")
         score = next(iter(found.values()))
         self.history.append({"epoch": self.epoch, "loss": loss} | {f"valid_{name}": value for name, value in found.items()})
@@ -191,6 +201,10 @@ class Run:
         self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
         self.finished = self._is_over()
         self._order, self._sizes = self._order[:0], self._sizes[:0]
+
+    def _validated(self) -> dict[str, float]:
+        with self._averaged():
+            return self._task.validate()
 
     def _is_over(self) -> bool:
         return self.epoch >= self._schedule.epochs or self.epoch - 1 - self.best_epoch >= self._schedule.patience
@@ -219,13 +233,52 @@ class Run:
         for name, value in values.items():
             self._weights[name].copy_(value)
 
+    def _begin_together(self) -> None:
+        """Hold that all processes were started to do the same; begin with the weights of the one that leads."""
+        if self._group.size == 1:
+            return
+        state = [name for name in self._weights if name not in self._parameters]
+        if state:
+            raise ProcessError(
+                f"{self._task.name}: the model changes {state[0]} by the rows that it sees, of which each process has others: "
+                "train it in one process"
+            )
+        wanted = json.loads(self._group.told(lambda: json.dumps(self._identity).encode()))
+        for kind, own in self._identity.items():
+            for name in sorted({*own, *wanted.get(kind, {})}):
+                if own.get(name) != wanted.get(kind, {}).get(name):
+                    raise ProcessError(
+                        f"process {self._group.rank} was started with {kind} {name} = {own.get(name)!r}, process 0 with "
+                        f"{wanted.get(kind, {}).get(name)!r}: give all of them the same command and the same data"
+                    )
+        self._group.align([*self._weights.values(), *self._average.values()])
+        self._best = self._kept()
+
+    def _align_epoch(self) -> None:
+        """Let all processes begin an epoch with the leading one's weights, order and random numbers, whatever machines they are on."""
+        if self._group.size == 1:
+            return
+        kept = {"order": self._order, "sizes": self._sizes, **self._generators()}
+        data = self._group.told(lambda: safetensors.torch.save(kept))
+        tensors = safetensors.torch.load(data)
+        self._order, self._sizes = tensors["order"], tensors["sizes"]
+        self._set_generators(tensors)
+        self._group.align(list(self._weights.values()))
+
+    def _generators(self) -> dict[str, Tensor]:
+        states = {"rng": torch.get_rng_state()}
+        return states | {"rng_cuda": torch.cuda.get_rng_state(self._device)} if self._device.type == "cuda" else states
+
+    def _set_generators(self, states: Mapping[str, Tensor]) -> None:
+        torch.set_rng_state(states["rng"])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(states["rng_cuda"], self._device)
+
     def _save(self) -> None:
         """Write the checkpoint: everything that the next step depends on."""
-        if self._path is None:
+        if self._path is None or not self._group.leads:
             return
-        tensors: dict[str, Tensor] = {"order": self._order, "sizes": self._sizes, "rng": torch.get_rng_state()}
-        if self._device.type == "cuda":
-            tensors["rng_cuda"] = torch.cuda.get_rng_state(self._device)
+        tensors: dict[str, Tensor] = {"order": self._order, "sizes": self._sizes, **self._generators()}
         for group, values in (("model", self._weights), ("best", self._best), ("average", self._average)):
             tensors |= {f"{group}/{name}": tensor for name, tensor in values.items()}
         for name, parameter in self._parameters.items():
@@ -235,21 +288,24 @@ class Run:
 
     def _resume(self) -> None:
         """Take over the checkpoint when there is one."""
-        if self._path is None or not self._path.exists():
+        path, what = self._path, f"{self._task.name} checkpoint"
+        if path is None:
             return
-        tensors, metadata = read_tensors(self._path, f"{self._task.name} checkpoint")
-        require_same(self._path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
+        data = self._group.told(lambda: read_bytes(path, what) if path.exists() else b"")
+        if not data:
+            return
+        tensors, metadata = parse_tensors(data, path, what)
+        require_same(path, "format", {"version": metadata.get("version")}, {"version": _VERSION})
         free = _LENGTH if self._schedule.floor == 1.0 else ()
         for kind, wanted in self._identity.items():
             found = metadata.get(kind, {})
             taken = {name: found[name] for name in free if name in wanted and isinstance(found, dict) and name in found}
-            require_same(self._path, kind, found, wanted | taken)
+            require_same(path, kind, found, wanted | taken)
         try:
             self._take_over(tensors, metadata)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
             raise CheckpointError(
-                f"{self._path}: this checkpoint does not hold all of this run, so another version of chordkit wrote it: "
-                "delete it to start anew"
+                f"{path}: this checkpoint does not hold all of this run, so another version of chordkit wrote it: delete it to start anew"
             ) from None
 
     def _take_over(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -272,9 +328,7 @@ class Run:
             setattr(self, name, value)
         if self.step == 0 and self.epoch > 0:  # between two epochs, where another length may end it or let it go on
             self.finished = self._is_over()
-        torch.set_rng_state(tensors["rng"])
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)
+        self._set_generators(tensors)
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:

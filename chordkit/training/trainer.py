@@ -1,5 +1,6 @@
 """Training a backbone: full-softmax cross-entropy at every position, early stopping on the validation items."""
 
+import functools
 import math
 import os
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from chordkit.training.device import borrowed_generators, torch_device, torch_th
 from chordkit.training.loss import Rows, catalogue_loss
 from chordkit.training.metrics import Metrics, evaluate, mean_ndcg10, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
+from chordkit.training.parallel import ALONE, Group
 from chordkit.training.run import Run, Schedule, decay_groups
 from chordkit.training.teacher import Distillation, Teaching
 from chordkit.training.windows import TrainingWindows
@@ -57,6 +59,7 @@ def train_backbone(
     split_at: str | None = None,
     distillation: Distillation | None = None,
     best_so_far: bool = False,
+    group: Group = ALONE,
 ) -> TrainedBackbone:
     """Train a backbone, or go on where an interrupted run with the same arguments stopped.
 
@@ -76,17 +79,20 @@ def train_backbone(
         split_at: the moments from which on items validate and test, for a split by time as in :func:`chordkit.data.split`.
         distillation: trained backbones that it learns from beside the clicks.
         best_so_far: train no further; take the best epoch of an interrupted run.
+        group: the processes that share the run (:func:`chordkit.training.parallel.joined`), each of which calls this with the same
+            arguments and gets the same result, up to rounding that of one process.
 
     Raises:
         DataError: the data set has nothing to train on, or another number of items than ``config``.
         CheckpointError: the checkpoint, or the file of the teachers' lessons, is damaged or belongs to another data set, configuration,
             teacher or options.
         InputError: the device is not there, or the teachers do not know the catalogue.
+        ProcessError: another process was lost or started otherwise.
     """
     options = options or default_options(config.architecture)
     if dataset.items != config.items:
         raise DataError(f"data set '{dataset.name}' has {dataset.items} items but the configuration {config.items}: set items to that")
-    device = torch_device(options.device)
+    device = torch_device(options.device, group)
     parts = split(dataset, config.max_length, held_out, validation, split_at)
     told = split_identity(dataset, held_out, validation, split_at)
     identity: dict[str, dict[str, Any]] = {
@@ -102,11 +108,12 @@ def train_backbone(
     with borrowed_generators(device), torch_threads(options.threads):
         teaching = None
         if distillation is not None:
-            teaching = distillation.prepare(parts.train, told, checkpoint_dir, device=device, progress=progress)
-        task = _Task(dataset, config, brought, options, parts, teaching, device)
+            prepare = functools.partial(distillation.prepare, parts.train, told, checkpoint_dir, device=device, progress=progress)
+            teaching = group.one_after_the_others(prepare)
+        task = _Task(dataset, config, brought, options, parts, teaching, device, group)
         optimizer = torch.optim.AdamW(decay_groups(task.model.parameters(), options.lr, options.weight_decay))
         path = None if checkpoint_dir is None else Path(checkpoint_dir) / CHECKPOINT_NAME
-        run = Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path)
+        run = Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path, group)
         run.train(progress, best_so_far=best_so_far)
         backbone = task.model.cpu().eval()
         metrics = {
@@ -137,8 +144,9 @@ class _Task:
         parts: Split,
         teaching: Teaching | None,
         device: torch.device,
+        group: Group,
     ) -> None:
-        self.options, self.valid, self.teaching = options, parts.valid, teaching
+        self.options, self.valid, self.teaching, self.group = options, parts.valid, teaching, group
         torch.manual_seed(options.seed)
         self.model = (brought or initialise(build(config), seed=options.seed)).to(device).train()
         context = self.model.window_context
@@ -151,10 +159,13 @@ class _Task:
         return self.windows.shuffle(self.options.batch, self.options.bucketing)
 
     def loss(self, rows: Tensor) -> Tensor:
-        batch = self.windows.batch(rows)
-        hidden = self.model.window_states(batch.inputs).flatten(0, 1).index_select(0, batch.indices)
+        part = self.group.part(len(rows))
+        batch = self.windows.batch(rows, part)
+        with part.drawing():
+            hidden = self.model.window_states(batch.inputs).flatten(0, 1).index_select(0, batch.indices)
         taught = None if self.teaching is None else self.teaching.of(batch.places, hidden.device)
-        return catalogue_loss(self.model, hidden, Rows(batch.targets, taught=taught), self.options.smoothing)
+        loss = catalogue_loss(self.model, hidden, Rows(batch.targets, taught=taught), self.options.smoothing)
+        return loss * part.share(len(batch.targets), self.windows.targets(rows))
 
     def validate(self) -> dict[str, float]:
         ranks = rank_targets(self.model, self.valid)

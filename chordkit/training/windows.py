@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chordkit.backbones.part import Part
+
 # Windows whose lengths differ by less than this many slots may share a step: enough to mix, little padding to compute.
 _LENGTH_MIX = 8.0
 
@@ -57,6 +59,10 @@ class TrainingWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def targets(self, numbers: Tensor) -> int:
+        """How many targets the windows ``numbers`` have."""
+        return int(self.lengths[numbers.numpy()].sum())
+
     def to(self, device: torch.device) -> "TrainingWindows":
         """Move the interactions to ``device``; the bookkeeping stays on the CPU."""
         self.flat = self.flat.to(device)
@@ -76,10 +82,11 @@ class TrainingWindows:
         shuffled = torch.randperm(len(groups))
         return torch.cat([groups[index] for index in shuffled.tolist()]), sizes[shuffled]
 
-    def batch(self, numbers: Tensor) -> Batch:
-        """The windows ``numbers``, with the columns cut off that are padding in all of them."""
+    def batch(self, numbers: Tensor, part: Part | None = None) -> Batch:
+        """The windows ``numbers``, with the columns cut off that are padding in all of them; of these only ``part``, if one is given."""
         chosen = numbers.numpy()
         positions = int(self.lengths[chosen].max())
+        chosen = chosen if part is None else part.of(numbers).numpy()
         first = self.starts[chosen] + (self.positions - positions)
         index = torch.from_numpy(first[:, None] + np.arange(positions + self.context + 1))
         windows = self.flat[index.to(self.flat.device)]
