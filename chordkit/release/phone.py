@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from chordkit.errors import BundleError, EnvelopeError, ReleaseError
 from chordkit.export import bundle
 from chordkit.export.bundle import Bundle
-from chordkit.release.client import ChannelClient, Fetch, Targets
+from chordkit.release.client import ChannelClient, Fetch, Targets, choose, kept_killed
 from chordkit.release.report import Report
 from chordkit.release.store import Adopted, Check, Disk, Slot, State, Store
 from chordkit.release.words import PhoneFacts, Release
@@ -75,7 +75,10 @@ class Phone:
             found = self._store.read()
         except ReleaseError:
             found = None
-        return State(self._choose_install()) if found is None else found
+        if found is None:
+            found = State(self._choose_install())
+            self._store.write(found)
+        return found
 
     def open(self) -> tuple[Bundle, int]:
         """The last known good bundle, and the release that brought it; 0 = it ships with the app.
@@ -87,47 +90,106 @@ class Phone:
         for slot in (state.current, state.previous):
             if slot is not None and (opened := self._opened(slot)) is not None:
                 return opened, slot.release
-        return self._read(self.app.shipped, 0), 0
+        return self._read(self.app.shipped, "shipped", 0), 0
 
     def update(self, fetch: Fetch, now: int) -> Outcome:
         """Look at a mirror once, and adopt what it has for this phone.
 
         Args:
-            fetch: (path, most bytes) -> what the mirror has there.
+            fetch: (path, most bytes) -> what the mirror has there; None = nothing.
             now: the phone's clock, seconds since 1970.
         """
-        state = self.state()
-        client = ChannelClient(self.app.root, state.channel, fetch, now)
+        before = self.state()
+        client = ChannelClient(self.app.root, before.channel, fetch, now)
         try:
             targets = client.refresh()
-            state = self._without_killed(replace(state, channel=client.state), targets)
-            chosen = client.choose(self.facts, state.install, above=state.release, failed=state.failed)
-            if chosen is None:
-                outcome = Outcome("current", state.release)
-            else:
-                state, outcome = self._adopt(state, chosen, client.download(chosen))
-        except (ReleaseError, BundleError, OSError) as error:
-            outcome = Outcome("refused", why=str(error))
-        if state != self.state():
+        except (ReleaseError, OSError) as error:
+            state, outcome = replace(before, channel=client.state), Outcome("refused", why=str(error))
+        else:
+            state, outcome = self._follow(_without_killed(replace(before, channel=client.state), targets), client, targets)
+        if state != before:
             self._store.write(state)
         return outcome
 
+    def _follow(self, state: State, client: ChannelClient, targets: Targets) -> tuple[State, Outcome]:
+        """What comes of verified metadata."""
+        chosen = choose(targets, self.facts, state.install, state.release, state.failed)
+        if chosen is None:
+            return state, Outcome("current", state.release)
+        try:
+            return self._adopt(state, chosen, client.bundle(chosen))
+        except (ReleaseError, BundleError, OSError) as error:
+            return state, Outcome("refused", chosen.number, str(error))
+
     def _adopt(self, state: State, release: Release, data: bytes) -> tuple[State, Outcome]:
-        """The state with this release in use, if this phone can run it."""
-        opened = self._read(data, release.counter)
+        """The state with this release in use, if this phone can run it; its file is on the disk then."""
+        opened = self._read(data, release.name, release.counter)
         said = (opened.manifest.counter, opened.manifest.backbone.fingerprint)
         if said != (release.counter, release.fingerprint):
             raise BundleError(f"{release.name}: it is not the bundle that release {release.number} speaks of; fetch it again")
         passed = self.app.self_check(opened, self.facts)
-        state = replace(state, check=Check(release.number, release.counter, passed))
+        state = replace(state, check=Check(release.number, passed))
         if not passed:
             return replace(state, failed=(*state.failed, release.number)), Outcome("failed", release.number)
         slot = Slot(f"bundle-{state.next}", release.number, *said)
         self._store.place(slot.file, data)
         good = state.current is not None and self._opened(state.current) is not None
-        previous = state.current if good else state.previous
         fits = state.strategy is not None and state.strategy.fingerprint == release.fingerprint
-        state = replace(
-            state, release=release.number, current=slot, previous=previous, strategy=state.strategy if fits else None, next=state.next + 1
+        changed = replace(
+            state,
+            release=release.number,
+            current=slot,
+            previous=state.current if good else state.previous,
+            strategy=state.strategy if fits else None,
+            next=state.next + 1,
         )
-        return state, Outcome("adopted", release.number)
+        return changed, Outcome("adopted", release.number)
+
+    def adopt_strategy(self, sealed: bytes, now: int, subject: bytes = b"") -> None:
+        """Keep a strategy for the bundle in use.
+
+        Raises:
+            EnvelopeError: it is not signed by an accepted key, not for this subject or backbone, older than the one before, or of a family
+                that the channel has killed; nothing has changed.
+        """
+        state, (opened, _) = self.state(), self.open()
+        fingerprint = opened.manifest.backbone.fingerprint
+        found = open_envelope(
+            sealed, self.app.keys, fingerprint=bytes.fromhex(fingerprint), subject=subject, minimum_serial=max(state.serial, 1), now=now
+        )
+        if any(family.holds(fingerprint, found.key, found.serial) for family in kept_killed(state.channel)):
+            raise EnvelopeError(f"envelope: serial: {found.serial} is of a family that was taken back; ask for another")
+        adopted = Adopted(f"strategy-{state.next}", fingerprint, found.key, found.serial)
+        self._store.place(adopted.file, sealed)
+        self._store.write(replace(state, strategy=adopted, serial=found.serial, next=state.next + 1))
+
+    def report(self) -> Report:
+        """What it says of itself when it asks a service for a strategy."""
+        state, facts = self.state(), self.facts
+        current, check = state.current, state.check
+        counter = None if current is None else current.counter
+        about = (0 if current is None else current.release) if check is None else check.release
+        said = "none" if check is None else "passed" if check.passed else "failed"
+        return Report(about, said, counter, facts.runtimes[0], facts.abi, facts.app)
+
+    def told(self) -> None:
+        """A service has answered: what was reported is not reported again."""
+        state = self.state()
+        if state.check is not None:
+            self._store.write(replace(state, check=None))
+
+    def _opened(self, slot: Slot) -> Bundle | None:
+        try:
+            return self._read(self._store.disk.read(slot.file), slot.file, slot.counter)
+        except (BundleError, FileNotFoundError):
+            return None
+
+    def _read(self, data: bytes, label: str, counter: int) -> Bundle:
+        return bundle.read(memoryview(data), label, self.app.keys, minimum=counter)
+
+
+def _without_killed(state: State, targets: Targets) -> State:
+    used = state.strategy
+    if used is None or not any(family.holds(used.fingerprint, used.key, used.serial) for family in targets.killed):
+        return state
+    return replace(state, strategy=None)

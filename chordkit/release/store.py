@@ -64,7 +64,6 @@ class Check:
     """How the self-check of a release went here; kept until a service has been told."""
 
     release: int
-    counter: int
     passed: bool
 
 

@@ -133,6 +133,28 @@ def latency_chart(rows: Sequence[tuple[str, Percentiles, str]], label: str) -> s
     return _svg(bottom + 38, body, label)
 
 
+def share_chart(rows: Sequence[tuple[str, Sequence[int]]], classes: Sequence[str], label: str) -> str:
+    """One bar a row, divided into parts; every bar has the whole width.
+
+    Args:
+        rows: (name, how much of each part), top to bottom; none is without any.
+        classes: CSS class of each part.
+        label: what a bar shows, for those who cannot see it.
+    """
+    body = []
+    for index, (name, parts) in enumerate(rows):
+        y, left = _TOP + _LINE * index, 0.0
+        body.append(_text("name", 0, y + 13, _short(name)))
+        for part, css in zip(parts, classes, strict=True):
+            width = WIDTH * part / sum(parts)
+            if part:
+                body.append(f'<rect class="{css}" x="{left:.2f}" y="{y + 18:.1f}" width="{width:.2f}" height="12"/>')
+            left += width
+        body.append(f'<rect class="frame" x="0" y="{y + 18:.1f}" width="{WIDTH:g}" height="12"/>')
+    told = "; ".join(f"{name}: {', '.join(map(str, parts))}" for name, parts in rows)
+    return _svg(_TOP + _LINE * len(rows), body, f"{label}: {told}")
+
+
 def strategy_heat_map(layers: Sequence[tuple[str, np.ndarray]], label: str) -> str:
     """One row a layer, one cell a channel, coloured by width; for those who cannot see it the mean bits of every layer.
 

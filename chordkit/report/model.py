@@ -238,6 +238,55 @@ class Benefit(_Model):
     personalisation: Personalisation | None = None
 
 
+class ServedStrategies(_Model):
+    """Strategies that phones asked a service for over HTTP, on loopback."""
+
+    requests: int
+    accepted: int = Field(description="envelopes whose signature, serial, subject and backbone the phone found right")
+    profile_bytes: int = Field(description="body of a request: what leaves the phone")
+    answer_bytes: int = Field(description="body of an answer: the signed envelope")
+    p50_ms: float = Field(description="from the question to the checked envelope")
+    p99_ms: float
+
+
+class ReleaseHeld(_Model):
+    """How many phones run a release; 0 is the bundle that ships with the app."""
+
+    release: int
+    phones: int
+
+
+class RolloutStep(_Model):
+    """A change of a channel, and what phones have after each of them has looked at the mirror once more."""
+
+    what: str
+    held: list[ReleaseHeld]
+    failed: int = Field(description="phones whose self-check failed in this step, and which went on with what they had")
+    bytes: int = Field(description="that all phones fetched in this step")
+    idle_bytes: int | None = Field(None, description="that a phone fetched for which there was nothing new, on average")
+
+
+class StoppedRelease(_Model):
+    """A release that was stopped because self-checks on phones failed."""
+
+    release: int
+    percent: float = Field(description="of its cohort that it was staged to")
+    phones: int = Field(description="that it was meant for in the end")
+    reports: int = Field(description="that had come when it was stopped")
+    failures: int
+    adopted: int = Field(description="phones that run it: their own self-check passed")
+
+
+class Cloud(_Model):
+    """What a service and a release channel did for simulated phones."""
+
+    strategies: ServedStrategies | None = None
+    phones: int = 0
+    bundle_bytes: int = 0
+    rollout: list[RolloutStep] = []  # noqa: RUF012 (pydantic copies it)
+    stopped: StoppedRelease | None = None
+
+
 class Stage(_Model):
     """Wall time of one step of the way."""
 
@@ -266,6 +315,7 @@ class Report(_Model):
     sizes: Sizes | None = None
     latency_protocol: str = ""
     emulated: EmulatedPhone | None = None
+    cloud: Cloud | None = None
     strategies: list[UserStrategy] = []  # noqa: RUF012 (pydantic copies it)
     bundles: list[BundleSummary] = []  # noqa: RUF012 (pydantic copies it)
     trainings: list[TrainingLog] = []  # noqa: RUF012 (pydantic copies it)

@@ -38,7 +38,7 @@ class Line:
     """What came over a phone's line from a mirror.
 
     Attributes:
-        serve: the mirror at the other end.
+        serve: the mirror at the other end; raises FileNotFoundError where it has nothing.
         asked: path and most bytes of every request.
         bytes: that came in all.
     """
@@ -47,14 +47,17 @@ class Line:
     asked: list[tuple[str, int]] = field(default_factory=list)
     bytes: int = 0
 
-    def fetch(self, path: str, most: int) -> bytes:
-        """What is at a path, and not more of it than one byte beyond what was asked for.
+    def fetch(self, path: str, most: int) -> bytes | None:
+        """What is at a path, and not more of it than one byte beyond what was asked for; None = nothing is.
 
         Raises:
-            OSError: nothing is.
+            OSError: the line breaks.
         """
         self.asked.append((path, most))
-        data = self.serve(path, most + 1)[: most + 1]
+        try:
+            data = self.serve(path, most + 1)[: most + 1]
+        except FileNotFoundError:
+            return None
         self.bytes += len(data)
         return data
 
