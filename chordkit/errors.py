@@ -17,6 +17,7 @@
     │   ├── MissingRuntimeError
     │   ├── DeviceError
     │   ├── ReleaseError
+    │   │   └── RegistryUnreachable
     │   ├── ServiceError
     │   └── ProcessError
     └── CheckFailed
@@ -85,6 +86,10 @@ class DeviceError(InputError):
 
 class ReleaseError(InputError):
     """A release channel, its keys, its registry or what a mirror gave is not as it must be."""
+
+
+class RegistryUnreachable(ReleaseError):
+    """The database of a registry of releases is not there now, or busy for too long: what was asked may be asked again."""
 
 
 class ServiceError(InputError):

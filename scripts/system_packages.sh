@@ -32,6 +32,8 @@ if [ "${1:-}" = tests ]; then
     [ -e /usr/include/sodium.h ] || checkers="$checkers libsodium-dev"
     [ -e /usr/include/openssl/evp.h ] || checkers="$checkers libssl-dev"
     have javac || checkers="$checkers default-jdk-headless"
+    # The server under a registry of releases.
+    have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || checkers="$checkers postgresql"
     # The proxy in front of the service.
     have nginx || [ -x /usr/sbin/nginx ] || checkers="$checkers nginx-light"
 fi
