@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from chordkit.release.registry import tables
 from chordkit.release.registry.records import Event, Health, RegisteredRelease
-from chordkit.release.words import Cohort, Killed, Release, Stage
+from chordkit.release.words import Cohort, Difference, Killed, Release, Stage
 
 
 def releases(connection: Connection) -> tuple[RegisteredRelease, ...]:
@@ -43,6 +43,13 @@ def numbers(connection: Connection, among: Iterable[int]) -> set[int]:
 def highest(connection: Connection) -> int:
     """The number of the last release; 0 = there is none."""
     return connection.scalar(sa.select(sa.func.max(tables.releases.c.number))) or 0
+
+
+def differences(connection: Connection) -> tuple[Difference, ...]:
+    """All of them, by release and name."""
+    table = tables.differences
+    rows = connection.execute(sa.select(table).order_by(table.c.release, table.c.name))
+    return tuple(Difference(row.base, row.result, row.release, row.name, row.length, row.digest) for row in rows)
 
 
 def killed(connection: Connection) -> tuple[Killed, ...]:

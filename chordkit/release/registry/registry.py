@@ -13,7 +13,7 @@ from chordkit.release.registry.migration import migrate
 from chordkit.release.registry.records import Event, Health, RegisteredRelease
 from chordkit.release.registry.transaction import Transaction
 from chordkit.release.report import ReportKey
-from chordkit.release.words import Killed
+from chordkit.release.words import Difference, Killed
 
 
 class Registry:
@@ -59,6 +59,11 @@ class Registry:
         """All of them, the first one first."""
         with self._database.reading() as connection:
             return reading.releases(connection)
+
+    def differences(self) -> tuple[Difference, ...]:
+        """All of them, by release and name."""
+        with self._database.reading() as connection:
+            return reading.differences(connection)
 
     def killed(self) -> tuple[Killed, ...]:
         """Families that no phone may use."""

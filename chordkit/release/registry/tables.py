@@ -30,6 +30,17 @@ releases = Table(
     Column("created", _Whole, nullable=False),
 )
 
+differences = Table(
+    "differences",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("release", _Whole, ForeignKey("releases.number"), nullable=False),
+    Column("base", String(64), nullable=False),
+    Column("result", String(64), nullable=False),
+    Column("length", _Whole, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
 killed = Table(
     "killed",
     metadata,

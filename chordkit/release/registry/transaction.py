@@ -1,5 +1,6 @@
 """Changes of a registry that are made together."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection
 from chordkit.errors import ReleaseError
 from chordkit.release.registry import reading, tables
 from chordkit.release.registry.records import MOST_EVENT_TEXT, ROLES, STATES, Health, RegisteredRelease, State
-from chordkit.release.words import Killed, Release, Stage
+from chordkit.release.words import Difference, Killed, Release, Stage
 
 
 class Transaction:
@@ -70,6 +71,21 @@ class Transaction:
         self._require(number)
         changed = {"basis_points": basis_points, "state": state}
         self._connection.execute(sa.update(tables.releases).where(tables.releases.c.number == number).values(changed))
+
+    def differences(self) -> tuple[Difference, ...]:
+        """All of them, by release and name."""
+        return reading.differences(self._connection)
+
+    def add_difference(self, difference: Difference) -> None:
+        """Put a difference in.
+
+        Raises:
+            ReleaseError: its release is not there, or its name is taken.
+        """
+        self._require(difference.release)
+        if difference.name in {each.name for each in self.differences()}:
+            raise ReleaseError(f"release: {difference.name}: the registry has a difference of this name; give another one")
+        self._connection.execute(tables.differences.insert(), dataclasses.asdict(difference))
 
     def killed(self) -> tuple[Killed, ...]:
         """Families that no phone may use."""

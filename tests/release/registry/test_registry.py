@@ -13,7 +13,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
 from chordkit.errors import RegistryUnreachable, ReleaseError
-from chordkit.release import Cohort, Killed, Release, Stage
+from chordkit.release import Cohort, Difference, Killed, Release, Stage
 from chordkit.release.registry import Event, Health, RegisteredRelease, Registry, database
 from chordkit.release.report import ReportKey
 
@@ -85,13 +85,28 @@ def test_what_cannot_be_is_refused(registry: Registry) -> None:
         (lambda t: t.add(release(3), "gone"), "'gone' is no state"),
         (lambda t: t.set_stage(3, 10, "live"), "release 3: the registry has none"),
         (lambda t: t.set_stage(2, 10_001, "live"), "basis_points"),
+        (lambda t: t.add_difference(difference(3)), "release 3: the registry has none"),
+        (lambda t: [t.add_difference(difference(2)) for _ in range(2)], r"a-2\.chordd: the registry has a difference of this name"),
         (lambda t: t.set_versions({"mirror": 1}), "'mirror' is no role"),
         (lambda t: t.set_versions({"root": 0}), "version 0 is below 1"),
         (lambda t: t.unkill(Killed("46afccc803a06ae9", None, 1, 5)), "no such family"),
     ):
         with pytest.raises(ReleaseError, match=message), registry.transaction() as transaction:
             wrong(transaction)
-    assert [each.state for each in registry.releases()] == ["staged", "staged"]
+    assert [each.state for each in registry.releases()] == ["staged", "staged"] and registry.differences() == ()
+
+
+def difference(number: int, name: str = "a") -> Difference:
+    return Difference("a" * 64, "b" * 64, number, f"{name}-{number}.chordd", 19_000, "c" * 64)
+
+
+def test_differences_belong_to_their_release(registry: Registry) -> None:
+    fill(registry, 2)
+    with registry.transaction() as transaction:
+        for each in (difference(2), difference(1, "b"), difference(1)):
+            transaction.add_difference(each)
+        assert transaction.differences() == (difference(1), difference(1, "b"), difference(2))
+    assert registry.differences() == (difference(1), difference(1, "b"), difference(2))
 
 
 def test_families_are_killed_and_given_back(registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""Releases, killed families, versions of the metadata, sums of reports, events."""
+"""Releases, differences, killed families, versions of the metadata, sums of reports, events."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,6 +27,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_releases"),
         sa.ForeignKeyConstraint(["rollback_of"], ["releases.number"], name="fk_releases_rollback_of"),
         sa.CheckConstraint("basis_points between 0 and 10000", name="ck_releases_part"),
+    )
+    op.create_table(
+        "differences",
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("release", whole, nullable=False),
+        sa.Column("base", sa.String(64), nullable=False),
+        sa.Column("result", sa.String(64), nullable=False),
+        sa.Column("length", whole, nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_differences"),
+        sa.ForeignKeyConstraint(["release"], ["releases.number"], name="fk_differences_release"),
     )
     op.create_table(
         "killed",
