@@ -9,7 +9,7 @@ from chordkit.release import require_packages
 
 require_packages()
 
-from chordkit.release.registry.records import OFFERED, Event, Health, RegisteredRelease, State
+from chordkit.release.records import OFFERED, Event, Health, RegisteredRelease, State
 from chordkit.release.registry.registry import Registry
 from chordkit.release.registry.transaction import Transaction
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from chordkit.release.records import Event, Health, RegisteredRelease
 from chordkit.release.registry import tables
-from chordkit.release.registry.records import Event, Health, RegisteredRelease
 from chordkit.release.words import Cohort, Difference, Killed, Release, Stage
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from chordkit.release.records import Event, Health, RegisteredRelease
 from chordkit.release.registry import reading, tables
 from chordkit.release.registry.database import Database
 from chordkit.release.registry.migration import migrate
-from chordkit.release.registry.records import Event, Health, RegisteredRelease
 from chordkit.release.registry.transaction import Transaction
 from chordkit.release.report import ReportKey
 from chordkit.release.words import Difference, Killed

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from chordkit.errors import ReleaseError
+from chordkit.release.records import MOST_EVENT_TEXT, ROLES, STATES, Health, RegisteredRelease, State
 from chordkit.release.registry import reading, tables
-from chordkit.release.registry.records import MOST_EVENT_TEXT, ROLES, STATES, Health, RegisteredRelease, State
 from chordkit.release.words import Difference, Killed, Release, Stage
 
 
