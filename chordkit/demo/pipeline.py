@@ -7,7 +7,7 @@ resumes from its checkpoints, everything else is quick and starts clean.
 import datetime
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from chordkit.backbones import default_config, find_architecture, make_master
 from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
+from chordkit.demo.cloud import in_the_cloud
+from chordkit.demo.emulated import on_emulated_phone
 from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
 from chordkit.demo.users import describe_users, to_bytes
-from chordkit.errors import DataError, DeviceError, MissingRuntimeError
+from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.evaluation import ExperimentOptions, Models, SeedResult, Summary, measure_models, summarise_seeds
 from chordkit.evaluation.truth import Attainable, attainable
 from chordkit.export import bundle
@@ -34,12 +36,10 @@ from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
 from chordkit.report.evaluation_document import SummaryDocument, headline, strategy_accuracy
-from chordkit.report.model import Benefit, Stage
+from chordkit.report.model import Benefit, Cloud, Stage
 from chordkit.report.sizes import strategy_sizes
 from chordkit.runtime_bench.bundles import bench_bundles
-from chordkit.runtime_bench.devices.registry import connect, list_devices
 from chordkit.runtime_bench.results import BenchReport, Settings
-from chordkit.runtime_bench.session import device_settings
 from chordkit.strategy import Strategy, to_wire
 from chordkit.training import TrainedBackbone
 
@@ -48,6 +48,7 @@ CANDIDATES = 100
 PUBLIC_KEY = "demo.pub.pem"
 DEMO_USERS = "demo_users.json"
 PERSONAL, STATIC, FULL = "demo", "static", "fp32"
+_PERSONAL_MODEL = "personal"
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     with clock.stage("train the backbone (FP32)"):
         trained = trainer.start()
     with clock.stage("train the personal strategies"):
-        personal = trainer.joint("personal", trained)
+        personal = trainer.joint(_PERSONAL_MODEL, trained)
     with clock.stage("train the static rival"):
         static = trainer.joint("static", trained, personal=False)
     with clock.stage("train the FP32 rival"):
@@ -207,9 +208,14 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         settings = options.bench.model_copy(update={"seed": options.seed})
         measured = bench_bundles(paths, None, settings, progress, public_key=out / PUBLIC_KEY)
     with clock.stage("measure on an emulated phone"):
-        emulated, trouble = _on_emulated_phone(paths[0], out / PUBLIC_KEY, artifacts[shipments[0].name], progress)
+        emulated, trouble = on_emulated_phone(paths[0], out / PUBLIC_KEY, artifacts[shipments[0].name], progress)
+    with clock.stage("serve and release, to simulated phones"):
+        files = out / f"{_PERSONAL_MODEL}.chrm", out / f"{_PERSONAL_MODEL}.hypernetwork.safetensors"
+        keys = _signing_key(out), out / PUBLIC_KEY
+        cloud, missing = in_the_cloud(out, personal, part, files, (paths[1], paths[0], paths[2]), keys, seed=options.seed)
     drawn = {names[name]: strategy for name, strategy in strategies.items()}
-    found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, left_out + trouble)
+    notes = left_out + trouble + missing
+    found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, cloud, notes)
     report = _report(options, found, clock)
     html, document = out / "report.html", out / "report.json"
     save_json(report, document)
@@ -314,22 +320,6 @@ def _shown_users(dataset: Dataset, options: DemoOptions) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(options.seed).choice(dataset.users, options.users, replace=False))
 
 
-def _on_emulated_phone(
-    path: Path, public_key: Path, artifacts: Sequence[ArtifactContents], progress: Progress | None
-) -> tuple[BenchReport | None, list[str]]:
-    """One strategy in the native engine and in LiteRT on an emulated phone, where one is prepared; else why there is nothing to show."""
-    chosen = [next((each.name for each in artifacts if each.target == target), None) for target in ("litert", "native")]
-    names = [name for name in chosen if name is not None]
-    ready = any(device.measurable and device.name.startswith("emulator:") for device in list_devices().devices)
-    if not ready or not names:
-        return None, []
-    try:
-        with connect("emulator") as device:
-            return bench_bundles([path], names, device_settings(device), progress, device, public_key=public_key), []
-    except DeviceError as error:
-        return None, [f"The emulated phone could not be measured on: {error}."]
-
-
 def _signing_key(out: Path) -> Path:
     """The demo's own key pair; made once."""
     private, public = out / "demo.pem", out / PUBLIC_KEY
@@ -354,7 +344,8 @@ class _Findings:
     shipments: list[_Shipment]
     measured: BenchReport
     emulated: BenchReport | None
-    left_out: list[str]
+    cloud: Cloud | None
+    notes: list[str]
 
 
 def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
@@ -386,9 +377,10 @@ def _report(options: DemoOptions, found: _Findings, clock: _Clock) -> Report:
         artifacts=sections.artifact_summaries(manifests, measured),
         latency_protocol=sections.latency_protocol(measured),
         emulated=sections.emulated_phone(found.emulated),
+        cloud=found.cloud,
         strategies=[sections.user_strategy(name, strategy, master) for name, strategy in found.strategies.items()],
         sizes=strategy_sizes(master, next(iter(found.strategies.values())).widths),
         bundles=bundles,
         stages=clock.stages,
-        notes=sections.notes(measured) + found.left_out,
+        notes=sections.notes(measured) + found.notes,
     )

@@ -100,7 +100,10 @@ class Phone:
             now: the phone's clock, seconds since 1970.
         """
         before = self.state()
-        client = ChannelClient(self.app.root, before.channel, fetch, now)
+        try:
+            client = ChannelClient(self.app.root, before.channel, fetch, now)
+        except ReleaseError:  # what another version of the app kept
+            client = ChannelClient(self.app.root, b"", fetch, now)
         try:
             targets = client.refresh()
         except (ReleaseError, OSError) as error:
