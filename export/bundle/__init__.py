@@ -11,6 +11,15 @@ bundle.verify("shop.chord", "public.pem").require()
 
 from chordkit.export.bundle.catalogue import fitting_words
 from chordkit.export.bundle.checker import BundleSummary, RunnerFactory, VectorResult, VerificationReport, inspect, verify
+from chordkit.export.bundle.delta import (
+    Difference,
+    apply_difference,
+    apply_difference_file,
+    apply_difference_to,
+    difference,
+    difference_files,
+    read_difference,
+)
 from chordkit.export.bundle.manifest import FORMAT_VERSION, MASTER, ArtifactEntry, DatasetSection, Manifest, Provenance
 from chordkit.export.bundle.reader import Bundle, Keys, open, read
 from chordkit.export.bundle.recommend import Recommendation, Recommendations
@@ -26,6 +35,7 @@ __all__ = [
     "BundleContents",
     "BundleSummary",
     "DatasetSection",
+    "Difference",
     "Keys",
     "Manifest",
     "Provenance",
@@ -37,7 +47,12 @@ __all__ = [
     "VectorResult",
     "VerificationReport",
     "VerifyingKey",
+    "apply_difference",
+    "apply_difference_file",
+    "apply_difference_to",
     "dataset_section",
+    "difference",
+    "difference_files",
     "fitting_words",
     "generate_key_pair",
     "inspect",
@@ -46,6 +61,7 @@ __all__ = [
     "load_public_key",
     "open",
     "read",
+    "read_difference",
     "verify",
     "write",
 ]

@@ -44,9 +44,7 @@ public final class Delta {
     require(allowed, "sizes", "a file of " + baseSize + " bytes, its result of " + resultSize + " or their segments are more than are allowed");
     require(HEADER + unsigned(TABLE_BYTES) + unsigned(STREAM_BYTES) + CHECKSUM == data.limit(), "length", "it is not what its header announces");
     table = (int) unsigned(TABLE_BYTES);
-    CRC32 crc = new CRC32();
-    crc.update(part(0, data.limit() - CHECKSUM));
-    require(crc.getValue() == unsigned(data.limit() - CHECKSUM), "CRC", "the checksum does not match, the bytes are damaged");
+    require(crc(part(0, data.limit() - CHECKSUM)) == unsigned(data.limit() - CHECKSUM), "CRC", "the checksum does not match, the bytes are damaged");
     for (DeltaSegments each = segments(); each.next(); ) {
       // Each is checked on the way, before anything is written.
     }
@@ -144,6 +142,18 @@ public final class Delta {
 
   private long unsigned(int offset) {
     return data.getInt(offset) & 0xFFFFFFFFL;
+  }
+
+  /** Piece by piece, as Android before API 26 has it. */
+  private static long crc(ByteBuffer data) {
+    CRC32 crc = new CRC32();
+    byte[] piece = new byte[DeltaSegments.BLOCK];
+    while (data.hasRemaining()) {
+      int length = Math.min(piece.length, data.remaining());
+      data.get(piece, 0, length);
+      crc.update(piece, 0, length);
+    }
+    return crc.getValue();
   }
 
   private static byte[] sha256(ByteBuffer data) {
