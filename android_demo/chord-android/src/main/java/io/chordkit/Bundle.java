@@ -127,6 +127,11 @@ public final class Bundle implements AutoCloseable {
     return verified.manifest();
   }
 
+  /** The file that it was opened from, direct and read-only. */
+  ByteBuffer file() {
+    return verified.file();
+  }
+
   /** The master weights, direct and read-only: what {@link Engine#open} takes. */
   public ByteBuffer master() throws BundleException {
     return member(MASTER);

@@ -1,6 +1,9 @@
 package io.chordkit;
 
 import io.chordkit.annotation.Nullable;
+import io.chordkit.release.PhoneFacts;
+import io.chordkit.release.PhoneReport;
+import io.chordkit.release.Release;
 import io.chordkit.trust.Ed25519Verifier;
 import io.chordkit.trust.TrustedKeys;
 import io.chordkit.trust.VerificationException;
@@ -84,6 +87,7 @@ public final class ChordStore {
   private final StoredBundles bundles;
   private final StoredEnvelopes envelopes;
   private final StoredAdapters adapters;
+  private final StoredReleases releases;
 
   /**
    * @param folder is made where it is not there: one of the app's own, without backup ({@code Context.getNoBackupFilesDir})
@@ -100,6 +104,7 @@ public final class ChordStore {
     this.bundles = new StoredBundles(this.folder, keys, verifier, options);
     this.envelopes = new StoredEnvelopes(this.folder, keys, verifier);
     this.adapters = new StoredAdapters(this.folder);
+    this.releases = new StoredReleases(this.folder, bundles, keys, verifier, options);
   }
 
   /**
@@ -187,6 +192,103 @@ public final class ChordStore {
     } finally {
       folder.unlock();
     }
+  }
+
+  /**
+   * Makes a release of a channel ready, beside what is in use: its bundle is held against the hash that the channel signed, opened with the
+   * release's counter, which may be lower than the one in use, and held against its own test vectors. {@link Updater} calls this.
+   *
+   * @param bundle read to its end, not closed; a file rather than a connection
+   * @throws ChordException the bundle is refused, or this phone computes something else: it remembers that, and does not try it again
+   * @throws IOException it cannot be read or kept
+   */
+  public Prepared prepare(Release release, InputStream bundle) throws ChordException, IOException {
+    folder.lock();
+    try {
+      StoreState state = read(new ArrayList<String>());
+      folder.clean(state);
+      releases.receive(release, bundle, state);
+      return new Prepared(this, release, releases.check(release, state));
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /** The same of a release whose bundle is here already; null = it is not. */
+  @Nullable
+  Prepared preparedBefore(Release release) throws ChordException, IOException {
+    folder.lock();
+    try {
+      StoreState state = read(new ArrayList<String>());
+      return releases.holds(release, state) ? new Prepared(this, release, releases.check(release, state)) : null;
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /** All that changes with a release, by one write of the state. */
+  Session commit(Prepared prepared, byte[] subject, byte[][] sealed) throws ChordException, IOException {
+    folder.lock();
+    try {
+      List<String> remarks = new ArrayList<String>();
+      StoreState state = read(remarks);
+      envelopes.apply(state, subject, prepared.engine(), new ArrayList<String>());
+      for (byte[] envelope : sealed) {
+        envelopes.adopt(envelope, subject, prepared.engine(), state);
+      }
+      adapters.forgetOutdated(state, subject, prepared.engine());
+      releases.use(prepared.release(), state);
+      folder.write(state);
+      return opened(state, subject, remarks);
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /** The number of the newest release that was adopted, 0 = none: a hint of the server ({@link PhoneReport#HINT}) above it is worth a look. */
+  public long release() throws IOException {
+    folder.lock();
+    try {
+      return state().releases.number;
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /**
+   * What this phone says of itself in its next request for a strategy: a self-check that was not reported yet, else what it runs.
+   * {@link #reported} follows when the server has answered 200.
+   */
+  public PhoneReport report(PhoneFacts phone) throws IOException {
+    folder.lock();
+    try {
+      return releases.report(read(new ArrayList<String>())).phone(phone);
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /** A report has arrived: its self-check is not told again. */
+  public void reported(PhoneReport report) throws IOException {
+    folder.lock();
+    try {
+      StoreState state = read(new ArrayList<String>());
+      if (state.releases.reported(report)) {
+        folder.write(state);
+      }
+    } finally {
+      folder.unlock();
+    }
+  }
+
+  /** What {@link Updater} works with. */
+  StoredReleases releases() {
+    return releases;
+  }
+
+  /** The state as it is, or as it can be made anew; under the folder's lock. */
+  StoreState state() {
+    return read(new ArrayList<String>());
   }
 
   /**
@@ -357,9 +459,9 @@ public final class ChordStore {
   private Session opened(StoreState state, byte[] subject, List<String> remarks) throws StoreException {
     StoredBundles.Opened opened = bundles.choose(state, remarks);
     long seen = state.latestSeen;
-    envelopes.apply(state, subject, opened.engine, remarks);
+    boolean withdrawn = envelopes.apply(state, subject, opened.engine, remarks);
     long minimum = opened.source == Source.SHIPPED ? opened.bundle.counter() : 0; // in use now, as an installed one is
-    if (minimum > state.minimum || state.latestSeen >= seen + CLOCK_STEP_S) {
+    if (withdrawn || minimum > state.minimum || state.latestSeen >= seen + CLOCK_STEP_S) {
       state.minimum = Math.max(state.minimum, minimum);
       try {
         folder.write(state);

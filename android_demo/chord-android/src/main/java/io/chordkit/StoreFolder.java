@@ -1,11 +1,13 @@
 package io.chordkit;
 
 import io.chordkit.annotation.Nullable;
+import io.chordkit.release.KeptChannel;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.RandomAccessFile;
+import java.nio.channels.OverlappingFileLockException;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
@@ -18,6 +20,13 @@ final class StoreFolder {
   private static final String BUNDLE = "bundle-";
   private static final String ENVELOPE = "envelope-";
   private static final String ADAPTER = "adapter-";
+
+  /** A bundle that is not in use yet; where the state is lost it is not taken for one that was. */
+  private static final String RELEASE = "release-";
+
+  private static final String CHANNEL = "channel";
+  private static final String UPDATE = "update";
+  private static final String DOWNLOAD = "download";
   private static final int LONGEST_STATE = 1 << 20;
 
   /** A file lock is the process's, not the thread's. */
@@ -83,8 +92,8 @@ final class StoreFolder {
   void clean(StoreState state) {
     Set<String> used = new HashSet<String>(state.files());
     for (String name : names()) {
-      boolean ours = name.startsWith(BUNDLE) || name.startsWith(ENVELOPE) || name.startsWith(ADAPTER) || name.endsWith(PART);
-      if (ours && !used.contains(name)) {
+      boolean ours = name.startsWith(BUNDLE) || name.startsWith(ENVELOPE) || name.startsWith(ADAPTER) || name.startsWith(RELEASE);
+      if ((ours || name.endsWith(PART)) && !used.contains(name)) {
         delete(new File(folder, name));
       }
     }
@@ -108,6 +117,58 @@ final class StoreFolder {
 
   String placeAdapter(byte[] data, StoreState state) throws IOException {
     return place(receive(new ByteArrayInputStream(data), data.length), ADAPTER + state.next++);
+  }
+
+  String placeRelease(File part, StoreState state) throws IOException {
+    return place(part, RELEASE + state.next++);
+  }
+
+  /** What was verified last of a channel; null = nothing, or it cannot be read. */
+  @Nullable
+  KeptChannel channel() {
+    try {
+      return KeptChannel.parse(Disk.read(new File(folder, CHANNEL), KeptChannel.MOST_BYTES));
+    } catch (IOException unreadable) {
+      return null;
+    }
+  }
+
+  void keepChannel(KeptChannel kept) throws IOException {
+    place(receive(new ByteArrayInputStream(kept.toBytes()), KeptChannel.MOST_BYTES), CHANNEL);
+  }
+
+  /**
+   * Holds the updates of this folder until it is closed: only one at a time fetches.
+   *
+   * @throws IOException another one is under way
+   */
+  RandomAccessFile alone() throws IOException {
+    lock(); // makes the folder
+    unlock();
+    RandomAccessFile file = new RandomAccessFile(new File(folder, UPDATE), "rw");
+    boolean ours = false;
+    try {
+      ours = file.getChannel().tryLock() != null;
+    } catch (OverlappingFileLockException thisProcess) {
+      ours = false;
+    } finally {
+      if (!ours) {
+        file.close();
+      }
+    }
+    if (!ours) {
+      throw new IOException("another look at the channel is under way; wait for it");
+    }
+    return file;
+  }
+
+  /** Where an update puts what it fetches; of the one that is under way. */
+  File download(String ending) {
+    return new File(folder, DOWNLOAD + ending);
+  }
+
+  void write(File file, InputStream from, long longest) throws IOException {
+    disk.write(file, from, longest);
   }
 
   void delete(File file) {

@@ -17,7 +17,8 @@ final class StoreState {
   static final String USER_VECTOR = "user vector";
   static final String[] KINDS = {STRATEGY, USER_VECTOR};
 
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
+  private static final int WITHOUT_RELEASES = 1;
   private static final int MARK = 9; // eight digits of the CRC and the end of their line
 
   /** A bundle in the folder. */
@@ -25,9 +26,17 @@ final class StoreState {
     final String file;
     final long counter;
 
+    /** Its number in a channel; 0 = it came another way. */
+    final long release;
+
     Slot(String file, long counter) {
+      this(file, counter, 0);
+    }
+
+    Slot(String file, long counter, long release) {
       this.file = file;
       this.counter = counter;
+      this.release = release;
     }
 
     private boolean isNewerThan(Slot other) {
@@ -125,10 +134,12 @@ final class StoreState {
   /** The newest last. */
   final List<Trained> adapters = new ArrayList<Trained>();
 
+  final StoreReleases releases = new StoreReleases();
+
   /** Everything in the folder that is in use. */
   List<String> files() {
     List<String> all = new ArrayList<String>();
-    for (Slot slot : new Slot[] {current, previous}) {
+    for (Slot slot : new Slot[] {current, previous, releases.prepared}) {
       if (slot != null) {
         all.add(slot.file);
       }
@@ -213,6 +224,7 @@ final class StoreState {
         trained.put(one.put("current", orNull(each.current)).put("previous", orNull(each.previous)));
       }
       all.put("adapters", trained);
+      all.put("releases", releases.toJson());
       byte[] json = all.put("envelopes", written).toString().getBytes(StandardCharsets.UTF_8);
       byte[] mark = mark(json);
       ByteBuffer whole = ByteBuffer.allocate(mark.length + json.length);
@@ -237,7 +249,8 @@ final class StoreState {
       throw new BundleException("the store's state is damaged");
     }
     Json all = Json.parse(ByteBuffer.wrap(json), "the store's state");
-    if (all.count("version") != VERSION) {
+    long version = all.count("version");
+    if (version != VERSION && version != WITHOUT_RELEASES) {
       throw new BundleException("the store's state was written by another version of the library");
     }
     StoreState state = new StoreState();
@@ -259,6 +272,9 @@ final class StoreState {
       trained.previous = one.textOrNull("previous");
       state.adapters.add(trained);
     }
+    if (version != WITHOUT_RELEASES) {
+      state.releases.read(all.object("releases"));
+    }
     return state;
   }
 
@@ -266,13 +282,13 @@ final class StoreState {
     return text == null ? JSONObject.NULL : text;
   }
 
-  private static Object of(@Nullable Slot slot) throws JSONException {
-    return slot == null ? JSONObject.NULL : new JSONObject().put("file", slot.file).put("counter", slot.counter);
+  static Object of(@Nullable Slot slot) throws JSONException {
+    return slot == null ? JSONObject.NULL : new JSONObject().put("file", slot.file).put("counter", slot.counter).put("release", slot.release);
   }
 
   @Nullable
-  private static Slot slot(@Nullable Json one) throws BundleException {
-    return one == null ? null : new Slot(one.text("file"), one.count("counter"));
+  static Slot slot(@Nullable Json one) throws BundleException {
+    return one == null ? null : new Slot(one.text("file"), one.count("counter"), one.has("release") ? one.count("release") : 0);
   }
 
   private static byte[] mark(byte[] json) {

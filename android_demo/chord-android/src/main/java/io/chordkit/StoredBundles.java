@@ -5,6 +5,8 @@ import io.chordkit.trust.Ed25519Verifier;
 import io.chordkit.trust.TrustedKeys;
 import java.io.File;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 
 /** The bundles of a {@link ChordStore}, and which of them is opened: the newest that can be. */
@@ -124,12 +126,41 @@ final class StoredBundles {
     if (isCurrent(state, part)) {
       return false;
     }
-    boolean good = state.current != null && opens(state.current);
-    String file = folder.placeBundle(part, state);
-    state.previous = good ? state.current : state.previous;
-    state.current = new StoreState.Slot(file, received.counter());
-    state.minimum = Math.max(state.minimum, received.counter());
+    replace(state, new StoreState.Slot(folder.placeBundle(part, state), received.counter()));
     return true;
+  }
+
+  /** Lets {@code state} say that another one is in use; the one before stays, if it is good. */
+  void replace(StoreState state, StoreState.Slot newest) {
+    boolean good = state.current != null && opens(state.current);
+    state.previous = good ? state.current : state.previous;
+    state.current = newest;
+    state.minimum = Math.max(state.minimum, newest.counter);
+  }
+
+  /** Of the bundle that ships with the app; 0 = there is none. */
+  long shippedCounter() {
+    Bundle shipped = shipped(new ArrayList<String>());
+    return shipped == null ? 0 : shipped.counter();
+  }
+
+  /** Whole files of bundles that a difference may start from: those that are installed, and the one that ships with the app. */
+  List<ByteBuffer> bases(StoreState state) {
+    List<ByteBuffer> found = new ArrayList<ByteBuffer>();
+    for (StoreState.Slot slot : new StoreState.Slot[] {state.current, state.previous}) {
+      try {
+        if (slot != null) {
+          found.add(Bundle.mapped(folder.file(slot.file)));
+        }
+      } catch (IOException gone) {
+        continue;
+      }
+    }
+    Bundle shipped = shipped(new ArrayList<String>());
+    if (shipped != null) {
+      found.add(shipped.file());
+    }
+    return found;
   }
 
   private boolean opens(StoreState.Slot slot) {

@@ -32,6 +32,9 @@ final class StoredEnvelopes {
   /** Verifies one, gives it to the engine, and places its file; what {@code state} says then holds once the state is written. */
   void adopt(byte[] envelope, byte[] subject, Engine engine, StoreState state) throws ChordException, IOException {
     VerifiedEnvelope verified = verifier.open(envelope, terms(state, subject, engine, 1));
+    if (isKilled(verified, state)) {
+      throw new StoreException("the channel has withdrawn the " + kind(verified) + " with serial " + verified.serial() + "; ask for another one");
+    }
     StoreState.Line line = state.findOrAdd(Hex.of(verified.subject()), kind(verified));
     if (verified.serial() < line.serial) {
       verifier.open(envelope, terms(state, subject, engine, line.serial)); // refuses, in its own words
@@ -40,8 +43,13 @@ final class StoredEnvelopes {
     keep(state, line, verified, envelope);
   }
 
-  /** Gives an engine what was kept for its backbone, as far as it still may be used. */
-  void apply(StoreState state, byte[] subject, Engine engine, List<String> remarks) {
+  /**
+   * Gives an engine what was kept for its backbone, as far as it still may be used.
+   *
+   * @return whether {@code state} changed: what the channel has withdrawn goes
+   */
+  boolean apply(StoreState state, byte[] subject, Engine engine, List<String> remarks) {
+    boolean changed = false;
     for (String kind : StoreState.KINDS) {
       StoreState.Line line = state.find(Hex.of(subject), kind);
       if (line == null || line.kept.isEmpty()) {
@@ -55,12 +63,22 @@ final class StoredEnvelopes {
       try {
         byte[] envelope = Disk.read(folder.file(kept.file), LONGEST);
         VerifiedEnvelope verified = verifier.open(envelope, terms(state, subject, engine, kept.serial));
+        if (isKilled(verified, state)) {
+          changed |= line.kept.remove(kept);
+          remarks.add("the kept " + kind + " with serial " + kept.serial + " is no longer in use: the channel has withdrawn it; ask for another one");
+          continue;
+        }
         state.latestSeen = Math.max(state.latestSeen, verified.latestSeen());
         give(verified, engine);
       } catch (VerificationException | EngineException | IOException error) {
         remarks.add("the kept " + kind + " with serial " + kept.serial + " is not in use: " + error.getMessage());
       }
     }
+    return changed;
+  }
+
+  private static boolean isKilled(VerifiedEnvelope verified, StoreState state) {
+    return state.releases.isKilled(Hex.of(verified.fingerprint()), Hex.of(verified.keyId()), verified.serial());
   }
 
   /** Of the files that are there, those that may be used today, as if each had just been adopted. */

@@ -61,7 +61,7 @@ public final class ChordStoreDiskTest {
       };
 
   /** Ends at a step: with the process, or with an error of the disk. */
-  private static final class EndingDisk extends Disk {
+  static final class EndingDisk extends Disk {
     final List<String> steps = new ArrayList<String>();
     private final int last;
     private final boolean kills;
@@ -83,7 +83,7 @@ public final class ChordStoreDiskTest {
     }
   }
 
-  private static final class Killed extends Error {
+  static final class Killed extends Error {
     private static final long serialVersionUID = 1;
   }
 

@@ -71,6 +71,11 @@ public final class VerifiedBundle {
     return view(LOCAL_HEADER + header.getShort(NAME_BYTES) + header.getShort(EXTRA_BYTES), header.getInt(MEMBER_BYTES));
   }
 
+  /** A read-only view of the whole file. */
+  public ByteBuffer file() {
+    return view(0, data.limit());
+  }
+
   private ByteBuffer view(int start, int bytes) {
     ByteBuffer view = data.asReadOnlyBuffer();
     view.limit(start + bytes);

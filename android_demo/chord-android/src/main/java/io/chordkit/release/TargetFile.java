@@ -1,0 +1,70 @@
+package io.chordkit.release;
+
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.util.regex.Pattern;
+
+/** A file below {@code targets/} of a mirror: a bundle or a difference, with the length and the hash that the channel signed. */
+public final class TargetFile {
+  private static final String NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\\.[A-Za-z0-9_-]{1,64}){0,3}";
+  static final Pattern BUNDLE = Pattern.compile(NAME + "\\.chord");
+  static final Pattern DIFFERENCE = Pattern.compile(NAME + "\\.chordd");
+
+  final String name;
+  final long length;
+  final String sha256;
+
+  TargetFile(String name, Fields fields) throws ReleaseException {
+    this.name = name;
+    this.length = fields.whole("length", 0, CanonicalJson.LARGEST);
+    this.sha256 = fields.sha256();
+  }
+
+  /** Holds that it can be a bundle's, or a difference's. */
+  TargetFile named(Pattern form, Fields fields) throws ReleaseException {
+    if (!form.matcher(name).matches() || length == 0) {
+      throw fields.problem("its target", "a file of a channel");
+    }
+    return this;
+  }
+
+  public String name() {
+    return name;
+  }
+
+  /** Its bytes; no mirror gives more. */
+  public long length() {
+    return length;
+  }
+
+  /** 64 digits. */
+  public String sha256() {
+    return sha256;
+  }
+
+  /**
+   * Holds a file that came from anywhere against what was signed.
+   *
+   * @param data from its position to its limit, which stay
+   */
+  public void require(ByteBuffer data) throws ReleaseException {
+    if (data.remaining() != length) {
+      throw new ReleaseException.WrongLength(name + ": it has " + data.remaining() + " bytes and not " + length + ", as was signed; ask another mirror");
+    }
+    if (!sha256(data).equals(sha256)) {
+      throw new ReleaseException.WrongHash(name + ": its hash is not the one that was signed; ask another mirror");
+    }
+  }
+
+  /** The digits of the hash of what lies from position to limit, which stay. */
+  public static String sha256(ByteBuffer data) {
+    MessageDigest digest = Hexadecimal.sha256();
+    digest.update(data.duplicate());
+    return Hexadecimal.of(digest.digest());
+  }
+
+  /** What a {@link Mirror} is asked for. */
+  public String path() {
+    return "targets/" + sha256 + "." + name;
+  }
+}
