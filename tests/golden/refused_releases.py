@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.golden.channels import FINGERPRINT, Cases, Mirror, accepted, key_identifier, refused, release, root, signature
+from tests.golden.channels import FINGERPRINT, Cases, Mirror, accepted, canonical, key_identifier, refused, release, root, signature
 
 FIRST = root()
 
