@@ -36,8 +36,9 @@ class StrategyMaker:
         self.options, self.table, self.fingerprint = network.options, network.table, network.fingerprint
         self.items = network.item_embedding.shape[0] - 1
         self.pools = network.options.pools
-        # Profiles are the phone's, in float32.
-        self._embedding = network.item_embedding.float()
+        # Profiles are the phone's, in float32, and the CPU's wherever the rest is computed: their sums reach a strategy unrounded.
+        self._embedding = network.item_embedding.float().cpu()
+        self._device = network.offset.device
         self.width = profile_width(int(self._embedding.shape[1]), self.pools)
         # Everything is copied but the largest part, which is not needed twice.
         self._network: Hypernetwork = copy.deepcopy(network, {id(network.item_embedding): torch.zeros(0)}).double().requires_grad_(False)
@@ -77,8 +78,8 @@ class StrategyMaker:
         found = np.empty((len(histories), profile_width(int(self._embedding.shape[1]), pools)), np.float32)
         for start in range(0, len(histories), _PROFILES):
             rows = slice(start, start + _PROFILES)
-            chunk = torch.from_numpy(np.ascontiguousarray(histories[rows])).to(self._embedding.device)
-            found[rows] = pooled_profile(self._embedding, chunk, pools).cpu().numpy()
+            chunk = torch.from_numpy(np.ascontiguousarray(histories[rows]))
+            found[rows] = pooled_profile(self._embedding, chunk, pools).numpy()
         return found
 
     @torch.inference_mode()
@@ -127,4 +128,4 @@ class StrategyMaker:
             # Whole groups of rows, so that none is computed by the code for what is left over.
             padded = np.zeros((-(-count // _ROWS) * _ROWS, profiles.shape[1]))
             padded[:count] = profiles[rows]
-            yield rows, torch.from_numpy(padded).to(self._embedding.device)
+            yield rows, torch.from_numpy(padded).to(self._device)

@@ -1,0 +1,21 @@
+"""Bulk work over tables of histories: strategies and user vectors of all users, on this machine, on Spark or on Ray (docs/bulk.md).
+
+Nothing here imports Arrow, Spark or Ray until it is used: they come with extras.
+"""
+
+import importlib.util
+
+from chordkit.errors import MissingRuntimeError
+
+__all__ = ["require_packages"]
+
+
+def require_packages(extra: str, *packages: str) -> None:
+    """Hold that the packages of an extra are installed.
+
+    Raises:
+        MissingRuntimeError: one is not; the message names the extra that brings it.
+    """
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise MissingRuntimeError(f"strategies in bulk need the package {name}; pip install 'chordkit[{extra}]'")

@@ -1,0 +1,166 @@
+"""The engine Spark: where the logs already are. A task's Python process reads the model once and works through its partitions."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from chordkit.errors import InputError, MissingRuntimeError
+from chordkit.jobs import require_packages
+from chordkit.jobs.batch import AVERAGE_BITS, STRATEGY, UNKNOWN_ITEMS, USER_VECTOR, sole_worker_of, worker_of
+from chordkit.jobs.job import Job, one_line
+from chordkit.jobs.shards import Made
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PYTHON_VARIABLE = "PYSPARK_PYTHON"
+LEAST_JAVA = 17
+_ATTEMPTS = 4
+"""Of a task, as on a cluster; without being told, Spark on one machine gives up after the first."""
+
+
+def make_strategies(frame: "DataFrame", job: Job) -> "DataFrame":
+    """Strategies of all users of a Spark frame, as a frame: a row for each, with the columns that :mod:`chordkit.jobs.batch` makes.
+
+    The workers need chordkit installed; the model is broadcast to them. Whatever Spark does again, it does to the same bytes.
+
+    Args:
+        frame: with the job's columns of users and histories.
+        job: what is asked.
+
+    Raises:
+        InputError: a column is missing or of another kind, or Spark's workers would run another Python.
+    """
+    require_packages("spark", "pyspark")
+    from pyspark.sql import types
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    worker = worker_of(job.digest, lambda: job)
+    worker.require_schema(to_arrow_schema(frame.schema))
+    session = frame.sparkSession
+    _require_python(session.sparkContext.pythonExec)
+    kinds = {STRATEGY: types.BinaryType(), USER_VECTOR: types.BinaryType(), AVERAGE_BITS: types.FloatType()}
+    made = worker.schema(to_arrow_schema(frame.schema)).names
+    out = types.StructType([types.StructField(job.user, frame.schema[job.user].dataType)])
+    for name in made[1:]:
+        out.add(name, kinds.get(name, types.IntegerType()))
+    broadcast = session.sparkContext.broadcast(job)
+    return frame.select(*worker.columns).mapInArrow(partial(_partition, job.digest, broadcast), out)
+
+
+def _partition(digest: str, broadcast: Any, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    worker = sole_worker_of(digest, lambda: broadcast.value)
+    for batch in batches:
+        yield worker.make(batch)
+
+
+def run(job: Job, source: str, out: str, *, jobs: int = 1) -> Made:
+    """Read Parquet tables with Spark, make strategies, and write them as a folder of tables.
+
+    It runs where ``spark-submit`` or Spark's own configuration says; without either on this machine, with ``jobs`` tasks at a time.
+
+    Args:
+        job: what is asked.
+        source: a path or URL that Spark knows.
+        out: likewise; it may not exist.
+        jobs: tasks at a time on this machine.
+
+    Raises:
+        InputError: the tables cannot be read or lack a column, ``out`` exists, or a task failed four times.
+        MissingRuntimeError: Spark, or Java 17, is not installed.
+    """
+    session = start(jobs)
+    from pyspark.errors import AnalysisException, PySparkException
+    from pyspark.sql import functions
+
+    try:
+        frame = session.read.parquet(source)
+        make_strategies(frame, job).write.parquet(out)
+        made = session.read.parquet(out)
+        wire = [functions.sum(functions.length(name)) for name in (STRATEGY, USER_VECTOR) if name in made.columns]
+        users, named, strategies, unknown, bits, *each = made.agg(
+            functions.count("*"),
+            functions.count(job.user),
+            functions.count(STRATEGY),
+            functions.sum(UNKNOWN_ITEMS),
+            functions.sum(AVERAGE_BITS),
+            *wire,
+        ).first()
+    except AnalysisException as error:
+        raise InputError(f"Spark: {one_line(error)}") from None
+    except PySparkException as error:
+        raise InputError(f"Spark: the job failed: {_cause(str(error))}") from None
+    return Made(users, strategies, users - named, unknown or 0, bits or 0.0, sum(filter(None, each)))
+
+
+def start(jobs: int = 1, **settings: str) -> "SparkSession":
+    """The session that is there, or one that is configured from outside, or one on this machine with ``jobs`` tasks at a time.
+
+    Raises:
+        MissingRuntimeError: Spark, or Java 17, is not installed.
+    """
+    require_packages("spark", "pyspark", "pyarrow")
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    require_java()
+    os.environ.setdefault(PYTHON_VARIABLE, sys.executable)
+    builder = SparkSession.builder.appName("chordkit")
+    if not SparkConf().contains("spark.master") and "MASTER" not in os.environ:
+        builder = builder.master(f"local[{jobs},{_ATTEMPTS}]").config("spark.driver.bindAddress", "127.0.0.1")
+        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.ui.enabled", "false")
+    for name, value in settings.items():
+        builder = builder.config(name.replace("_", "."), value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def require_java() -> None:
+    """Hold that the Java that Spark will start is new enough.
+
+    Raises:
+        MissingRuntimeError: there is none, or an older one.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    mend = f"install one (on Debian: apt-get install openjdk-{LEAST_JAVA}-jre-headless), or name its folder in JAVA_HOME"
+    if java is None:
+        raise MissingRuntimeError(f"Spark needs Java {LEAST_JAVA} and there is no java; {mend}")
+    try:
+        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        raise MissingRuntimeError(f"Spark needs Java {LEAST_JAVA} and {java} does not run; {mend}") from None
+    found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+    if found is None or int(found.group(1)) < LEAST_JAVA:
+        which = found.group(1) if found else "of an unknown version"
+        raise MissingRuntimeError(f"Spark needs Java {LEAST_JAVA} and {java} is {which}; {mend}")
+
+
+def _require_python(given: str) -> None:
+    """Hold that workers on this machine do not run the system's Python only because nobody named one."""
+    if PYTHON_VARIABLE in os.environ or given != "python3":
+        return
+    there = shutil.which(given)
+    if there is None or os.path.realpath(there) != os.path.realpath(sys.executable) or sys.prefix not in there:
+        raise InputError(
+            f"{PYTHON_VARIABLE} is not set, so Spark's workers would run {there or given}, which may lack chordkit; "
+            f"set it before the session starts ({PYTHON_VARIABLE}={sys.executable})"
+        )
+
+
+def _cause(text: str) -> str:
+    """The line that matters of what came back from the workers."""
+    ours = re.findall(r"chordkit\.errors\.\w+: (.*)", text)
+    return ours[-1] if ours else one_line(Exception(text))
