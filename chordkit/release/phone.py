@@ -116,7 +116,9 @@ class Phone:
 
     def _follow(self, state: State, client: ChannelClient, targets: Targets) -> tuple[State, Outcome]:
         """What comes of verified metadata."""
-        chosen = choose(targets, self.facts, state.install, state.release, state.failed)
+        # A bundle that does not open any more is fetched again.
+        damaged = state.current is not None and self._opened(state.current) is None
+        chosen = choose(targets, self.facts, state.install, state.release - damaged, state.failed)
         if chosen is None:
             return state, Outcome("current", state.release)
         try:

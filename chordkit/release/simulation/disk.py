@@ -82,6 +82,12 @@ class SimulatedDisk:
         self._kept = dict(self._seen)
         self._changes.clear()
 
+    def rot(self, name: str, chance: random.Random) -> None:
+        """Flash loses a bit of a file."""
+        data = bytearray(self._seen[name].seen)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        self._seen[name].seen = self._seen[name].kept = bytes(data)
+
     def restart(self, chance: random.Random) -> None:
         """Be what is left after a loss of power: of what was not synced, what ``chance`` says."""
         for old, new, file in self._changes:

@@ -7,39 +7,48 @@ asks after every event whether what it finds there may be there.
 import datetime
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from chordkit.release.phone import Phone
+from chordkit.release.phone import Outcome, Phone
 from chordkit.release.simulation.disk import SimulatedDisk
-from chordkit.release.simulation.mirrors import Folder, History, Line
-from chordkit.release.store import STATE, State
+from chordkit.release.simulation.mirrors import TIMESTAMP, Folder, History, Line
+from chordkit.release.store import STATE, Adopted, State
 from chordkit.release.words import PhoneFacts
 
 LIMITS = {"root.json": 65_536, "timestamp.json": 16_384, "snapshot.json": 65_536, "targets.json": 2_097_152}
 """Bytes of each kind of file that a phone may ask for at most."""
+MOST_ROOTS = 33
+"""Files of roots that a phone asks for in one update: 32, and one that shows that there are more."""
 Runs = Callable[[str, PhoneFacts], bool]
 """(SHA-256 of a bundle, phone) -> whether the phone can run it."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a channel said at one moment: its releases by number, what it killed, the timestamp's version, and when each role expires."""
+    """What a channel said at one moment: its releases by number, what it killed, and when the first of its three lower roles expires."""
 
     releases: dict[int, dict[str, Any]]
     killed: list[dict[str, Any]]
-    version: int
     expires: int
 
 
 @dataclass
 class Known:
-    """What the judge remembers of a phone, since a phone that forgets must not get away with it."""
+    """What the judge remembers of a phone, since a phone that forgets must not get away with it.
+
+    Attributes:
+        release: the highest that it adopted.
+        epoch: the newest moment of the channel that it has seen; -1 = none.
+        unable: releases that it tried and cannot run.
+        rotten: its flash has lost a bit of a bundle, which it has not mended yet.
+    """
 
     release: int = 0
-    version: int = 0
-    failed: set[int] = field(default_factory=set)
+    epoch: int = -1
+    unable: set[int] = field(default_factory=set)
+    rotten: bool = False
 
 
 class Judge:
@@ -52,125 +61,154 @@ class Judge:
     """
 
     def __init__(self, history: History, shipped: str, runs: Runs) -> None:
-        self._history, self._shipped, self._runs = history, shipped, runs
+        self._history, self._runs = history, runs
         self._epochs: list[Epoch] = []
-        self.longest = 0
+        self._index: dict[bytes, int] = {}
+        self._authentic = {shipped}
+        self._releases: dict[int, dict[str, Any]] = {}
+        self._longest = 0
 
     def epochs(self) -> list[Epoch]:
         """All that the channel said so far."""
         for folder in self._history.folders[len(self._epochs) :]:
-            self._epochs.append(_epoch(folder))
-            self.longest = max(self.longest, *(release["length"] for release in self._epochs[-1].releases.values()), 0)
+            epoch = _epoch(folder)
+            self._index.setdefault(folder[TIMESTAMP], len(self._epochs))
+            self._epochs.append(epoch)
+            self._releases |= epoch.releases
+            self._authentic |= {release["bundle"] for release in epoch.releases.values()}
+            self._longest = max(self._longest, *(release["length"] for release in epoch.releases.values()), 0)
         return self._epochs
 
-    def may_have(self, epoch: Epoch, facts: PhoneFacts, install: bytes) -> Iterable[int]:
-        """The releases of an epoch that are for a phone."""
-        return (number for number, release in epoch.releases.items() if _is_for(release, facts, install))
+    def wanted(self, state: State, facts: PhoneFacts, known: Known) -> int:
+        """The release that a phone should have now."""
+        return max((each for each in _offered(self.epochs()[-1], facts, state.install) if each not in known.unable), default=0)
 
-    def wrongs(self, phone: Phone, disk: SimulatedDisk, known: Known, line: Line, time: int, clock: int, whole: bool) -> list[str]:
-        """What is wrong with a phone after an event, a name each; ``known`` is brought up to date.
+    def is_up_to_date(self, known: Known) -> bool:
+        """Whether a phone has seen what the channel says now."""
+        return known.epoch == self._index[self._history.folders[-1][TIMESTAMP]]
+
+    def wrongs(
+        self, phone: Phone, disk: SimulatedDisk, known: Known, line: Line, outcome: Outcome | None, clock: int
+    ) -> list[str]:
+        """What is wrong with a phone after an event, a sentence each; ``known`` is brought up to date.
 
         Args:
             phone: that was just started again.
             disk: its own.
             known: of it.
             line: over which it asked a mirror.
-            time: the true one.
-            clock: the phone's.
-            whole: whether power stayed.
+            outcome: of its update; None = power was lost.
+            clock: what it took for the time.
         """
+        self.epochs()
         state = phone.state()
-        found = self._of_line(line, known) + self._of_store(disk, state, whole)
-        found += self._of_release(phone, disk, state, known, time, clock)
-        found += self._of_what_runs(phone, state)
+        seen = None if line.timestamp is None else self._index.get(line.timestamp)
+        found = self._of_line(line, known)
+        if outcome is not None and (outcome.kind != "refused" or outcome.release) and seen is not None:
+            found += self._of_metadata(seen, known, clock)
+        found += self._of_store(disk, state, outcome)
+        found += self._of_release(phone, disk, state, known, seen)
+        found += self._of_what_runs(phone, state, known)
         return found
 
     def _of_line(self, line: Line, known: Known) -> list[str]:
         wrong = []
         for path, most in line.asked:
             kind = next((kind for kind in LIMITS if path.endswith(kind)), None)
-            if most > (self.longest if kind is None else LIMITS[kind]):
-                wrong.append("it took more bytes than a file can have")
-        roots = sum(path.endswith("root.json") for path, _ in line.asked)
-        if roots > 33:
+            if most > (self._longest if kind is None else LIMITS[kind]):
+                wrong.append("it would take more bytes than a file can have")
+        if sum(path.endswith("root.json") for path, _ in line.asked) > MOST_ROOTS:
             wrong.append("it followed more roots than one update may")
-        digests = {self._release(number)["bundle"] for number in known.failed}
-        if any(path.startswith("targets/") and path.split("/")[1].partition(".")[0] in digests for path, _ in line.asked):
+        if any(path == self._releases[number]["path"] for number in known.unable for path, _ in line.asked):
             wrong.append("it fetched a release again that it cannot run")
         return wrong
 
-    def _of_store(self, disk: SimulatedDisk, state: State, whole: bool) -> list[str]:
+    def _of_metadata(self, seen: int, known: Known, clock: int) -> list[str]:
         wrong = []
-        if missing := state.files - set(disk.names()):
-            wrong.append(f"its state names files that are not there: {len(missing)}")
-        if whole and set(disk.names()) - state.files - {STATE}:
-            wrong.append("files are left on its disk that nothing names")
+        if seen < known.epoch:
+            wrong.append("it believed metadata older than it had seen")
+        if self._epochs[seen].expires <= clock:
+            wrong.append("it believed metadata that had expired")
+        known.epoch = max(known.epoch, seen)
         return wrong
 
-    def _of_release(self, phone: Phone, disk: SimulatedDisk, state: State, known: Known, time: int, clock: int) -> list[str]:
+    def _of_store(self, disk: SimulatedDisk, state: State, outcome: Outcome | None) -> list[str]:
         wrong = []
-        if state.release < known.release:
-            wrong.append("it went back to an older release, or forgot which it had")
-        if state.release > known.release:
-            wrong += self._of_adoption(phone, disk, state, known, time, clock)
-        known.release = max(known.release, state.release)
-        for number in set(state.failed) - known.failed:
-            if self._release(number) and self._runs(self._release(number)["bundle"], phone.facts):
-                wrong.append("it gave up a release that it can run")
-        known.failed |= {number for number in state.failed if self._release(number)}
+        if state.files - set(disk.names()):
+            wrong.append("its state names a file that is not there")
+        if outcome is not None and outcome.kind == "adopted" and set(disk.names()) - state.files - {STATE}:
+            wrong.append("a file is left on its disk that nothing names")
         return wrong
 
-    def _of_adoption(self, phone: Phone, disk: SimulatedDisk, state: State, known: Known, time: int, clock: int) -> list[str]:
+    def _of_release(self, phone: Phone, disk: SimulatedDisk, state: State, known: Known, seen: int | None) -> list[str]:
+        wrong = []
         number = state.release
-        offered = [epoch for epoch in self.epochs()[: self._history.index(time) + 1] if number in epoch.releases]
-        if not offered:
-            return ["it adopted a release that the channel never made"]
-        wrong = []
-        digest = "" if state.current is None or state.current.file not in disk.names() else _digest(disk.read(state.current.file))
-        if digest != offered[0].releases[number]["bundle"]:
-            wrong.append("what it adopted is not the bundle of that release")
-        meant = [epoch for epoch in offered if number in set(self.may_have(epoch, phone.facts, state.install))]
-        if not meant:
-            wrong.append("it adopted a release that was not for it (cohort or stage)")
-        elif all(epoch.expires <= clock for epoch in meant):
-            wrong.append("it adopted a release from metadata that had expired")
-        elif not any(epoch.version >= known.version and epoch.expires > clock for epoch in meant):
-            wrong.append("it adopted a release from metadata older than it had seen")
+        if number < known.release:
+            wrong.append("it went back to an older release, or forgot which it had")
+        elif number > known.release:
+            known.release, known.rotten = number, False
+            if number not in self._releases or seen is None:
+                return ["it adopted a release that the channel never made"]
+            if number not in _offered(self._epochs[seen], phone.facts, state.install):
+                wrong.append("it adopted a release that was not for it")
+            current = state.current
+            digest = None if current is None or current.file not in disk.names() else _digest(disk.read(current.file))
+            if digest != self._releases[number]["bundle"]:
+                wrong.append("what it adopted is not the bundle of that release")
+        for failed in set(state.failed) - known.unable:
+            if failed in self._releases and self._runs(self._releases[failed]["bundle"], phone.facts):
+                wrong.append("it gave up a release that it can run")
+            elif failed in self._releases:
+                known.unable.add(failed)
         return wrong
 
-    def _of_what_runs(self, phone: Phone, state: State) -> list[str]:
+    def _of_what_runs(self, phone: Phone, state: State, known: Known) -> list[str]:
         try:
             opened, release = phone.open()
         except Exception as error:  # whatever it is, the app would have nothing to rank with
-            return [f"nothing can be opened: {type(error).__name__}"]
+            return [f"it has nothing that opens: {type(error).__name__}"]
         wrong = []
         digest = _digest(opened.file())
-        authentic = {self._shipped} | {each["bundle"] for epoch in self.epochs() for each in epoch.releases.values()}
-        if digest not in authentic:
+        if digest not in self._authentic:
             wrong.append("it runs a bundle that the channel never had")
         elif not self._runs(digest, phone.facts):
             wrong.append("it runs a bundle that it cannot run")
-        if release != (0 if state.current is None else state.current.release):
-            wrong.append("the bundle in use cannot be opened any more")
+        in_use = 0 if state.current is None else state.current.release
+        if release == in_use:
+            known.rotten = False
+        elif not known.rotten:
+            wrong.append("its bundle in use does not open any more")
+        if state.strategy is not None and known.epoch >= 0 and _is_killed(state.strategy, self._epochs[known.epoch]):
+            wrong.append("it uses a strategy that was taken back")
         return wrong
-
-    def _release(self, number: int) -> dict[str, Any]:
-        return next((epoch.releases[number] for epoch in reversed(self.epochs()) if number in epoch.releases), {})
 
 
 def _epoch(folder: Folder) -> Epoch:
-    signed = [json.loads(folder["metadata/timestamp.json"])["signed"]]
+    signed = [json.loads(folder[TIMESTAMP])["signed"]]
     for role in ("snapshot", "targets"):
         version = signed[-1]["meta"][f"{role}.json"]["version"]
         signed.append(json.loads(folder[f"metadata/{version}.{role}.json"])["signed"])
-    timestamp, _, targets = signed
     releases = {}
-    for target in targets["targets"].values():
+    for name, target in signed[-1]["targets"].items():
         custom = target["custom"]["chordkit"]
         if "release" in custom:
-            releases[custom["release"]] = custom | {"length": target["length"]}
-    killed = targets.get("chordkit", {}).get("killed", [])
-    return Epoch(releases, killed, timestamp["version"], min(_seconds(each["expires"]) for each in signed))
+            path = f"targets/{custom['bundle']}.{name}"
+            releases[custom["release"]] = custom | {"length": target["length"], "path": path}
+    killed = signed[-1].get("chordkit", {}).get("killed", [])
+    return Epoch(releases, killed, min(_seconds(each["expires"]) for each in signed))
+
+
+def _offered(epoch: Epoch, facts: PhoneFacts, install: bytes) -> set[int]:
+    return {number for number, release in epoch.releases.items() if _is_for(release, facts, install)}
+
+
+def _is_killed(strategy: Adopted, epoch: Epoch) -> bool:
+    return any(
+        family["fingerprint"] == strategy.fingerprint
+        and family.get("key", strategy.key) == strategy.key
+        and family["from"] <= strategy.serial <= family["to"]
+        for family in epoch.killed
+    )
 
 
 def _seconds(text: str) -> int:

@@ -13,6 +13,8 @@ Folder = Mapping[str, bytes]
 Serve = Callable[[str, int], bytes]
 """(path, most bytes that are read) -> what comes."""
 
+TIMESTAMP = "metadata/timestamp.json"
+
 _ENDLESS_STOPS_AT = 1 << 26  # a phone that takes so much has long been seen
 
 
@@ -41,11 +43,13 @@ class Line:
         serve: the mirror at the other end; raises FileNotFoundError where it has nothing.
         asked: path and most bytes of every request.
         bytes: that came in all.
+        timestamp: the last one that came.
     """
 
     serve: Serve
     asked: list[tuple[str, int]] = field(default_factory=list)
     bytes: int = 0
+    timestamp: "bytes | None" = None
 
     def fetch(self, path: str, most: int) -> bytes | None:
         """What is at a path, and not more of it than one byte beyond what was asked for; None = nothing is.
@@ -59,6 +63,8 @@ class Line:
         except FileNotFoundError:
             return None
         self.bytes += len(data)
+        if path == TIMESTAMP:
+            self.timestamp = data
         return data
 
 
