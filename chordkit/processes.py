@@ -56,6 +56,12 @@ def follows() -> bool:
     return _claimed().follows
 
 
+def told_by() -> str:
+    """What begins a sentence about this process, where people would take it for one about the process that leads."""
+    place = _claimed()
+    return f"process {place.rank} of {place.size}: " if place.follows else ""
+
+
 def _claimed() -> Place:
     try:
         return Place.here()

@@ -47,7 +47,7 @@ from chordkit.cli.command import Command
 from chordkit.cli.output import be_quiet, be_verbose, clean, is_verbose
 from chordkit.cli.project import NAME, default_map
 from chordkit.errors import CheckFailed, ChordkitError, InputError, MasterWarning
-from chordkit.processes import follows, several
+from chordkit.processes import follows, several, told_by
 
 app = typer.Typer(
     name="chordkit",
@@ -151,7 +151,7 @@ def _say_once(message: str) -> None:
 
         if not speaks():
             return
-    _say(message)
+    _say(told_by() + message)
 
 
 def _say_where() -> None:
