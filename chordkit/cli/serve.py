@@ -27,6 +27,13 @@ def run_(
     tokens: Annotated[
         Path | None, typer.Option(help="The apps that may ask, as `serve token` writes them; without, whoever is on this machine.")
     ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FOLDER",
+            help="Add phones' reports to this registry of releases, and hint at the current one: its URL, or its channel.",
+        ),
+    ] = None,
     items: Annotated[bool, typer.Option("--items", help="Take items in place of a profile.")] = False,
     device: Annotated[
         list[str] | None, typer.Option(metavar="NAME=BITS", help="A class of devices and its average bits; may be repeated.")
@@ -65,6 +72,7 @@ def run_(
         key=key,
         bare=bare,
         tokens=tokens,
+        channel=channel,
         items=items,
         devices=defaults.DEVICES if device is None else tuple(map(_device, device)),
         queue=queue,

@@ -105,6 +105,9 @@ def _fields(text: str) -> dict[str, Any]:
         if number > LARGEST_NUMBER:
             raise ReleaseError(f"report: {name}: {number} is above {LARGEST_NUMBER}; give the number that the phone has")
     if app is not None:
-        app_version(app)
+        try:
+            app_version(app)
+        except ReleaseError:
+            raise ReleaseError(f"report: app: {app!r} has a part above 2147483647; give up to four whole numbers between dots") from None
     words = {"runtime": runtime, "abi": abi, "app": app}
     return {**numbers, **{name: word for name, word in words.items() if word is not None}, "check": check}

@@ -54,12 +54,16 @@ def create_app(settings: Settings, state: State | None = None, tracer_provider: 
         gc.freeze()
         gc.set_threshold(_ALLOCATIONS, 10, 10)
         watching = asyncio.create_task(state.watch())
+        exchanging = None if state.reports is None else asyncio.create_task(state.reports.watch())
         _end_with_parent()
         with _signals(state, asyncio.get_running_loop()):
             yield
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+        if state.reports is not None and exchanging is not None:
+            state.reports.end()
+            await exchanging
         state.close()
         if log is not None:
             log.flush()
@@ -107,7 +111,7 @@ Handler = Callable[[int, FrameType | None], Any]
 @contextlib.contextmanager
 def _signals(state: State, loop: asyncio.AbstractEventLoop) -> Any:
     """SIGTERM and SIGINT make the service say that it is not ready, and a while later reach whoever handled them before: the server, which
-    answers what it has and ends. A second one reaches it at once. SIGHUP has models and tokens looked at now."""
+    answers what it has and ends. A second one reaches it at once. SIGHUP has models, tokens and the registry looked at now."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,6 +130,8 @@ def _signals(state: State, loop: asyncio.AbstractEventLoop) -> Any:
 
     def look_again(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(loop.run_in_executor, None, state.refresh)
+        if state.reports is not None:
+            loop.call_soon_threadsafe(state.reports.exchange_now)
 
     for number in before:
         signal.signal(number, end)

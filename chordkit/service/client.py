@@ -3,6 +3,7 @@
 import http.client
 import json
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from chordkit.errors import InputError, ServiceError
+from chordkit.release.report import Report
 from chordkit.signing import TrustedKeys, VerifyingKey
 from chordkit.strategy import Envelope, open_envelope
 
@@ -56,6 +58,8 @@ class Client:
         self._keys = None if public_keys is None else TrustedKeys.of(public_keys)
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._attempts, self._sleep = attempts, sleep
+        self.release_hint: int | None = None
+        """Of the last answer: the highest release that is worth asking the mirrors for; None = it says nothing."""
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
             self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout_s, context=context)
@@ -81,6 +85,7 @@ class Client:
         device: str | None = None,
         serial: int = 1,
         subject: bytes = b"",
+        report: Report | None = None,
         deadline_ms: int | None = None,
     ) -> Envelope:
         """The strategy of a profile, out of an envelope that was checked as a phone checks it.
@@ -92,6 +97,7 @@ class Client:
             device: instead, a class of devices.
             serial: one more than that of the last envelope that was adopted.
             subject: whom it is for; what the app compares envelopes with.
+            report: what the phone runs and how its self-check ended; :attr:`release_hint` has what the service says to it.
             deadline_ms: after which no answer is wanted any more.
 
         Raises:
@@ -101,7 +107,7 @@ class Client:
         """
         if self._keys is None:
             raise InputError("service: give public_keys, since an envelope is worth what its signature is; or ask for bare_strategy")
-        terms = _terms(fingerprint, bits=bits, device=device, serial=serial, subject=subject.hex() or None)
+        terms = _terms(fingerprint, bits=bits, device=device, serial=serial, subject=subject.hex() or None, report=_header(report))
         sealed = self._post("/v1/strategy", terms, profile, deadline_ms)
         return open_envelope(sealed, self._keys, fingerprint=fingerprint, subject=subject, minimum_serial=serial, now=int(time.time()))
 
@@ -112,6 +118,7 @@ class Client:
         *,
         bits: float | None = None,
         device: str | None = None,
+        report: Report | None = None,
         deadline_ms: int | None = None,
     ) -> bytes:
         """The same without an envelope, as CHRD, where the service hands such out; whoever is on the way could have made it.
@@ -119,7 +126,8 @@ class Client:
         Raises:
             ServiceError: the service said no, or could not be reached.
         """
-        return self._post("/v1/strategy", _terms(fingerprint, bits=bits, device=device, form="strategy"), profile, deadline_ms)
+        terms = _terms(fingerprint, bits=bits, device=device, form="strategy", report=_header(report))
+        return self._post("/v1/strategy", terms, profile, deadline_ms)
 
     def samples(self, fingerprint: bytes, profile: np.ndarray, count: int = 200, *, deadline_ms: int | None = None) -> bytes:
         """Samples that are like a profile, as CHRS, for :func:`chordkit.coda.samples.decode_samples`.
@@ -146,6 +154,7 @@ class Client:
                 wait_s = pause_s * random.uniform(0.5, 1.0)
             else:
                 if response.status == 200 and len(data) <= _MOST_ANSWER_BYTES:
+                    self.release_hint = _release(response.getheader("Chord-Release"))
                     return data
                 problem = ServiceError(f"service: {response.status}: {_detail(data)}", response.status)
                 if response.status not in _WORTH_ASKING_AGAIN:
@@ -160,6 +169,14 @@ class Client:
 def _terms(fingerprint: bytes, **given: object) -> dict[str, str]:
     named = {f"Chord-{name.title()}": str(value) for name, value in given.items() if value is not None}
     return {"Chord-Fingerprint": fingerprint.hex(), **named}
+
+
+def _header(report: Report | None) -> str | None:
+    return None if report is None else report.header()
+
+
+def _release(value: str | None) -> int | None:
+    return int(value) if value is not None and re.fullmatch("[1-9][0-9]{0,15}", value) else None
 
 
 def _retry_after(value: str | None, otherwise: float) -> float:

@@ -1,10 +1,12 @@
 """What a service counts, for Prometheus; over all its processes where there are several."""
 
 import os
+from typing import get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from chordkit.release.report import Check
 from chordkit.service.settings import METRICS_VARIABLE
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,7 +28,10 @@ class Metrics:
             "chordkit_batch_requests", "Requests that were computed together.", buckets=_SIZES, registry=self._registry
         )
         self._computed = Counter("chordkit_compute_seconds", "Spent on making strategies and signing them.", registry=self._registry)
-        self._events = Counter("chordkit_events", "Models that came, went or were refused, and tokens.", ["event"], registry=self._registry)
+        self._events = Counter("chordkit_events", "What was told on stderr.", ["event"], registry=self._registry)
+        self._reports = Counter("chordkit_reports", "Reports of self-checks on phones.", ["check"], registry=self._registry)
+        self._checks = {check: self._reports.labels(check) for check in get_args(Check)}
+        self._dropped = Counter("chordkit_reports_dropped", "Those that were not counted for a release.", ["why"], registry=self._registry)
         self._of: dict[tuple[str, int], Counter] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -41,6 +46,14 @@ class Metrics:
         """Count requests that were computed together."""
         self._batches.observe(requests)
         self._computed.inc(seconds)
+
+    def report(self, check: str) -> None:
+        """Count a phone's report."""
+        self._checks[check].inc()
+
+    def dropped_reports(self, why: str, reports: int) -> None:
+        """Count reports that do not count."""
+        self._dropped.labels(why.replace(" ", "_")).inc(reports)
 
     def event(self, event: str) -> None:
         """Count something that was told."""

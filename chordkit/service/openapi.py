@@ -39,6 +39,11 @@ BINARY_RESPONSES: dict[int | str, dict[str, Any]] = {
     422: _answer("The request is wrong."),
     503: _answer("Too much to do.", headers={"Retry-After": {"schema": {"type": "integer"}, "required": True}}),
 }
+_RELEASE = {
+    "description": "Where the request has a report and the service a channel: the highest release that is worth asking the mirrors for.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+STRATEGY_RESPONSES = BINARY_RESPONSES | {200: BINARY_RESPONSES[200] | {"headers": {"Chord-Release": _RELEASE}}}
 HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "It lives.", "content": {JSON_TYPE: {"schema": {"type": "object"}}}}
 }

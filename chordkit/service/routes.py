@@ -11,11 +11,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from chordkit.errors import SampleError, StrategyError
+from chordkit.errors import ReleaseError, SampleError, StrategyError
+from chordkit.release.report import Report
 from chordkit.service import openapi
 from chordkit.service.batching import Busy
 from chordkit.service.metrics import CONTENT_TYPE
 from chordkit.service.model import LARGEST_NUMBER, Model
+from chordkit.service.reports import Heard
 from chordkit.service.settings import MOST_BODY_BYTES, bits_in_words
 from chordkit.service.state import SamplesQuestion, State, StrategyQuestion
 from chordkit.service.wanted import (
@@ -74,11 +76,12 @@ def answering(endpoint: Callable[..., Any]) -> Handler:
 router = APIRouter(route_class=_Route)
 
 
-@router.post("/v1/strategy", openapi_extra=openapi.STRATEGY, responses=openapi.BINARY_RESPONSES, response_class=Response)
+@router.post("/v1/strategy", openapi_extra=openapi.STRATEGY, responses=openapi.STRATEGY_RESPONSES, response_class=Response)
 async def strategy(request: Request) -> Response:
     """A strategy for a profile, in a signed envelope.
 
-    The same request gets the same bytes, from every process and after every restart, so that asking again costs nothing.
+    The same request gets the same bytes, from every process and after every restart, so that asking again costs nothing. What a report
+    is answered with stands in a header beside them.
     """
     state: State = request.app.state.service
     headers = dict(request.scope["headers"])
@@ -94,9 +97,13 @@ async def strategy(request: Request) -> Response:
     if terms.form == "strategy" and not state.settings.bare:
         raise Refused(422, "form: this service hands out signed envelopes alone; ask for form envelope")
     profile = _profile(state, model, kind, body, terms, model.pools, model.width)
+    heard = _heard(state, terms)
     question = StrategyQuestion(profile, terms.form == "envelope", terms.serial, bytes.fromhex(terms.subject))
     answer = await state.batcher.ask((model, bits), question, deadline)
-    return Response(answer, media_type=PROFILE_TYPE, headers=_NO_STORE)
+    if heard is None or state.reports is None:
+        return Response(answer, media_type=PROFILE_TYPE, headers=_NO_STORE)
+    state.reports.count(heard)
+    return Response(answer, media_type=PROFILE_TYPE, headers=_NO_STORE | heard.headers)
 
 
 @router.post("/v1/samples", openapi_extra=openapi.SAMPLES, responses=openapi.BINARY_RESPONSES, response_class=Response)
@@ -203,6 +210,19 @@ def _model(state: State, fingerprint: str, request: Request) -> Model:
         raise Refused(409, f"fingerprint: backbone {fingerprint} is not served here, but {served}; fetch the current bundle")
     request.scope[NOTE]["backbone"] = fingerprint
     return model
+
+
+def _heard(state: State, terms: StrategyTerms) -> Heard | None:
+    """What the phone reports, where there is a registry for it."""
+    if terms.report is None:
+        return None
+    try:
+        if state.reports is not None:
+            return state.reports.hear(terms.report, terms.device)
+        Report.parse(terms.report)
+    except ReleaseError as error:
+        raise Refused(422, str(error)) from None
+    return None
 
 
 def _bits(state: State, model: Model, terms: StrategyTerms) -> float | None:

@@ -23,6 +23,8 @@ class Settings:
         key: private Ed25519 key (PEM) that envelopes are signed with; None = bare strategies alone.
         bare: whether strategies without an envelope are handed out.
         tokens: file with the digests of the apps' tokens; None = whoever asks is answered.
+        channel: registry of releases that reports are added to and hints come from, by its URL or its channel's folder; exchanged with
+            every ``refresh_s``; None = reports are read and dropped.
         items: whether a request may name items in place of a profile.
         devices: names of device classes and the average bits of each.
         queue: requests that may wait; the next one is refused.
@@ -43,6 +45,7 @@ class Settings:
     key: Path | None = None
     bare: bool = False
     tokens: Path | None = None
+    channel: str | None = None
     items: bool = False
     devices: tuple[tuple[str, float], ...] = DEVICES
     queue: int = 256

@@ -16,6 +16,7 @@ from chordkit.service.batching import Batcher, Busy
 from chordkit.service.catalogue import Catalogue
 from chordkit.service.metrics import Metrics
 from chordkit.service.model import Model
+from chordkit.service.reports import Reports
 from chordkit.service.settings import Settings
 from chordkit.service.tokens import Tokens
 from chordkit.signing import load_private_key
@@ -46,7 +47,7 @@ class State:
     """Everything behind the routes.
 
     Raises:
-        InputError: no model can be read, or the key or the tokens cannot.
+        InputError: no model can be read, or the key or the tokens cannot, or there is no registry where the channel is said to be.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,6 +59,7 @@ class State:
         self.catalogue.refresh()
         self._tokens_signature = _signature(settings.tokens)
         self.tokens = None if settings.tokens is None else Tokens(settings.tokens)
+        self.reports = None if settings.channel is None else Reports(settings.channel, settings.refresh_s, self.tell, self.metrics)
         self.draining = False
         self.batcher = Batcher(self._strategies, room=settings.queue, batch=settings.batch, linger_s=settings.linger_ms / 1000)
         self._matching: ThreadPoolExecutor | None = None

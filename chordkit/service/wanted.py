@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from chordkit.documents import Document, parse_json
+from chordkit.release.report import MOST_BYTES, PATTERN
 from chordkit.service.settings import BITS_STEP, HIGHEST_BITS, LOWEST_BITS
 from chordkit.strategy.envelope import LARGEST_NUMBER, LARGEST_SUBJECT
 
@@ -45,6 +46,12 @@ class StrategyTerms(_Terms):
     serial: int = Field(1, ge=1, le=LARGEST_NUMBER, description="What the envelope carries: one more than that of the last one adopted.")
     subject: str = Field(
         "", pattern=rf"^([0-9a-f]{{2}}){{0,{LARGEST_SUBJECT}}}$", description="What the envelope carries, in hexadecimal: whom it is for."
+    )
+    report: str | None = Field(
+        None,
+        max_length=MOST_BYTES,
+        description="Release and self-check of the phone: release=12,counter=12,runtime=native,abi=arm64-v8a,app=3.4.0,check=passed",
+        json_schema_extra={"pattern": f"^{PATTERN}$"},  # which is held by hand, and says what is wrong in a sentence
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -37,9 +38,9 @@ class Database:
         parsed = _parsed(url)
         self.name = parsed.render_as_string(hide_password=True)
         self.sqlite = parsed.get_backend_name() == "sqlite"
-        self._file = Path(parsed.database or "") if self.sqlite else None
+        self._file = Path(parsed.database or "").absolute() if self.sqlite else None
         try:
-            self._engine = _sqlite(parsed) if self.sqlite else _postgresql(parsed)
+            self._engine = _postgresql(parsed) if self._file is None else _sqlite(self._file)
         except ModuleNotFoundError:
             raise MissingRuntimeError(f"{self.name}: it needs the package psycopg; pip install 'chordkit[postgresql]'") from None
         self._writing = self._engine.execution_options(**{_WRITING: True})
@@ -65,22 +66,23 @@ class Database:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_KEY)))
             yield connection
 
-    def prepare(self) -> None:
-        """Let readers of an SQLite file go on while somebody writes; remembered by the file.
+    def prepare(self, create: bool) -> None:
+        """Make the file of an SQLite database if it may be made, and let its readers go on while somebody writes, which the file remembers.
 
         Raises:
-            ReleaseError: the file cannot be opened, or is none of SQLite's.
+            ReleaseError: the file is not there, cannot be made, or is none of SQLite's.
         """
         if self._file is None:
             return
         if not self._file.parent.is_dir():
             raise ReleaseError(f"{self.name}: there is no folder {self._file.parent} for it; make it first")
-        with self._in_words(), self._engine.connect() as connection:
-            raw = connection.connection.dbapi_connection
-            assert isinstance(raw, sqlite3.Connection)
-            connection.rollback()
-            if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                raw.execute("PRAGMA journal_mode = WAL")
+        if create:
+            self._file.touch()
+        elif not self._file.is_file():
+            raise ReleaseError(f"{self.name}: there is no such registry; give the one of a channel")
+        with self._in_words(), contextlib.closing(_open(self._file)) as connection:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:
@@ -91,6 +93,8 @@ class Database:
             if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
                 raise RegistryUnreachable(f"{self.name}: the registry cannot be used now: {text}; try again when it is there") from None
             raise ReleaseError(f"{self.name}: the registry refuses this: {text}; look at what else writes to this database") from None
+        except sqlite3.Error as error:  # before there is an engine
+            raise ReleaseError(f"{self.name}: it cannot be opened: {error}; give the registry of a channel") from None
 
 
 def _parsed(url: str) -> URL:
@@ -107,20 +111,23 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL) -> Engine:
-    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": PATIENCE_S, "check_same_thread": False})
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # a transaction begins where it is said below, and not somewhere in it
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")  # what was committed is on the disk
+def _sqlite(file: Path) -> Engine:
+    engine = sa.create_engine("sqlite://", poolclass=NullPool, creator=lambda: _open(file))
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITING) else "BEGIN")
 
     return engine
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    # A file that is gone is not made anew, and a transaction begins where it is said, and not somewhere in it.
+    address = f"file:{quote(str(file))}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # what was committed is on the disk
+    return connection
 
 
 def _postgresql(url: URL) -> Engine:

@@ -21,11 +21,11 @@ def newest_revision() -> str:
     return head
 
 
-def migrate(database: Database, revision: str = "head") -> None:
+def migrate(database: Database, revision: str = "head", *, create: bool = True) -> None:
     """Bring the tables to a revision; does nothing, and needs no right to, where they are there.
 
     Raises:
-        ReleaseError: they are of a newer chordkit's.
+        ReleaseError: they are of a newer chordkit's, or there are none and none may be made.
     """
     newest = newest_revision() if revision == "head" else revision
     with database.reading() as connection:
@@ -34,6 +34,8 @@ def migrate(database: Database, revision: str = "head") -> None:
     with database.writing() as connection:
         found = _revision(connection)  # by now others may have done it
         known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+        if found is None and not create:
+            raise ReleaseError(f"{database.name}: there is no registry in this database; give the one of a channel")
         if found is not None and found not in known:
             raise ReleaseError(
                 f"{database.name}: its tables are of revision {found}, and this chordkit knows no later one than {newest}; update chordkit"

@@ -23,12 +23,13 @@ class Registry:
         self._database, self._now = database, now
 
     @classmethod
-    def open(cls, url: str, now: Callable[[], float] = time.time) -> "Registry":
+    def open(cls, url: str, now: Callable[[], float] = time.time, *, create: bool = True) -> "Registry":
         """The registry at ``url``, with its tables made or brought up to date.
 
         Args:
             url: ``sqlite:///path`` or ``postgresql://user:password@host/database``.
             now: a clock, in seconds since 1970, for the audit log.
+            create: whether a new one is made where there is none.
 
         Raises:
             ReleaseError: no such address, no database of this kind there, or one of a newer chordkit's.
@@ -36,8 +37,8 @@ class Registry:
             MissingRuntimeError: the driver is not installed.
         """
         database = Database(url)
-        database.prepare()
-        migrate(database)
+        database.prepare(create)
+        migrate(database, create=create)
         return cls(database, now)
 
     @property

@@ -17,6 +17,7 @@ from chordkit.release.registry.migration import migrate, newest_revision
 
 def test_the_revisions_make_the_tables_that_the_code_knows(url: str) -> None:
     database = Database(url)
+    database.prepare(create=True)
     for _ in range(2):
         migrate(database)
     with database.reading() as connection:
@@ -27,7 +28,7 @@ def test_the_revisions_make_the_tables_that_the_code_knows(url: str) -> None:
 
 def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
     database = Database(url)
-    database.prepare()
+    database.prepare(create=True)
     with database.writing() as connection:
         connection.execute(sa.text("create table versions (role integer)"))  # somebody else's
     with pytest.raises(ReleaseError, match="versions"):
@@ -46,3 +47,11 @@ def test_tables_of_a_newer_chordkit_are_refused_and_left(url: str) -> None:
             ReleaseError, match=rf"revision 9999, and this chordkit knows no later one than {newest_revision()}; update chordkit"
         ):
             Registry.open(url)
+
+
+def test_none_is_made_where_none_may_be(url: str) -> None:
+    for _ in range(2):
+        with pytest.raises(ReleaseError, match="there is no"):
+            Registry.open(url, create=False)
+    Registry.open(url)
+    assert Registry.open(url, create=False).releases() == ()

@@ -232,10 +232,22 @@ def test_addresses_that_are_none_are_refused_in_a_sentence(tmp_path: Path) -> No
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         (f"sqlite:///{tmp_path}/a/b", f"there is no folder {tmp_path}/a"),
-        (f"sqlite:///{tmp_path}/text", "the registry refuses this: file is not a database"),
+        (f"sqlite:///{tmp_path}/text", "it cannot be opened: file is not a database"),
     ):
         with pytest.raises(ReleaseError, match=message):
             Registry.open(wrong)
+
+
+def test_a_file_that_is_gone_is_missed_and_not_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "a registry? 100%.sqlite"
+    registry = Registry.open(f"sqlite:///{tmp_path}/a registry%3F 100%25.sqlite")
+    fill(registry, 1)
+    file.rename(tmp_path / "moved")
+    with pytest.raises(RegistryUnreachable, match="unable to open database file"):
+        registry.releases()
+    assert not file.exists()
+    (tmp_path / "moved").rename(file)
+    assert len(registry.releases()) == 1
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path) -> None:
