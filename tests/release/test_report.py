@@ -70,7 +70,7 @@ def test_the_header_of_the_document_is_read() -> None:
     ],
 )
 def test_what_is_not_written_so_is_refused(text: str) -> None:
-    with pytest.raises(ReleaseError, match="^report: "):
+    with pytest.raises(ReleaseError, match=r"^report: "):
         Report.parse(text)
 
 

@@ -21,9 +21,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
 
 from chordkit.coda.samples import decode_samples
 from chordkit.errors import InputError, ServiceError
+from chordkit.release import Release, Stage
+from chordkit.release.records import Health
+from chordkit.release.registry import Registry
 from chordkit.service import Client
 from chordkit.strategy import seal
 
@@ -39,7 +44,7 @@ def free_port() -> int:
 
 
 SMALL = ("--queue", 4, "--linger-ms", 200, "--deadline-ms", 60_000)
-TWO = ("--linger-ms", 500, "--deadline-ms", 60_000, "--workers", 2, "--drain-s", 1)
+TWO = ("--linger-ms", 500, "--deadline-ms", 60_000, "--workers", 2, "--drain-s", 1, "--refresh-s", 3600, "--channel", "sqlite:///r.sqlite")
 
 
 @dataclass
@@ -93,9 +98,15 @@ class Service:
         return self.process.wait(PATIENCE_S)
 
 
+def registry(folder: Path) -> Registry:
+    return Registry.open(f"sqlite:///{folder}/r.sqlite")
+
+
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[Service]:
     service = Service(folder, free_port())
+    with registry(folder).transaction() as transaction:
+        transaction.add(Release(1, 0, "0" * 16, "0" * 64, "shop.chord", 1, Stage("0" * 32, 10_000)), "live")
     try:
         yield service
     finally:
@@ -110,10 +121,10 @@ class Question:
     serial: int
     answer: bytes
 
-    def octets(self, fingerprint: str) -> bytes:
+    def octets(self, fingerprint: str, *more: str) -> bytes:
         body = self.profile.astype("<f4").tobytes()
         lines = ["POST /v1/strategy HTTP/1.1", "Host: x", "Authorization: Bearer secret", f"Chord-Fingerprint: {fingerprint}"]
-        return "\r\n".join([*lines, f"Chord-Serial: {self.serial}", f"Content-Length: {len(body)}", "", ""]).encode() + body
+        return "\r\n".join([*lines, *more, f"Chord-Serial: {self.serial}", f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 @pytest.fixture(scope="module")
@@ -287,12 +298,12 @@ def test_two_processes_count_together(running: Service, questions, material) -> 
     assert status == 200 and b'chordkit_requests_total{route="/v1/strategy",status="200"}' in text
 
 
-def test_told_to_end_it_says_so_answers_what_it_has_and_leaves_with_0(running: Service, questions, material) -> None:
+def test_told_to_end_it_says_so_answers_what_it_has_and_leaves_with_0(running: Service, questions, material, folder: Path) -> None:
     running.need(*TWO)
     fingerprint = material.master().fingerprint.hex()
     waiting = [socket.create_connection(("127.0.0.1", running.port), PATIENCE_S) for _ in questions]
     for each, question in zip(waiting, questions, strict=True):
-        each.sendall(question.octets(fingerprint))
+        each.sendall(question.octets(fingerprint, "Chord-Report: release=1,runtime=native,abi=x86_64,check=passed"))
     running.signal(signal.SIGTERM)
     # Both processes have heard of it, and for a second they still take requests.
     deadline = time.monotonic() + PATIENCE_S
@@ -305,7 +316,9 @@ def test_told_to_end_it_says_so_answers_what_it_has_and_leaves_with_0(running: S
     assert 503 in statuses
     found = [answer_of(each) for each in waiting]
     assert [response.body for response in found] == [question.answer for question in questions]
+    assert {response.headers["chord-release"] for response in found} == {"1"}
     assert running.wait() == 0
+    assert registry(folder).health(1) == (Health("native", "x86_64", len(questions), 0),)  # of both processes
 
 
 def test_a_client_says_what_it_cannot_do(material) -> None:
