@@ -2,6 +2,7 @@
 of three times as many. Server and load are two processes on loopback; nothing runs longer than it says.
 
     python benchmarks/service.py --seconds 10
+    python benchmarks/service.py --seconds 2 --reports 10       # instead: what reports of releases cost, two services in turns
 """
 
 import argparse
@@ -24,6 +25,8 @@ import torch
 from chordkit.backbones import SASRecConfig, build, initialise, make_master
 from chordkit.hypernetwork import HypernetworkOptions, save_hypernetwork
 from chordkit.hypernetwork.model import Hypernetwork
+from chordkit.release import Release, Stage
+from chordkit.release.registry import Registry
 from chordkit.service.tokens import make_token
 from chordkit.signing import generate_key_pair
 
@@ -55,7 +58,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "chordkit", "serve", "run", "models", "--key", "key.pem", "--tokens", "tokens.txt"]
-        self.log = open(folder / "access.log", "wb")  # noqa: SIM115 - as long as the process
+        self.log = open(folder / f"access-{self.port}.log", "wb")  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen([*command, "--port", str(self.port), *options], cwd=folder, stdout=self.log)
         for _ in range(600):
             try:
@@ -188,8 +191,8 @@ class Load:
         return self.seen
 
 
-def make_requests(fingerprint: str, width: int, token: str) -> list[bytes]:
-    """As an app sends them, of 256 users."""
+def make_requests(fingerprint: str, width: int, token: str, report: bool = False) -> list[bytes]:
+    """As an app sends them, of 256 users; with a report, which few phones of many have in common."""
     generator = np.random.default_rng(0)
     made = []
     for user in range(256):
@@ -205,6 +208,10 @@ def make_requests(fingerprint: str, width: int, token: str) -> list[bytes]:
             f"Chord-Subject: {user:032x}",
             f"Chord-Deadline-Ms: {DEADLINE_MS}",
         ]
+        if report:
+            runtime, abi = ("native", "litert")[user % 2], ("arm64-v8a", "armeabi-v7a", "x86_64")[user % 3]
+            check = "failed" if user % 200 == 0 else "passed" if user % 3 == 0 else "none"
+            head.append(f"Chord-Report: release=2,counter=2,runtime={runtime},abi={abi},app=3.{user % 10}.0,check={check}")
         made.append("\r\n".join([*head, "", ""]).encode() + body)
     return made
 
@@ -236,15 +243,63 @@ def measure(server: Server, requests: list[bytes], connections: int, rate: float
     }
 
 
+REGISTRY = "registry.sqlite"
+
+
+def make_registry(folder: Path) -> Registry:
+    """Three releases, the last one staged."""
+    registry = Registry.open(f"sqlite:///{folder / REGISTRY}")
+    with registry.transaction() as transaction:
+        for number in (1, 2, 3):
+            stage = Stage("0" * 32, 100 if number == 3 else 10_000)
+            transaction.add(Release(number, number, "0" * 16, "0" * 64, "shop.chord", 1, stage), "staged" if number == 3 else "live")
+    return registry
+
+
+def compare(folder: Path, fingerprint: str, width: int, token: str, seconds: float, rounds: int) -> dict[str, object]:
+    """The same load on two services in turns: one knows of no channel, the other one gets a report with every request."""
+    registry = make_registry(folder)
+    services = {
+        "without": (Server(folder), make_requests(fingerprint, width, token)),
+        "with": (Server(folder, "--channel", f"sqlite:///{REGISTRY}"), make_requests(fingerprint, width, token, report=True)),
+    }
+    found: dict[str, list[float]] = {name: [] for name in services}
+    reported = 0
+    for turn in range(rounds + 1):
+        for name in sorted(services, reverse=turn % 2 == 0):
+            server, requests = services[name]
+            measured = measure(server, requests, SATURATING, None, seconds)
+            if measured["improper"]:
+                raise SystemExit(f"{measured['improper']} answers were none")
+            reported += measured["accepted"]["n"] if name == "with" else 0  # type: ignore[index]
+            if turn:  # the first one warms up
+                found[name].append(measured["accepted_a_cpu_s"])  # type: ignore[arg-type]
+    for server, _ in services.values():
+        server.stop()
+    ratios = [reports / plain for reports, plain in zip(found["with"], found["without"], strict=True)]
+    counted = sum(each.passed + each.failed for each in registry.health(2))
+    return {
+        "answers_a_cpu_s": {name: [round(float(each)) for each in np.percentile(values, [0, 50, 100])] for name, values in found.items()},
+        "with_to_without": [round(float(each), 3) for each in np.percentile(ratios, [0, 50, 100])],
+        "reports_sent": reported,
+        "passed_or_failed_in_the_registry": counted,
+    }
+
+
 def main() -> None:
     """Start, measure, end, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, choices=[1.0, 2.0, 5.0, 10.0, 20.0], help="of each of the three loads")
     parser.add_argument("--items", type=int, default=3000)
+    parser.add_argument("--reports", type=int, default=0, metavar="ROUNDS", help="compare services with and without reports instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fingerprint, width, token = make_folder(folder, options.items)
+        if options.reports:
+            compared = compare(folder, fingerprint, width, token, options.seconds, options.reports)
+            print(json.dumps(compared | {"cores": os.cpu_count(), "load": os.getloadavg()[0]}, indent=1))
+            return
         requests = make_requests(fingerprint, width, token)
         server = Server(folder)
         asyncio.run(Load(server.port, requests, SATURATING, None).run(1.0))  # warm
