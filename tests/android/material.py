@@ -22,6 +22,7 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
     store/                         see :mod:`tests.android.store_material`
     learning/                      see :mod:`tests.android.learning_material`
+    release.json                   tests/golden/release.json
     demo/                          see :mod:`tests.android.demo_material`
     key.raw other.raw              public keys, 32 bytes
 """
@@ -297,7 +298,11 @@ def words(folder: Path) -> None:
         write(folder / "words" / "refused" / f"{name}.json", data)
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words)
+def release(folder: Path) -> None:
+    write(folder / "release.json", (Path(__file__).parents[1] / "golden" / "release.json").read_bytes())
+
+
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words, release)
 
 
 def make(folder: Path) -> Path:

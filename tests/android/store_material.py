@@ -8,6 +8,8 @@ store/retrained.chord          counter 9: test vectors' scores are those of anot
 store/near.chord               counter 9: as swapped, of strategies so much alike that every tolerance holds
 store/STRATEGY-SERIAL.chre     for sasrec and the subject "phone 7"; with a time, -until-2100 and -until-2001
 store/user-SERIAL.chre         a user vector likewise; store/caser-SERIAL.chre a strategy of caser's
+store/5-6.chordd store/5-7.chordd
+                               differences from one bundle to another
 store/vectors.safetensors store/items.json
                                members of 5.chord
 store/static.f32               the native engine's scores of its test vectors, int8 everywhere
@@ -21,6 +23,7 @@ import numpy as np
 
 from chordkit.export import bundle
 from chordkit.export.bundle import BundleContents
+from chordkit.export.bundle.delta import difference_files
 from chordkit.export.bundle.manifest import ITEMS, VECTORS
 from chordkit.export.parity import references
 from chordkit.export.parity.vectors import VectorSet
@@ -36,6 +39,8 @@ def releases(folder: Path, contents: Callable[..., BundleContents], key: object)
     folder.mkdir()
     for counter in (5, 6, 7):
         bundle.write(folder / f"{counter}.chord", contents("sasrec", counter=counter), key)  # type: ignore[arg-type]
+    for counter in (6, 7):
+        difference_files(folder / "5.chord", folder / f"{counter}.chord", folder / f"5-{counter}.chordd")
     bundle.write(folder / "8.chord", contents("caser", counter=8), key)  # type: ignore[arg-type]
     bundle.write(folder / "uncounted.chord", contents("sasrec", counter=0), key)  # type: ignore[arg-type]
     whole = contents("sasrec", counter=9)

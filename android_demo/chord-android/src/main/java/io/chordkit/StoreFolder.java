@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.RandomAccessFile;
 import java.nio.channels.OverlappingFileLockException;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
@@ -134,6 +135,10 @@ final class StoreFolder {
   }
 
   void keepChannel(KeptChannel kept) throws IOException {
+    KeptChannel before = channel();
+    if (before != null && Arrays.equals(before.toBytes(), kept.toBytes())) {
+      return;
+    }
     place(receive(new ByteArrayInputStream(kept.toBytes()), KeptChannel.MOST_BYTES), CHANNEL);
   }
 
@@ -165,10 +170,6 @@ final class StoreFolder {
   /** Where an update puts what it fetches; of the one that is under way. */
   File download(String ending) {
     return new File(folder, DOWNLOAD + ending);
-  }
-
-  void write(File file, InputStream from, long longest) throws IOException {
-    disk.write(file, from, longest);
   }
 
   void delete(File file) {

@@ -181,12 +181,8 @@ public final class Updater {
     ReleaseException refused = null;
     IOException unreachable = null;
     for (Mirror mirror : mirrors) {
-      try (InputStream stream = mirror.fetch(wanted.path(), wanted.length())) {
-        if (stream == null) {
-          throw new IOException(wanted.path() + ": the mirror does not have it");
-        }
-        folder.write(file, stream, wanted.length());
-        wanted.require(Bundle.mapped(file));
+      try (OutputStream stream = new FileOutputStream(file)) {
+        wanted.fetch(mirror, stream);
         return;
       } catch (ReleaseException error) {
         refused = refused == null ? error : refused;

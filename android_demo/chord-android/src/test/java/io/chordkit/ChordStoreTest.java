@@ -342,8 +342,8 @@ public final class ChordStoreTest {
   public void aStateOfAnotherVersionIsNotGuessedAt() throws Exception {
     at.install("5");
     String text = new String(Disk.read(new File(at.folder, "state"), 1 << 20), "UTF-8").substring(9);
-    assertTrue(text, text.contains("\"version\":1"));
-    byte[] json = text.replace("\"version\":1", "\"version\":2").getBytes("UTF-8");
+    assertTrue(text, text.contains("\"version\":2"));
+    byte[] json = text.replace("\"version\":2", "\"version\":3").getBytes("UTF-8");
     java.util.zip.CRC32 crc = new java.util.zip.CRC32();
     crc.update(json);
     write(new File(at.folder, "state"), (String.format("%08x\n", crc.getValue()) + new String(json, "UTF-8")).getBytes("UTF-8"));

@@ -131,8 +131,7 @@ public final class ChannelClient {
   private static void requireNotOlder(@Nullable SignedFile before, SignedFile now) throws ReleaseException {
     if (before != null && before.below != null && now.below != null && now.below.version < before.below.version) {
       throw new ReleaseException.WrongVersion(
-          now.role + ".json: it names " + now.below.role + ".json " + now.below.version + ", which is older than " + before.below.version
-              + ", which this phone has seen; ask another mirror");
+          now.below.role + ".json: " + now.below.version + " is older than " + before.below.version + ", which this phone has seen; ask another mirror");
     }
   }
 

@@ -2,7 +2,6 @@ package io.chordkit.release;
 
 import io.chordkit.annotation.Nullable;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.GregorianCalendar;
 import java.util.HashMap;
 import java.util.Locale;
@@ -37,15 +36,11 @@ final class SignedFile {
     this.role = role;
     this.data = data;
     CanonicalJson json = new CanonicalJson(data, where);
-    json.expect("{\"signatures\":");
-    Object list = json.value();
-    json.expect(",\"signed\":");
-    int start = json.position();
-    this.fields = Fields.of(json.value(), where);
-    this.signed = Arrays.copyOfRange(data, start, json.position());
-    json.expect("}");
+    Fields whole = Fields.of(json.value(), where).only("signatures", "signed");
     json.expectEnd();
-    readSignatures(Fields.of(Collections.singletonMap("signatures", list), where));
+    this.fields = whole.object("signed");
+    readSignatures(whole);
+    this.signed = Arrays.copyOfRange(data, startOfSigned(data, where), data.length - 1);
     fields.text("_type", Pattern.compile(role));
     fields.text("spec_version", SPECIFICATION);
     this.version = fields.whole("version", 1, CanonicalJson.LARGEST);
@@ -55,6 +50,15 @@ final class SignedFile {
 
   static SignedFile parse(String role, byte[] data) throws ReleaseException {
     return new SignedFile(role, data);
+  }
+
+  /** The last of two members begins after the first. */
+  private static int startOfSigned(byte[] data, String where) throws ReleaseException {
+    CanonicalJson again = new CanonicalJson(data, where);
+    again.expect("{\"signatures\":");
+    again.value();
+    again.expect(",\"signed\":");
+    return again.position();
   }
 
   private void readSignatures(Fields all) throws ReleaseException {

@@ -10,7 +10,7 @@ import java.util.List;
 public final class Targets {
   private static final String OURS = "chordkit";
 
-  private static final int MOST_KILLED = 4096;
+  private static final int MOST_KILLED = 1000;
 
   private final long version;
   private final List<Release> releases = new ArrayList<Release>();
@@ -63,6 +63,10 @@ public final class Targets {
   /** All of them, for whichever phone. */
   public List<Release> releases() {
     return Collections.unmodifiableList(releases);
+  }
+
+  public List<Difference> differences() {
+    return Collections.unmodifiableList(differences);
   }
 
   public List<Killed> killed() {
