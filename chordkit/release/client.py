@@ -85,6 +85,9 @@ class ChannelClient:
         # An update of the app may bring a newer root than the phone has seen.
         self._root = kept["root"] if "root" in kept and kept["root"].version >= shipped.version else shipped
         self._files = {role: kept[role] for role in _KEPT if role in kept}
+        self.recovered = False
+        """After :meth:`refresh`: the keys that signed the kept targets sign them no more. Whoever stole them may have given out the highest
+        release number, so the one that the phone has counts as 0 for the choice of this update."""
 
     @property
     def state(self) -> bytes:
@@ -106,6 +109,7 @@ class ChannelClient:
         snapshot = self._update_snapshot(root, _timestamp(timestamp).snapshot_meta, kept.get("snapshot"))
         targets = self._below("targets", root, _snapshot(snapshot).meta["targets.json"], kept.get("targets"))
         found = _understood({"root": self._root, "timestamp": timestamp, "snapshot": snapshot, "targets": targets})
+        self.recovered = "targets" in self._files and "targets" not in kept
         self._files = {"timestamp": timestamp, "snapshot": snapshot, "targets": targets}
         return found
 

@@ -218,7 +218,9 @@ def _rotations(cases: Cases) -> None:
     for role, new in (("targets", "t2"), ("snapshot", "s2"), ("timestamp", "m2")):
         roots = [FIRST, root(2, {role: [new]})]
         versions = (2, 2, 2)
-        cases.add(f"another key for {role}", FIRST, first, accepted(Mirror(roots, versions=versions, signers={role: [new]}), (2, 2, 2, 2)))
+        another = Mirror(roots, versions=versions, signers={role: [new]})
+        recovered = {"recovered": True} if role == "targets" else {}
+        cases.add(f"another key for {role}", FIRST, first, accepted(another, (2, 2, 2, 2), **recovered), accepted(another, (2, 2, 2, 2)))
         cases.add(f"the old key for {role}", FIRST, first, refused(Mirror(roots, versions=versions), role, "signature", 2))
     second = root(2, {"root": ["q1", "q2", "q3"]}, signers=["r1", "r2", "q1", "q2"])
     third = root(3, {"root": ["q1", "q2", "q3"], "timestamp": ["m2"]})

@@ -45,6 +45,7 @@ def _check_bundles(client: ChannelClient, releases: dict[int, Any], step: dict[s
 def _check_accepted(client: ChannelClient, step: dict[str, Any]) -> None:
     targets = client.refresh()
     assert targets.versions == step["accepted"]
+    assert client.recovered is step.get("recovered", False)
     if "releases" in step:
         assert [release.number for release in targets.releases] == step["releases"]
     if "differences" in step:
