@@ -25,6 +25,7 @@ FLOORS = [
     {"kernels"},
     {"export"},
     {"runtime_bench"},
+    {"jobs"},
     {"release"},
     {"service"},
     {"evaluation"},

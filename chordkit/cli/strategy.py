@@ -7,6 +7,20 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from chordkit.cli.bulk import (
+    AllOption,
+    Bulk,
+    ColumnsOption,
+    EngineOption,
+    HistoriesOption,
+    IntoOption,
+    ItemsOption,
+    JobsOption,
+    KeyOption,
+    SerialOption,
+    SubjectOption,
+    make_all,
+)
 from chordkit.cli.options import MasterOption, OptionalDataOption, UserOption, parse_history, read_strategy, user_index
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, progress_bar, rows, writable_file
 from chordkit.errors import InputError
@@ -15,7 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chordkit.data import Dataset
-    from chordkit.hypernetwork import Hypernetwork
     from chordkit.hypernetwork.explain import Explanation
     from chordkit.quantization import MasterWeights
     from chordkit.strategy import StrategyDifference
@@ -51,41 +64,55 @@ def make(
     hypernetwork: Annotated[Path, typer.Option("--hypernetwork", help="The trained hypernetwork.")],
     master: MasterOption,
     out: Annotated[
-        Path, typer.Option("--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd); with --all the table (.parquet).")
-    ],
+        Path | None,
+        typer.Option(
+            "--out", "-o", callback=writable_file, help="Where the strategy goes (.chrd); with --all --data the table (.parquet)."
+        ),
+    ] = None,
     data: OptionalDataOption = None,
     user: UserOption = None,
     history: HistoryOption = None,
     indices: IndicesOption = False,
-    everybody: Annotated[
-        bool,
-        typer.Option("--all", help="Of every user of --data: a table of user, strategy, user vector if there are any, and average bits."),
-    ] = False,
+    everybody: AllOption = False,
     budget: BudgetOption = None,
     user_vector: Annotated[
         Path | None,
         typer.Option("--user-vector", callback=writable_file, help="Where the user vector goes (.chru), if the hypernetwork makes one."),
     ] = None,
+    histories: HistoriesOption = None,
+    into: IntoOption = None,
+    items: ItemsOption = None,
+    columns: ColumnsOption = "user,history",
+    engine: EngineOption = "shards",
+    jobs: JobsOption = 1,
+    key: KeyOption = None,
+    serial: SerialOption = None,
+    subject: SubjectOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a user's strategy, and user vector, from recent interactions; or those of all users, in one table. Interrupted, the same
-    command goes on where it stopped."""
+    """Make a user's strategy, and user vector, from recent interactions; or everybody's, in tables of user, strategy, user vector if
+    there are any, and average bits. Interrupted, the same command goes on where it stopped."""
     from chordkit.data import left_pad
     from chordkit.files import write_bytes
     from chordkit.hypernetwork import load_hypernetwork, make_strategies, make_user_vectors, to_strategy, to_user_vector
     from chordkit.quantization import MasterWeights
     from chordkit.strategy import average_bits, encode_user_vector, to_wire
 
+    bulk = Bulk(histories, into, items, columns, engine, jobs, key, serial, subject)
+    if everybody:
+        if (user, history, user_vector) != (None, None, None) or indices:
+            raise InputError("--all: --user, --history and --user-vector are of one user; leave them out")
+        make_all(bulk, master, hypernetwork, out, data, budget, seed, as_json)
+        return
+    if out is None or not bulk.unused:
+        raise InputError("strategy make: give --out for one user's strategy; --histories and what belongs to them go with --all")
     weights = MasterWeights.load(master)
     network, _ = load_hypernetwork(hypernetwork, weights)
     if not network.options.quantised:
         raise InputError(f"{hypernetwork}: this one was trained with --fp32 and makes no strategies; train one without")
     if user_vector is not None and not network.options.user_vector:
         raise InputError(f"--user-vector {user_vector}: {hypernetwork} makes no user vectors; train it with --user-vector")
-    if everybody:
-        _make_all(network, weights, out, data, (user, history, user_vector), budget, seed, as_json)
-        return
     dataset = None if data is None else _read_data(data, weights, seed)
     if history is not None and user is None:
         sequence = parse_history(history, weights.items, dataset, indices)
@@ -112,35 +139,6 @@ def make(
         write_bytes(user_vector, vector)
         payload |= {"user_vector": str(user_vector), "user_vector_bytes": len(vector)}
     emit(as_json, payload, lambda: key_values("strategy", payload))
-
-
-def _make_all(
-    network: "Hypernetwork",
-    weights: "MasterWeights",
-    out: Path,
-    data: str | None,
-    of_one: tuple[Any, ...],
-    budget: float | None,
-    seed: int,
-    as_json: bool,
-) -> None:
-    from chordkit.hypernetwork import make_all_strategies
-
-    if data is None or any(value is not None for value in of_one):
-        raise InputError("--all: give --data with it, and no --user, --history or --user-vector, which are of one user")
-    dataset = _read_data(data, weights, seed)
-    with progress_bar() as progress:
-        made = make_all_strategies(network, dataset, out, budget, progress)
-    payload = {
-        "file": str(out),
-        "bytes": out.stat().st_size,
-        "users": made.users,
-        "resumed": made.resumed,
-        "bytes_a_user": made.bytes / made.users,
-        "average_bits": made.average_bits,
-        "backbone": weights.fingerprint.hex(),
-    }
-    emit(as_json, payload, lambda: key_values("strategies", payload))
 
 
 @app.command(

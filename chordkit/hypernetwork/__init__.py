@@ -1,6 +1,5 @@
 """The hypernetwork: from a user's profile to a strategy (the four stages of CHORD), and what that is worth."""
 
-from chordkit.hypernetwork.bulk import BulkStrategies, make_all_strategies
 from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.hypernetwork.inference import (
     make_importance,
@@ -20,7 +19,6 @@ from chordkit.hypernetwork.store import load_hypernetwork, save_hypernetwork
 from chordkit.hypernetwork.trainer import TrainedHypernetwork, train_hypernetwork
 
 __all__ = [
-    "BulkStrategies",
     "Diversity",
     "Hypernetwork",
     "HypernetworkOptions",
@@ -30,7 +28,6 @@ __all__ = [
     "demo_options",
     "diversity",
     "load_hypernetwork",
-    "make_all_strategies",
     "make_importance",
     "make_mean_strategy",
     "make_static_strategy",

@@ -120,6 +120,11 @@ class Job:
             "subject": None if sealing is None else sealing.subject,
         }
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the backbone, in hexadecimal."""
+        return MasterWeights.from_bytes(self.master).fingerprint.hex()
+
     def maker(self, device: str = "cpu") -> StrategyMaker:
         """The model, ready to work on a device of torch.
 

@@ -84,13 +84,14 @@ def run(job: Job, source: str, out: str, *, jobs: int = 1) -> Made:
     """
     start(jobs)
     import ray
+    from ray.data import SaveMode
     from ray.exceptions import RayError
 
     try:
         # Left alone, it puts a few hundred thousand users into one block, and one core works.
         tables = ray.data.read_parquet(source, concurrency=jobs, override_num_blocks=_BLOCKS * jobs)
         made = make_strategies(tables, job, tasks=jobs)
-        made.write_parquet(out, mode="error", concurrency=jobs, **FORM)
+        made.write_parquet(out, mode=SaveMode.ERROR, concurrency=jobs, **FORM)
         counts = ray.data.read_parquet(out, concurrency=jobs).map_batches(
             _count, batch_format="pyarrow", batch_size=None, compute=ray.data.TaskPoolStrategy(size=jobs)
         )
