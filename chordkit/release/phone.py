@@ -109,18 +109,24 @@ class Phone:
         except (ReleaseError, OSError) as error:
             state, outcome = replace(before, channel=client.state), Outcome("refused", why=str(error))
         else:
-            state, outcome = self._follow(_without_killed(replace(before, channel=client.state), targets), client, targets)
+            # A number that somebody with a stolen key gave out must not shut the phone out of what comes after the key was changed.
+            number = 0 if client.recovered else before.release
+            state = _without_killed(replace(before, channel=client.state, release=number), targets)
+            state, outcome = self._follow(state, client, targets)
         if state != before:
             self._store.write(state)
         return outcome
 
     def _follow(self, state: State, client: ChannelClient, targets: Targets) -> tuple[State, Outcome]:
         """What comes of verified metadata."""
+        current, damaged = state.current, self._is_damaged(state)
         # A bundle that does not open any more is fetched again.
-        damaged = state.current is not None and self._opened(state.current) is None
         chosen = choose(targets, self.facts, state.install, state.release - damaged, state.failed)
         if chosen is None:
             return state, Outcome("current", state.release)
+        if current is not None and current.digest == chosen.bundle and not damaged:
+            renamed = replace(current, release=chosen.number)
+            return replace(state, release=chosen.number, current=renamed), Outcome("current", chosen.number)
         try:
             return self._adopt(state, chosen, client.bundle(chosen))
         except (ReleaseError, BundleError, OSError) as error:
@@ -132,13 +138,13 @@ class Phone:
         said = (opened.manifest.counter, opened.manifest.backbone.fingerprint)
         if said != (release.counter, release.fingerprint):
             raise BundleError(f"{release.name}: it is not the bundle that release {release.number} speaks of; fetch it again")
-        passed = self.app.self_check(opened, self.facts)
+        passed = self._runs(opened)
         state = replace(state, check=Check(release.number, passed))
         if not passed:
             return replace(state, failed=(*state.failed, release.number)), Outcome("failed", release.number)
-        slot = Slot(f"bundle-{state.next}", release.number, *said)
+        slot = Slot(f"bundle-{state.next}", release.number, *said, release.bundle)
         self._store.place(slot.file, data)
-        good = state.current is not None and self._opened(state.current) is not None
+        good = state.current is not None and not self._is_damaged(state)
         fits = state.strategy is not None and state.strategy.fingerprint == release.fingerprint
         changed = replace(
             state,
@@ -182,6 +188,12 @@ class Phone:
         state = self.state()
         if state.check is not None:
             self._store.write(replace(state, check=None))
+
+    def _runs(self, opened: Bundle) -> bool:
+        return self.app.self_check(opened, self.facts)
+
+    def _is_damaged(self, state: State) -> bool:
+        return state.current is not None and self._opened(state.current) is None
 
     def _opened(self, slot: Slot) -> Bundle | None:
         try:

@@ -51,12 +51,14 @@ class Slot:
         release: that brought it.
         counter: the bundle's own.
         fingerprint: of its backbone, 16 hexadecimal digits.
+        digest: SHA-256 of the file.
     """
 
     file: str
     release: int
     counter: int
     fingerprint: str
+    digest: str
 
 
 @dataclass(frozen=True)

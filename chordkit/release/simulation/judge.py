@@ -13,12 +13,15 @@ from typing import Any
 
 from chordkit.release.phone import Outcome, Phone
 from chordkit.release.simulation.disk import SimulatedDisk
+from chordkit.release.simulation.forgery import latest
 from chordkit.release.simulation.mirrors import TIMESTAMP, Folder, History, Line
 from chordkit.release.store import STATE, Adopted, State
 from chordkit.release.words import PhoneFacts
 
 LIMITS = {"root.json": 65_536, "timestamp.json": 16_384, "snapshot.json": 65_536, "targets.json": 2_097_152}
 """Bytes of each kind of file that a phone may ask for at most."""
+ROOM = 65_536
+"""Bytes by which a bundle may be larger than any that the channel has had: those who have its keys may say so."""
 MOST_ROOTS = 33
 """Files of roots that a phone asks for in one update: 32, and one that shows that there are more."""
 Runs = Callable[[str, PhoneFacts], bool]
@@ -27,11 +30,13 @@ Runs = Callable[[str, PhoneFacts], bool]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a channel said at one moment: its releases by number, what it killed, and when the first of its three lower roles expires."""
+    """What a channel said at one moment: its releases by number, what it killed, when the first of its three lower roles expires, and whose
+    signatures its targets need."""
 
     releases: dict[int, dict[str, Any]]
     killed: list[dict[str, Any]]
     expires: int
+    keys: frozenset[str]
 
 
 @dataclass
@@ -39,16 +44,20 @@ class Known:
     """What the judge remembers of a phone, since a phone that forgets must not get away with it.
 
     Attributes:
-        release: the highest that it adopted.
+        release: that it adopted last.
+        floor: below which its number may not fall.
         epoch: the newest moment of the channel that it has seen; -1 = none.
         unable: releases that it tried and cannot run.
         rotten: its flash has lost a bit of a bundle, which it has not mended yet.
+        robbed: it adopted what somebody signed with a stolen key: a true bundle, under a number that the channel never gave out.
     """
 
     release: int = 0
+    floor: int = 0
     epoch: int = -1
     unable: set[int] = field(default_factory=set)
     rotten: bool = False
+    robbed: bool = False
 
 
 class Judge:
@@ -88,7 +97,7 @@ class Judge:
         return known.epoch == self._index[self._history.folders[-1][TIMESTAMP]]
 
     def wrongs(
-        self, phone: Phone, disk: SimulatedDisk, known: Known, line: Line, outcome: Outcome | None, clock: int
+        self, phone: Phone, disk: SimulatedDisk, known: Known, line: Line, outcome: Outcome | None, clock: int, stolen: bool
     ) -> list[str]:
         """What is wrong with a phone after an event, a sentence each; ``known`` is brought up to date.
 
@@ -99,6 +108,7 @@ class Judge:
             line: over which it asked a mirror.
             outcome: of its update; None = power was lost.
             clock: what it took for the time.
+            stolen: whether the mirror is somebody's who has keys of the channel.
         """
         self.epochs()
         state = phone.state()
@@ -107,7 +117,7 @@ class Judge:
         if outcome is not None and (outcome.kind != "refused" or outcome.release) and seen is not None:
             found += self._of_metadata(seen, known, clock)
         found += self._of_store(disk, state, outcome)
-        found += self._of_release(phone, disk, state, known, seen)
+        found += self._of_release(phone, disk, state, known, seen, stolen)
         found += self._of_what_runs(phone, state, known)
         return found
 
@@ -115,7 +125,7 @@ class Judge:
         wrong = []
         for path, most in line.asked:
             kind = next((kind for kind in LIMITS if path.endswith(kind)), None)
-            if most > (self._longest if kind is None else LIMITS[kind]):
+            if most > (self._longest + ROOM if kind is None else LIMITS[kind]):
                 wrong.append("it would take more bytes than a file can have")
         if sum(path.endswith("root.json") for path, _ in line.asked) > MOST_ROOTS:
             wrong.append("it followed more roots than one update may")
@@ -129,6 +139,8 @@ class Judge:
             wrong.append("it believed metadata older than it had seen")
         if self._epochs[seen].expires <= clock:
             wrong.append("it believed metadata that had expired")
+        if known.epoch >= 0 and self._epochs[seen].keys.isdisjoint(self._epochs[known.epoch].keys):
+            known.floor = 0  # numbers begin anew with the keys that give them out
         known.epoch = max(known.epoch, seen)
         return wrong
 
@@ -140,19 +152,24 @@ class Judge:
             wrong.append("a file is left on its disk that nothing names")
         return wrong
 
-    def _of_release(self, phone: Phone, disk: SimulatedDisk, state: State, known: Known, seen: int | None) -> list[str]:
+    def _of_release(self, phone: Phone, disk: SimulatedDisk, state: State, known: Known, seen: int | None, stolen: bool) -> list[str]:
         wrong = []
         number = state.release
-        if number < known.release:
+        current = state.current
+        digest = None if current is None or current.file not in disk.names() else _digest(disk.read(current.file))
+        if number not in self._releases and number:
+            if seen is None and stolen and digest in self._authentic:
+                known.robbed = True
+            elif not known.robbed:
+                wrong.append("it adopted a release that the channel never made")
+        elif number < known.floor:
             wrong.append("it went back to an older release, or forgot which it had")
-        elif number > known.release:
-            known.release, known.rotten = number, False
-            if number not in self._releases or seen is None:
-                return ["it adopted a release that the channel never made"]
+        elif number and (number != known.release or known.robbed):
+            known.release, known.floor, known.robbed = number, number, False
+            if seen is None:
+                return ["it adopted a release from metadata that the channel never made"]
             if number not in _offered(self._epochs[seen], phone.facts, state.install):
                 wrong.append("it adopted a release that was not for it")
-            current = state.current
-            digest = None if current is None or current.file not in disk.names() else _digest(disk.read(current.file))
             if digest != self._releases[number]["bundle"]:
                 wrong.append("what it adopted is not the bundle of that release")
         for failed in set(state.failed) - known.unable:
@@ -195,7 +212,9 @@ def _epoch(folder: Folder) -> Epoch:
             path = f"targets/{custom['bundle']}.{name}"
             releases[custom["release"]] = custom | {"length": target["length"], "path": path}
     killed = signed[-1].get("chordkit", {}).get("killed", [])
-    return Epoch(releases, killed, min(_seconds(each["expires"]) for each in signed))
+    root = latest(folder, "root")
+    keys = frozenset(root["keys"][each]["keyval"]["public"] for each in root["roles"]["targets"]["keyids"])
+    return Epoch(releases, killed, min(_seconds(each["expires"]) for each in signed), keys)
 
 
 def _offered(epoch: Epoch, facts: PhoneFacts, install: bytes) -> set[int]:

@@ -42,14 +42,14 @@ class Line:
     Attributes:
         serve: the mirror at the other end; raises FileNotFoundError where it has nothing.
         asked: path and most bytes of every request.
-        bytes: that came in all.
+        received: bytes that came in all.
         timestamp: the last one that came.
     """
 
     serve: Serve
     asked: list[tuple[str, int]] = field(default_factory=list)
-    bytes: int = 0
-    timestamp: "bytes | None" = None
+    received: int = 0
+    timestamp: bytes | None = None
 
     def fetch(self, path: str, most: int) -> bytes | None:
         """What is at a path, and not more of it than one byte beyond what was asked for; None = nothing is.
@@ -62,7 +62,7 @@ class Line:
             data = self.serve(path, most + 1)[: most + 1]
         except FileNotFoundError:
             return None
-        self.bytes += len(data)
+        self.received += len(data)
         if path == TIMESTAMP:
             self.timestamp = data
         return data

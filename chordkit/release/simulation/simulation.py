@@ -21,6 +21,8 @@ Sealed = Callable[[str, int], bytes]
 """(fingerprint, time) -> the strategy that a service hands out then; now and then an attacker's choice of an older one."""
 _ROT = 0.01
 """Of all visits: flash has lost a bit of a bundle before."""
+_SETTLING = 6
+"""Visits at the end. A phone that fell behind by a release for each of them is still on its way."""
 _STEPS = 30
 """Within so many changes of the disk power is lost; a visit with an adoption has about twenty."""
 
@@ -38,7 +40,7 @@ class Tally:
         told: reports of self-checks, as a service counts them; taken out by who counts them.
         adopted: phones that adopted a release, by its number.
         failed: phones whose self-check of a release failed.
-        bytes: that came over all lines.
+        received: bytes that came over all lines.
     """
 
     visits: Counter[str] = field(default_factory=Counter)
@@ -49,7 +51,7 @@ class Tally:
     told: Counter[ReportKey] = field(default_factory=Counter)
     adopted: Counter[int] = field(default_factory=Counter)
     failed: Counter[int] = field(default_factory=Counter)
-    bytes: int = 0
+    received: int = 0
 
 
 @dataclass
@@ -93,21 +95,25 @@ class Simulation:
             self._next += 1
             self._visit(number, when)
 
-    def settle(self, time: int, visits: int = 4) -> int:
+    def settle(self, time: int) -> int:
         """Every phone meets a good mirror with a sane clock and steady power, a few times; how many are where they should be then.
 
-        A phone that is not is a wrong of its own: it is shut out of updates.
+        Between, flash loses a bit of some bundles. A phone that is not where it should be is shut out of updates, a wrong of its own.
         """
         good = 0
         for number, simulated in enumerate(self._phones):
-            for _ in range(visits):
+            for visit in range(_SETTLING):
+                if visit == _SETTLING // 2 and number % 20 == 0:
+                    self._rot(simulated, random.Random(f"{self._seed}/{number}/rot"))
                 self._visit(number, time, sane=True)
             state = self._phone(simulated).state()
             wanted = self._judge.wanted(state, simulated.owner.facts, simulated.known)
-            if state.release >= wanted and self._judge.is_up_to_date(simulated.known):
-                good += 1
-            else:
+            if simulated.known.rotten:
+                self.tally.wrongs["a damaged bundle was not mended"] += 1
+            elif simulated.known.robbed or state.release < wanted or not self._judge.is_up_to_date(simulated.known):
                 self.tally.wrongs["it is shut out of updates"] += 1
+            else:
+                good += 1
         return good
 
     def _visit(self, number: int, time: int, sane: bool = False) -> None:
@@ -118,10 +124,8 @@ class Simulation:
         clock = time if sane else owner.clock_at(simulated.visits, time)
         kind, serve = ("good", self._good(time)) if sane or chance.random() >= self._bad else self._mirror(time, chance)
         line, before = Line(serve), simulated.known.release
-        if not sane and chance.random() < _ROT and (bundles := sorted(name for name in disk.names() if name.startswith("bundle-"))):
-            disk.rot(chance.choice(bundles), chance)
-            simulated.known.rotten = True
-            tally.rotten += 1
+        if not sane and chance.random() < _ROT:
+            self._rot(simulated, chance)
         if not sane and chance.random() < owner.loses_power:
             disk.lose_power_at = chance.randrange(_STEPS)
         outcome, wrongs, told = None, [], Counter[ReportKey]()
@@ -133,16 +137,23 @@ class Simulation:
         except Exception as error:  # whatever it is, an app would have ended by it
             wrongs.append(f"it crashed: {type(error).__name__}")
         disk.lose_power_at = None
-        wrongs += self._judge.wrongs(self._phone(simulated), disk, simulated.known, line, outcome, clock)
+        wrongs += self._judge.wrongs(self._phone(simulated), disk, simulated.known, line, outcome, clock, kind == "thief")
         tally.visits[kind] += 1
         tally.outcomes["power lost" if outcome is None else outcome.kind] += 1
         tally.wrongs.update(wrongs)
         tally.told.update(told)
-        tally.bytes += line.bytes
+        tally.received += line.received
         if simulated.known.release != before:
             tally.adopted[simulated.known.release] += 1
         if outcome is not None and outcome.kind == "failed":
             tally.failed[outcome.release] += 1
+
+    def _rot(self, simulated: _Simulated, chance: random.Random) -> None:
+        bundles = sorted(name for name in simulated.disk.names() if name.startswith("bundle-"))
+        if bundles:
+            simulated.disk.rot(chance.choice(bundles), chance)
+            simulated.known.rotten = True
+            self.tally.rotten += 1
 
     def _session(
         self, phone: Phone, line: Line, time: int, clock: int, chance: random.Random, told: Counter[ReportKey]
