@@ -25,7 +25,7 @@ from chordkit.cli.options import (
 from chordkit.cli.output import JsonOption, SeedOption, emit, key_values, note, progress_bar, rows, writable_file
 from chordkit.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Make, verify and inspect bundles.")
+app = typer.Typer(no_args_is_help=True, help="Make, verify and inspect bundles, and differences between them.")
 
 
 @app.command(
@@ -194,6 +194,43 @@ def inspect(
             rows("members", ["name", "bytes", "SHA-256 begins"], members),
         ),
     )
+
+
+@app.command(epilog="Example: `chordkit bundle diff shop-1.chord shop-2.chord --out shop-2.chordd`")
+def diff(
+    old: Annotated[Path, typer.Argument(help="The bundle that phones have (.chord).")],
+    new: Annotated[Path, typer.Argument(help="The bundle that they are to have (.chord).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the difference goes (.chordd).")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the difference between two bundles. If it is no smaller than the new one, that is status 1 and no file: ship it whole."""
+    from chordkit.export.bundle import difference_files
+
+    found = difference_files(old, new, out)
+    payload = {
+        "file": str(out),
+        "bytes": out.stat().st_size,
+        "of": found.result_size,
+        "share": out.stat().st_size / found.result_size,
+        "base_sha256": found.base_sha256.hex(),
+        "result_sha256": found.result_sha256.hex(),
+    }
+    emit(as_json, payload, lambda: key_values("difference", payload | {"share": f"{payload['share']:.1%}"}))
+
+
+@app.command(epilog="Example: `chordkit bundle apply shop-1.chord shop-2.chordd --out shop-2.chord`")
+def apply(
+    old: Annotated[Path, typer.Argument(help="The bundle that is there (.chord).")],
+    difference: Annotated[Path, typer.Argument(help="The difference to the one that is wanted (.chordd).")],
+    out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where that one goes (.chord).")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make the new bundle of the old one and a difference; nothing is written unless it is that bundle to the last byte."""
+    from chordkit.export.bundle import apply_difference_file
+
+    found = apply_difference_file(old, difference, out)
+    payload = {"file": str(out), "bytes": found.result_size, "sha256": found.result_sha256.hex()}
+    emit(as_json, payload, lambda: key_values("bundle", payload))
 
 
 @app.command(epilog="Example: `chordkit bundle key --private key.pem --public key.pub.pem`")

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from chordkit.files import write_json
-from tests.golden import envelopes, grid, masters, refused_masters, releases, samples, signatures, strategies, training
+from tests.golden import differences, envelopes, grid, masters, refused_masters, releases, samples, signatures, strategies, training
 from tests.golden.common import FOLDER
 
 VECTORS = {
@@ -25,6 +25,7 @@ VECTORS = {
     "master_refused": refused_masters.refused_masters,
     "ed25519": signatures.ed25519,
     "envelope": envelopes.envelopes,
+    "difference": differences.differences,
     "release": releases.releases,
 }
 

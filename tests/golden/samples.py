@@ -1,6 +1,5 @@
 """Golden vectors: samples of others on the wire."""
 
-import struct
 import zlib
 from functools import partial
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.coda.samples import Segments, encode_samples
-from tests.golden.common import FINGERPRINT, replaced, sealed
+from tests.golden.common import FINGERPRINT, replaced, sealed, stored
 
 # What zlib 1.2.13 made of the payload of the last of the accepted samples; other versions may pack it otherwise, and all must read this.
 _DEFLATED = (
@@ -36,7 +35,7 @@ def coda_samples() -> dict[str, Any]:
         segments = Segments([np.array(items, np.int32) for items, _ in rows], marks)
         written = encode_samples(segments, FINGERPRINT)
         payload = zlib.decompress(written[24:-4], wbits=-15)
-        data = sealed(written[:24] + (bytes.fromhex(_DEFLATED) if number == len(cases) - 1 else _stored(payload)))
+        data = sealed(written[:24] + (bytes.fromhex(_DEFLATED) if number == len(cases) - 1 else stored(payload)))
         pieces = [{"items": items, "samples": places} for items, places in rows]
         accepted.append({"segments": pieces, "payload": payload.hex(), "bytes": data.hex()})
     good, payload = bytes.fromhex(accepted[2]["bytes"]), bytes.fromhex(accepted[2]["payload"])
@@ -44,7 +43,7 @@ def coda_samples() -> dict[str, Any]:
     changed = partial(replaced, good)
 
     def holding(offset: int, value: bytes) -> bytes:
-        return sealed(good[:24] + _stored(payload[:offset] + value + payload[offset + len(value) :]))
+        return sealed(good[:24] + stored(payload[:offset] + value + payload[offset + len(value) :]))
 
     refused = {
         "header": ("length", good[:27]),
@@ -60,10 +59,10 @@ def coda_samples() -> dict[str, Any]:
         "no stream": ("deflate", changed(24, b"\7")),
         "cut": ("deflate", sealed(good[:-5])),
         "something behind the stream": ("deflate", sealed(good[:-4] + b"\0")),
-        "longer than any of its counts": ("deflate", sealed(good[:24] + _stored(payload + bytes(60)))),
+        "longer than any of its counts": ("deflate", sealed(good[:24] + stored(payload + bytes(60)))),
         "lengths": ("segments", holding(0, b"\2")),
         "a segment of one": ("segments", holding(0, b"\4\1")),
-        "a number that could be shorter": ("segments", sealed(good[:24] + _stored(b"\x83\0" + payload[1:]))),
+        "a number that could be shorter": ("segments", sealed(good[:24] + stored(b"\x83\0" + payload[1:]))),
         "a sample with nothing before it": ("marks", holding(2, b"\x15")),
         "a segment without a sample": ("marks", holding(2, b"\6")),
         "a pad bit": ("marks", holding(2, b"\x34")),
@@ -72,7 +71,7 @@ def coda_samples() -> dict[str, Any]:
         "an id above the catalogue": ("table", holding(4, b"\6")),
         "no id of the table": ("items", holding(9, b"\4")),
         "an id that nothing uses": ("items", holding(13, b"\0")),
-        "something behind the items": ("items", sealed(good[:24] + _stored(payload + b"\0"))),
+        "something behind the items": ("items", sealed(good[:24] + stored(payload + b"\0"))),
     }
     return {
         "fingerprint": FINGERPRINT.hex(),
@@ -82,8 +81,3 @@ def coda_samples() -> dict[str, Any]:
             "cases": [{"case": case, "check": check, "bytes": data.hex()} for case, (check, data) in refused.items()],
         },
     }
-
-
-def _stored(payload: bytes) -> bytes:
-    """A deflate stream of one block that is not compressed: the same whichever library would compress it."""
-    return b"\x01" + struct.pack("<HH", len(payload), len(payload) ^ 0xFFFF) + payload

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from chordkit.coda.adapter import Adapter, decode_adapter, encode_adapter
 from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps, train
 from chordkit.coda.samples import decode_samples, encode_samples
-from chordkit.errors import AdapterError, EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
+from chordkit.errors import AdapterError, BundleError, EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
+from chordkit.export.bundle import apply_difference, read_difference
 from chordkit.kernels import Engine, available
 from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
 from chordkit.signing import is_valid
@@ -109,6 +110,22 @@ def test_refused_samples_are_refused_by_the_check_named(case: dict) -> None:
     golden = _golden("coda_samples")
     with pytest.raises(SampleError, match=f"^samples: {case['check']}: "):
         decode_samples(bytes.fromhex(case["bytes"]), fingerprint=bytes.fromhex(golden["fingerprint"]), items=golden["refused"]["items"])
+
+
+def test_differences_make_what_the_file_alone_says() -> None:
+    for case in _golden("difference")["accepted"]:
+        data = bytes.fromhex(case["bytes"])
+        result = apply_difference(bytes.fromhex(case["base"]) * case["times"], data)
+        assert (len(result), hashlib.sha256(result).hexdigest()) == (case["size"], case["sha256"])
+        assert case.get("result", result.hex()) == result.hex()
+        assert read_difference(data).to_bytes() == data
+
+
+@pytest.mark.parametrize("case", _golden("difference")["refused"]["cases"], ids=lambda case: case["case"])
+def test_refused_differences_are_refused_by_the_check_named(case: dict) -> None:
+    refused = _golden("difference")["refused"]
+    with pytest.raises(BundleError, match=f"^difference: {case['check']}: "):
+        apply_difference(bytes.fromhex(refused["base"]), bytes.fromhex(case["bytes"]), largest=refused["largest"])
 
 
 @pytest.mark.parametrize("run", range(3))
