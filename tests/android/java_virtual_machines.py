@@ -37,7 +37,7 @@ _TIMEOUT_S = 900.0
 
 MACHINES = ("x86_64", "dex", "arm64", "phone")
 """By name: the host's, the same of the dex that the APK has, one on qemu-user, one in an emulated machine."""
-NOT_EMULATED = ("io.chordkit.ChordStore", "io.chordkit.PublicPool", "io.chordkit.demo.")
+NOT_EMULATED = ("io.chordkit.ChordStore", "io.chordkit.PublicPool", "io.chordkit.Updater", "io.chordkit.release.", "io.chordkit.demo.")
 """What is Java and files, whatever the processor: on an emulated one it would take minutes."""
 ON_THE_PHONE = ("io.chordkit.Engine", "io.chordkit.trust.")
 """What calls native code most: the others have been on the same virtual machine and the same processor without the phone around it."""

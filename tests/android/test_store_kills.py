@@ -83,6 +83,20 @@ def test_a_process_that_is_killed_at_any_time_leaves_one_of_the_two(start: Calla
     assert len(answers) == len(folders) and set(answers) <= {"9 CURRENT mixed-nobody", "9 CURRENT off-nobody"}, answers
 
 
+def test_an_update_that_is_killed_at_any_time_leaves_a_bundle_with_its_own_strategy(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    chance, folders = random.Random(12), []
+    for number in range(5):
+        folders.append(tmp_path / str(number))
+        child = start("follow", folders[-1], 1_000_000)
+        assert child.stdout is not None and child.stdout.readline() == "started\n"
+        time.sleep(chance.uniform(0, 0.4))
+        kill(child)
+    answers = found(start, folders)
+    assert len(answers) == len(folders) and set(answers) <= {"7 CURRENT mixed-nobody", "5 CURRENT off-nobody"}, answers
+
+
 def test_two_processes_wait_for_each_other(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     children = [start("loop", tmp_path / "store", 40) for _ in range(2)]
     for child in children:

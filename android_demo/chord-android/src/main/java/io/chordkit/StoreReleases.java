@@ -31,7 +31,7 @@ final class StoreReleases {
     }
   }
 
-  /** Of the newest release that was adopted; never goes down. */
+  /** Of the newest release that was adopted; it goes down only where a channel recovers from a thief of its keys. */
   long number;
 
   /** Which phone this is when a stage is drawn; it leaves the phone in no form. Hexadecimal. */

@@ -138,6 +138,11 @@ final class StoredBundles {
     state.minimum = Math.max(state.minimum, newest.counter);
   }
 
+  /** Whether the bundle that ships with the app is in use rather than the one that was installed last. */
+  boolean shippedCovers(StoreState state) {
+    return state.current == null || (shippedCounter() > state.current.counter && shippedCounter() >= state.minimum);
+  }
+
   /** Of the bundle that ships with the app; 0 = there is none. */
   long shippedCounter() {
     Bundle shipped = shipped(new ArrayList<String>());

@@ -4,6 +4,7 @@ import io.chordkit.annotation.Nullable;
 import io.chordkit.release.Killed;
 import io.chordkit.release.PhoneReport;
 import io.chordkit.release.Release;
+import io.chordkit.release.TargetFile;
 import io.chordkit.trust.Ed25519Verifier;
 import io.chordkit.trust.TrustedKeys;
 import java.io.File;
@@ -33,21 +34,40 @@ final class StoredReleases {
     this.options = options;
   }
 
-  /** Keeps what the channel has withdrawn, and chooses once who this phone is. */
-  StoreReleases follow(List<Killed> killed, StoreState state) throws IOException {
+  /**
+   * Keeps what the channel has withdrawn, and chooses once who this phone is.
+   *
+   * @param recovered whether numbers of before count no more ({@link io.chordkit.release.ChannelClient#recovered})
+   */
+  void follow(List<Killed> killed, boolean recovered, StoreState state) throws IOException {
     StoreReleases known = state.releases;
-    boolean same = known.installId != null && known.killed.equals(killed);
+    boolean same = known.installId != null && known.killed.equals(killed) && !(recovered && known.number > 0);
     if (known.installId == null) {
       byte[] chosen = new byte[Release.INSTALL_ID_BYTES];
       new SecureRandom().nextBytes(chosen);
       known.installId = Hex.of(chosen);
     }
     if (!same) {
+      known.number = recovered ? 0 : known.number;
       known.killed.clear();
       known.killed.addAll(killed);
       folder.write(state);
     }
-    return known;
+  }
+
+  /** Whether the bundle in use is the release's: then its number is all that is new, and is kept. */
+  boolean renumber(Release release, StoreState state) throws IOException {
+    StoreState.Slot used = state.current;
+    if (used == null || bundles.shippedCovers(state) || !folder.file(used.file).isFile()) {
+      return false;
+    }
+    if (!TargetFile.sha256(Bundle.mapped(folder.file(used.file))).equals(release.file().sha256())) {
+      return false;
+    }
+    state.current = new StoreState.Slot(used.file, used.counter, release.number());
+    adopted(release, state);
+    folder.write(state);
+    return true;
   }
 
   /** Files that hold a release's bundle already, or that a difference may start from. */
@@ -133,15 +153,19 @@ final class StoredReleases {
     if (slot == null || slot.release != release.number()) {
       throw new StoreException("release " + release.number() + " is no longer the one that is prepared; prepare it again");
     }
-    long left = Math.max(state.current == null ? 0 : state.current.counter, bundles.shippedCounter());
-    if (left > release.counter()) {
-      state.minimum = Math.max(state.minimum, left + 1); // what the channel takes back comes from nowhere else
-    }
+    long left = state.current == null ? 0 : state.current.counter;
     String file = folder.placeBundle(folder.file(slot.file), state);
     bundles.replace(state, new StoreState.Slot(file, slot.counter, slot.release));
+    state.minimum = left > release.counter() ? Math.max(state.minimum, left + 1) : state.minimum; // what is taken back comes from nowhere else
     state.releases.prepared = null;
-    state.releases.number = Math.max(state.releases.number, release.number());
     state.releases.add(new StoreReleases.Checked(release.number(), release.counter(), true));
+    adopted(release, state);
+  }
+
+  private void adopted(Release release, StoreState state) {
+    long shipped = bundles.shippedCounter();
+    state.minimum = shipped > release.counter() ? Math.max(state.minimum, shipped + 1) : state.minimum; // or it would be in use again
+    state.releases.number = Math.max(state.releases.number, release.number());
   }
 
   /** The oldest check that nobody was told, else what is in use. */
@@ -151,7 +175,7 @@ final class StoredReleases {
     PhoneReport report;
     if (!checks.isEmpty()) {
       report = new PhoneReport(checks.get(0).release, checks.get(0).word()).counter(checks.get(0).counter);
-    } else if (used != null) {
+    } else if (used != null && !bundles.shippedCovers(state)) {
       report = new PhoneReport(used.release, PhoneReport.Check.NONE).counter(used.counter);
     } else {
       report = new PhoneReport(0, PhoneReport.Check.NONE);

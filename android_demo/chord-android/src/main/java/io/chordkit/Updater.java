@@ -93,7 +93,10 @@ public final class Updater {
     }
     folder.lock();
     try {
-      folder.keepChannel(client.kept());
+      if (offered != null) {
+        store.releases().follow(offered.killed(), client.recovered(), store.state());
+      }
+      folder.keepChannel(client.kept()); // after what came of it: a kill between the two asks for both again
     } finally {
       folder.unlock();
     }
@@ -117,8 +120,10 @@ public final class Updater {
   private Release chosen(Targets offered) throws IOException {
     folder.lock();
     try {
-      StoreReleases known = store.releases().follow(offered.killed(), store.state());
-      return offered.choose(phone, known.installId(), known.number, known.failed);
+      StoreState state = store.state();
+      StoreReleases known = state.releases;
+      Release newest = offered.choose(phone, known.installId(), known.number, known.failed);
+      return newest == null || store.releases().renumber(newest, state) ? null : newest;
     } finally {
       folder.unlock();
     }

@@ -1,12 +1,14 @@
 package io.chordkit;
 
+import io.chordkit.release.PhoneFacts;
 import java.io.File;
 import java.io.IOException;
 import java.util.Arrays;
 
 /**
  * A process at a store, for tests/android/test_store_kills.py: {@code step FOLDER install|adopt|learn N} stops before the n-th step of a change
- * and says so, {@code loop FOLDER ROUNDS} installs and adopts by turns, {@code found FOLDER...} says what is in each.
+ * and says so, {@code loop FOLDER ROUNDS} installs and adopts by turns, {@code follow FOLDER ROUNDS} follows a channel that goes to and fro, {@code found
+ * FOLDER...} says what is in each.
  */
 public final class StoreChild {
   private static final int[] OWN = {30, 35, 100};
@@ -28,6 +30,8 @@ public final class StoreChild {
       say("done");
     } else if (words[0].equals("loop")) {
       loop(at, Integer.parseInt(words[2]));
+    } else if (words[0].equals("follow")) {
+      follow(at, Integer.parseInt(words[2]));
     } else {
       for (int i = 1; i < words.length; i++) {
         StoreFixture one = new StoreFixture(new File(words[i]));
@@ -71,6 +75,23 @@ public final class StoreChild {
     for (int i = 0; i < rounds; i++) {
       at.install(i % 2 == 0 ? "swapped" : "near");
       at.adopt(i % 2 == 0 ? "off-4" : "mixed-4");
+    }
+    say("done");
+  }
+
+  /** Each bundle comes with a strategy of its own. */
+  private static void follow(StoreFixture at, int rounds) throws Exception {
+    TestChannel channel = new TestChannel();
+    PhoneFacts phone = new PhoneFacts("3.4.0", "arm64-v8a", "medium", "native");
+    for (int i = 0; i < rounds; i++) {
+      channel.targets.clear();
+      channel.release(i + 1, i % 2 == 0 ? "7" : "5").sign();
+      try (Prepared next = new Updater(at.store(), channel.root(), phone, channel).look(TestChannel.NOW)) {
+        next.commit(Shop.SUBJECT, Material.bytes(i % 2 == 0 ? "store/mixed-4.chre" : "store/off-4.chre")).close();
+      }
+      if (i == 0) {
+        say("started");
+      }
     }
     say("done");
   }

@@ -33,16 +33,39 @@ final class TestChannel implements Mirror {
   String cohort = "";
   int basisPoints = 10000;
   private final KeyPair key;
+  private KeyPair targetsKey;
+  private int roots;
   private int version;
 
   TestChannel() throws Exception {
-    key = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
-    String role = "{\"keyids\":[\"" + keyId() + "\"],\"threshold\":1}";
-    String keyval = "{\"public\":\"" + hex(Arrays.copyOfRange(key.getPublic().getEncoded(), 12, 44)) + "\"}";
-    String keys = "{\"" + keyId() + "\":{\"keytype\":\"ed25519\",\"keyval\":" + keyval + ",\"scheme\":\"ed25519\"}}";
-    String roles = "{\"root\":" + role + ",\"snapshot\":" + role + ",\"targets\":" + role + ",\"timestamp\":" + role + "}";
+    key = keyPair();
+    targetsKey = key;
+    putRoot();
+  }
+
+  /** The next root has another key for targets. */
+  TestChannel changeKeyOfTargets() throws Exception {
+    targetsKey = keyPair();
+    putRoot();
+    return this;
+  }
+
+  private void putRoot() throws Exception {
+    roots++;
+    String keys = "{" + named(key) + (targetsKey == key ? "" : "," + named(targetsKey)) + "}";
+    String role = role(key);
+    String roles = "{\"root\":" + role + ",\"snapshot\":" + role + ",\"targets\":" + role(targetsKey) + ",\"timestamp\":" + role + "}";
     String root = "\"consistent_snapshot\":true,\"expires\":\"" + LATE + "\",\"keys\":" + keys + ",\"roles\":" + roles;
-    files.put("metadata/1.root.json", signed("{\"_type\":\"root\"," + root + ",\"spec_version\":\"1.0.31\",\"version\":1}"));
+    files.put("metadata/" + roots + ".root.json", signed("{\"_type\":\"root\"," + root + ",\"spec_version\":\"1.0.31\",\"version\":" + roots + "}", key));
+  }
+
+  private String named(KeyPair one) {
+    String keyval = "{\"public\":\"" + hex(Arrays.copyOfRange(one.getPublic().getEncoded(), 12, 44)) + "\"}";
+    return "\"" + keyId(one) + "\":{\"keytype\":\"ed25519\",\"keyval\":" + keyval + ",\"scheme\":\"ed25519\"}";
+  }
+
+  private String role(KeyPair one) {
+    return "{\"keyids\":[\"" + keyId(one) + "\"],\"threshold\":1}";
   }
 
   byte[] root() {
@@ -127,21 +150,25 @@ final class TestChannel implements Mirror {
   private byte[] put(String name, String role, String ours, String until, String rest) throws Exception {
     boolean afterSpecification = rest.startsWith("\"targets\"");
     String end = afterSpecification ? "\"spec_version\":\"1.0.31\"," + rest : rest + "\"spec_version\":\"1.0.31\",";
-    byte[] file = signed("{\"_type\":\"" + role + "\"" + ours + ",\"expires\":\"" + until + "\"," + end + "\"version\":" + version + "}");
+    byte[] file = signed("{\"_type\":\"" + role + "\"" + ours + ",\"expires\":\"" + until + "\"," + end + "\"version\":" + version + "}", role.equals("targets") ? targetsKey : key);
     files.put("metadata/" + name, file);
     return file;
   }
 
-  private byte[] signed(String canonical) throws Exception {
+  private byte[] signed(String canonical, KeyPair by) throws Exception {
     Signature signer = Signature.getInstance("Ed25519");
-    signer.initSign(key.getPrivate());
+    signer.initSign(by.getPrivate());
     signer.update(canonical.getBytes(StandardCharsets.US_ASCII));
-    String signatures = "{\"signatures\":[{\"keyid\":\"" + keyId() + "\",\"sig\":\"" + hex(signer.sign()) + "\"}],\"signed\":";
+    String signatures = "{\"signatures\":[{\"keyid\":\"" + keyId(by) + "\",\"sig\":\"" + hex(signer.sign()) + "\"}],\"signed\":";
     return (signatures + canonical + "}").getBytes(StandardCharsets.US_ASCII);
   }
 
-  private static String keyId() {
-    return new String(new char[64]).replace('\0', 'a');
+  private String keyId(KeyPair one) {
+    return new String(new char[64]).replace('\0', one == key ? 'a' : 'b');
+  }
+
+  private static KeyPair keyPair() throws Exception {
+    return KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
   }
 
   static String hash(byte[] data) throws Exception {

@@ -356,6 +356,46 @@ public final class UpdaterTest {
   }
 
   @Test
+  public void numbersThatAThiefGaveOutDoNotStay() throws Exception {
+    at.install("6");
+    look(channel.release(1, "7").sign()).commit(Shop.SUBJECT).close();
+    channel.targets.clear();
+    look(channel.release(1000000, "5").sign()).commit(Shop.SUBJECT).close(); // by a stolen key
+    assertEquals("5 CURRENT plain-nobody", at.found());
+    channel.targets.clear();
+    channel.release(2, "7").sign();
+    assertNull(look(channel));
+    channel.changeKeyOfTargets().sign();
+    channel.asked.clear();
+    look(channel).commit(Shop.SUBJECT).close();
+    assertEquals("7 CURRENT plain-nobody", at.found());
+    assertEquals(2, at.store().release());
+    assertEquals(0, channel.fetched(".chord")); // 7 was still here
+    channel.changeKeyOfTargets().sign(); // and without a thief
+    assertNull(look(channel));
+    assertEquals(2, at.store().release());
+  }
+
+  @Test
+  public void ofAReleaseWhoseBundleIsInUseTheNumberIsAllThatIsNew() throws Exception {
+    at.install("6");
+    channel.release(4, "6").sign();
+    assertNull(look(channel));
+    assertEquals(4, at.store().release());
+    assertEquals(0, channel.fetched(".chord"));
+    assertEquals("release=4,counter=6,runtime=native,abi=arm64-v8a,app=3.4.0,check=none", at.store().report(PHONE).header());
+    at.ships("store/7.chord"); // an update of the app covers it
+    assertEquals("7 SHIPPED plain-nobody", at.found());
+    assertEquals("release=0,runtime=native,abi=arm64-v8a,app=3.4.0,check=none", at.store().report(PHONE).header());
+    try (Prepared next = look(channel.release(5, "6").sign())) {
+      assertEquals(0, channel.fetched(".chord"));
+      assertEquals("7 SHIPPED plain-nobody", at.found()); // until its strategy is there
+      next.commit(Shop.SUBJECT).close();
+    }
+    assertEquals("6 CURRENT plain-nobody", at.found());
+  }
+
+  @Test
   public void whatWasKeptOfTheChannelMayBeDamaged() throws Exception {
     at.install("5");
     look(channel.release(1, "6").sign()).commit(Shop.SUBJECT).close();

@@ -28,6 +28,7 @@ public final class ChannelClient {
   @Nullable private SignedFile timestamp;
   @Nullable private SignedFile snapshot;
   @Nullable private SignedFile targets;
+  private boolean recovered;
 
   /**
    * @param shipped a root that the app came with
@@ -76,10 +77,19 @@ public final class ChannelClient {
     newSnapshot.requireNotExpired(now);
     SignedFile newTargets = below(mirror, newSnapshot, MOST_TARGETS, targets);
     newTargets.requireNotExpired(now);
+    recovered = targets != null && stillTrusted(targets) == null;
     timestamp = newTimestamp;
     snapshot = newSnapshot;
     targets = newTargets;
     return new Targets(newTargets);
+  }
+
+  /**
+   * Whether the files that were kept before the last {@link #refresh} are of keys for targets that root no longer names. Then a thief may have
+   * given out release numbers as well: the number that the phone keeps counts no more.
+   */
+  public boolean recovered() {
+    return recovered;
   }
 
   private void followRoots(Mirror mirror) throws ReleaseException, IOException {

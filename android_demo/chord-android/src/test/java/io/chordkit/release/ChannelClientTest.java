@@ -75,6 +75,7 @@ public final class ChannelClientTest {
       try {
         Targets offered = client.refresh(mirror, wanted.getLong("now"));
         answer = "accepted " + versions(client);
+        same(wanted.optBoolean("recovered", client.recovered()), client.recovered());
         compare(offered, wanted, mirror);
       } catch (ReleaseException refused) {
         String role = wanted.optString("role", "nothing");
