@@ -33,7 +33,7 @@ class Fault:
         """All phones have it within this block."""
         with ExitStack() as stack:
             for where, name, value in self.patches:
-                stack.enter_context(patch.object(where, name, value))
+                stack.enter_context(patch.object(where, name, value, create=name == "recovered"))
             yield
 
 
@@ -95,8 +95,11 @@ def _forgets(self: store.State) -> bytes:
     return _TO_BYTES(replace(self, channel=b""))
 
 
-def _keeps_check(app: Any, opened: Any, facts: Any) -> bool:
-    return True
+def _opens_or_ends(self: phone.Phone, slot: store.Slot) -> Any:
+    return self._read(self._store.disk.read(slot.file), slot.file, slot.counter)
+
+
+_NEVER = property(lambda _: False, lambda _, __: None)
 
 
 _READ_BUNDLE, _CHOOSE, _PLACE, _TO_BYTES = phone.bundle.read, client.choose, store.Store.place, store.State.to_bytes
@@ -124,5 +127,6 @@ FAULTS = (
     Fault("the bundle before the state", "its state names a file that is not there", ((store.Store, "place", _state_first),)),
     Fault("the state before old files go", "its state names a file that is not there", ((store.Store, "write", _clean_first),)),
     Fault("what is damaged is fetched again", "a damaged bundle was not mended", ((phone.Phone, "_is_damaged", lambda *_: False),)),
-    Fault("the bundle before, where the last is damaged", "it has nothing that opens: BundleError", ((phone.Phone, "_opened", None),)),
+    Fault("another bundle where one is damaged", "it has nothing that opens: BundleError", ((phone.Phone, "_opened", _opens_or_ends),)),
+    Fault("numbers that begin anew after a theft", "it is shut out of updates", ((client.ChannelClient, "recovered", _NEVER),)),
 )

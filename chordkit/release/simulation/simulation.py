@@ -17,8 +17,8 @@ from chordkit.release.simulation.mirrors import History, Line, Serve
 BAD_MIRRORS = ("broken", "frozen", "mixed", "swapped", "truncated", "endless", "stranger", "thief")
 Forged = Callable[[str, int, random.Random], Serve]
 """(stranger or thief, time, chance) -> the mirror of somebody with keys."""
-Sealed = Callable[[str, int], bytes]
-"""(fingerprint, time) -> the strategy that a service hands out then; now and then an attacker's choice of an older one."""
+Sealed = Callable[[str, int, random.Random], bytes]
+"""(fingerprint, time, chance) -> the strategy that a phone is offered."""
 _ROT = 0.01
 """Of all visits: flash has lost a bit of a bundle before."""
 _SETTLING = 6
@@ -108,7 +108,7 @@ class Simulation:
                 self._visit(number, time, sane=True)
             state = self._phone(simulated).state()
             wanted = self._judge.wanted(state, simulated.owner.facts, simulated.known)
-            if simulated.known.rotten:
+            if simulated.known.rotten and state.release == wanted:
                 self.tally.wrongs["a damaged bundle was not mended"] += 1
             elif simulated.known.robbed or state.release < wanted or not self._judge.is_up_to_date(simulated.known):
                 self.tally.wrongs["it is shut out of updates"] += 1
@@ -166,7 +166,7 @@ class Simulation:
         phone.told()
         if chance.random() < 0.3:
             try:
-                phone.adopt_strategy(self._sealed(opened.manifest.backbone.fingerprint, time), clock)
+                phone.adopt_strategy(self._sealed(opened.manifest.backbone.fingerprint, time, chance), clock)
             except EnvelopeError:
                 pass  # one that it has, or one that was taken back
         return phone.update(line.fetch, clock)
