@@ -137,14 +137,29 @@ def test_gradients_add_up_and_one_process_tells_the_others(two: tuple[Path, list
     assert sorted(about["speaks"] for about in two[1]) == [[False, False], [True, True]]
 
 
-NULL = {
-    "sasrec": ("key.bias",),
-    "caser": (),
-    "fixed": ("key.bias", "filters.bias", "mean"),
-    "many": ("key.bias", "filters.bias", "mean"),
-}
+WITHOUT_EFFECT = ("key.bias", "filters.bias", "mean")
 """Parameters that the loss does not depend on: a key's bias moves all scores of a softmax, a filter's is taken out by standardising. Their
 gradient is rounding alone, and AdamW makes steps of it."""
+_ASTRAY = 1e-3
+
+
+def beyond_rounding(name: str, one: dict[str, Tensor], two: dict[str, Tensor], shop: Path) -> float:
+    """The share of weights that are farther apart than rounding takes them.
+
+    An entry of a gradient is a sum of n terms, of which n u is rounding (u = 2^-24) in either way of adding up. AdamW divides it by its own
+    size, so its steps differ by as much of lr, from each of its two moments. Few entries are sums that come out smaller than that: their
+    steps go either way, and their share is at most about n u a step.
+    """
+    steps, lr, terms = steps_of(name, shop)
+    bound, beyond, entries = 4 * steps * lr * terms * 2.0**-24, 0, 0
+    assert steps * terms * 2.0**-24 < 2 * _ASTRAY
+    for key, each in one.items():
+        apart = (each - two[key]).abs()
+        assert float(apart.max()) <= 2 * steps * lr, key
+        if not key.endswith(WITHOUT_EFFECT):
+            beyond += int((apart > bound + 2.0**-23 * each.abs()).sum())
+            entries += each.numel()
+    return beyond / entries
 
 
 @pytest.mark.parametrize("name", ["sasrec", "caser", "fixed", "many"])
@@ -155,16 +170,9 @@ def test_two_processes_train_what_one_does(name: str, shop: Path, two: tuple[Pat
     assert all(torch.equal(both[0][key], both[1][key]) for key in weights)
     assert abouts[0][name] == abouts[1][name]
     assert abouts[0][name]["best_epoch"] == told["best_epoch"]
-    # An entry of a gradient is a sum of n terms: n u of it is rounding (u = 2^-24), in either way of adding up, and AdamW, which divides a
-    # gradient by its own size, changes its step by as much of lr, twice for its two moments.
-    steps, lr, terms = steps_of(name, shop)
-    bound = 4 * steps * lr * terms * 2.0**-24
-    for key, each in weights.items():
-        difference = float((each - both[0][key]).abs().max())
-        null = any(key.endswith(ending) for ending in NULL[name])
-        assert difference <= (2 * steps * lr if null else bound + 2.0**-23 * float(each.abs().max())), (key, difference, bound)
+    assert beyond_rounding(name, weights, both[0], shop) <= _ASTRAY
     for ours, theirs in zip(told["history"], abouts[0][name]["history"], strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=terms * 2.0**-24)
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=steps_of(name, shop)[2] * 2.0**-24)
 
 
 def steps_of(name: str, shop: Path) -> tuple[int, float, int]:
@@ -213,7 +221,7 @@ def test_a_process_that_is_killed_ends_all_and_any_number_of_them_goes_on(
     victim = wait_for(lambda: child_of(process.pid, 1), process)
     wait_for((checkpoints / CHECKPOINT_NAME).exists, process)
     os.kill(victim, signal.SIGKILL)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode != 0 and output == "" and not broken.exists()
     said = [line for line in errors.splitlines() if line.startswith("chordkit: ")]
     assert len(said) == 1 and ("another process of this training was lost" in said[0] or "interrupted" in said[0]), errors
@@ -230,7 +238,4 @@ def test_a_process_that_is_killed_ends_all_and_any_number_of_them_goes_on(
     # As many processes as at first: the bits of a run that nobody interrupted.
     assert all(torch.equal(weights[key], wanted[key]) for key in wanted)
     assert answer["best_epoch"] == two[1][0]["sasrec"]["best_epoch"] and answer["epochs"] == EPOCHS
-    steps, lr, terms = steps_of("sasrec", shop)
-    for key, each in load_backbone(copied)[0].state_dict().items():
-        if not key.endswith("key.bias"):
-            assert float((each - wanted[key]).abs().max()) <= 4 * steps * lr * terms * 2.0**-24 + 2.0**-23 * float(each.abs().max()), key
+    assert beyond_rounding("sasrec", load_backbone(copied)[0].state_dict(), wanted, shop) <= _ASTRAY
