@@ -19,6 +19,8 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     users.chord                    the same of sasrec, with user vectors
     toy.chord                      a small bundle with an artifact "litert-fp32" that no runtime runs, and no counter
     refused/NAME.chord             truncated, changed, unsigned, by other.raw, of a counter of 4
+    deltas/difference.json         the golden differences
+    deltas/bundles.chordd          from sasrec.chord to users.chord
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
     store/                         see :mod:`tests.android.store_material`
     learning/                      see :mod:`tests.android.learning_material`
@@ -51,6 +53,7 @@ from chordkit.strategy.envelope import seal
 from tests.android import demo_material, learning_material, store_material
 from tests.export import test_bundle_words
 from tests.export.conftest import Toy
+from tests.golden import common as golden
 from tests.kernels.conftest import ITEMS, SMALL, random_master
 from tests.kernels.test_not_finite import hostile
 
@@ -298,11 +301,16 @@ def words(folder: Path) -> None:
         write(folder / "words" / "refused" / f"{name}.json", data)
 
 
+def deltas(folder: Path) -> None:
+    write(folder / "deltas" / "difference.json", (golden.FOLDER / "difference.json").read_bytes())
+    bundle.difference_files(folder / "sasrec.chord", folder / "users.chord", folder / "deltas" / "bundles.chordd")
+
+
 def release(folder: Path) -> None:
-    write(folder / "release.json", (Path(__file__).parents[1] / "golden" / "release.json").read_bytes())
+    write(folder / "release.json", (golden.FOLDER / "release.json").read_bytes())
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words, release)
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words, deltas, release)
 
 
 def make(folder: Path) -> Path:
