@@ -36,6 +36,7 @@ from chordkit.cli import (
     import_,
     match,
     recommend,
+    release,
     report,
     serve,
     strategy,
@@ -80,6 +81,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(devices.app, name="devices")
 app.add_typer(config.app, name="config")
 app.add_typer(serve.app, name="serve")
+app.add_typer(release.app, name="release")
 app.command(name="report", epilog=report.EXAMPLE)(report.report)
 app.command(name="demo")(demo.demo)
 for _group in (app, *(each.typer_instance for each in app.registered_groups)):

@@ -129,7 +129,9 @@ def test_activations_are_chosen_for_every_quantised_artifact(project: Any, comma
     assert refused.status == 2 and "native: fp32 activations are not supported" in refused.err
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("chordkit tr", ["train", "trainer"]), ("chordkit bundle v", ["verify"])])
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("chordkit tr", ["train", "trainer"]), ("chordkit rel", ["release"]), ("chordkit bundle v", ["verify"])]
+)
 def test_a_shell_completes_commands(typed: str, offered: list[str]) -> None:
     words = {"_CHORDKIT_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     done = subprocess.run(COMMAND, env=os.environ | words, capture_output=True, text=True)

@@ -39,7 +39,9 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "trainer make", "trainer check",
         "bundle make", "bundle verify", "bundle inspect", "bundle diff", "bundle apply", "bundle key", "recommend", "validate",
         "bench run", "bench compare", "bench history", "bench import", "config show",
-        "devices list", "devices prepare", "serve run", "serve token", "report", "demo",
+        "devices list", "devices prepare", "serve run", "serve token",
+        "release init", "release publish", "release promote", "release pause", "release resume", "release rollback", "release kill",
+        "release refresh", "release rotate", "release status", "release watch", "report", "demo",
     }  # fmt: skip
 
 

@@ -194,7 +194,7 @@ def _thresholds(cases: Cases) -> None:
                          ("of zeros", lambda sig: "0" * 128), ("empty", lambda sig: ""), ("in a second spelling", _second)):  # fmt: skip
         cases.add(f"a signature {name}", FIRST, refused(Mirror([FIRST], spell={"timestamp": _resigned(change)}), "timestamp", "signature"))
     spoiled = Mirror([two], signers={"targets": ["t1", "t2"]}, spell={"targets": _resigned(str.upper)})
-    cases.add("one of two signatures is spoiled", two, refused(spoiled, "targets", "signature"))
+    cases.add("a signature of two in capitals", two, refused(spoiled, "targets", "signature"))
 
 
 def _second(sig: str) -> str:
