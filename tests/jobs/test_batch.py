@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow")
+
+import pyarrow as pa
 
 from chordkit.errors import EnvelopeError, InputError
 from chordkit.hypernetwork import load_hypernetwork, make_user_vectors
@@ -65,7 +67,12 @@ def test_only_the_known_items_count(material) -> None:
 @pytest.mark.parametrize("history", [[], [1] * 21, [3, 2, 1]], ids=["none", "long", "short"])
 def test_every_form_of_lists_is_read(history: list[int]) -> None:
     catalogue, window = Catalogue(40, None), 20
-    forms = [pa.list_(pa.int64()), pa.large_list(pa.uint8()), pa.list_(pa.dictionary(pa.int8(), pa.int16())), pa.list_(pa.int32(), len(history))]
+    forms = [
+        pa.list_(pa.int64()),
+        pa.large_list(pa.uint8()),
+        pa.list_(pa.dictionary(pa.int8(), pa.int16())),
+        pa.list_(pa.int32(), len(history)),
+    ]
     for form in forms:
         catalogue.require_type("history", form)
         lists = pa.array([history, None, history, history], form)
