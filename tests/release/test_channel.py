@@ -268,6 +268,18 @@ def test_an_old_copy_of_the_registry_is_noticed(owner: Owner) -> None:
     assert owner.chosen() == 1
 
 
+def test_no_version_is_written_twice_after_an_old_copy_of_the_registry(owner: Owner) -> None:
+    copies = {path: path.read_bytes() for path in owner.folder.glob("registry.sqlite*")}
+    owner.channel.kill(Killed("46afccc803a06ae9", None, 1, 1))
+    before = owner.look()
+    for path, data in copies.items():
+        path.write_bytes(data)
+    Channel.open(owner.folder, clock=owner.clock).kill(Killed("46afccc803a06ae9", None, 2, 2))
+    after = owner.look()
+    assert all(after.versions[role] > before.versions[role] for role in ("targets", "snapshot", "timestamp"))
+    assert [killed.serial_from for killed in after.killed] == [2]
+
+
 def test_owners_wait_for_each_other(owner: Owner) -> None:
     channels = [Channel.open(owner.folder, clock=owner.clock) for _ in range(4)]
     threads = [
