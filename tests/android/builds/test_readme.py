@@ -12,8 +12,10 @@ pytestmark = pytest.mark.checkout
 README = layout.ANDROID / "README.md"
 AROUND = """
 import android.app.Activity;
+import android.os.Build;
 import io.chordkit.*;
 import io.chordkit.android.Assets;
+import io.chordkit.release.*;
 import io.chordkit.trust.*;
 import java.io.File;
 import java.util.List;
@@ -26,6 +28,14 @@ final class Example extends Activity {{
   void learning(ChordStore.Session session, byte[] chrs, int clicksSince, List<String> recentSkus) throws Exception {{
 {learning}
   }}
+
+  interface Server {{
+    byte[] strategyFor(byte[] profile, String report);
+  }}
+
+  void update(ChordStore store, byte[] channelRoot, Server server, byte[] user, List<String> recentSkus) throws Exception {{
+{update}
+  }}
 }}
 """
 
@@ -35,9 +45,9 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_lines_for_an_app_compile_as_they_are_printed(tools, tmp_path: Path) -> None:
-    lines, learning = _blocks("java")
-    assert len(lines.splitlines()) <= 10 and len(learning.splitlines()) <= 10
-    (tmp_path / "Example.java").write_text(AROUND.format(lines=lines, learning=learning), encoding="utf-8")
+    lines, learning, update = _blocks("java")
+    assert all(len(block.splitlines()) <= 10 for block in (lines, learning, update))
+    (tmp_path / "Example.java").write_text(AROUND.format(lines=lines, learning=learning, update=update), encoding="utf-8")
     library = java.compile_for_android(tools, java.sources(java.CORE, java.BOUNCY_CASTLE), tmp_path / "library", [tools.jar("bcprov")])
     java.compile_for_android(tools, [tmp_path / "Example.java"], tmp_path / "example", [library])
 
