@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chordkit.errors import UserVectorError
-from chordkit.strategy import UserVector, decode_user_vector, encode_user_vector, quantize_user_vector, user_vector_bytes
+from chordkit.strategy import (
+    UserVector,
+    decode_user_vector,
+    encode_user_vector,
+    encode_user_vectors,
+    quantize_user_vector,
+    quantize_user_vectors,
+    user_vector_bytes,
+)
 
 FINGERPRINT = b"\x01\x23\x45\x67\x89\xab\xcd\xef"
 DIM = 16
@@ -193,3 +201,15 @@ def test_mutated_user_vectors_are_refused_or_well_formed() -> None:
         # Accepted = exactly what the encoder writes for it.
         assert bytes(data) == encode_user_vector(vector)
     assert 0 < accepted < 10_000
+
+
+def test_many_at_once_are_encoded_as_one_by_one() -> None:
+    values = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float32)
+    values[4] = 0
+    codes, scales = quantize_user_vectors(values)
+    rows = encode_user_vectors(codes, scales, FINGERPRINT)
+    assert [row.tobytes() for row in rows] == [encode_user_vector(quantize_user_vector(each, FINGERPRINT)) for each in values]
+    for wrong in (np.nan, np.inf, 101.0):
+        scales[3] = wrong
+        with pytest.raises(UserVectorError, match="of user 3 is not a number up to 100"):
+            encode_user_vectors(codes, scales, FINGERPRINT)
