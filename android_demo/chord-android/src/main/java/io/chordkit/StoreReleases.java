@@ -86,6 +86,14 @@ final class StoreReleases {
     return false;
   }
 
+  /** Numbers that a thief of the channel's keys may have used up count no more. */
+  void recover(boolean stolen) {
+    if (stolen) {
+      number = 0;
+      failed.clear();
+    }
+  }
+
   /** Whether an envelope is of a family that is killed. */
   boolean isKilled(String fingerprint, String key, long serial) {
     for (Killed each : killed) {

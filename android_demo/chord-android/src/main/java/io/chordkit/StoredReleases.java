@@ -41,14 +41,14 @@ final class StoredReleases {
    */
   void follow(List<Killed> killed, boolean recovered, StoreState state) throws IOException {
     StoreReleases known = state.releases;
-    boolean same = known.installId != null && known.killed.equals(killed) && !(recovered && known.number > 0);
+    boolean same = known.installId != null && known.killed.equals(killed) && !recovered;
     if (known.installId == null) {
       byte[] chosen = new byte[Release.INSTALL_ID_BYTES];
       new SecureRandom().nextBytes(chosen);
       known.installId = Hex.of(chosen);
     }
     if (!same) {
-      known.number = recovered ? 0 : known.number;
+      known.recover(recovered);
       known.killed.clear();
       known.killed.addAll(killed);
       folder.write(state);
@@ -58,10 +58,7 @@ final class StoredReleases {
   /** Whether the bundle in use is the release's: then its number is all that is new, and is kept. */
   boolean renumber(Release release, StoreState state) throws IOException {
     StoreState.Slot used = state.current;
-    if (used == null || bundles.shippedCovers(state) || !folder.file(used.file).isFile()) {
-      return false;
-    }
-    if (!TargetFile.sha256(Bundle.mapped(folder.file(used.file))).equals(release.file().sha256())) {
+    if (used == null || bundles.shippedCovers(state) || !holds(used, release)) {
       return false;
     }
     state.current = new StoreState.Slot(used.file, used.counter, release.number());
@@ -87,10 +84,15 @@ final class StoredReleases {
     }
   }
 
-  /** Whether the release's bundle is here already: a preparation that was not ended by a commit. */
-  boolean holds(Release release, StoreState state) {
+  /** Whether the release's bundle is here already, whole: a preparation that was not ended by a commit. */
+  boolean holds(Release release, StoreState state) throws IOException {
     StoreState.Slot slot = state.releases.prepared;
-    return slot != null && slot.release == release.number() && folder.file(slot.file).isFile();
+    return slot != null && slot.release == release.number() && holds(slot, release);
+  }
+
+  private boolean holds(StoreState.Slot slot, Release release) throws IOException {
+    File file = folder.file(slot.file);
+    return file.isFile() && TargetFile.sha256(Bundle.mapped(file)).equals(release.file().sha256());
   }
 
   /** Puts a bundle beside the others, as one that is prepared. */

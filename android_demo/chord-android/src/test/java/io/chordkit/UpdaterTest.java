@@ -94,8 +94,11 @@ public final class UpdaterTest {
     }
     assertEquals(1, channel.fetched(".chord"));
     at.adopt("mixed-3"); // other changes leave it
+    write(at.file("release-"), spoilt(Disk.read(at.file("release-"), 1 << 20)));
+    look(channel).close(); // another one takes the place of one that was damaged
+    assertEquals(2, channel.fetched(".chord"));
     look(channel).commit(Shop.SUBJECT).close();
-    assertEquals(1, channel.fetched(".chord"));
+    assertEquals(2, channel.fetched(".chord"));
     assertEquals("6 CURRENT mixed-nobody", at.found());
   }
 
@@ -363,6 +366,9 @@ public final class UpdaterTest {
     look(channel.release(1000000, "5").sign()).commit(Shop.SUBJECT).close(); // by a stolen key
     assertEquals("5 CURRENT plain-nobody", at.found());
     channel.targets.clear();
+    channel.release(1000002, Material.bytes("store/7.chord"), 7, "0011223344556677").sign(); // a backbone that it does not have
+    refusedLook(StoreException.class, channel);
+    channel.targets.clear();
     channel.release(2, "7").sign();
     assertNull(look(channel));
     channel.changeKeyOfTargets().sign();
@@ -371,6 +377,7 @@ public final class UpdaterTest {
     assertEquals("7 CURRENT plain-nobody", at.found());
     assertEquals(2, at.store().release());
     assertEquals(0, channel.fetched(".chord")); // 7 was still here
+    assertEquals(0, state().releases.failed.size());
     channel.changeKeyOfTargets().sign(); // and without a thief
     assertNull(look(channel));
     assertEquals(2, at.store().release());
