@@ -149,26 +149,29 @@ def _begin(place: Place, job: Job, shards: dict[str, str]) -> dict[str, Made]:
         return {}
     found = _parsed(records[_RUN])
     theirs = found.pop("shards", None)
-    _require_shards(mark, theirs if isinstance(theirs, dict) else {}, shards)
+    theirs = theirs if isinstance(theirs, dict) else {}
     require_same(Path(mark), "run", found, job.identity(), "run", _ANEW)
-    there = place.files()
-    done = {}
-    for name in shards:
+    done, there = {}, place.files()
+    for name in [*shards, *theirs]:
         record = _parsed(records.get(_record_name(name), b"{}"))
-        try:
-            made = Made(**record.get("made", {}))
-        except TypeError:
-            continue
-        if name in there and record.get("version") == shards[name]:
+        made = _made(record) if name in there else None
+        what = "is new" if name not in theirs else "is gone" if name not in shards else None
+        if what is None and made is not None and record.get("version") != shards[name]:
+            what = "has changed since it was made"
+        if what is not None:
+            raise CheckpointError(f"{mark}: this run began with other histories: {name} {what}; {_ANEW}")
+        if made is not None:
             done[name] = made
+    if theirs != shards:
+        _write_json(place, _RUN, identity)  # a table that was damaged has been replaced
     return done
 
 
-def _require_shards(mark: str, theirs: dict[str, Any], ours: dict[str, str]) -> None:
-    changed = next((name for name in [*ours, *theirs] if theirs.get(name) != ours.get(name)), None)
-    if changed is not None:
-        what = "is new" if changed not in theirs else "is gone" if changed not in ours else "has changed"
-        raise CheckpointError(f"{mark}: this run began with other histories: {changed} {what}; {_ANEW}")
+def _made(record: dict[str, Any]) -> Made | None:
+    try:
+        return Made(**record["made"])
+    except (KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)
