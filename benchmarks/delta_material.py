@@ -5,13 +5,14 @@ interactions in time (bundle A). In one night it learns for an epoch more, with 
 week after (B). The new items get rows in A's table from the clicks of that week (C). And it is trained again from nothing (D).
 """
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from chordkit.backbones import Backbone, default_config, make_master
+from chordkit.backbones import Backbone, BackboneConfig, default_config, make_master
 from chordkit.catalogue import grow, with_items
 from chordkit.data import Dataset, load_named
 from chordkit.errors import DataError
@@ -68,11 +69,11 @@ def histories(data: Dataset, seed: int) -> Histories:
     return Histories(before, after, grown, np.flatnonzero(np.isin(users, owners[week & ~past & old])))
 
 
-def one_night(backbone: Backbone, told: Histories, options: TrainingOptions) -> Backbone:
+def one_night(backbone: Backbone, told: Histories, options: TrainingOptions, rate: float = NIGHT_RATE) -> Backbone:
     """The backbone after an epoch more over the histories of those who clicked."""
     torch.manual_seed(options.seed)
     windows = TrainingWindows([told.after.sequences[user] for user in told.clicked], backbone.config.max_length, 0, options.stride)
-    optimizer = torch.optim.AdamW(decay_groups(backbone.parameters(), options.lr * NIGHT_RATE, options.weight_decay))
+    optimizer = torch.optim.AdamW(decay_groups(backbone.parameters(), options.lr * rate, options.weight_decay))
     backbone.train()
     order, sizes = windows.shuffle(options.batch, options.bucketing)
     for numbers in order.split(sizes.tolist()):
@@ -85,22 +86,27 @@ def one_night(backbone: Backbone, told: Histories, options: TrainingOptions) -> 
     return backbone.eval()
 
 
-def make(folder: Path, data: str, epochs: int, targets: list[str]) -> dict[str, Path]:
-    """Bundles by name; those that ``folder`` has are taken as they are."""
+def trained(path: Path, dataset: Dataset, config: BackboneConfig, options: TrainingOptions) -> Backbone:
+    """A backbone, kept in ``path``."""
+    if not path.exists():
+        save_backbone(path, train_backbone(dataset, config, options).backbone, {})
+    return load_backbone(path)[0]
+
+
+def make(folder: Path, data: str, epochs: int, targets: list[str], vectors: int) -> dict[str, Path]:
+    """Bundles by name, with so many test vectors; those that ``folder`` has are taken as they are."""
     paths = {name: folder / f"{name}.chord" for name in "ABCD"}
     if all(path.exists() for path in paths.values()):
         return paths
     folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
     told = histories(load_named(data), 0)
     options = default_options("sasrec", epochs=epochs)
     config = default_config("sasrec", told.before.items)
-    frozen = folder / "A.fp32.safetensors"
-    if not frozen.exists():
-        save_backbone(frozen, train_backbone(told.before, config, options).backbone, {})
-    first = load_backbone(frozen)[0]
-    second = one_night(load_backbone(frozen)[0], told, options)
+    first = trained(folder.parent / f"{data}-{epochs}-first.safetensors", told.before, config, options)
     growth = grow(first, told.grown)
-    again = train_backbone(told.after, config, default_options("sasrec", epochs=epochs, seed=1)).backbone
+    second = one_night(copy.deepcopy(first), told, options)
+    again = trained(folder.parent / f"{data}-{epochs}-again.safetensors", told.after, config, replace(options, seed=1))
     master = make_master(first)
     made: dict[str, tuple[MasterWeights, Backbone, Dataset]] = {
         "A": (master, first, told.before),
@@ -114,7 +120,6 @@ def make(folder: Path, data: str, epochs: int, targets: list[str]) -> dict[str, 
     for counter, (name, (weights, _, dataset)) in enumerate(made.items(), 1):
         sources = Sources(weights, None, {})
         artifacts = export_artifacts(targets, sources)
-        contents = assemble("shop", sources, dataset, artifacts, histories=100, vectors=64, names=False)
-        contents = type(contents)(**{**contents.__dict__, "counter": counter})
-        bundle.write(paths[name], contents, key)
+        contents = assemble("shop", sources, dataset, artifacts, histories=100, vectors=vectors, names=False)
+        bundle.write(paths[name], replace(contents, counter=counter), key)
     return paths
