@@ -1,6 +1,7 @@
 """``chordkit release``: a channel from zero on the command line, over a real server of static files."""
 
 import http.server
+import importlib.util
 import threading
 import time
 import urllib.error
@@ -133,3 +134,13 @@ def test_what_is_wrong_is_one_sentence(arguments: tuple[str, ...], said: str, co
         Channel.init(folder, "shop")
     outcome = command("release", *(text.format(home=folder, new=folder / "new") for text in arguments))
     assert outcome.status == 2 and said in outcome.err and outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("package", ["tuf", "sqlalchemy"])
+def test_a_package_that_is_missing_is_named(package: str, command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == package else found(name, *more))
+    for arguments in (("init", tmp_path / "new"), ("status", "-c", tmp_path)):
+        outcome = command("release", *arguments)
+        said = f"chordkit: a release channel needs the package {package}; pip install 'chordkit[release]'\n"
+        assert (outcome.status, outcome.err) == (2, said)
