@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chordkit import release, service
+from chordkit import service
 from chordkit.data import SplitPart
 from chordkit.demo.service import ask_for_strategies, running_service
 from chordkit.errors import MissingRuntimeError, ServiceError
 from chordkit.hypernetwork import TrainedHypernetwork
 from chordkit.hypernetwork.profile import pooled_profile
-from chordkit.progress import Progress, renamed
 from chordkit.quantization import MasterWeights, dequantize_table
 from chordkit.report.model import Cloud, ServedStrategies
 

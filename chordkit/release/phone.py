@@ -12,6 +12,7 @@ from chordkit.errors import BundleError, EnvelopeError, ReleaseError
 from chordkit.export import bundle
 from chordkit.export.bundle import Bundle
 from chordkit.release.client import ChannelClient, Fetch, Targets, choose, kept_killed
+from chordkit.release.report import Check as Said
 from chordkit.release.report import Report
 from chordkit.release.store import Adopted, Check, Disk, Slot, State, Store
 from chordkit.release.words import PhoneFacts, Release
@@ -61,13 +62,13 @@ class Phone:
         app: what it was built with.
         facts: what decides which releases are for it.
         disk: its own folder.
-        choose_install: makes the 16 random bytes.
+        choose_install: makes the 16 random bytes; None = from the system.
     """
 
-    def __init__(self, app: App, facts: PhoneFacts, disk: Disk, choose_install: Callable[[], bytes] = lambda: secrets.token_bytes(16)) -> None:
+    def __init__(self, app: App, facts: PhoneFacts, disk: Disk, choose_install: Callable[[], bytes] | None = None) -> None:
         self.app, self.facts = app, facts
         self._store = Store(disk)
-        self._choose_install = choose_install
+        self._choose_install = choose_install or (lambda: secrets.token_bytes(16))
 
     def state(self) -> State:
         """What it keeps. A phone without a state, or with a damaged one, begins anew."""
@@ -135,14 +136,12 @@ class Phone:
     def _adopt(self, state: State, release: Release, data: bytes) -> tuple[State, Outcome]:
         """The state with this release in use, if this phone can run it; its file is on the disk then."""
         opened = self._read(data, release.name, release.counter)
-        said = (opened.manifest.counter, opened.manifest.backbone.fingerprint)
-        if said != (release.counter, release.fingerprint):
-            raise BundleError(f"{release.name}: it is not the bundle that release {release.number} speaks of; fetch it again")
+        _require_meant(opened, release)
         passed = self._runs(opened)
         state = replace(state, check=Check(release.number, passed))
         if not passed:
             return replace(state, failed=(*state.failed, release.number)), Outcome("failed", release.number)
-        slot = Slot(f"bundle-{state.next}", release.number, *said, release.bundle)
+        slot = Slot(f"bundle-{state.next}", release.number, release.counter, release.fingerprint, release.bundle)
         self._store.place(slot.file, data)
         good = state.current is not None and not self._is_damaged(state)
         fits = state.strategy is not None and state.strategy.fingerprint == release.fingerprint
@@ -180,7 +179,7 @@ class Phone:
         current, check = state.current, state.check
         counter = None if current is None else current.counter
         about = (0 if current is None else current.release) if check is None else check.release
-        said = "none" if check is None else "passed" if check.passed else "failed"
+        said: Said = "none" if check is None else "passed" if check.passed else "failed"
         return Report(about, said, counter, facts.runtimes[0], facts.abi, facts.app)
 
     def told(self) -> None:
@@ -203,6 +202,11 @@ class Phone:
 
     def _read(self, data: bytes, label: str, counter: int) -> Bundle:
         return bundle.read(memoryview(data), label, self.app.keys, minimum=counter)
+
+
+def _require_meant(opened: Bundle, release: Release) -> None:
+    if (opened.manifest.counter, opened.manifest.backbone.fingerprint) != (release.counter, release.fingerprint):
+        raise BundleError(f"{release.name}: it is not the bundle that release {release.number} speaks of; fetch it again")
 
 
 def _without_killed(state: State, targets: Targets) -> State:

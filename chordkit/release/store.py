@@ -1,12 +1,11 @@
 """What a phone keeps on its disk, and the one transaction in which it changes: that of the Android store (docs/trust.md).
 
-One state file, replaced whole, says which of the other files are in use; a file that it does not name goes. Every file is written beside its
-place, synced, renamed, and its folder synced, before anything refers to it.
+One state file, replaced whole, says which of the other files are in use; a file that it does not name goes. Every file is written beside
+its place, synced, renamed, and its folder synced, before anything refers to it.
 """
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 

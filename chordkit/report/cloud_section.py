@@ -32,9 +32,9 @@ def _strategies(served: ServedStrategies) -> list[Part]:
 
 def _rollout(cloud: Cloud) -> list[Part]:
     text = (
-        f"{cloud.phones:,} simulated phones looked at a mirror of static files after every change of the channel: four signed metadata files, "
-        f"and a bundle of {in_bytes(cloud.bundle_bytes)} where one was for them. Each verified both, ran its self-check, and kept what it had "
-        "where anything was wrong."
+        f"{cloud.phones:,} simulated phones looked at a mirror of static files after every change of the channel: signed metadata, "
+        f"and a bundle of {in_bytes(cloud.bundle_bytes)} where one was for them. Each verified both, ran its self-check, and "
+        "kept what it had where anything was wrong."
     )
     releases = sorted({each.release for step in cloud.rollout for each in step.held})
     shades = [_SHADES[min(index, len(_SHADES) - 1)] for index in range(len(releases))]
@@ -63,9 +63,9 @@ def _rollout(cloud: Cloud) -> list[Part]:
 
 def _stopped(stopped: StoppedRelease) -> str:
     return (
-        f"Release {stopped.release} was staged to {stopped.percent:g} % of the phones and could not run on some of them (planted here). The "
-        f"channel stopped it by itself after {stopped.reports:,} reports, {stopped.failures:,} of which told of a failed self-check. Of the "
-        f"{stopped.phones:,} phones, {stopped.adopted:,} run it, whose own self-check passed; none runs a bundle that it cannot run."
+        f"Release {stopped.release} was staged to {stopped.percent:g} % of the phones and could not run on some of them (planted here). "
+        f"The channel stopped it by itself after {stopped.reports:,} reports, {stopped.failures:,} of which told of a failed self-check. "
+        f"Of the {stopped.phones:,} phones, {stopped.adopted:,} run it, whose own self-check passed; none runs a bundle that it cannot run."
     )
 
 

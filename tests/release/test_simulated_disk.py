@@ -53,7 +53,7 @@ def test_a_file_that_is_written_beside_synced_and_renamed_is_old_or_new_after_a_
     found, steps = outcomes(replace_whole)
     assert steps == 5  # create, write, sync, rename, sync the folder
     assert all(held <= {OLD, NEW} for held in found)
-    assert [held for held in found[:4]] == [{OLD}] * 4 and found[4] == {OLD, NEW}
+    assert found[:4] == [{OLD}] * 4 and found[4] == {OLD, NEW}
     assert found[5] == {NEW}
 
 

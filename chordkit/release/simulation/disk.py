@@ -1,8 +1,8 @@
 """A phone's disk on which power can be lost before every step, and what is left of unsynced data after that.
 
-What is not synced is no file's content yet: after a loss of power it is there, not there, or there in part. What a folder says, names given
-and taken, is no different until the folder is synced; each of its changes is kept or lost for itself, in no order that a program could rely on.
-That is harder than most file systems are, and what POSIX promises.
+What is not synced is no file's content yet: after a loss of power it is there, not there, or there in part. So are the names in a folder
+until it is synced: each change of them is kept or lost for itself, in no order that a program could rely on. That is harder
+than most file systems are, and no harder than POSIX allows.
 """
 
 import random
@@ -85,6 +85,8 @@ class SimulatedDisk:
     def rot(self, name: str, chance: random.Random) -> None:
         """Flash loses a bit of a file."""
         data = bytearray(self._seen[name].seen)
+        if not data:
+            return
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         self._seen[name].seen = self._seen[name].kept = bytes(data)
 

@@ -43,8 +43,8 @@ class Owner:
 def make_fleet(count: int, begin: int, days: int, visits: float, seed: int) -> list[Owner]:
     """Phones for ``days`` days from ``begin`` on that look for an update ``visits`` times on average.
 
-    A tenth is away for a month or longer; a tenth has a clock that is wrong by years, in the past or in the future, half of these only now and
-    then; a fifth loses power at every third visit.
+    A tenth is away for a month or longer. A tenth has a clock that is wrong by years, in the past or in the future, half of these now and
+    then only. A third loses power in every second visit.
     """
     return [_owner(random.Random(f"{seed}/{number}"), begin, days, visits) for number in range(count)]
 
@@ -60,7 +60,7 @@ def _owner(chance: random.Random, begin: int, days: int, visits: float) -> Owner
         time += chance.expovariate(visits / (days * DAY))
     wrong = chance.random() < 0.1
     clock = chance.choice((-1, 1)) * int(chance.uniform(1, 20) * YEAR) if wrong else int(chance.gauss(0, 120))
-    return Owner(facts, chance.randbytes(16), tuple(times), clock, wrong and chance.random() < 0.5, 0.33 if chance.random() < 0.2 else 0.0)
+    return Owner(facts, chance.randbytes(16), tuple(times), clock, wrong and chance.random() < 0.5, 0.5 if chance.random() < 0.33 else 0.0)
 
 
 def _drawn(chance: random.Random, weighted: tuple[tuple[Value, int], ...]) -> Value:

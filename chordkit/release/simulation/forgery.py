@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chordkit.release.simulation.mirrors import Folder
+from chordkit.release.simulation.mirrors import TIMESTAMP, Folder
 from chordkit.signing import raw_key
 
 AHEAD = 1000
@@ -28,10 +28,7 @@ def canonical(value: Any) -> bytes:
 
 def latest(folder: Folder, role: str) -> Document:
     """What is signed in the newest metadata of a role."""
-    if role == "timestamp":
-        path = "metadata/timestamp.json"
-    else:
-        path = f"metadata/{newest(folder, role)}.{role}.json"
+    path = TIMESTAMP if role == "timestamp" else f"metadata/{newest(folder, role)}.{role}.json"
     signed: Document = json.loads(folder[path])["signed"]
     return signed
 
@@ -42,7 +39,9 @@ def newest(folder: Folder, role: str) -> int:
     return max(int(match[1]) for match in found if match)
 
 
-def forge(folder: Folder, keys: Mapping[str, Ed25519PrivateKey], bundle: bytes, counter: int, fingerprint: str, expires: str) -> dict[str, bytes]:
+def forge(
+    folder: Folder, keys: Mapping[str, Ed25519PrivateKey], bundle: bytes, counter: int, fingerprint: str, expires: str
+) -> dict[str, bytes]:
     """The folder with one more release, for everybody, in versions far ahead, signed with ``keys``.
 
     Args:
@@ -86,7 +85,7 @@ def forge(folder: Folder, keys: Mapping[str, Ed25519PrivateKey], bundle: bytes, 
         if told is not None:
             signed["meta"] = told
         data = _signed(signed, keys[role], known)
-        made["metadata/timestamp.json" if role == "timestamp" else f"metadata/{signed['version']}.{role}.json"] = data
+        made[TIMESTAMP if role == "timestamp" else f"metadata/{signed['version']}.{role}.json"] = data
         told = {f"{role}.json": _told(signed, data)}
     return made
 

@@ -1,7 +1,7 @@
-"""Whether a phone did right: by rules of its own, from what the channel signed and from who the phone is, with none of the phone's code.
+"""Whether a phone did right: by rules of its own, from what the channel signed and who the phone is, with none of the phone's code.
 
-The judge knows what no phone does: every folder that the channel ever had, and which phone can run which bundle. It reads the phone's disk, and
-asks after every event whether what it finds there may be there.
+The judge knows what no phone does: every folder that the channel ever had, and which phone can run which bundle. It reads a phone's disk
+after every event, and asks whether what it finds may be there.
 """
 
 import datetime

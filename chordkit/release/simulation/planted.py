@@ -105,28 +105,50 @@ _NEVER = property(lambda _: False, lambda _, __: None)
 _READ_BUNDLE, _CHOOSE, _PLACE, _TO_BYTES = phone.bundle.read, client.choose, store.Store.place, store.State.to_bytes
 _LATE: dict[int, dict[str, bytes]] = {}
 
+_NEVER_MADE = "it adopted a release that the channel never made"
+_OLDER = "it believed metadata older than it had seen"
+_TAKEN_BACK = "it uses a strategy that was taken back"
+_FORGOT = "it went back to an older release, or forgot which it had"
+_NOT_THERE = "its state names a file that is not there"
+_NOT_FOR_IT = "it adopted a release that was not for it"
+_SHUT_OUT = "it is shut out of updates"
+
 FAULTS = (
-    Fault("signatures of metadata", "it adopted a release that the channel never made", ((metadata.SignedFile, "require_signed_by", _nothing),)),
-    Fault("versions that never fall", "it believed metadata older than it had seen", ((client, "_require_not_below", _nothing),)),
-    Fault("what was seen is not kept", "it believed metadata older than it had seen", ((store.State, "to_bytes", _forgets),)),
+    Fault(
+        "signatures of metadata",
+        _NEVER_MADE,
+        ((metadata.SignedFile, "require_signed_by", _nothing),),
+    ),
+    Fault("versions that never fall", _OLDER, ((client, "_require_not_below", _nothing),)),
+    Fault("what was seen is not kept", _OLDER, ((store.State, "to_bytes", _forgets),)),
     Fault("expiry", "it believed metadata that had expired", ((client.ChannelClient, "_require_unexpired", _nothing),)),
-    Fault("hash and length of files", "what it adopted is not the bundle of that release", ((client, "_require_same", _nothing),)),
-    Fault("limits of length", "it would take more bytes than a file can have", ((client, "LIMITS", dict.fromkeys(client.LIMITS, 1 << 40)),)),
-    Fault("new roots", "it is shut out of updates", ((client.ChannelClient, "_update_root", _nothing),)),
-    Fault("signature of the bundle", "it adopted a release that the channel never made", ((phone.bundle, "read", _unsigned),)),
+    Fault(
+        "hash of the bundle, and its counter",  # either alone does for what mirrors can put in a bundle's place
+        "what it adopted is not the bundle of that release",
+        ((client, "_require_same", _nothing), (phone, "_require_meant", _nothing)),
+    ),
+    Fault(
+        "limits of length", "it would take more bytes than a file can have", ((client, "LIMITS", dict.fromkeys(client.LIMITS, 1 << 40)),)
+    ),
+    Fault("new roots", _SHUT_OUT, ((client.ChannelClient, "_update_root", _nothing),)),
+    Fault("signature of the bundle", _NEVER_MADE, ((phone.bundle, "read", _unsigned),)),
     Fault("self-check", "it runs a bundle that it cannot run", ((phone.Phone, "_runs", _yes),)),
-    Fault("stage", "it adopted a release that was not for it", ((words.Stage, "holds", _yes),)),
-    Fault("cohort", "it adopted a release that was not for it", ((words.Cohort, "matches", _yes),)),
-    Fault("rising numbers", "it went back to an older release, or forgot which it had", ((phone, "choose", _careless_choice(kept=0)),)),
+    Fault("stage", _NOT_FOR_IT, ((words.Stage, "holds", _yes),)),
+    Fault("cohort", _NOT_FOR_IT, ((words.Cohort, "matches", _yes),)),
+    Fault("rising numbers", _FORGOT, ((phone, "choose", _careless_choice(kept=0)),)),
     Fault("memory of failures", "it fetched a release again that it cannot run", ((phone, "choose", _careless_choice(failed=())),)),
-    Fault("kills", "it uses a strategy that was taken back", ((phone, "_without_killed", lambda state, _: state),)),
-    Fault("kills, of an envelope that comes later", "it uses a strategy that was taken back", ((phone, "kept_killed", lambda _: ()),)),
-    Fault("sync of a file before its name", "it went back to an older release, or forgot which it had", ((store.Store, "place", _without("sync")),)),
-    Fault("sync of the folder", "its state names a file that is not there", ((store.Store, "place", _without("sync_folder")),)),
-    Fault("a new file beside the old one", "it went back to an older release, or forgot which it had", ((store.Store, "place", _in_place),)),
-    Fault("the bundle before the state", "its state names a file that is not there", ((store.Store, "place", _state_first),)),
-    Fault("the state before old files go", "its state names a file that is not there", ((store.Store, "write", _clean_first),)),
+    Fault("kills", _TAKEN_BACK, ((phone, "_without_killed", lambda state, _: state),)),
+    Fault("kills, of an envelope that comes later", _TAKEN_BACK, ((phone, "kept_killed", lambda _: ()),)),
+    Fault(
+        "sync of a file before its name",
+        _FORGOT,
+        ((store.Store, "place", _without("sync")),),
+    ),
+    Fault("sync of the folder", _NOT_THERE, ((store.Store, "place", _without("sync_folder")),)),
+    Fault("a new file beside the old one", _FORGOT, ((store.Store, "place", _in_place),)),
+    Fault("the bundle before the state", _NOT_THERE, ((store.Store, "place", _state_first),)),
+    Fault("the state before old files go", _NOT_THERE, ((store.Store, "write", _clean_first),)),
     Fault("what is damaged is fetched again", "a damaged bundle was not mended", ((phone.Phone, "_is_damaged", lambda *_: False),)),
     Fault("another bundle where one is damaged", "it has nothing that opens: BundleError", ((phone.Phone, "_opened", _opens_or_ends),)),
-    Fault("numbers that begin anew after a theft", "it is shut out of updates", ((client.ChannelClient, "recovered", _NEVER),)),
+    Fault("numbers that begin anew after a theft", _SHUT_OUT, ((client.ChannelClient, "recovered", _NEVER),)),
 )

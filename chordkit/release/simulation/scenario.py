@@ -15,7 +15,7 @@ from chordkit.release.home import Lifetimes
 from chordkit.release.phone import App
 from chordkit.release.simulation import mirrors
 from chordkit.release.simulation.bundles import make_bundles
-from chordkit.release.simulation.fleet import DAY
+from chordkit.release.simulation.fleet import DAY, make_fleet
 from chordkit.release.simulation.forgery import forge
 from chordkit.release.simulation.judge import Judge
 from chordkit.release.simulation.mirrors import History, Serve
@@ -26,14 +26,26 @@ from chordkit.signing import TrustedKeys, key_id, load_private_key
 BEGIN = 1_800_000_000
 """The first day, seconds since 1970."""
 DAYS = 120
+END = BEGIN + DAYS * DAY
 _BACKBONES = (1, 1, 2, 2, 2, 3, 3, 3)
 """Of the bundles with the counters 1, 2, ...; the first one ships with the app."""
 _BAD_FOR_SOME, _BAD_FOR_MANY = 4, 6
 """Counters of the bundles that some phones cannot run."""
 _TERM = 20 * DAY
 """So long a service hands out strategies with one serial."""
-_LOOK = 6 * 3600
-"""How often the automatic stop looks."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the owner is at it.
+
+    Attributes:
+        refresh_days: days between two new timestamps, each of which is good for as long.
+        look_hours: hours between two looks of the automatic stop; a divisor of 24.
+    """
+
+    refresh_days: int = 1
+    look_hours: int = 6
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class Scenario:
 
     Args:
         folder: for the channel and its bundles.
+        pace: of the owner.
 
     Attributes:
         app: what all phones were built with.
@@ -58,8 +71,8 @@ class Scenario:
         stops: what the automatic stop did.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._time, self._folder = BEGIN, folder
+    def __init__(self, folder: Path, pace: Pace = Pace()) -> None:
+        self._time, self._folder, self._pace = BEGIN, folder, pace
         self._key = Ed25519PrivateKey.generate()
         self._bundles = make_bundles(_BACKBONES, self._key)
         self._foreign = make_bundles(_BACKBONES[:1], Ed25519PrivateKey.generate())[0]
@@ -68,7 +81,8 @@ class Scenario:
         for made in self._bundles:
             write_bytes(folder / f"{made.counter}.chord", made.data)
         # No root of this channel ends before the four months do; the other roles are renewed by :meth:`Channel.refresh`.
-        self.channel = Channel.init(folder / "channel", "shop", lifetimes=Lifetimes(root=2 * DAYS), clock=lambda: self._time)
+        lifetimes = Lifetimes(root=2 * DAYS, timestamp=pace.refresh_days)
+        self.channel = Channel.init(folder / "channel", "shop", lifetimes=lifetimes, clock=lambda: self._time)
         keys = self.channel.home.keys
         self._stolen = {role: load_private_key(keys / f"{role}-1.pem") for role in ("targets", "snapshot", "timestamp")}
         self._strangers = {role: Ed25519PrivateKey.generate() for role in ("root", *self._stolen)}
@@ -79,7 +93,9 @@ class Scenario:
         self.history, self.stops = History(), list[Stop]()
         self.judge = Judge(self.history, self._bundles[0].digest, self.runs)
         root = (self.channel.home.mirror / "metadata" / "1.root.json").read_bytes()
-        self.app = App(root, TrustedKeys.of(public), self._bundles[0].data, lambda opened, facts: self.runs(sha256(opened.file()), facts))
+        self.app = App(
+            root, TrustedKeys.of(public), self._bundles[0].data, lambda opened, facts: self.runs(sha256(bytes(opened.file())), facts)
+        )
         self._note()
 
     def runs(self, digest: str, facts: PhoneFacts) -> bool:
@@ -89,22 +105,35 @@ class Scenario:
             return (facts.runtimes[0], facts.abi) != ("litert", "arm64-v8a")
         return counter != _BAD_FOR_MANY or facts.device != "small"
 
+    def simulation(self, phones: int, visits: float = 12, seed: int = 0) -> Simulation:
+        """A fleet before this channel: so many phones, each of which looks for an update so often on average."""
+        fleet = make_fleet(phones, BEGIN, DAYS, visits, seed)
+        return Simulation(fleet, self.app, self.history, self.judge, self.forged, self.sealed, seed)
+
+    def replay(self, simulation: Simulation) -> None:
+        """Another fleet lives through the same four months, whose phones change nothing of them."""
+        simulation.run_until(END)
+        simulation.settle(END)
+
     def run(self, simulation: Simulation) -> None:
         """Day after day: what the owner does, what phones do, what becomes of their reports."""
         plan = self._plan()
         for day in range(DAYS):
             self._time = BEGIN + day * DAY
-            self.channel.refresh()
+            if day % self._pace.refresh_days == 0:
+                self.channel.refresh()
+                self._note()
             if day in plan:
                 plan[day]()
-            self._note()
-            for hour in range(_LOOK, DAY + 1, _LOOK):
-                simulation.run_until(BEGIN + day * DAY + hour)
-                self._time = BEGIN + day * DAY + hour - 1
+                self._note()
+            for hour in range(self._pace.look_hours, 25, self._pace.look_hours):
+                simulation.run_until(BEGIN + day * DAY + hour * 3600)
+                self._time = BEGIN + day * DAY + hour * 3600 - 1
                 self._look_at_reports(simulation)
-        self._time = BEGIN + DAYS * DAY
+        self._time = END
         self.channel.refresh()
         self._note()
+        simulation.settle(END)
 
     def forged(self, kind: str, time: int, chance: random.Random) -> Serve:
         """The mirror of a stranger, or of a thief, who has the keys of three roles as they were at first. Each offers a bundle that is not
@@ -130,7 +159,7 @@ class Scenario:
 
     def _plan(self) -> dict[int, Callable[[], object]]:
         channel, third = self.channel, self._bundles[4].fingerprint
-        killed = Killed(third, key_id(self._key.public_key()), 1, 1 + 70 * DAY // _TERM)
+        killed = Killed(third, key_id(self._key.public_key()), 1, 1 + 74 * DAY // _TERM)
         return {
             1: lambda: self._publish(2, 500),
             3: lambda: channel.promote(1, 2_000),
@@ -142,9 +171,9 @@ class Scenario:
             35: lambda: [channel.rotate(role, 1, 1) for role in ("timestamp", "snapshot", "targets")],
             45: lambda: channel.rotate("root", 2, 3),
             52: lambda: self._publish(_BAD_FOR_MANY, 10_000),
-            60: lambda: self._publish(7, 10_000),
-            66: lambda: channel.rollback(6, to=4),
-            70: lambda: channel.kill(killed),
+            64: lambda: self._publish(7, 10_000),
+            70: lambda: channel.rollback(6, to=4),
+            74: lambda: channel.kill(killed),
             85: lambda: [channel.rotate(role, 1, 1) for role in ("timestamp", "snapshot", "targets", "root")],
             100: lambda: [channel.rotate("timestamp", 1, 1), channel.renew_root()],
             108: lambda: self._publish(8, 3_000),

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chordkit.errors import EnvelopeError
@@ -23,8 +24,8 @@ _ROT = 0.01
 """Of all visits: flash has lost a bit of a bundle before."""
 _SETTLING = 6
 """Visits at the end. A phone that fell behind by a release for each of them is still on its way."""
-_STEPS = 30
-"""Within so many changes of the disk power is lost; a visit with an adoption has about twenty."""
+_STEPS = 22
+"""Within so many changes of the disk power is lost; a visit with a report, a strategy and a release makes about so many."""
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Tally:
         lost: visits in which power was lost.
         rotten: visits before which flash lost a bit of a bundle.
         wrongs: what the judge found, how often.
+        settled: phones that are up to date in the end.
         told: reports of self-checks, as a service counts them; taken out by who counts them.
         adopted: phones that adopted a release, by its number.
         failed: phones whose self-check of a release failed.
@@ -48,6 +50,7 @@ class Tally:
     lost: int = 0
     rotten: int = 0
     wrongs: Counter[str] = field(default_factory=Counter)
+    settled: int = 0
     told: Counter[ReportKey] = field(default_factory=Counter)
     adopted: Counter[int] = field(default_factory=Counter)
     failed: Counter[int] = field(default_factory=Counter)
@@ -95,12 +98,11 @@ class Simulation:
             self._next += 1
             self._visit(number, when)
 
-    def settle(self, time: int) -> int:
-        """Every phone meets a good mirror with a sane clock and steady power, a few times; how many are where they should be then.
+    def settle(self, time: int) -> None:
+        """Every phone meets a good mirror with a sane clock and steady power, a few times; then it has to be where it should be.
 
         Between, flash loses a bit of some bundles. A phone that is not where it should be is shut out of updates, a wrong of its own.
         """
-        good = 0
         for number, simulated in enumerate(self._phones):
             for visit in range(_SETTLING):
                 if visit == _SETTLING // 2 and number % 20 == 0:
@@ -113,8 +115,7 @@ class Simulation:
             elif simulated.known.robbed or state.release < wanted or not self._judge.is_up_to_date(simulated.known):
                 self.tally.wrongs["it is shut out of updates"] += 1
             else:
-                good += 1
-        return good
+                self.tally.settled += 1
 
     def _visit(self, number: int, time: int, sane: bool = False) -> None:
         simulated = self._phones[number]
@@ -155,9 +156,7 @@ class Simulation:
             simulated.known.rotten = True
             self.tally.rotten += 1
 
-    def _session(
-        self, phone: Phone, line: Line, time: int, clock: int, chance: random.Random, told: Counter[ReportKey]
-    ) -> Outcome:
+    def _session(self, phone: Phone, line: Line, time: int, clock: int, chance: random.Random, told: Counter[ReportKey]) -> Outcome:
         """What an app does when it is awake: it opens what it has, reports, gets a strategy, and looks for an update."""
         opened, _ = phone.open()
         report = phone.report()
@@ -165,10 +164,8 @@ class Simulation:
             told[report.key] += 1
         phone.told()
         if chance.random() < 0.3:
-            try:
+            with suppress(EnvelopeError):  # an older one, or one that was taken back
                 phone.adopt_strategy(self._sealed(opened.manifest.backbone.fingerprint, time, chance), clock)
-            except EnvelopeError:
-                pass  # one that it has, or one that was taken back
         return phone.update(line.fetch, clock)
 
     def _phone(self, simulated: _Simulated) -> Phone:
