@@ -248,8 +248,8 @@ class Run:
             for name in sorted({*own, *wanted.get(kind, {})}):
                 if own.get(name) != wanted.get(kind, {}).get(name):
                     raise ProcessError(
-                        f"process {self._group.rank} was started with {kind} {name} = {own.get(name)!r}, process 0 with "
-                        f"{wanted.get(kind, {}).get(name)!r}: give all of them the same command and the same data"
+                        f"{kind} {name} = {own.get(name)!r} here and {wanted.get(kind, {}).get(name)!r} in process 0: "
+                        "give all processes the same command and the same data"
                     )
         self._group.align([*self._weights.values(), *self._average.values()])
         self._best = self._kept()

@@ -1,7 +1,9 @@
 """Several processes train what one does: the arithmetic of their parts, in this process; real ones are in test_processes.py."""
 
 import dataclasses
+import socket
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from chordkit.training.trainer import _Task as BackboneTask
 
 CPU = torch.device("cpu")
 LENGTH = 10
+_SOON = timedelta(seconds=1)
 # Histories of 6 to 24 items: windows with few targets and with many stand in one step.
 OPTIONS = TrainingOptions(batch=150, stride=4)
 
@@ -179,6 +182,17 @@ def test_without_a_launcher_a_process_is_alone() -> None:
     assert (place.rank, place.size, place.local_rank, place.follows) == (2, 3, 1, True)
     with joined() as group:
         assert group.size == 1
+
+
+def test_processes_that_do_not_come_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    monkeypatch.delenv("TORCHELASTIC_USE_AGENT_STORE", raising=False)
+    for name, value in ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": port}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ProcessError, match=f"process 1 of 2 did not reach the others at localhost:{port} "), joined(join_within=_SOON):
+        raise AssertionError
 
 
 class _Counting:
