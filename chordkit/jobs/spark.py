@@ -109,7 +109,6 @@ def start(jobs: int = 1, **settings: str) -> "SparkSession":
         MissingRuntimeError: Spark, or Java 17, is not installed.
     """
     require_packages("spark", "pyspark", "pyarrow")
-    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
@@ -118,7 +117,7 @@ def start(jobs: int = 1, **settings: str) -> "SparkSession":
     require_java()
     os.environ.setdefault(PYTHON_VARIABLE, sys.executable)
     builder = SparkSession.builder.appName("chordkit")
-    if not SparkConf().contains("spark.master") and "MASTER" not in os.environ:
+    if not _is_placed():
         builder = builder.master(f"local[{jobs},{_ATTEMPTS}]").config("spark.driver.bindAddress", "127.0.0.1")
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.ui.enabled", "false")
     for name, value in settings.items():
@@ -126,6 +125,18 @@ def start(jobs: int = 1, **settings: str) -> "SparkSession":
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _is_placed() -> bool:
+    """Whether somebody said where Spark runs: ``spark-submit``, which starts this process, or Spark's own configuration."""
+    folders = [os.environ.get("SPARK_CONF_DIR"), os.path.join(os.environ.get("SPARK_HOME", "/nowhere"), "conf")]
+    files = [Path(folder) / "spark-defaults.conf" for folder in folders if folder]
+    defaults = "\n".join(file.read_text() for file in files if file.is_file())
+    return (
+        bool({"PYSPARK_GATEWAY_PORT", "MASTER"} & os.environ.keys())
+        or "--master" in os.environ.get("PYSPARK_SUBMIT_ARGS", "")
+        or re.search(r"^\s*spark\.master\b", defaults, re.MULTILINE) is not None
+    )
 
 
 def require_java() -> None:

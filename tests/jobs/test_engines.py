@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 from chordkit.errors import InputError, MissingRuntimeError
 from chordkit.jobs import require_packages
 from chordkit.jobs.shards import make_strategies
-from chordkit.jobs.spark import PYTHON_VARIABLE, _require_python, require_java, start
+from chordkit.jobs.spark import PYTHON_VARIABLE, _is_placed, _require_python, require_java, start
 
 USERS = 3 * 400
 
@@ -187,6 +187,21 @@ def test_workers_of_another_python_are_refused(tmp_path: Path, monkeypatch: pyte
         _require_python("python3")
     monkeypatch.setenv(PYTHON_VARIABLE, sys.executable)
     _require_python(sys.executable)
+
+
+def test_where_spark_runs_is_left_to_whoever_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYSPARK_GATEWAY_PORT", "MASTER", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR", "SPARK_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "spark-defaults.conf").write_text("spark.masterful 1\n# spark.master yarn\n")
+    for name, value in (("PYSPARK_SUBMIT_ARGS", "pyspark-shell"), ("SPARK_CONF_DIR", str(tmp_path)), ("SPARK_HOME", str(tmp_path))):
+        monkeypatch.setenv(name, value)
+        assert not _is_placed()
+    for name, value in (("PYSPARK_GATEWAY_PORT", "35001"), ("MASTER", "yarn"), ("PYSPARK_SUBMIT_ARGS", "--master yarn pyspark-shell")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert _is_placed()
+    (tmp_path / "spark-defaults.conf").write_text("spark.executor.memory 4g\nspark.master   yarn\n")
+    assert _is_placed()
 
 
 def test_a_missing_engine_is_told_by_its_extra() -> None:
