@@ -151,9 +151,8 @@ def main() -> None:
     parser.add_argument("--rates", help="instead of bundles: masters after nights at these shares of the learning rate")
     parser.add_argument("--folder", type=Path, default=Path("build/delta"))
     arguments = parser.parse_args()
-    print(
-        f"{platform.machine()}, Python {platform.python_version()}, zlib {zlib.ZLIB_RUNTIME_VERSION}, commit {commit[:12]}"
-    )
+    commit = checkout()[0] or "unknown"
+    print(f"{platform.machine()}, Python {platform.python_version()}, zlib {zlib.ZLIB_RUNTIME_VERSION}, commit {commit[:12]}")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.rates:
         nights(arguments.data, arguments.epochs, [float(rate) for rate in arguments.rates.split(",")], arguments.folder)
