@@ -1,8 +1,8 @@
 """One process and several train the same: what a step costs each of them, and how far apart they end.
 
-    CHORDKIT_DATA=../shared/data python benchmarks/parallel.py --data ml-100k --float64
+    CHORDKIT_DATA=../shared/data python benchmarks/parallel.py --data ml-100k --yardsticks
     python benchmarks/parallel.py --data synthetic --processes 1,2 --epochs 1
-    python benchmarks/parallel.py --data ml-100k --models sasrec --epochs 0 --seeds 0,1,2   (whole trainings: does quality differ?)
+    python benchmarks/parallel.py --data ml-100k --models sasrec --epochs 0 --seeds 0,1,2    (whole trainings: does quality differ?)
 
 Every start is torchrun on this machine, with one thread a process. CPU seconds are those of the process that spent most; on a machine that
 does other work they are the better figure, for a clock also counts what others took.
@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+import chordkit.training.loss
 import chordkit.training.trainer
 from chordkit.backbones import Backbone, build, default_config, initialise
 from chordkit.data import load_named
@@ -34,6 +35,9 @@ from chordkit.training.run import Run
 
 WITHOUT_EFFECT = ("key.bias", "filters.bias", "mean")
 """Parameters that no loss depends on (a bias under a softmax, or before standardising): rounding is all their gradient."""
+
+
+_OTHER_CHUNK = 300_000
 
 
 class Clock:
@@ -65,8 +69,10 @@ def _compute_in_float64(task: type) -> None:
 def work(arguments: argparse.Namespace, group: Group) -> None:
     """Train one model in a process of a group; leave weights and times in ``arguments.out``."""
     dataset = load_named(arguments.data)
-    if arguments.exact:
+    if arguments.variant == "float64":
         _compute_in_float64(chordkit.training.trainer._Task)
+    elif arguments.variant == "chunks":
+        chordkit.training.loss._CHUNK_LOGITS = _OTHER_CHUNK
     steps, validations = Clock(Run, "_take_step"), Clock(Run, "_validated")
     kept = {"epochs": arguments.epochs, "patience": arguments.epochs} if arguments.epochs else {}
     result: dict[str, Any]
@@ -90,12 +96,12 @@ def work(arguments: argparse.Namespace, group: Group) -> None:
         torch.save(weights, arguments.out / "weights.pt")
 
 
-def start(arguments: argparse.Namespace, model: str, seed: int, processes: int, out: Path, exact: bool = False) -> list[dict[str, Any]]:
+def start(arguments: argparse.Namespace, model: str, seed: int, processes: int, out: Path, variant: str = "") -> list[dict[str, Any]]:
     """Train with so many processes; what each of them tells."""
     out.mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), __file__, "--data"]
     command += [arguments.data, "--models", model, "--epochs", str(arguments.epochs), "--seed", str(seed), "--out", str(out)]
-    command += ["--exact"] if exact else []
+    command += ["--variant", variant] if variant else []
     subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL)
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(processes)]
 
@@ -122,6 +128,12 @@ def distance(first: Path, second: Path) -> dict[str, float]:
     }
 
 
+def apart(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> dict[str, float]:
+    """The largest difference, over the epochs, of what two trainings tell of them."""
+    epochs = list(zip(first[0]["history"], second[0]["history"], strict=False))
+    return {name: max(abs(a[name] - b[name]) for a, b in epochs) for name in epochs[0][0] if name != "epoch"}
+
+
 def compare(arguments: argparse.Namespace) -> None:
     """Print one JSON line a model, seed and number of processes."""
     counts = [int(count) for count in arguments.processes.split(",")]
@@ -130,23 +142,19 @@ def compare(arguments: argparse.Namespace) -> None:
         for seed in map(int, arguments.seeds.split(",")):
             with tempfile.TemporaryDirectory() as folder:
                 base: list[dict[str, Any]] = []
-                exact = Path(folder) / "exact"
-                yardstick = arguments.float64 and model != "hypernetwork"
-                if yardstick:
-                    start(arguments, model, seed, 1, exact, exact=True)
+                # What rounding does to one process: all of it in float64, or nothing but the loss added up in chunks of another size.
+                variants = [name for name in ("float64", "chunks") if arguments.yardsticks and (name, model) != ("float64", "hypernetwork")]
+                other = {name: start(arguments, model, seed, 1, Path(folder) / name, name) for name in variants}
                 for count in counts:
                     told = start(arguments, model, seed, count, Path(folder) / str(count))
                     base = base or told
                     line: dict[str, Any] = {"model": model, "seed": seed, "processes": count, "steps": told[0]["steps"][0], **cost(told)}
                     line |= {"best_epoch": told[0]["best_epoch"], "last": told[0]["history"][-1], "ndcg10": told[0].get("ndcg10")}
-                    if yardstick:
-                        line["from_float64"] = distance(exact, Path(folder) / str(count))
+                    here = Path(folder) / str(count)
+                    others = {name: (Path(folder) / name, told) for name, told in other.items()}
                     if count != counts[0]:
-                        line["apart"] = distance(Path(folder) / str(counts[0]), Path(folder) / str(count)) | {
-                            name: max(abs(x[name] - y[name]) for x, y in zip(base[0]["history"], told[0]["history"], strict=False))
-                            for name in told[0]["history"][0]
-                            if name != "epoch"
-                        }
+                        others[str(counts[0])] = Path(folder) / str(counts[0]), base
+                    line |= {f"from_{name}": distance(path, here) | apart(those, told) for name, (path, those) in others.items()}
                     print(json.dumps(line), flush=True)
 
 
@@ -159,10 +167,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1, help="0 = as many as the defaults take, with early stopping")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--float64", action="store_true", help="train backbones in float64 as well, in one process: how far from it are the others?"
-    )
-    parser.add_argument("--exact", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--yardsticks", action="store_true", help="one process in float64 and with other sums as well: how far from these?")
+    parser.add_argument("--variant", default="", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.out is None:
