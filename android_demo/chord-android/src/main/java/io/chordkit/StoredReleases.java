@@ -39,7 +39,7 @@ final class StoredReleases {
    *
    * @param recovered whether numbers of before count no more ({@link io.chordkit.release.ChannelClient#recovered})
    */
-  void follow(List<Killed> killed, boolean recovered, StoreState state) throws IOException {
+  StoreReleases follow(List<Killed> killed, boolean recovered, StoreState state) throws IOException {
     StoreReleases known = state.releases;
     boolean same = known.installId != null && known.killed.equals(killed) && !recovered;
     if (known.installId == null) {
@@ -53,6 +53,7 @@ final class StoredReleases {
       known.killed.addAll(killed);
       folder.write(state);
     }
+    return known;
   }
 
   /** Whether the bundle in use is the release's: then its number is all that is new, and is kept. */

@@ -121,7 +121,7 @@ public final class Updater {
     folder.lock();
     try {
       StoreState state = store.state();
-      StoreReleases known = state.releases;
+      StoreReleases known = store.releases().follow(offered.killed(), false, state); // the state may have been lost since
       Release newest = offered.choose(phone, known.installId(), known.number, known.failed);
       return newest == null || store.releases().renumber(newest, state) ? null : newest;
     } finally {
