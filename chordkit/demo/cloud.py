@@ -1,22 +1,28 @@
 """The cloud's part of the demo: strategies on request, and releases that reach phones stage by stage."""
 
-from collections.abc import Sequence
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from chordkit import service
+from chordkit import release, service
 from chordkit.data import SplitPart
-from chordkit.demo.service import ask_for_strategies, running_service
+from chordkit.demo.service import running_service
 from chordkit.errors import MissingRuntimeError, ServiceError
+from chordkit.export.bundle import BundleContents
 from chordkit.hypernetwork import TrainedHypernetwork
 from chordkit.hypernetwork.profile import pooled_profile
 from chordkit.quantization import MasterWeights, dequantize_table
-from chordkit.report.model import Cloud, ServedStrategies
+from chordkit.report.model import Cloud
 
-_ASKING = 200
-"""Phones that ask for a strategy."""
+if TYPE_CHECKING:
+    from chordkit.demo.rollout import Rollout
+
+_USERS = 200
+"""Whose profiles phones send."""
 
 
 def in_the_cloud(
@@ -24,47 +30,71 @@ def in_the_cloud(
     personal: TrainedHypernetwork,
     part: SplitPart,
     files: tuple[Path, Path],
-    bundles: Sequence[Path],
+    contents: BundleContents,
     keys: tuple[Path, Path],
     *,
     seed: int,
 ) -> tuple[Cloud | None, list[str]]:
-    """Serve strategies to simulated phones over HTTP, and let a release reach them; what cannot be shown here is left out.
+    """Serve strategies to simulated phones over HTTP, and let releases of the model reach them; what cannot be shown here is left out.
 
     Args:
         out: the demo's folder.
         personal: whose strategies are served.
         part: whose users ask.
         files: master and hypernetwork of ``personal``.
-        bundles: what ships with the app, what is released first, and what is released then.
+        contents: what a release of the model has in it.
         keys: private and public, of strategies and bundles.
         seed: of the choice of users and phones.
 
     Returns:
         What came of it, and a note for each part that is missing.
     """
-    strategies, notes = None, []
+    folder, rollout, notes = out / "cloud", None, []
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo, whose keys and phones are gone
     try:
-        strategies = _strategies(out / "cloud", personal, part, files, keys, seed)
+        service.require_packages()
+        try:
+            rollout = _rollout(folder, contents, keys, seed)
+        except MissingRuntimeError as error:
+            notes.append(f"No release was shown: {error}.")
+        profiles = _profiles(personal.master, part, personal.options.pools, seed)
+        cloud = _shown(folder, rollout, personal.master.fingerprint, profiles, files, keys)
     except (MissingRuntimeError, ServiceError) as error:
-        notes.append(f"No service was shown: {error}.")
-    return Cloud(strategies=strategies), notes
+        return None, [*notes, f"No service was shown: {error}."]
+    return cloud, notes
 
 
-def _strategies(
-    folder: Path, personal: TrainedHypernetwork, part: SplitPart, files: tuple[Path, Path], keys: tuple[Path, Path], seed: int
-) -> ServedStrategies:
-    service.require_packages()
-    profiles = _profiles(personal.master, part, personal.options.pools, seed)
-    with running_service(folder, *files, keys[0]) as url:
-        served, _ = ask_for_strategies(url, keys[1], personal.master.fingerprint, profiles)
-    return served
+def _rollout(folder: Path, contents: BundleContents, keys: tuple[Path, Path], seed: int) -> "Rollout":
+    release.require_packages()
+    from chordkit.demo.rollout import Rollout
+
+    return Rollout(folder, contents, keys, seed)
+
+
+def _shown(
+    folder: Path,
+    rollout: "Rollout | None",
+    fingerprint: bytes,
+    profiles: np.ndarray,
+    files: tuple[Path, Path],
+    keys: tuple[Path, Path],
+) -> Cloud:
+    from chordkit.demo.asking import Asking
+
+    with ExitStack() as stack:
+        url = stack.enter_context(running_service(folder, files, keys[0], None if rollout is None else rollout.folder))
+        asking = Asking(stack.enter_context(service.Client(url, public_keys=keys[1])), fingerprint, profiles)
+        if rollout is not None:
+            return rollout.run(asking)
+        for phone in range(len(profiles)):
+            asking.ask(phone)
+        return Cloud(strategies=asking.told())
 
 
 def _profiles(master: MasterWeights, part: SplitPart, pools: tuple[int, ...], seed: int) -> np.ndarray:
     """What phones of some users send: float32 ``[users, width]``, from the item table that phones have."""
     rows = part.first_rows
-    chosen = np.sort(np.random.default_rng(seed).choice(rows, min(_ASKING, len(rows)), replace=False))
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, min(_USERS, len(rows)), replace=False))
     table = torch.from_numpy(dequantize_table(master.embeddings["item_embedding"]))
     found: np.ndarray = pooled_profile(table, torch.from_numpy(part.recent(pools[-1])[chosen]), pools).numpy()
     return found

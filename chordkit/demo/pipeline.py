@@ -185,8 +185,9 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
         for each in shipments:
             write_folder(out / "artifacts" / each.name, artifacts[each.name], each.sources)
     with clock.stage("validate, bundle, sign"):
+        holds = {}
         for each in shipments:
-            contents = assemble(
+            holds[each.name] = assemble(
                 each.name,
                 each.sources,
                 dataset,
@@ -197,7 +198,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 metrics={f"{line.key}_masked_ndcg10": line.values["masked_ndcg10"].value for line in summary.lines},
                 progress=progress,
             )
-            bundle.write(_path(out, each), contents, _signing_key(out))
+            bundle.write(_path(out, each), holds[each.name], _signing_key(out))
             bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
         shown = dict(zip(_shown_users(dataset, options).tolist(), strategies.items(), strict=True))
         master = shipments[0].sources.master
@@ -212,7 +213,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     with clock.stage("serve and release, to simulated phones"):
         files = out / f"{_PERSONAL_MODEL}.chrm", out / f"{_PERSONAL_MODEL}.hypernetwork.safetensors"
         keys = _signing_key(out), out / PUBLIC_KEY
-        cloud, missing = in_the_cloud(out, personal, part, files, (paths[1], paths[0], paths[2]), keys, seed=options.seed)
+        cloud, missing = in_the_cloud(out, personal, part, files, holds[PERSONAL], keys, seed=options.seed)
     drawn = {names[name]: strategy for name, strategy in strategies.items()}
     notes = left_out + trouble + missing
     found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, cloud, notes)

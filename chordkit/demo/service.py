@@ -1,4 +1,4 @@
-"""Strategies on request: the service in a process of its own on loopback, and phones that ask it."""
+"""The service in a process of its own on loopback, for as long as the demo's phones ask it."""
 
 import http.client
 import shutil
@@ -7,44 +7,42 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
+from chordkit.errors import ServiceError
 
-from chordkit.errors import EnvelopeError, ServiceError
-from chordkit.report.model import ServedStrategies
-from chordkit.service import Client
-from chordkit.strategy import Envelope, envelope_bytes
-
+HOST = "127.0.0.1"
+EXCHANGE_S = 0.2
+"""Between two moments at which the service tells the registry what phones have reported, and learns which releases there are."""
 _READY_S = 60
 _END_S = 10
-HOST = "127.0.0.1"
 
 
 @contextmanager
-def running_service(folder: Path, master: Path, hypernetwork: Path, key: Path) -> Iterator[str]:
+def running_service(folder: Path, files: tuple[Path, Path], key: Path, channel: Path | None) -> Iterator[str]:
     """``chordkit serve`` with one model, as long as the block runs; gives its address.
 
     Args:
         folder: for the model's files and what the service says.
-        master: the backbone.
-        hypernetwork: what makes its strategies.
+        files: the model's master and hypernetwork.
         key: that signs the envelopes.
+        channel: whose registry gets what phones report; None = there is none.
 
     Raises:
         ServiceError: it does not begin.
     """
     models = folder / "models"
     models.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(master, models / "master.chrm")
-    shutil.copyfile(hypernetwork, models / "hypernetwork.safetensors")
-    port = _free_port()
+    for path, name in zip(files, ("master.chrm", "hypernetwork.safetensors"), strict=True):
+        shutil.copyfile(path, models / name)
+    port, log = _free_port(), folder / "service.log"
     command = [sys.executable, "-m", "chordkit", "serve", "run", str(models), "--key", str(key), "--port", str(port), "--no-access-log"]
-    with open(folder / "service.log", "wb") as log, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+    command += ["--refresh-s", str(EXCHANGE_S), *([] if channel is None else ["--channel", str(channel)])]
+    with open(log, "wb") as said, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
         try:
-            _wait_until_ready(process, port, folder / "service.log")
+            _wait_until_ready(process, port, log)
             yield f"http://{HOST}:{port}"
         finally:
             process.send_signal(signal.SIGTERM)
@@ -52,35 +50,6 @@ def running_service(folder: Path, master: Path, hypernetwork: Path, key: Path) -
                 process.wait(_END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def ask_for_strategies(url: str, public_key: Path, fingerprint: bytes, profiles: np.ndarray) -> tuple[ServedStrategies, list[Envelope]]:
-    """One phone after the other asks for the strategy of a profile (float32 ``[phones, width]``), and checks what it gets.
-
-    Raises:
-        ServiceError: the service says no.
-    """
-    taken: list[float] = []
-    accepted: list[Envelope] = []
-    with Client(url, public_keys=public_key) as client:
-        for number, profile in enumerate(profiles):
-            subject, begun = number.to_bytes(4, "big"), time.perf_counter()
-            try:
-                accepted.append(client.strategy(fingerprint, profile, subject=subject))
-            except EnvelopeError:
-                continue
-            finally:
-                taken.append((time.perf_counter() - begun) * 1000)
-    answer = envelope_bytes(len(accepted[0].payload), len(accepted[0].subject)) if accepted else 0
-    p50, p99 = np.percentile(taken, (50, 99))
-    return ServedStrategies(
-        requests=len(profiles),
-        accepted=len(accepted),
-        profile_bytes=profiles.shape[1] * 4,
-        answer_bytes=answer,
-        p50_ms=round(float(p50), 2),
-        p99_ms=round(float(p99), 2),
-    ), accepted
 
 
 def _free_port() -> int:
@@ -102,5 +71,5 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
             time.sleep(0.05)
         finally:
             connection.close()
-    lines: Sequence[str] = log.read_text(errors="replace").strip().splitlines() or ["it says nothing"]
+    lines = log.read_text(errors="replace").strip().splitlines() or ["it says nothing"]
     raise ServiceError(f"service: it was not ready after {_READY_S} s, or ended: {lines[-1]}")

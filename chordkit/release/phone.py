@@ -110,9 +110,10 @@ class Phone:
         except (ReleaseError, OSError) as error:
             state, outcome = replace(before, channel=client.state), Outcome("refused", why=str(error))
         else:
-            # A number that somebody with a stolen key gave out must not shut the phone out of what comes after the key was changed.
-            number = 0 if client.recovered else before.release
-            state = _without_killed(replace(before, channel=client.state, release=number), targets)
+            state = _without_killed(replace(before, channel=client.state), targets)
+            if client.recovered:
+                # Numbers that somebody with a stolen key gave out must not shut the phone out of what comes after the key was changed.
+                state = replace(state, release=0, failed=())
             state, outcome = self._follow(state, client, targets)
         if state != before:
             self._store.write(state)

@@ -113,9 +113,10 @@ class Judge:
         self.epochs()
         state = phone.state()
         seen = None if line.timestamp is None else self._index.get(line.timestamp)
-        found = self._of_line(line, known)
+        found = []
         if outcome is not None and (outcome.kind != "refused" or outcome.release) and seen is not None:
             found += self._of_metadata(seen, known, clock)
+        found += self._of_line(line, known)
         found += self._of_store(disk, state, outcome)
         found += self._of_release(phone, disk, state, known, seen, stolen)
         found += self._of_what_runs(phone, state, known)
@@ -140,7 +141,7 @@ class Judge:
         if self._epochs[seen].expires <= clock:
             wrong.append("it believed metadata that had expired")
         if known.epoch >= 0 and self._epochs[seen].keys.isdisjoint(self._epochs[known.epoch].keys):
-            known.floor = 0  # numbers begin anew with the keys that give them out
+            known.floor, known.unable = 0, set()  # numbers begin anew with the keys that give them out
         known.epoch = max(known.epoch, seen)
         return wrong
 
