@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chordkit.errors import RegistryUnreachable, ReleaseError
+from chordkit.errors import RegistryUnreachable
 from chordkit.release import require_packages
 from chordkit.release.hint import hint
+from chordkit.release.home import read_home
 from chordkit.release.records import RegisteredRelease
 from chordkit.release.report import Report, ReportKey
 from chordkit.service.diary import Tell
@@ -17,7 +18,6 @@ from chordkit.service.metrics import Metrics
 if TYPE_CHECKING:
     from chordkit.release.registry import Registry
 
-REGISTRY = "registry.sqlite"
 MOST_KINDS = 4096
 """Of reports that are kept apart until the registry has them, and of headers whose meaning is remembered."""
 
@@ -38,13 +38,13 @@ class Reports:
     bounded by the releases that the registry knows, whatever phones say.
 
     Args:
-        place: URL of the registry, or folder of a channel.
+        place: URL of the registry, or the folder of its channel's owner.
         every_s: between two exchanges.
         tell: writes an event down.
         metrics: what counts.
 
     Raises:
-        ReleaseError: there can be no registry at this place.
+        InputError: there is no registry at this place.
         MissingRuntimeError: a package is not installed.
     """
 
@@ -151,11 +151,6 @@ def registry_url(place: str) -> str:
     """The URL of a registry, which may be named by the folder of its channel.
 
     Raises:
-        ReleaseError: there is none in this folder.
+        InputError: there is no channel in this folder.
     """
-    if "://" in place:
-        return place
-    file = Path(place) / REGISTRY
-    if not file.is_file():
-        raise ReleaseError(f"{file}: there is no registry; give the folder of a channel, or the URL of its registry")
-    return f"sqlite:///{file.absolute()}"
+    return place if "://" in place else read_home(Path(place)).registry_url

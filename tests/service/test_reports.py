@@ -16,11 +16,12 @@ pytest.importorskip("alembic")
 
 from chordkit.errors import ReleaseError
 from chordkit.release import Cohort, Release, Stage
+from chordkit.release.home import Home
 from chordkit.release.records import Health
 from chordkit.release.registry import Registry, database
 from chordkit.release.report import ABIS, RUNTIMES, Report
-from chordkit.service.reports import REGISTRY
 
+REGISTRY = "registry.sqlite"
 PASSED = "release=1,runtime=native,abi=arm64-v8a,app=3.4.0,check=passed"
 FAILED = PASSED.replace("passed", "failed")
 
@@ -33,6 +34,7 @@ def channel(tmp_path: Path) -> Path:
         for number, state, cohort in ((1, "live", Cohort()), (2, "staged", Cohort("3.4", device=("small",))), (3, "stopped", Cohort())):
             stage = Stage("00" * 16, 100)
             transaction.add(Release(number, number, "0" * 16, "0" * 64, f"shop-{number}.chord", 1, stage, cohort), state)
+    Home.of(tmp_path, "shop").write()
     return tmp_path
 
 

@@ -9,14 +9,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-NOW = 1_800_000_000.0
 PATIENCE_S = 60.0
-NAMES = count(1)
 
 
 def server_programs() -> Path | None:
@@ -28,7 +25,7 @@ def server_programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
-    """Makes an empty database, and gives its address."""
+    """Empties the database, and gives its address."""
     pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: pip install 'chordkit[postgresql]'")
     programs = server_programs()
     if programs is None:
@@ -50,16 +47,17 @@ def postgresql() -> Iterator[Callable[[], str]]:
         with log:
             server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **identity)
         try:
-            yield lambda: new_database(folder, server)
+            yield lambda: empty_database(folder, server)
         finally:
             server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             server.wait(PATIENCE_S)
 
 
-def new_database(folder: Path, server: subprocess.Popen[bytes]) -> str:
+def empty_database(folder: Path, server: subprocess.Popen[bytes]) -> str:
+    """Always the same one: a new one would be a thousand files."""
     import psycopg
 
-    name, deadline = f"registry{next(NAMES)}", time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             connection = psycopg.connect(host=str(folder), user="chordkit", dbname="postgres", autocommit=True)
@@ -68,8 +66,9 @@ def new_database(folder: Path, server: subprocess.Popen[bytes]) -> str:
             time.sleep(0.05)
             continue
         with contextlib.closing(connection):
-            connection.execute(f"create database {name}")
-        return f"postgresql://chordkit@/{name}?host={folder}"
+            connection.execute("drop schema public cascade")
+            connection.execute("create schema public")
+        return f"postgresql://chordkit@/postgres?host={folder}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
