@@ -1,8 +1,9 @@
 """Runs the tests against the wheel: ``make test-wheel``, or ``python scripts/check_wheel.py [options of pytest]``.
 
 The wheel is built from what git would ship and installed into an environment of its own; beside the tests no source is left that
-could be imported, compiled or read in its place. Tests that are about the checkout itself carry the marker ``checkout`` and stay out,
-and so do long ones that have nothing to ask of a wheel (``long``).
+could be imported, compiled or read in its place. All of its files are the checkout's, byte for byte, and no module, schema or template
+is missing; so tests that take long and ask only what the code computes (``long``) have nothing to ask of it. Those that are about the
+checkout itself carry the marker ``checkout`` and stay out as well.
 """
 
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +42,31 @@ def build(source: Path, folder: Path) -> Path:
         raise SystemExit(built.stdout)
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+NEEDED = (".py", ".json", ".j2", ".typed")
+"""What of the package every wheel has; of the C sources those that are compiled where they are used (``setup.cfg``)."""
+
+
+def check_contents(wheel: Path, source: Path) -> None:
+    """Hold that the package in ``wheel`` is that of ``source``: the same bytes, nothing else but the compiled engine, all of its modules.
+
+    Raises:
+        SystemExit: a file differs, is too much or is missing.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    for name, data in members.items():
+        if not Path(name).name.startswith("_native.abi3.") and (not (source / name).is_file() or (source / name).read_bytes() != data):
+            raise SystemExit(f"{wheel}: {name} is not the checkout's")
+    needed = {
+        str((Path("chordkit") / folder.name / path.relative_to(folder)) if folder.is_dir() else folder.relative_to(source))
+        for folder in (source / "chordkit").iterdir()
+        for path in (folder.rglob("*") if folder.is_dir() else [folder])
+        if path.suffix in NEEDED
+    }
+    if missing := sorted(needed - members.keys()):
+        raise SystemExit(f"{wheel}: {', '.join(missing)} is missing")
 
 
 def install(wheel: Path, environment: Path) -> Path:
@@ -81,6 +108,7 @@ def main(options: list[str]) -> int:
     source, alone = FOLDER / "source", FOLDER / "alone"
     copy_of_what_git_would_ship(source)
     wheel = build(source, FOLDER)
+    check_contents(wheel, source)
     alone.mkdir()
     for name in ("pyproject.toml", "tests"):
         (source / name).rename(alone / name)

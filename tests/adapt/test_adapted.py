@@ -30,6 +30,8 @@ from chordkit.hypernetwork import HypernetworkOptions, make_strategies, train_hy
 from chordkit.quantization import WIDTHS, MasterWeights
 from chordkit.training import TrainingOptions, load_backbone, save_backbone, train_backbone
 
+pytestmark = pytest.mark.long
+
 ITEMS, LENGTH, DIM, ROWS = 30, 10, 8, 5
 
 

@@ -12,6 +12,8 @@ from chordkit.quantization import MasterWeights
 from chordkit.strategy import decode_user_vector
 from chordkit.training import load_backbone
 
+pytestmark = pytest.mark.long
+
 RIVALS = {
     "own", "other", "mean", "random", "static", "own_vector", "static_vector", "fp32_vector", "sensitivity", "uniform2", "uniform4",
     "uniform8", "fp32", "fp32_long", "duet", "start", "own_age5", "own_age20", "own_age50",

@@ -11,6 +11,8 @@ from chordkit.coda.gate import FEWEST, LEVEL, Adopted, blocks, first_examined, j
 from chordkit.coda.learning import Head, Lessons, Steps
 from chordkit.coda.personal import PersonalOptions, fit_adapter, personalise
 
+pytestmark = pytest.mark.long
+
 Draw = Callable[..., Lessons]
 OPTIONS = PersonalOptions(steps=Steps(10, 0.02), share=0.5, others=40)
 

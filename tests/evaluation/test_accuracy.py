@@ -19,6 +19,8 @@ from chordkit.evaluation.files import Files
 from chordkit.evaluation.measure import Measured
 from chordkit.training import save_backbone
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def models(dataset: Dataset, backbone: Backbone, folder: Path, options) -> Models:

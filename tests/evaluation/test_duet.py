@@ -14,6 +14,8 @@ from chordkit.errors import CheckpointError
 from chordkit.evaluation.duet import RANK, Duet, train_duet
 from chordkit.evaluation.experiment import fp32_options
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def part(dataset: Dataset) -> SplitPart:

@@ -16,6 +16,8 @@ from chordkit.evaluation.finetune import Tuned, _lessons, _small, _Tuner, _weigh
 from chordkit.evaluation.summary import HEADLINE, halves
 from chordkit.training.loss import catalogue_loss
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def models(dataset: Dataset, backbone: Backbone, options, folder: Path) -> Models:

@@ -14,6 +14,8 @@ from chordkit.evaluation.truth import attainable, oracles
 from chordkit.hypernetwork import Diversity
 from chordkit.training import bootstrap, default_options, train_backbone
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:

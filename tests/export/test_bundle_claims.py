@@ -14,6 +14,8 @@ from chordkit.export import bundle
 from chordkit.export.targets import find_target
 from chordkit.strategy import Strategy, to_wire
 
+pytestmark = pytest.mark.long
+
 Verify = Callable[[bytes], bundle.VerificationReport]
 
 

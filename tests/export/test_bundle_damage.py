@@ -11,6 +11,8 @@ from chordkit.errors import BundleError, InputError
 from chordkit.export import bundle
 from chordkit.export.bundle import container as bundle_zip
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("with_key", [True, False], ids=["with the key", "without a key"])
 def test_a_change_of_any_byte_is_refused(toy, signed: Path, with_key: bool) -> None:

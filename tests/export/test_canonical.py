@@ -16,6 +16,8 @@ from chordkit.export.targets.executorch.lower import lower as to_executorch
 from chordkit.export.targets.litert.lower import lower as to_litert
 from chordkit.export.targets.onnx.lower import lower as to_onnx
 
+pytestmark = pytest.mark.long
+
 ITEMS, LENGTH, CANDIDATES, DIM = 30, 6, 4, 8
 HISTORY, IDS = np.array([0, 3, 1, 30, 7, 9], np.int32), np.array([1, 30, 2, 9], np.int32)
 # float32 sums in another order: 16 in series of at most 8 terms, four standard deviations (docs/parity.md), relative to the largest score.

@@ -15,6 +15,8 @@ from chordkit.export.targets import EagerRunner, load_runner, lower
 from chordkit.export.targets.executorch import lower as target
 from chordkit.quantization import MasterWeights
 
+pytestmark = pytest.mark.long
+
 ITEMS, CANDIDATES, DIM = 50, 12, 16
 # float32 sums in another order: 4 sqrt(K) unit roundoffs for each of up to 16 sums in series, K <= 256 terms.
 TOLERANCE = 16 * 4 * np.sqrt(256) * 2.0**-24

@@ -23,6 +23,9 @@ from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode_user_vector, quantize_user_vector, to_wire
 
 pytest.importorskip("executorch")
+
+pytestmark = pytest.mark.long
+
 ITEMS, LENGTH, CANDIDATES = 30, 8, 6
 CONFIGS = {
     "sasrec": SASRecConfig(items=ITEMS, max_length=LENGTH, dim=16, heads=2, blocks=2),

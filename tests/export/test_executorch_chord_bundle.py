@@ -13,6 +13,9 @@ from chordkit.export.targets import all_targets, find_target
 from chordkit.files import CACHE_VARIABLE
 
 pytest.importorskip("executorch")
+
+pytestmark = pytest.mark.long
+
 TARGETS = ("executorch-chord", "executorch-chord-linear")
 
 

@@ -25,6 +25,9 @@ from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 
 pytest.importorskip("executorch")
+
+pytestmark = pytest.mark.long
+
 ITEMS, LENGTH, CANDIDATES = 40, 10, 20
 CONFIGS = {
     "sasrec": SASRecConfig(items=ITEMS, max_length=LENGTH, dim=32, heads=2, blocks=2),

@@ -16,6 +16,8 @@ from chordkit.quantization import MasterWeights, select_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 
+pytestmark = pytest.mark.long
+
 ITEMS, CANDIDATES = 120, 20
 SASREC = {
     "post-norm-1-head": SASRecConfig(items=ITEMS, heads=1),

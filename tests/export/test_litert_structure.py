@@ -23,6 +23,8 @@ from chordkit.quantization import pack_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 
+pytestmark = pytest.mark.long
+
 ITEMS, CANDIDATES = 500, 10
 ONE_HEAD = SASRecConfig(items=ITEMS, heads=1)
 

@@ -32,6 +32,8 @@ from chordkit.export.program import export_program
 from chordkit.export.targets import EagerRunner, find_target, load_runner, lower
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 
+pytestmark = pytest.mark.long
+
 ITEMS, LENGTH, CANDIDATES = 60, 12, 20
 SASREC = SASRecConfig(items=ITEMS, max_length=LENGTH, dim=16, blocks=2, heads=2)
 CASER = CaserConfig(items=ITEMS, max_length=LENGTH, dim=16)

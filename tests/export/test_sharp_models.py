@@ -14,7 +14,7 @@ from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode
 
-pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not available(), reason="the native engine was not compiled")]
 
 ITEMS, CANDIDATES, HISTORIES = 200, 40, 16
 NATIVE = Artifact(name="x", target="native", precision="strategy", activations="int8", candidates=CANDIDATES, strategy="user")

@@ -12,6 +12,8 @@ from chordkit.hypernetwork.inference import personal_states, rank_states
 from chordkit.strategy import Budget
 from chordkit.training import rank_targets
 
+pytestmark = pytest.mark.long
+
 
 def test_rows_with_their_own_widths_rank_as_the_reference_does(trained: TrainedHypernetwork, dataset: Dataset) -> None:
     part = split(dataset, 12).test

@@ -10,6 +10,8 @@ from chordkit.evaluation.experiment import per_user
 from chordkit.hypernetwork import HypernetworkOptions, TrainedHypernetwork, diversity, train_hypernetwork
 from chordkit.training import bootstrap
 
+pytestmark = pytest.mark.long
+
 CIRCLE = 12
 LENGTH = 6
 

@@ -28,6 +28,8 @@ from chordkit.quantization import ScalePolicy, dequantize_rows
 from chordkit.strategy import average_bits_each
 from tests.hypernetwork.conftest import make_backbone
 
+pytestmark = pytest.mark.long
+
 Options = Callable[..., HypernetworkOptions]
 
 

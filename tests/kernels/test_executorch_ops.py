@@ -21,6 +21,9 @@ from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, encode_user_vector, quantize_user_vector, to_wire
 
 pytest.importorskip("executorch")
+
+pytestmark = pytest.mark.long
+
 ITEMS, LENGTH, CANDIDATES = 40, 10, 5
 HISTORY, IDS = np.array([3, 1, 4, 1, 5], np.int32), np.array([40, 2, 7, 1, 8], np.int32)
 ARM_CPUS = ("cortex-a53", "cortex-a76", "max")

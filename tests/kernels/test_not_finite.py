@@ -15,7 +15,7 @@ from chordkit.kernels.reference import Linear, ReferenceEngine, quantize
 from chordkit.quantization import MasterWeights
 from tests.kernels.conftest import OTHERS, SMALL, random_master
 
-pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not available(), reason="the native engine was not compiled")]
 
 VARIANTS = [variant.name for variant in variants() if variant.supported] if available() else []
 LARGEST = np.float32(1e4)

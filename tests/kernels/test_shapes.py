@@ -19,7 +19,7 @@ from chordkit.quantization import MasterWeights, engine_refusal
 from chordkit.strategy import Strategy, encode
 from tests.kernels.conftest import random_master
 
-pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not available(), reason="the native engine was not compiled")]
 
 VARIANTS = [variant.name for variant in variants() if variant.supported] if available() else []
 ITEMS = 90

@@ -13,7 +13,7 @@ from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from tests.kernels.conftest import ITEMS, OTHERS, SHARP, SMALL, random_master, sharpened
 
-pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not available(), reason="the native engine was not compiled")]
 
 VARIANTS = [variant.name for variant in variants() if variant.supported] if available() else []
 HISTORIES = np.random.default_rng(0).integers(1, ITEMS + 1, (40, 50)).astype(np.int32)

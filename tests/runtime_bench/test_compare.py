@@ -13,6 +13,8 @@ from chordkit.runtime_bench.compare import Compared, Comparison, compare, load_r
 from chordkit.runtime_bench.results import BenchReport, Counts, Settings
 from tests.runtime_bench.reports import BASELINE, EMULATED, PHONE, TIMES, made_report, made_samples
 
+pytestmark = pytest.mark.long
+
 NATIVE = "native-int8"
 
 

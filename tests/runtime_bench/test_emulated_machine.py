@@ -27,6 +27,9 @@ def made() -> Prepared:
     return machine
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def device(made: Prepared) -> Iterator[Emulator]:
     """A machine with a Cortex-A76."""

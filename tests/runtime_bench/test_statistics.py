@@ -21,6 +21,8 @@ from chordkit.runtime_bench.statistics import (
     summarise_launches,
 )
 
+pytestmark = pytest.mark.long
+
 
 def _blocks(seed: int, median: float, blocks: int = 40, calls: int = 50, drift: float = 0.0) -> list[np.ndarray]:
     """Log-normal calls; ``drift`` is the standard deviation of what a whole block shares."""

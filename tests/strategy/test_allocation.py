@@ -12,6 +12,8 @@ from chordkit.quantization import ChannelTable
 from chordkit.strategy import TOLERANCE, Budget, allocate, average_bits, average_bits_each, payload_bytes, uniform
 from chordkit.strategy.mixture import evenest_mixture
 
+pytestmark = pytest.mark.long
+
 SASREC = ChannelTable.from_sizes([(f"blocks.{i // 6}.{i % 6}", 64, 64) for i in range(12)])
 CASER = ChannelTable.from_sizes([(f"horizontal.{h}", 16, 64 * h) for h in range(1, 5)] + [("vertical", 4, 50), ("fc", 64, 320)])
 FFN = ChannelTable.from_sizes([("query", 64, 64), ("ffn1", 256, 64), ("ffn2", 64, 256)])

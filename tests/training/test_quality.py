@@ -8,6 +8,8 @@ from chordkit.backbones import ARCHITECTURES, default_config
 from chordkit.data import split, synthesize
 from chordkit.training import default_options, evaluate, paired_difference, train_backbone
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_a_backbone_beats_popularity_on_the_embedded_data(architecture):

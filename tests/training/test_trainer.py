@@ -16,6 +16,8 @@ from chordkit.errors import CheckpointError, DataError, InputError
 from chordkit.training import TrainingOptions, train_backbone
 from chordkit.training.trainer import CHECKPOINT_NAME
 
+pytestmark = pytest.mark.long
+
 SASREC = SASRecConfig(items=24, max_length=10, dim=16, blocks=1, dropout=0.2)
 CASER = CaserConfig(items=24, max_length=10, dim=16, heights=(1, 2), filters=4, vertical_filters=2, item_bias=True, dropout=0.2)
 OPTIONS = TrainingOptions(epochs=4, batch=128, lr=1e-2, stride=5, checkpoint_steps=2, averaging=0.9)
