@@ -125,7 +125,7 @@ def _counts(job: "Job", made: "Made") -> dict[str, Any]:
     return {
         **counts,
         "without_items": made.without_items,
-        "bytes_a_user": made.bytes / made.strategies if made.strategies else 0.0,
+        **({"bytes_a_user": made.bytes / made.strategies} if made.bytes else {}),
         "average_bits": made.average_bits,
         "backbone": job.fingerprint,
     }

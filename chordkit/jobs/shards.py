@@ -46,7 +46,7 @@ class Made:
         nameless: rows without a user's id, and so without a strategy.
         unknown_items: items of histories that the catalogue does not have; they were left out.
         bits: sum of the average bits over the strategies.
-        bytes: of all strategies and user vectors on the wire.
+        bytes: of all strategies and user vectors on the wire; 0 where nobody counted them.
         file_bytes: of the shards.
     """
 
@@ -261,15 +261,15 @@ def make_shard(worker: Worker, source: Source, place: Place, name: str, version:
 
 
 def counted(batch: pa.RecordBatch | pa.Table) -> Made:
-    """What a batch of results adds."""
-    strategies = batch.column(STRATEGY)
+    """What a batch of results adds; without its binary columns, all but their bytes."""
+    bits = batch.column(AVERAGE_BITS)
     names = [name for name in (STRATEGY, USER_VECTOR) if name in batch.schema.names]
     return Made(
         users=batch.num_rows,
-        strategies=batch.num_rows - strategies.null_count,
+        strategies=batch.num_rows - bits.null_count,
         nameless=batch.column(0).null_count,
         unknown_items=pc.sum(batch.column(UNKNOWN_ITEMS)).as_py() or 0,
-        bits=pc.sum(batch.column(AVERAGE_BITS).cast(pa.float64())).as_py() or 0.0,
+        bits=pc.sum(bits.cast(pa.float64())).as_py() or 0.0,
         bytes=sum(pc.sum(pc.binary_length(batch.column(name)).cast(pa.int64())).as_py() or 0 for name in names),
     )
 

@@ -84,22 +84,16 @@ def run(job: Job, source: str, out: str, *, jobs: int = 1) -> Made:
     try:
         frame = session.read.parquet(source)
         make_strategies(frame, job).write.parquet(out)
-        made = session.read.parquet(out)
-        wire = [functions.sum(functions.length(name)) for name in (STRATEGY, USER_VECTOR) if name in made.columns]
-        (counts,) = made.agg(
-            functions.count("*"),
-            functions.count(job.user),
-            functions.count(STRATEGY),
-            functions.sum(UNKNOWN_ITEMS),
-            functions.sum(AVERAGE_BITS),
-            *wire,
-        ).collect()
+        # What is binary is most of it, and is not read again.
+        made = session.read.parquet(out).select(job.user, AVERAGE_BITS, UNKNOWN_ITEMS)
+        columns = [functions.count("*"), functions.count(job.user), functions.count(AVERAGE_BITS)]
+        (counts,) = made.agg(*columns, functions.sum(UNKNOWN_ITEMS), functions.sum(AVERAGE_BITS)).collect()
     except AnalysisException as error:
         raise InputError(f"Spark: {one_line(error)}") from None
     except PySparkException as error:
         raise InputError(f"Spark: the job failed: {_cause(str(error))}") from None
-    users, named, strategies, unknown, bits, *each = counts
-    return Made(users, strategies, users - named, unknown or 0, bits or 0.0, sum(filter(None, each)))
+    users, named, strategies, unknown, bits = counts
+    return Made(users, strategies, users - named, unknown or 0, bits or 0.0)
 
 
 def start(jobs: int = 1, **settings: str) -> "SparkSession":
