@@ -38,6 +38,7 @@ class Line:
 
 class _Quiet(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a header and a body are two writes
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

@@ -133,7 +133,8 @@ class Rollout:
         return Phone(self._app, owner.facts, self._disks[number], lambda: owner.install)
 
     def _held(self) -> Counter[int]:
-        return Counter(self._phone(number).open()[1] for number in range(len(self._owners)))
+        slots = (self._phone(number).state().current for number in range(len(self._owners)))
+        return Counter(0 if slot is None else slot.release for slot in slots)
 
     def _fetch(self, line: Line, path: str, limit: int) -> bytes | None:
         """From the mirror. Phones that have the same file share its bytes in this process's memory."""

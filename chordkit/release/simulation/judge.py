@@ -116,6 +116,8 @@ class Judge:
         found = []
         if outcome is not None and (outcome.kind != "refused" or outcome.release) and seen is not None:
             found += self._of_metadata(seen, known, clock)
+        elif outcome is None and seen is not None:
+            self._let_numbers_begin_anew(seen, known)  # before power was lost, perhaps
         found += self._of_line(line, known)
         found += self._of_store(disk, state, outcome)
         found += self._of_release(phone, disk, state, known, seen, stolen)
@@ -140,10 +142,14 @@ class Judge:
             wrong.append("it believed metadata older than it had seen")
         if self._epochs[seen].expires <= clock:
             wrong.append("it believed metadata that had expired")
-        if known.epoch >= 0 and self._epochs[seen].keys.isdisjoint(self._epochs[known.epoch].keys):
-            known.floor, known.unable = 0, set()  # numbers begin anew with the keys that give them out
+        self._let_numbers_begin_anew(seen, known)
         known.epoch = max(known.epoch, seen)
         return wrong
+
+    def _let_numbers_begin_anew(self, seen: int, known: Known) -> None:
+        """With the keys that give them out."""
+        if known.epoch >= 0 and self._epochs[seen].keys.isdisjoint(self._epochs[known.epoch].keys):
+            known.floor, known.unable = 0, set()
 
     def _of_store(self, disk: SimulatedDisk, state: State, outcome: Outcome | None) -> list[str]:
         wrong = []
