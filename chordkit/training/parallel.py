@@ -26,6 +26,7 @@ JOIN_WITHIN = timedelta(minutes=5)
 ANSWER_WITHIN = timedelta(minutes=30)
 _HOWEVER_LONG = timedelta(days=30)
 _LOOK_EVERY_S = 0.05
+_NOTHING, _SOMETHING = b"-", b"+"
 _HERE, _SPOKEN = "chordkit/here", "chordkit/spoken"
 
 
@@ -61,6 +62,11 @@ class Group:
     def told(self, make: Callable[[], bytes]) -> bytes:
         """What ``make`` gives in the process that leads; it is called there alone."""
         return make()
+
+    def told_if_any(self, make: Callable[[], bytes | None]) -> bytes | None:
+        """:meth:`told`, where there may be nothing to tell."""
+        found = self.told(lambda: _NOTHING if (made := make()) is None else _SOMETHING + made)
+        return None if found == _NOTHING else found[len(_SOMETHING) :]
 
     def one_after_the_others(self, make: Callable[[], Made]) -> Made:
         """What ``make`` gives, called by one process of each machine first, and by the others when it is done, however long that takes."""

@@ -291,8 +291,8 @@ class Run:
         path, what = self._path, f"{self._task.name} checkpoint"
         if path is None:
             return
-        data = self._group.told(lambda: read_bytes(path, what) if path.exists() else b"")
-        if not data:
+        data = self._group.told_if_any(lambda: read_bytes(path, what) if path.exists() else None)
+        if data is None:
             return
         tensors, metadata = parse_tensors(data, path, what)
         require_same(path, "format", {"version": metadata.get("version")}, {"version": _VERSION})

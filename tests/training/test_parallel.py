@@ -153,6 +153,7 @@ def test_a_parameter_that_no_row_reaches_and_a_process_alone() -> None:
     group = Group()
     assert group.leads and group.part(4) == Part(0, 4, 4)
     assert group.add_up([parameter], torch.tensor(2.5)) == 2.5 and parameter.grad is None
+    assert [group.told_if_any(lambda data=data: data) for data in (b"x", b"", None)] == [b"x", b"", None]  # type: ignore[misc]
     assert group.told(lambda: b"x") == b"x" and group.one_after_the_others(lambda: 3) == 3
 
 
