@@ -197,7 +197,7 @@ def _unfinished(path: Path, private: bool) -> Iterator[tuple[BinaryIO, Path]]:
         # While it grows, a file that was not for everybody's eyes is not either.
         descriptor, temporary = _locked(path.parent, 0o600 if private or path.exists() else 0o666)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(descriptor, "w+b") as stream:
             yield stream, temporary
     except OSError as error:
         # Of the caller's own writing: a stream's error has no name.
@@ -212,7 +212,7 @@ def _locked(folder: Path, mode: int) -> tuple[int, Path]:
     while True:
         temporary = folder / f".chordkit-{secrets.token_hex(4)}.partial"
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         except FileExistsError:
             continue
         try:

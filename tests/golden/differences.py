@@ -61,11 +61,18 @@ def _accepted() -> dict[str, tuple[bytes, bytes, bytes]]:
     mixed = [Segment(Kind.COPY, 30, 60), Segment(Kind.ADD, 40, 10, Coding(2, 4)), Segment(Kind.LITERAL, 10), Segment(Kind.COPY, 5)]
     wanted = _BASE[60:90] + bytes(byte ^ 3 for byte in _BASE[10:50]) + b"0123456789" + _BASE[:5]
     cases["copied, added, literal"] = _made(_BASE, wanted, mixed)
+    twice = [
+        Segment(Kind.LITERAL, 10),
+        Segment(Kind.AGAIN, 10, 0),
+        Segment(Kind.AGAIN, 5, 13),
+        Segment(Kind.COPY, 6),
+        Segment(Kind.AGAIN, 8, 23),
+    ]
+    cases["said again"] = _made(_BASE, b"0123456789" * 2 + b"34567" + _BASE[:6] + b"67" + _BASE[:6], twice)
     long = _BASE * 400
     changed = (np.frombuffer(long, "<u4") + np.uint32(1)).tobytes()
-    cases["many blocks"] = _made(
-        long, changed + long, [Segment(Kind.ADD, len(long), 0, Coding(4, 2)), Segment(Kind.COPY, len(long))], _DEFLATED
-    )
+    blocks = [Segment(Kind.ADD, len(long), 0, Coding(4, 2)), Segment(Kind.COPY, len(long)), Segment(Kind.AGAIN, len(long), 0)]
+    cases["many blocks"] = _made(long, changed + long + changed, blocks, _DEFLATED)
     return cases
 
 
@@ -73,7 +80,7 @@ def _made(base: bytes, result: bytes, segments: Sequence[Segment], deflated: str
     payload, at = b"", 0
     old, new = (np.frombuffer(each, np.uint8) for each in (base, result))
     for segment in segments:
-        if segment.kind is not Kind.COPY:
+        if segment.kind.is_coded:
             under = None if segment.kind is Kind.LITERAL else old[segment.base : segment.base + segment.length]
             payload += encode(new[at : at + segment.length], under, segment.coding)
         at += segment.length
@@ -114,7 +121,11 @@ def _refused(good: bytes, result: bytes) -> dict[str, tuple[str, bytes]]:
         "CRC": ("CRC", good[:-1] + bytes([good[-1] ^ 1])),
         "a segment less": ("segments", holding(table, count=count - 1)),
         "a segment more": ("segments", holding(table, count=count + 1)),
-        "an unknown kind": ("segments", holding(b"\3" + table[1:])),
+        "again before anything was": ("segments", holding(b"\3\x55\x55", count=1)),
+        "again what is not there yet": ("segments", holding(b"\2\x0b\3\x0b\x0a\2\x3f", count=3)),
+        "again from before the result": ("segments", holding(b"\2\x0a\3\x0a\x0b\2\x41", count=3)),
+        "again with a coding": ("segments", holding(b"\2\x0a\7\x0a\x0a\2\x41", count=3)),
+        "again without a place": ("segments", holding(b"\2\x0a\3\x4b", count=2)),
         "an unknown word": ("segments", holding(b"\x0d" + table[1:])),
         "an unknown plane": ("segments", holding(b"\x31" + table[1:])),
         "an unknown bit": ("segments", holding(b"\x41" + table[1:])),

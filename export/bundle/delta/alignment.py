@@ -7,12 +7,14 @@ import numpy as np
 
 from chordkit.errors import BundleError, MasterError
 from chordkit.export.bundle import container
-from chordkit.export.bundle.delta.anchors import Piece, Range, shared
+from chordkit.export.bundle.delta.anchors import Piece, Range, overlaid, said_before, shared
 from chordkit.export.bundle.manifest import ITEMS, MASTER
 from chordkit.quantization.container import unpack
 
 _BY_ITEM = ("embeddings/item_embedding/codes", "embeddings/item_embedding/scales", "tensors/item_bias")
 _NOWHERE = Range(0, 0)
+_AGAIN = 64
+"""Fewer bytes cost less as differences than as a segment of their own, and the one after it."""
 
 Alternatives = tuple[list[Piece], ...]
 """Pieces of one range of the result, in its order; more than one list where only trying shows which is shorter."""
@@ -31,7 +33,7 @@ def align(base: np.ndarray, result: np.ndarray) -> Iterator[Alternatives]:
         yield _unknown(base, result, frames.get(name, _NOWHERE), headers[name])
         counterpart = ours.get(name, _NOWHERE)
         tensors = _master(base, result, counterpart, member, rows) if name == MASTER else None
-        yield _unknown(base, result, counterpart, member) if tensors is None else tensors
+        yield _again(result, member, _unknown(base, result, counterpart, member)) if tensors is None else tensors
     yield _unknown(base, result, tail, end)
 
 
@@ -62,6 +64,12 @@ def _unknown(base: np.ndarray, result: np.ndarray, ours: Range, theirs: Range) -
     if ours.size != theirs.size:
         return (found,)
     return ([Piece(theirs.start, theirs.size, ours.start)], found)
+
+
+def _again(result: np.ndarray, theirs: Range, ways: Alternatives) -> Alternatives:
+    """The same ways, and each with what the result has before: an artifact holds the codes of the master."""
+    said = list(said_before(result, theirs, _AGAIN)) if theirs.size >= _AGAIN else []
+    return (*ways, *(overlaid(pieces, said) for pieces in ways)) if said else ways
 
 
 # --- the master ----------------------------------------------------------------------------------------------------

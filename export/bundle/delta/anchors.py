@@ -1,7 +1,8 @@
 """What two ranges of bytes share although it moved: windows that occur in both, and between them what changed in place."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,12 +25,14 @@ class Piece:
         length: in bytes.
         base: where its counterpart begins in the base; None = there is none.
         word: bytes of its numbers; 0 = unknown.
+        again: the counterpart is not in the base: it is an earlier piece of the result, and the same.
     """
 
     start: int
     length: int
     base: int | None
     word: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,39 @@ def shared(base: np.ndarray, result: np.ndarray, ours: Range, theirs: Range) -> 
         at, end_of_last, shift = begin + length, there + length, there - begin
     last = ours.stop - theirs.stop
     yield from _between(base, result, Range(at, theirs.stop), Range(end_of_last, ours.stop), ours, (shift, last))
+
+
+def said_before(result: np.ndarray, theirs: Range, least: int) -> Iterator[Piece]:
+    """Pieces of ``theirs`` of at least so many bytes that the result has before it, whole words apart from its beginning."""
+    for start, counterpart, length in _matches(result[: theirs.start], result[theirs.start : theirs.stop]):
+        skipped = -start % 4
+        whole = (length - skipped) // 4 * 4
+        if whole >= least:
+            yield Piece(theirs.start + start + skipped, whole, counterpart + skipped, again=True)
+
+
+def overlaid(pieces: Iterable[Piece], above: Sequence[Piece]) -> list[Piece]:
+    """``pieces`` with those of ``above``, which ascend, in their place."""
+    ends = [each.start + each.length for each in above]
+    parts = [part for piece in pieces for part in _cut(piece, above[bisect.bisect_right(ends, piece.start) :])]
+    return sorted([*above, *parts], key=lambda each: each.start)
+
+
+def _cut(piece: Piece, above: Iterable[Piece]) -> Iterator[Piece]:
+    """What of a piece is not below others."""
+    at, stop = piece.start, piece.start + piece.length
+    for over in above:
+        if over.start >= stop:
+            break
+        if over.start > at:
+            yield _part(piece, at, over.start)
+        at = over.start + over.length
+    if at < stop:
+        yield _part(piece, at, stop)
+
+
+def _part(piece: Piece, start: int, stop: int) -> Piece:
+    return replace(piece, start=start, length=stop - start, base=None if piece.base is None else piece.base + start - piece.start)
 
 
 def _between(base: np.ndarray, result: np.ndarray, gap: Range, there: Range, ours: Range, shifts: tuple[int, int]) -> Iterator[Piece]:

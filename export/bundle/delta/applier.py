@@ -1,10 +1,11 @@
 """From the file that is there and a difference to the file that is wanted, block by block, and proven before it is one."""
 
 import hashlib
+import io
 import mmap
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -20,7 +21,9 @@ _FED = 4096
 
 def apply_difference(base: bytes | memoryview, data: bytes, *, largest: int = MAX_BYTES) -> bytes:
     """The bundle that comes of ``base`` and a difference; see :func:`apply_difference_to`."""
-    return b"".join(_pieces(memoryview(base), read_difference(data, largest=largest)))
+    result = io.BytesIO()
+    apply_difference_to(result, base, data, largest=largest)
+    return result.getvalue()
 
 
 def apply_difference_to(stream: BinaryIO, base: bytes | memoryview, data: bytes, *, largest: int = MAX_BYTES) -> Difference:
@@ -30,7 +33,7 @@ def apply_difference_to(stream: BinaryIO, base: bytes | memoryview, data: bytes,
     inflates to what the segments take and no more, and last the result's SHA-256. Memory is bounded whatever the sizes.
 
     Args:
-        stream: where the result goes.
+        stream: where the result goes, from where it stands; it is read back where the result says something again.
         base: the file that is there.
         data: the difference.
         largest: a result of more bytes is refused.
@@ -39,8 +42,17 @@ def apply_difference_to(stream: BinaryIO, base: bytes | memoryview, data: bytes,
         BundleError: one of the checks failed: the difference is damaged or for another file.
     """
     found = read_difference(data, largest=largest)
-    for piece in _pieces(memoryview(base), found):
+    begin, end = stream.tell(), 0
+
+    def again(start: int, length: int) -> bytes:
+        stream.seek(begin + start)
+        said = stream.read(length)
+        stream.seek(begin + end)
+        return said
+
+    for piece in _pieces(memoryview(base), found, again):
         stream.write(piece)
+        end += len(piece)
     return found
 
 
@@ -76,19 +88,22 @@ def mapped(path: str | os.PathLike[str]) -> memoryview:
         raise InputError(f"{path}: the bundle cannot be read: {error.strerror}") from None
 
 
-def _pieces(base: memoryview, difference: Difference) -> Iterator[bytes]:
+def _pieces(base: memoryview, difference: Difference, again: Callable[[int, int], bytes]) -> Iterator[bytes]:
     if len(base) != difference.base_size or hashlib.sha256(base).digest() != difference.base_sha256:
         raise RECORD.refusal("base", f"it is for another file of {difference.base_size:,} bytes; {RECORD.remake}")
     inflate, digest = _Inflate(difference.stream), hashlib.sha256()
     for segment in difference.segments:
         for start, length in blocks(segment.length):
-            piece = base[segment.base + start : segment.base + start + length]
-            if segment.kind is not Kind.COPY:
+            if segment.kind is Kind.AGAIN:
+                piece = again(segment.base + start, length)
+            else:
+                piece = bytes(base[segment.base + start : segment.base + start + length])
+            if segment.kind.is_coded:
                 coded = inflate.take(segment.coding.size(length))
                 under = None if segment.kind is Kind.LITERAL else np.frombuffer(piece, np.uint8)
-                piece = memoryview(decode_block(coded, length, under, segment.coding))
+                piece = decode_block(coded, length, under, segment.coding)
             digest.update(piece)
-            yield bytes(piece)
+            yield piece
     inflate.end()
     if digest.digest() != difference.result_sha256:
         raise RECORD.refusal("result", f"it is not the file that was promised; {RECORD.remake}")

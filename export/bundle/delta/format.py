@@ -31,6 +31,12 @@ class Kind(enum.IntEnum):
     COPY = 0
     ADD = 1
     LITERAL = 2
+    AGAIN = 3
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether the stream has something for it."""
+        return self in (Kind.ADD, Kind.LITERAL)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Segment:
     Attributes:
         kind: where it comes from.
         length: bytes of the result.
-        base: where in the base it begins; 0 for a literal.
+        base: where in the base it begins, or, if it says again what was said, in the result; 0 for a literal.
         coding: of an addition or a literal.
     """
 
@@ -73,7 +79,7 @@ class Segment:
     @property
     def coded(self) -> int:
         """Its bytes in the stream."""
-        return 0 if self.kind is Kind.COPY else self.coding.size(self.length)
+        return self.coding.size(self.length) if self.kind.is_coded else 0
 
 
 @dataclass(frozen=True)
@@ -137,16 +143,19 @@ def read_difference(data: bytes | bytearray | memoryview, *, largest: int = MAX_
 
 
 def _packed(segments: Sequence[Segment]) -> Iterator[bytes]:
-    expected = 0
+    expected, total = 0, 0
     for segment in segments:
         form = int(segment.kind)
-        if segment.kind is not Kind.COPY:
+        if segment.kind.is_coded:
             form |= _WORDS.index(segment.coding.word) << 2 | _BITS.index(segment.coding.bits) << 4
         yield bytes([form]) + _varint(segment.length)
-        if segment.kind is not Kind.LITERAL:
+        if segment.kind is Kind.AGAIN:
+            yield _varint(total - segment.base)
+        elif segment.kind is not Kind.LITERAL:
             step = segment.base - expected
             yield _varint(2 * step if step >= 0 else -2 * step - 1)
             expected = segment.base + segment.length
+        total += segment.length
 
 
 def _segments(table: bytes, count: int, base_size: int, result_size: int) -> tuple[Segment, ...]:
@@ -155,12 +164,17 @@ def _segments(table: bytes, count: int, base_size: int, result_size: int) -> tup
         if at == len(table):
             raise _unfit(f"there are {number} and not {count}")
         form, at = table[at], at + 1
-        kind, word, bits = form & 3, form >> 2 & 3, form >> 4
-        if kind > Kind.LITERAL or word > 2 or bits > 2 or (kind == Kind.COPY and form):
+        kind, word, bits = Kind(form & 3), form >> 2 & 3, form >> 4
+        if word > 2 or bits > 2 or (form > Kind.AGAIN and not kind.is_coded):
             raise _unfit(f"number {number} is of the unknown form {form}")
         length, at = _read_varint(table, at)
         base = 0
-        if kind != Kind.LITERAL:
+        if kind is Kind.AGAIN:
+            distance, at = _read_varint(table, at)
+            base = total - distance
+            if not length <= distance <= total:
+                raise _unfit(f"number {number} says again what was not said")
+        elif kind is not Kind.LITERAL:
             step, at = _read_varint(table, at)
             base = expected + (-(step + 1 >> 1) if step & 1 else step >> 1)
             expected = base + length
@@ -169,8 +183,7 @@ def _segments(table: bytes, count: int, base_size: int, result_size: int) -> tup
         total += length
         if length == 0 or length % _WORDS[word] or total > result_size:
             raise _unfit(f"number {number} has no length of whole words inside of the result")
-        coding = Coding() if kind == Kind.COPY else Coding(_WORDS[word], _BITS[bits])
-        found.append(Segment(Kind(kind), length, base, coding))
+        found.append(Segment(kind, length, base, Coding(_WORDS[word], _BITS[bits]) if kind.is_coded else Coding()))
     if at != len(table) or total != result_size:
         raise _unfit("they do not make the whole result, or something follows them")
     return tuple(found)

@@ -40,7 +40,7 @@ def difference(base: bytes | memoryview, result: bytes | memoryview) -> bytes:
     segments = list(_joined(segment for ways in align(old, new) if ways for segment in _best(old, new, ways)))
     if len(segments) > MOST_SEGMENTS:
         segments = [Segment(Kind.LITERAL, len(new))]
-    coded = [(segment.coding, _coded(old, new, start, segment)) for start, segment in _placed(segments) if segment.kind is not Kind.COPY]
+    coded = [(segment.coding, _coded(old, new, start, segment)) for start, segment in _placed(segments) if segment.kind.is_coded]
     digests = (hashlib.sha256(each).digest() for each in (base, result))
     data = Difference(next(digests), len(base), next(digests), len(result), segments, _deflate(coded)).to_bytes()
     apply_difference(base, data)
@@ -75,12 +75,15 @@ def _best(old: np.ndarray, new: np.ndarray, ways: Sequence[Sequence[Piece]]) -> 
 
 
 def _cost(old: np.ndarray, new: np.ndarray, begin: int, segments: Sequence[Segment]) -> int:
-    coded = b"".join(_coded(old, new, begin + start, segment) for start, segment in _placed(segments) if segment.kind is not Kind.COPY)
-    return len(zlib.compress(coded, _LEVEL)) + 5 * len(segments)
+    coded = b"".join(_coded(old, new, begin + start, segment) for start, segment in _placed(segments) if segment.kind.is_coded)
+    return len(zlib.compress(coded, _LEVEL)) + 7 * len(segments)
 
 
 def _drafted(old: np.ndarray, new: np.ndarray, piece: Piece) -> Iterator[Segment]:
     """Copies of what is equal, and the rest coded."""
+    if piece.again and piece.base is not None:
+        yield Segment(Kind.AGAIN, piece.length, piece.base)
+        return
     done = piece.start
     for start, stop in _equal(old, new, piece):
         yield from _changed(old, new, piece, done, start)
@@ -156,7 +159,7 @@ def _joined(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def _goes_on(last: Segment, segment: Segment) -> bool:
-    if (last.kind, last.coding) != (segment.kind, segment.coding):
+    if (last.kind, last.coding) != (segment.kind, segment.coding) or last.kind is Kind.AGAIN:
         return False
     return segment.kind is Kind.LITERAL or last.base + last.length == segment.base
 

@@ -72,8 +72,8 @@ static chord_delta_status check_base(const chord_delta *delta, const uint8_t *ba
 }
 
 chord_delta_status chord_delta_apply(const chord_delta *delta, const void *base, size_t base_bytes, chord_inflate inflate_with,
-                                     void *inflate_context, chord_write write, void *write_context, chord_delta_work *work,
-                                     chord_diagnosis *diagnosis) {
+                                     void *inflate_context, chord_write write, chord_read_back read_back, void *result_context,
+                                     chord_delta_work *work, chord_diagnosis *diagnosis) {
   if (!delta || delta->struct_size < sizeof *delta || !delta->data || (!base && base_bytes != 0) || !inflate_with || !write || !work)
     return chord_delta_refuse(diagnosis, CHORD_DELTA_BAD_ARGUMENT, "a pointer is null, or the struct_size is not that of chord_delta");
   chord_delta_status status = check_base(delta, base, base_bytes, diagnosis);
@@ -90,16 +90,19 @@ chord_delta_status chord_delta_apply(const chord_delta *delta, const void *base,
       const uint32_t length = left < CHORD_DELTA_BLOCK ? (uint32_t)left : CHORD_DELTA_BLOCK;
       if (segment.kind == CHORD_DELTA_LITERAL)
         memset(work->block, 0, length);
-      else
+      else if (segment.kind == CHORD_DELTA_AGAIN) {
+        if (!read_back || read_back(result_context, segment.base + start, work->block, length) != 0)
+          return chord_delta_refuse(diagnosis, CHORD_DELTA_NOT_WRITTEN, "the result could not be read back");
+      } else
         memcpy(work->block, (const uint8_t *)base + segment.base + start, length);
-      if (segment.kind != CHORD_DELTA_COPY) {
+      if (segment.kind == CHORD_DELTA_ADD || segment.kind == CHORD_DELTA_LITERAL) {
         const uint32_t words = length / segment.word;
         status = take(&source, work->coded, 8 * segment.word / segment.bits * ((words * segment.bits + 7) / 8), diagnosis);
         if (status != CHORD_DELTA_OK) return status;
         add(work->block, work->coded, words, segment.word, segment.bits);
       }
       chord_sha256_add(&digest, work->block, length);
-      if (write(write_context, work->block, length) != 0)
+      if (write(result_context, work->block, length) != 0)
         return chord_delta_refuse(diagnosis, CHORD_DELTA_NOT_WRITTEN, "the result could not be written");
     }
   }

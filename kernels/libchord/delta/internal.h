@@ -9,7 +9,7 @@
 #include "../src/checksum.h"
 
 enum { CHORD_DELTA_HEADER = 92, CHORD_DELTA_BLOCK = 16384, CHORD_DELTA_TABLE_AT = 84 };
-enum { CHORD_DELTA_COPY = 0, CHORD_DELTA_ADD = 1, CHORD_DELTA_LITERAL = 2 };
+enum { CHORD_DELTA_COPY = 0, CHORD_DELTA_ADD = 1, CHORD_DELTA_LITERAL = 2, CHORD_DELTA_AGAIN = 3 };
 
 /* status.c: writes the diagnosis (may be null) and returns the status. */
 chord_delta_status chord_delta_refuse(chord_diagnosis *diagnosis, chord_delta_status status, const char *format, ...)
@@ -32,7 +32,7 @@ typedef struct chord_segment {
   uint32_t word;   /* bytes */
   uint32_t bits;   /* of a plane */
   uint64_t length; /* bytes of the result */
-  uint64_t base;   /* where it begins there; 0 for a literal */
+  uint64_t base;   /* where it begins there, or in the result if it is said again; 0 for a literal */
 } chord_segment;
 
 chord_segments chord_segments_of(const chord_delta *delta);

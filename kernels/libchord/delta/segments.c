@@ -75,12 +75,17 @@ chord_delta_status chord_segments_next(chord_segments *segments, chord_segment *
   if (segments->at == segments->end)
     DAMAGED("difference: segments: there are %u and not %u; fetch the whole bundle", number, (unsigned)segments->count);
   const uint32_t form = *segments->at++, kind = form & 3, word = form >> 2 & 3, bits = form >> 4;
-  if (kind > CHORD_DELTA_LITERAL || word > 2 || bits > 2 || (kind == CHORD_DELTA_COPY && form != 0))
+  const bool coded = kind == CHORD_DELTA_ADD || kind == CHORD_DELTA_LITERAL;
+  if (word > 2 || bits > 2 || (form > CHORD_DELTA_AGAIN && !coded))
     DAMAGED("difference: segments: number %u is of the unknown form %u; fetch the whole bundle", number, (unsigned)form);
   uint64_t length, step = 0, base = 0;
   if (!read_number(segments, &length) || (kind != CHORD_DELTA_LITERAL && !read_number(segments, &step)))
     DAMAGED("difference: segments: a number ends outside of their table, or has more bytes than it needs; fetch the whole bundle");
-  if (kind != CHORD_DELTA_LITERAL) {
+  if (kind == CHORD_DELTA_AGAIN) {
+    if (step < length || step > segments->total)
+      DAMAGED("difference: segments: number %u says again what was not said; fetch the whole bundle", number);
+    base = segments->total - step;
+  } else if (kind != CHORD_DELTA_LITERAL) {
     /* What is negative becomes very large, and is refused with what is too large. All are below 2^36. */
     base = segments->expected + (step >> 1 ^ (0 - (step & 1)));
     if (base > segments->base_bytes || length > segments->base_bytes - base)

@@ -53,17 +53,21 @@ int chord_inflate_zlib(void *context, const uint8_t **data, size_t *bytes, uint8
 /* Takes the next `bytes` bytes of the result. 0 = done. */
 typedef int (*chord_write)(void *context, const void *data, size_t bytes);
 
+/* Reads back `bytes` bytes of the result from `offset` on, all of which were taken before. 0 = done. */
+typedef int (*chord_read_back)(void *context, uint64_t offset, void *data, size_t bytes);
+
 /* What chord_delta_apply works in. */
 typedef struct chord_delta_work {
   uint8_t coded[16384 + 16];
   uint8_t block[16384];
 } chord_delta_work;
 
-/* Writes the result in pieces of at most 16,384 bytes. The size and the SHA-256 of the base are compared before the first; what was written
+/* Writes the result in pieces of at most 16,384 bytes, and reads back where it says something again; `read_back` may be null, and a difference
+ * that needs it ends then with CHORD_DELTA_NOT_WRITTEN. The size and the SHA-256 of the base are compared before the first; what was written
  * counts only if this returns CHORD_DELTA_OK: then it had the promised SHA-256. */
 CHORD_API chord_delta_status chord_delta_apply(const chord_delta *delta, const void *base, size_t base_bytes, chord_inflate inflate,
-                                               void *inflate_context, chord_write write, void *write_context, chord_delta_work *work,
-                                               chord_diagnosis *diagnosis);
+                                               void *inflate_context, chord_write write, chord_read_back read_back, void *result_context,
+                                               chord_delta_work *work, chord_diagnosis *diagnosis);
 
 #ifdef __cplusplus
 }

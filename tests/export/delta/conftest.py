@@ -146,6 +146,12 @@ class Shop:
         scales = (self.table.scales * generator.uniform(0.99, 1.01, self.table.scales.shape)).astype(np.float32)
         return self.bundle(codes, scales, self.ids, self.program, "a night later")
 
+    def with_artifact_of_it(self, bundle: bytes) -> bytes:
+        """The same with a program that holds the codes of the master, as an artifact does."""
+        (master,) = (each for each in container.read(memoryview(bundle), "shop") if each.entry.name == "master.chrm")
+        table = MasterWeights.from_bytes(bundle[master.offset : master.offset + master.entry.size]).embeddings["item_embedding"]
+        return self.bundle(table.codes, table.scales, self.ids, self.program + table.codes[1:].tobytes() + self.program[:100])
+
     def grown(self) -> bytes:
         """20 items more, and a program in which something was put before the rest."""
         more = np.random.default_rng(3).integers(-127, 128, (20, self.DIM)).astype(np.int8)

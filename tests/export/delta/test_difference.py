@@ -143,6 +143,25 @@ def test_numbers_in_an_artifact_of_unknown_kind_are_added(shop: Any) -> None:
         assert len(data) < len(new) / 4 + 800
 
 
+def test_what_an_artifact_has_of_the_master_is_told_once(shop: Any) -> None:
+    base, result = shop.first(), shop.next_morning()
+    once = bundle.difference(base, result)
+    base, result = shop.with_artifact_of_it(base), shop.with_artifact_of_it(result)
+    twice = bundle.difference(base, result)
+    assert bundle.apply_difference(base, twice) == result
+    again = [segment for segment in bundle.read_difference(twice).segments if segment.kind is Kind.AGAIN]
+    assert sum(segment.length for segment in again) > 0.99 * shop.ITEMS * shop.DIM
+    assert len(twice) < len(once) + 200
+
+
+def test_the_result_is_read_back_from_where_it_began(shop: Any) -> None:
+    base, result = shop.with_artifact_of_it(shop.first()), shop.with_artifact_of_it(shop.next_morning())
+    stream = io.BytesIO()
+    stream.write(b"before")
+    bundle.apply_difference_to(stream, base, bundle.difference(base, result))
+    assert stream.getvalue() == b"before" + result
+
+
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,11 @@ static uint8_t *read_file(const char *path, size_t *bytes) {
 
 static int write_to(void *context, const void *data, size_t bytes) { return fwrite(data, 1, bytes, context) != bytes; }
 
+static int read_back(void *context, uint64_t offset, void *data, size_t bytes) {
+  const int done = fseek(context, (long)offset, SEEK_SET) == 0 && fread(data, 1, bytes, context) == bytes && fseek(context, 0, SEEK_END) == 0;
+  return !done;
+}
+
 int main(int count, char **arguments) {
   static chord_delta_work work;
   chord_diagnosis diagnosis = {.struct_size = sizeof diagnosis};
@@ -44,9 +49,9 @@ int main(int count, char **arguments) {
   uint8_t *base = read_file(arguments[1], &base_bytes), *data = read_file(arguments[2], &bytes);
   chord_delta_status status = chord_delta_open(data, bytes, count == 5 ? strtoull(arguments[4], NULL, 10) : UINT64_MAX, &delta, &diagnosis);
   if (status == CHORD_DELTA_OK) {
-    FILE *out = fopen(part, "wb");
+    FILE *out = fopen(part, "w+b");
     if (!out || inflateInit2(&stream, -15) != Z_OK) die("cannot be written", part);
-    status = chord_delta_apply(&delta, base, base_bytes, chord_inflate_zlib, &stream, write_to, out, &work, &diagnosis);
+    status = chord_delta_apply(&delta, base, base_bytes, chord_inflate_zlib, &stream, write_to, read_back, out, &work, &diagnosis);
     inflateEnd(&stream);
     const int closed = fclose(out);
     if (status == CHORD_DELTA_OK && (closed != 0 || rename(part, arguments[3]) != 0)) die("cannot be written", arguments[3]);

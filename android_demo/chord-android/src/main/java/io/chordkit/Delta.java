@@ -1,9 +1,15 @@
 package io.chordkit;
 
+import static java.util.Objects.requireNonNull;
+
+import io.chordkit.annotation.Nullable;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
@@ -84,11 +90,24 @@ public final class Delta {
    * Writes the result, in pieces of at most 16,384 bytes. What was written counts only if this returns: then it had the promised size and SHA-256.
    *
    * @param base the file that is there, from position to limit
-   * @param out is neither flushed nor closed
+   * @param out written from its position on, and read back where the result says something again; neither forced nor closed
    * @throws DeltaException it is for another file, which is found before anything is written; or the result is not what was promised
    * @throws IOException as {@code out} throws it
    */
+  public void apply(ByteBuffer base, FileChannel out) throws DeltaException, IOException {
+    apply(base, Channels.newOutputStream(out), out, out.position());
+  }
+
+  /**
+   * The same into what cannot be read back.
+   *
+   * @throws DeltaException also where the result says something again, as it does for a bundle that has the model's numbers more than once
+   */
   public void apply(ByteBuffer base, OutputStream out) throws DeltaException, IOException {
+    apply(base, out, null, 0);
+  }
+
+  private void apply(ByteBuffer base, OutputStream out, @Nullable FileChannel back, long from) throws DeltaException, IOException {
     ByteBuffer under = base.slice();
     boolean same = under.limit() == baseSize && Arrays.equals(sha256(under), base());
     require(same, "base", "it is for another file of " + baseSize + " bytes");
@@ -99,7 +118,10 @@ public final class Delta {
       for (DeltaSegments each = segments(); each.next(); ) {
         for (int start = 0; start < each.length(); start += DeltaSegments.BLOCK) {
           int length = Math.min(DeltaSegments.BLOCK, each.length() - start);
-          if (each.hasBase()) {
+          if (each.isAgain()) {
+            require(back != null, "segments", "the result says something again, and cannot be read back here");
+            readBack(requireNonNull(back), from + each.base() + start, ByteBuffer.wrap(block, 0, length));
+          } else if (each.hasBase()) {
             under.position(each.base() + start);
             under.get(block, 0, length);
           } else {
@@ -115,6 +137,16 @@ public final class Delta {
       stream.requireEnd();
     }
     require(Arrays.equals(digest.digest(), result()), "result", "it is not the file that was promised");
+  }
+
+  private static void readBack(FileChannel back, long from, ByteBuffer into) throws IOException {
+    for (long at = from; into.hasRemaining(); ) {
+      int read = back.read(into, at);
+      if (read < 0) {
+        throw new EOFException("the result became shorter while it was written");
+      }
+      at += read;
+    }
   }
 
   static void require(boolean right, String check, String why) throws DeltaException {

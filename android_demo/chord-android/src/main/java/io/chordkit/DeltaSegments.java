@@ -7,6 +7,7 @@ final class DeltaSegments {
   static final int BLOCK = 16384;
   private static final int COPY = 0;
   private static final int LITERAL = 2;
+  private static final int AGAIN = 3;
   private static final int LONGEST_NUMBER = 5;
 
   private final ByteBuffer table;
@@ -36,11 +37,14 @@ final class DeltaSegments {
     }
     require(table.hasRemaining(), "there are " + number + " and not " + count);
     form = table.get() & 255;
-    int kind = form & 3;
-    boolean known = kind <= LITERAL && (form >> 2 & 3) <= 2 && form >> 4 <= 2 && (kind != COPY || form == 0);
+    boolean known = (form >> 2 & 3) <= 2 && form >> 4 <= 2 && (form <= AGAIN || isCoded());
     require(known, "number " + number + " is of the unknown form " + form);
     length = varint();
-    if (hasBase()) {
+    if (isAgain()) {
+      long distance = varint();
+      base = total - distance;
+      require(distance >= length && base >= 0, "number " + number + " says again what was not said");
+    } else if (hasBase()) {
       long step = varint();
       base = expected + (step >> 1 ^ -(step & 1));
       expected = base + length;
@@ -54,11 +58,16 @@ final class DeltaSegments {
   }
 
   boolean hasBase() {
-    return (form & 3) != LITERAL;
+    return (form & 3) != LITERAL && !isAgain();
+  }
+
+  /** Then {@link #base} is where it begins in the result. */
+  boolean isAgain() {
+    return (form & 3) == AGAIN;
   }
 
   boolean isCoded() {
-    return (form & 3) != COPY;
+    return (form & 3) != COPY && !isAgain();
   }
 
   int length() {
