@@ -22,19 +22,20 @@ def cloud_section(report: Report) -> Section:
 
 def _strategies(served: ServedStrategies) -> list[Part]:
     text = (
-        f"A service ran on this machine. {served.requests:,} phones sent it the profile of one of the users "
+        f"Simulated phones asked a service on this machine {served.requests:,} times, each with the profile of one of the users "
         f"({in_bytes(served.profile_bytes)}, no history), and got a strategy in a signed envelope ({in_bytes(served.answer_bytes)}). "
-        f"{served.accepted:,} of {served.requests:,} held what came and found it right, one after the other, in {served.p50_ms:.1f} ms "
-        f"each (p50; p99 {served.p99_ms:.1f} ms), over loopback."
+        f"{served.accepted:,} of {served.requests:,} envelopes were checked and accepted, one after the other over loopback, in "
+        f"{served.p50_ms:.1f} ms each (p50; p99 {served.p99_ms:.1f} ms)."
     )
     return [Heading("Strategies on request"), Words(text)]
 
 
 def _rollout(cloud: Cloud) -> list[Part]:
     text = (
-        f"{cloud.phones:,} simulated phones looked at a mirror of static files after every change of the channel: signed metadata, "
-        f"and a bundle of {in_bytes(cloud.bundle_bytes)} where one was for them. Each verified both, ran its self-check, and "
-        "kept what it had where anything was wrong."
+        f"After every change of the channel {cloud.phones:,} phones asked the service, said with the same request how their bundle does, "
+        "and looked at a mirror of static files where it hinted at something new: signed metadata, and a bundle of "
+        f"{in_bytes(cloud.bundle_bytes)} where one was for them. Each verified both, ran its self-check, and kept what it had where "
+        "anything was wrong."
     )
     releases = sorted({each.release for step in cloud.rollout for each in step.held})
     shades = [_SHADES[min(index, len(_SHADES) - 1)] for index in range(len(releases))]

@@ -17,6 +17,7 @@ from chordkit.release.simulation.mirrors import Line, honest
 from chordkit.release.simulation.simulation import BAD_MIRRORS
 from chordkit.release.words import PhoneFacts
 
+pytestmark = pytest.mark.long
 PHONES, REPLAYED = 150, 60
 DAY = 86_400
 # Of these each shows dozens of times among so few phones; benchmarks/release.py plants all of them.

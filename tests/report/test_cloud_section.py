@@ -19,7 +19,7 @@ def test_the_section_tells_who_got_what(report: Report) -> None:
     assert table[1] == ["release 1 to 20 %", "90", "30", "0", "", "8.58 MiB", "1.6 KiB"]
     assert table[2] == ["release 2 to 40 %", "0", "85", "35", "13", "12.40 MiB", ""]
     text = render_markdown(report)
-    assert "539 of 540 held what came and found it right" in text and "4.2 ms each (p50; p99 9.1 ms)" in text
+    assert "539 of 540 envelopes were checked and accepted" in text and "4.2 ms each (p50; p99 9.1 ms)" in text
     assert "after 27 reports, 8 of which told of a failed self-check. Of the 120 phones, 35 run it" in text
 
 
