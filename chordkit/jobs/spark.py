@@ -45,14 +45,16 @@ def make_strategies(frame: "DataFrame", job: Job) -> "DataFrame":
 
     worker = worker_of(job.digest, lambda: job)
     worker.require_schema(to_arrow_schema(frame.schema))
-    session = frame.sparkSession
-    _require_python(session.sparkContext.pythonExec)
+    context = getattr(frame.sparkSession, "sparkContext", None)
+    if context is None:
+        raise InputError("Spark Connect cannot broadcast a model to its workers; run this in a session of its own (spark-submit)")
+    _require_python(context.pythonExec)
     kinds = {STRATEGY: types.BinaryType(), USER_VECTOR: types.BinaryType(), AVERAGE_BITS: types.FloatType()}
     made = worker.schema(to_arrow_schema(frame.schema)).names
     out = types.StructType([types.StructField(job.user, frame.schema[job.user].dataType)])
     for name in made[1:]:
         out.add(name, kinds.get(name, types.IntegerType()))
-    broadcast = session.sparkContext.broadcast(job)
+    broadcast = context.broadcast(job)
     return frame.select(*worker.columns).mapInArrow(partial(_partition, job.digest, broadcast), out)
 
 
