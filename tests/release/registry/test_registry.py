@@ -255,3 +255,26 @@ def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path)
     with pytest.raises(RegistryUnreachable, match="the registry cannot be used now") as raised:
         Registry.open(f"postgresql://ann:secret@/releases?host={tmp_path}")
     assert "secret" not in str(raised.value)
+
+
+def test_a_service_needs_no_more_rights_than_its_document_says(postgresql: Any) -> None:
+    import psycopg
+
+    url = postgresql()
+    registry = Registry.open(url)
+    fill(registry, 1)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("drop role if exists service")
+        connection.execute("create role service login")
+        connection.execute("grant usage on schema public to service")
+        connection.execute("grant select on all tables in schema public to service")
+        connection.execute("grant insert, update on reports to service")
+    service = Registry.open(url.replace("chordkit@", "service@"), create=False)
+    for _ in range(2):
+        assert service.count({ReportKey(1, "native", "x86", "passed"): 2}) == 0 and len(service.releases()) == 1
+    assert registry.health(1) == (Health("native", "x86", 4, 0),)
+    with pytest.raises(ReleaseError, match="permission denied"), service.transaction() as transaction:
+        transaction.set_stage(1, 0, "stopped")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("drop owned by service")
+        connection.execute("drop role service")
