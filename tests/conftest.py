@@ -1,6 +1,7 @@
 """A tiny project made with the command line, once for all tests that need one, and ways to run commands and scripts."""
 
 import contextlib
+import gc
 import importlib.util
 import io
 import json
@@ -14,6 +15,12 @@ from typing import Any
 import pytest
 
 from chordkit.cli.main import run
+
+
+def pytest_collection_finish() -> None:
+    """Leave torch and the tests themselves, some million objects that all stay to the end, out of every search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ ARCHITECTURE = Architecture(
     config=GRU4RecConfig,
     model=GRU4Rec,
     examples=(
-        GRU4RecConfig(items=40, max_length=12, dim=32, hidden=48),
+        GRU4RecConfig(items=40, max_length=6, dim=32, hidden=48),
         GRU4RecConfig(items=40, max_length=5, dim=32, hidden=32),
     ),
     accuracy="test NDCG@10 0.0706 on ml-100k, full ranking, mean of three seeds (docs/training.md)",
