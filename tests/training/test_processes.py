@@ -18,6 +18,7 @@ from torch import Tensor
 from chordkit.backbones import build, default_config, initialise
 from chordkit.cli.main import run as run_command
 from chordkit.data import Dataset, synthesize
+from chordkit.files import alone
 from chordkit.hypernetwork import HypernetworkOptions, train_hypernetwork
 from chordkit.training import default_options, load_backbone, train_backbone
 from chordkit.training.parallel import ALONE, Group
@@ -109,15 +110,17 @@ def answers_of(shop: Path, folder: Path, group: Group) -> None:
 
 @pytest.fixture(scope="module")
 def two(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """What two processes found: the folder of their weights, and what each says."""
-    folder = tmp_path_factory.mktemp("two")
-    script = folder.parent / "script.py"
-    script.write_text(SCRIPT)
+    """What two processes found: the folder of their weights, and what each says. One start serves all workers of pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "two-processes"
     answers = folder / "answers"
-    answers.mkdir()
-    command = torchrun(str(script), str(Path(__file__).parent), str(shop), str(answers))
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    with alone(folder):
+        if not answers.exists():
+            answers.mkdir()
+            (folder / "script.py").write_text(SCRIPT)
+            command = torchrun(str(folder / "script.py"), str(Path(__file__).parent), str(shop), str(answers))
+            done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
     return answers, [json.loads((answers / str(rank) / "about.json").read_text()) for rank in range(2)]
 
 
