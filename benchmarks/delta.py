@@ -33,10 +33,11 @@ from chordkit.kernels import build as libchord
 from chordkit.provenance import checkout
 from chordkit.quantization import MasterWeights
 from chordkit.training import default_options
+from scripts.android.tools import tools
 
 ROOT = Path(__file__).parents[1]
 CHANGES = {"AB": "a night of training", "AC": "5 % more items", "BC": "another night's, with the items", "AD": "trained again"}
-JAVA = ROOT / "android_demo" / "chord-android" / "src" / "main" / "java" / "io" / "chordkit"
+JAVA = ROOT / "android_demo" / "chord-android" / "src" / "main" / "java"
 
 
 def _patched(old: bytes, new: bytes) -> int:
@@ -120,9 +121,11 @@ def applying(old: Path, new: Path, folder: Path) -> None:
         told = subprocess.run(["callgrind_annotate", f"{folder}/callgrind"], check=True, capture_output=True, text=True).stdout
         print("\n".join(line[:100] for line in told.splitlines() if "%)" in line and "PROGRAM" not in line)[:700])
     if shutil.which("javac"):
-        java = [*JAVA.glob("Delta*.java"), JAVA / "ChordException.java", Path(__file__).parent / "delta_apply" / "ApplyDelta.java"]
-        subprocess.run(["javac", "-d", str(folder / "classes"), *map(str, java)], check=True)
-        command = ["java", "-cp", str(folder / "classes"), "ApplyDelta", str(old), str(patch)]
+        program = Path(__file__).parent / "delta_apply" / "ApplyDelta.java"
+        annotations = tools().jar("jsr305")
+        compiler = ["javac", "-sourcepath", str(JAVA), "-cp", str(annotations), "-d", str(folder / "classes"), str(program)]
+        subprocess.run(compiler, check=True, capture_output=True)
+        command = ["java", "-cp", str(folder / "classes"), "ApplyDelta", str(old), str(patch), str(folder / "made-by-java.chord")]
         first, later = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
         print(f"apply, Java (JVM): first {first} ms, later {later} ms")
 

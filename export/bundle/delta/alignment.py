@@ -24,7 +24,8 @@ def align(base: np.ndarray, result: np.ndarray) -> Iterator[Alternatives]:
     """The result, range by range in its order."""
     ours, theirs = _members(base), _members(result)
     if not ours or not theirs:
-        yield _unknown(base, result, Range(0, len(base)), Range(0, len(result)))
+        whole = Range(0, len(base)), Range(0, len(result))
+        yield _master(base, result, *whole, None) or _unknown(base, result, *whole)
         return
     rows = _rows(_item_ids(base, ours), _item_ids(result, theirs))
     frames, tail = _frames(ours, len(base))
@@ -33,7 +34,7 @@ def align(base: np.ndarray, result: np.ndarray) -> Iterator[Alternatives]:
         yield _unknown(base, result, frames.get(name, _NOWHERE), headers[name])
         counterpart = ours.get(name, _NOWHERE)
         tensors = _master(base, result, counterpart, member, rows) if name == MASTER else None
-        yield _again(result, member, _unknown(base, result, counterpart, member)) if tensors is None else tensors
+        yield _again(base, result, member, _unknown(base, result, counterpart, member)) if tensors is None else tensors
     yield _unknown(base, result, tail, end)
 
 
@@ -66,10 +67,20 @@ def _unknown(base: np.ndarray, result: np.ndarray, ours: Range, theirs: Range) -
     return ([Piece(theirs.start, theirs.size, ours.start)], found)
 
 
-def _again(result: np.ndarray, theirs: Range, ways: Alternatives) -> Alternatives:
+def _again(base: np.ndarray, result: np.ndarray, theirs: Range, ways: Alternatives) -> Alternatives:
     """The same ways, and each with what the result has before: an artifact holds the codes of the master."""
     said = list(said_before(result, theirs, _AGAIN)) if theirs.size >= _AGAIN else []
-    return (*ways, *(overlaid(pieces, said) for pieces in ways)) if said else ways
+    return (*ways, *(overlaid(pieces, _news(base, result, pieces, said, theirs)) for pieces in ways)) if said else ways
+
+
+def _news(base: np.ndarray, result: np.ndarray, pieces: list[Piece], said: list[Piece], theirs: Range) -> list[Piece]:
+    """Of what is said again that which is no copy of the base anyway."""
+    changed = np.ones(theirs.size, np.bool_)
+    for each in pieces:
+        if each.base is not None:
+            begin = each.start - theirs.start
+            changed[begin : begin + each.length] = result[each.start :][: each.length] != base[each.base :][: each.length]
+    return [each for each in said if changed[each.start - theirs.start :][: each.length].any()]
 
 
 # --- the master ----------------------------------------------------------------------------------------------------
