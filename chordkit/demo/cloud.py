@@ -21,6 +21,8 @@ from chordkit.report.model import Cloud
 if TYPE_CHECKING:
     from chordkit.demo.rollout import Rollout
 
+PHONES = 120
+"""So many that the part of them with a bad release is enough to judge it by."""
 _USERS = 200
 """Whose profiles phones send."""
 
@@ -32,7 +34,7 @@ def in_the_cloud(
     files: tuple[Path, Path],
     contents: BundleContents,
     keys: tuple[Path, Path],
-    *,
+    phones: int,
     seed: int,
 ) -> tuple[Cloud | None, list[str]]:
     """Serve strategies to simulated phones over HTTP, and let releases of the model reach them; what cannot be shown here is left out.
@@ -44,31 +46,34 @@ def in_the_cloud(
         files: master and hypernetwork of ``personal``.
         contents: what a release of the model has in it.
         keys: private and public, of strategies and bundles.
+        phones: how many; 0 = none, and nothing is shown.
         seed: of the choice of users and phones.
 
     Returns:
         What came of it, and a note for each part that is missing.
     """
+    if not phones:
+        return None, []
     folder, rollout, notes = out / "cloud", None, []
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo, whose keys and phones are gone
     try:
         service.require_packages()
         try:
-            rollout = _rollout(folder, contents, keys, seed)
+            rollout = _rollout(folder, contents, keys, seed, phones)
         except MissingRuntimeError as error:
             notes.append(f"No release was shown: {error}.")
         profiles = _profiles(personal.master, part, personal.options.pools, seed)
-        cloud = _shown(folder, rollout, personal.master.fingerprint, profiles, files, keys)
+        cloud = _shown(folder, rollout, personal.master.fingerprint, profiles, files, keys, phones)
     except (MissingRuntimeError, ServiceError) as error:
         return None, [*notes, f"No service was shown: {error}."]
     return cloud, notes
 
 
-def _rollout(folder: Path, contents: BundleContents, keys: tuple[Path, Path], seed: int) -> "Rollout":
+def _rollout(folder: Path, contents: BundleContents, keys: tuple[Path, Path], seed: int, phones: int) -> "Rollout":
     release.require_packages()
     from chordkit.demo.rollout import Rollout
 
-    return Rollout(folder, contents, keys, seed)
+    return Rollout(folder, contents, keys, seed, phones)
 
 
 def _shown(
@@ -78,6 +83,7 @@ def _shown(
     profiles: np.ndarray,
     files: tuple[Path, Path],
     keys: tuple[Path, Path],
+    phones: int,
 ) -> Cloud:
     from chordkit.demo.asking import Asking
 
@@ -86,7 +92,7 @@ def _shown(
         asking = Asking(stack.enter_context(service.Client(url, public_keys=keys[1])), fingerprint, profiles)
         if rollout is not None:
             return rollout.run(asking)
-        for phone in range(len(profiles)):
+        for phone in range(phones):
             asking.ask(phone)
         return Cloud(strategies=asking.told())
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chordkit.backbones import default_config, find_architecture, make_master
 from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
-from chordkit.demo.cloud import in_the_cloud
+from chordkit.demo.cloud import PHONES, in_the_cloud
 from chordkit.demo.emulated import on_emulated_phone
 from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
 from chordkit.demo.users import describe_users, to_bytes
@@ -66,6 +66,7 @@ class DemoOptions:
         epochs: of the backbone at most; None = the demo's own.
         hypernetwork_epochs: of all that is trained from it at most; None = the demo's own.
         histories: on which parity is checked.
+        phones: simulated, that ask a service and get releases; 0 = neither is shown.
         bench: how latency is measured; its seed is replaced by ``seed``.
         seed: of everything random.
     """
@@ -79,6 +80,7 @@ class DemoOptions:
     epochs: int | None = None
     hypernetwork_epochs: int | None = None
     histories: int = HISTORIES
+    phones: int = PHONES
     bench: Settings = field(default_factory=lambda: Settings(rounds=25, block_ms=8.0, processes=1))
     seed: int = 0
 
@@ -213,7 +215,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     with clock.stage("serve and release, to simulated phones"):
         files = out / f"{_PERSONAL_MODEL}.chrm", out / f"{_PERSONAL_MODEL}.hypernetwork.safetensors"
         keys = _signing_key(out), out / PUBLIC_KEY
-        cloud, missing = in_the_cloud(out, personal, part, files, holds[PERSONAL], keys, seed=options.seed)
+        cloud, missing = in_the_cloud(out, personal, part, files, holds[PERSONAL], keys, options.phones, options.seed)
     drawn = {names[name]: strategy for name, strategy in strategies.items()}
     notes = left_out + trouble + missing
     found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, cloud, notes)

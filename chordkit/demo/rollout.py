@@ -21,7 +21,6 @@ from chordkit.release.words import PhoneFacts
 from chordkit.report.model import Cloud, ReleaseHeld, RolloutStep, StoppedRelease
 from chordkit.signing import TrustedKeys
 
-PHONES = 120
 _FIRST, _ALL, _BAD = 2_000, 10_000, 4_000
 """Basis points of the phones that have the good release first, then, and the bad one."""
 _TOGETHER = 20
@@ -50,7 +49,7 @@ class Rollout:
         phones: how many.
     """
 
-    def __init__(self, folder: Path, contents: BundleContents, keys: tuple[Path, Path], seed: int, phones: int = PHONES) -> None:
+    def __init__(self, folder: Path, contents: BundleContents, keys: tuple[Path, Path], seed: int, phones: int) -> None:
         self._paths = {counter: folder / f"{contents.name}-{counter}.chord" for counter in (_SHIPPED, _GOOD, _PLANTED)}
         for counter, path in self._paths.items():
             bundle.write(path, replace(contents, counter=counter), keys[0])

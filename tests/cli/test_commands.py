@@ -200,7 +200,7 @@ def test_devices_always_has_this_host(command) -> None:
 
 def test_the_demo_leaves_a_report_that_can_be_drawn_again(project, command, tmp_path: Path) -> None:
     settings = Settings(rounds=5, block_ms=1, processes=0)
-    quick = {"targets": (find_target("native"),), "epochs": 1, "hypernetwork_epochs": 1, "histories": 50, "bench": settings}
+    quick = {"targets": (find_target("native"),), "epochs": 1, "hypernetwork_epochs": 1, "histories": 50, "phones": 0, "bench": settings}
     result = run(DemoOptions(tmp_path / "demo", data=str(project / "shop.safetensors"), users=3, **quick))
     verify = ("bundle", "verify", result.bundle, "--public-key", tmp_path / "demo" / "demo.pub.pem", "--run", "--json")
     assert command(*verify).json["passed"]

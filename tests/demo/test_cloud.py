@@ -62,6 +62,6 @@ def test_without_the_service_s_packages_the_demo_says_so_and_goes_on(monkeypatch
 
     monkeypatch.setattr(service, "require_packages", missing)
     nothing: Any = None
-    cloud, notes = in_the_cloud(tmp_path, nothing, nothing, nothing, nothing, nothing, seed=0)
+    cloud, notes = in_the_cloud(tmp_path, nothing, nothing, nothing, nothing, nothing, phones=120, seed=0)
     assert cloud is None
     assert notes == ["No service was shown: the service needs the package fastapi; pip install 'chordkit[serve]'."]
