@@ -6,6 +6,7 @@ All of them hold the same weights and take the same steps of the optimiser. One 
 import contextlib
 import functools
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -28,6 +29,7 @@ _HOWEVER_LONG = timedelta(days=30)
 _LOOK_EVERY_S = 0.05
 _NOTHING, _SOMETHING = b"-", b"+"
 _HERE, _SPOKEN = "chordkit/here", "chordkit/spoken"
+_round = ""
 
 
 class Group:
@@ -146,8 +148,7 @@ def joined(device: str = "cpu", join_within: timedelta = JOIN_WITHIN, answer_wit
         yield ALONE
         return
     try:
-        store = _store(place, join_within)
-        _gather(store, place, join_within)
+        store = _gather(_store(place, join_within), place, join_within)
         backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=answer_within)
     except RuntimeError as error:
@@ -166,7 +167,8 @@ def speaks() -> bool:
         place = Place.here()
         if place.size == 1 or not (dist.is_initialized() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"):
             return True
-        first: bytes = _store(place, timedelta(seconds=5)).compare_set(_SPOKEN, "", str(place.rank))
+        attempt = _round or os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
+        first: bytes = _store(place, timedelta(seconds=5)).compare_set(f"{_SPOKEN}/{attempt}", "", str(place.rank))
     except (ProcessError, RuntimeError):
         return True
     return first == str(place.rank).encode()
@@ -183,18 +185,40 @@ def _store(place: Place, within: timedelta) -> dist.Store:
     return _connected(place.rank, place.size, within)
 
 
-def _gather(store: dist.Store, place: Place, within: timedelta) -> None:
-    """Wait until all processes are here; in Python, so that a signal ends it.
+def _gather(store: dist.Store, place: Place, within: timedelta) -> dist.Store:
+    """Wait until all processes are here, in Python, so that a signal ends it; what they leave for each other from now on.
+
+    torchrun starts lost processes again on the store that it has, where notes of the earlier ones still lie. So each that follows leaves a
+    number of its own, waits until the one that leads answers to that, and confirms the name of the round, which is new.
 
     Raises:
         ProcessError: they are not, in time.
     """
-    until = time.monotonic() + within.total_seconds()
-    store.add(_HERE, 1)
-    while (here := store.add(_HERE, 0)) < place.size:
-        if time.monotonic() > until:
-            raise ProcessError(f"{here} of {place.size} processes came within {within.total_seconds():.0f} s: start the others as well")
-        time.sleep(_LOOK_EVERY_S)
+    global _round
+    until, own = time.monotonic() + within.total_seconds(), secrets.token_hex(8)
+    answer, ranks = f"{_HERE}/answer/{own}", range(1, place.size)
+
+    def wait(done: Callable[[], bool], missing: Callable[[], str]) -> None:
+        while not done():
+            if time.monotonic() > until:
+                raise ProcessError(f"{missing()} within {within.total_seconds():.0f} s: start the others as well")
+            time.sleep(_LOOK_EVERY_S)
+
+    def all_confirmed() -> bool:
+        for rank in ranks:
+            if store.check([f"{_HERE}/{rank}"]):
+                store.set(f"{_HERE}/answer/{store.get(f'{_HERE}/{rank}').decode()}", own)
+        return all(store.check([f"{_HERE}/{own}/{rank}"]) for rank in ranks)
+
+    if place.follows:
+        store.set(f"{_HERE}/{place.rank}", own)
+        wait(lambda: store.check([answer]), lambda: "the process that leads did not come")
+        _round = store.get(answer).decode()
+        store.set(f"{_HERE}/{_round}/{place.rank}", "")
+    else:
+        _round = own
+        wait(all_confirmed, lambda: f"{1 + sum(store.check([f'{_HERE}/{own}/{rank}']) for rank in ranks)} of {place.size} processes came")
+    return dist.PrefixStore(_round, store)
 
 
 @contextlib.contextmanager
