@@ -203,7 +203,7 @@ def test_a_larger_result_than_is_allowed_is_refused(golden: dict[str, Any]) -> N
 
 
 def test_what_fails_leaves_no_file_and_the_old_one_as_it_was(shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base, result = shop.first(), shop.next_morning()
+    base, result = shop.with_artifact_of_it(shop.first()), shop.with_artifact_of_it(shop.next_morning())
     (tmp_path / "old.chord").write_bytes(base)
     data = bundle.read_difference(bundle.difference(base, result))
     # A promise that is not kept: found at the very end.
