@@ -72,7 +72,7 @@ def test_the_same_request_gets_the_same_bytes_whatever_it_is_beside_and_whoever_
         for place, profile in enumerate(profiles)
         for bits in [budgets[place % 3]]
     ]
-    first, second = make(batch=64, linger_ms=20.0), make(batch=7)
+    first, second = make(batch=64, linger_ms=20.0, deadline_ms=60_000), make(batch=7, deadline_ms=60_000)
     together = [answer.content for answer in first.together(requests)]
     assert {bytes(each[:4]) for each in together} == {b"CHRE"} and len(set(together)) == 100
     assert [answer.content for answer in second.together(requests[::-1])] == together[::-1]
