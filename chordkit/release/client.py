@@ -87,8 +87,8 @@ class ChannelClient:
         self._files = {role: kept[role] for role in _KEPT if role in kept}
         self.recovered = False
         """After :meth:`refresh`: the keys that signed the kept targets sign them no more. Whoever stole them may have given out the highest
-        release number, or burnt the next ones: so the one that the phone has counts as 0 for the choice of this update, and those that failed
-        on it are forgotten."""
+        release number, or burnt the next ones: for the choice of this update the number that the phone has counts as 0, and those that
+        failed on it are forgotten."""
 
     @property
     def state(self) -> bytes:

@@ -30,6 +30,7 @@ from chordkit.signing import is_valid
 LIMITS = {"root": 65_536, "timestamp": 16_384, "snapshot": 65_536, "targets": 2_097_152}
 """Bytes of a role's file at most."""
 MOST_KILLED = 1000
+DEEPEST = 32
 
 _PRINTABLE = re.compile(rb"[ -~]*")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
@@ -232,8 +233,8 @@ def _spelled(role: str, data: bytes) -> Any:
         if not _PRINTABLE.fullmatch(data):
             raise ValueError("it has other characters than printable ASCII")
         value = parse_json(data, None)
-        if not _numbers_fit(value):
-            raise ValueError(f"a number is not whole, or beyond {LARGEST_NUMBER}")
+        if not _fits(value, DEEPEST):
+            raise ValueError(f"a number is not whole or beyond {LARGEST_NUMBER}, or it is nested more than {DEEPEST} deep")
         if canonical(value) != data:
             raise ValueError("it is not spelled as canonical JSON")
     except (ValueError, ReleaseError) as error:
@@ -241,11 +242,10 @@ def _spelled(role: str, data: bytes) -> Any:
     return value
 
 
-def _numbers_fit(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_numbers_fit, value.values()))
-    if isinstance(value, list):
-        return all(map(_numbers_fit, value))
+def _fits(value: Any, levels: int) -> bool:
+    """Whether ``value`` opens at most so many objects and lists within each other, and its numbers are whole and can be counted."""
+    if isinstance(value, dict | list):
+        return levels > 0 and all(_fits(each, levels - 1) for each in (value.values() if isinstance(value, dict) else value))
     return not isinstance(value, int | float) or (isinstance(value, int) and abs(value) <= LARGEST_NUMBER)
 
 

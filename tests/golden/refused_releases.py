@@ -55,9 +55,11 @@ def add_spellings(cases: Cases) -> None:
     signed("a delete character", lambda text: text[:-1] + ',"zero":"\x7f"}')
     signed("an escaped slash", lambda text: text[:-1] + ',"zero":"\\/"}')
     signed("an escaped surrogate", lambda text: text[:-1] + ',"zero":"\\ud800"}')
+    signed("33 deep", lambda text: text[:-1] + f',"zero":{"[" * 31 + "]" * 31}}}')
     signed("a comma too many", lambda text: text[:-1] + ",}")
     for name, value in (
         ("quote and backslash", 'a"b\\c'),
+        ("32 deep", json.loads("[" * 30 + "]" * 30)),
         ("every other character", "".join(map(chr, range(0x20, 0x7F)))),
         ("names", {"~": 1, "A": 2, "a": 3, "": 4}),
     ):

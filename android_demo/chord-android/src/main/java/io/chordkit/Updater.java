@@ -169,8 +169,9 @@ public final class Updater {
     File given = folder.download(".chordd");
     try {
       fetch(difference.file(), given);
-      try (OutputStream stream = new FileOutputStream(file)) {
-        Delta.read(Bundle.mapped(given), release.file().length()).apply(base, stream);
+      try (RandomAccessFile made = new RandomAccessFile(file, "rw")) {
+        made.setLength(0);
+        Delta.read(Bundle.mapped(given), release.file().length()).apply(base, made.getChannel());
       }
       release.file().require(Bundle.mapped(file));
       return true;
