@@ -93,5 +93,5 @@ def test_a_phone_follows_what_the_owner_does(shop: Shop) -> None:
     bad = shop.publish("swapped")  # no phone computes its test vectors
     assert shop.say("look") == ["Failed", "5 CURRENT off-nobody", f"{bad} failed", "chord"]
     assert shop.say("look") == ["nothing", "5 CURRENT off-nobody", "4 none"]
-    shop.channel.rotate("targets", 1, 1)
-    assert shop.say("look") == ["nothing", "5 CURRENT off-nobody", "4 none"]
+    shop.channel.rotate("targets", 1, 1)  # after which what failed is tried once more: a thief may have burnt its number
+    assert shop.say("look") == ["Failed", "5 CURRENT off-nobody", f"{bad} failed", "chord"]

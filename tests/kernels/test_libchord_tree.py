@@ -21,13 +21,14 @@ def test_a_build_reads_the_lists_and_repeats_neither(path: Path) -> None:
     assert "src/" not in text
 
 
-def test_every_c_file_is_in_the_list_or_a_tools_or_the_verifiers_or_the_learners() -> None:
+def test_every_c_file_is_in_the_list_or_a_tools_or_of_a_part_beside_the_engine() -> None:
     tools = {path for tool in (libchord.LIBCHORD / "tools").iterdir() for path in libchord.tool(tool.name)}
     verifier = set((libchord.LIBCHORD / "verify").rglob("*.c"))
     learner = set(libchord.learner_sources())
-    assert tools and tools.isdisjoint(libchord.sources()) and verifier.isdisjoint(libchord.sources())
+    delta = set((libchord.LIBCHORD / "delta").rglob("*.c"))
+    assert tools and tools.isdisjoint(libchord.sources()) and (verifier | delta).isdisjoint(libchord.sources())
     assert learner and {path.parent.name for path in learner} == {"learn"}
-    assert tools | verifier | learner | set(libchord.sources()) == set(libchord.LIBCHORD.rglob("*.c"))
+    assert tools | verifier | learner | delta | set(libchord.sources()) == set(libchord.LIBCHORD.rglob("*.c"))
 
 
 @pytest.mark.skipif(not available(), reason="the native engine was not compiled")

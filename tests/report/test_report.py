@@ -64,7 +64,7 @@ def test_the_tables_are_whole_as_markdown(report: Report, tmp_path: Path) -> Non
     save_markdown(report, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 9
+    assert len(tables) == 10
     for table in tables:
         assert len({line.count("|") for line in table}) == 1
     assert sum(item.name in line for item in report.artifacts for line in text.splitlines()) >= 2 * len(report.artifacts)
@@ -109,7 +109,7 @@ drawn: [...page.querySelectorAll('svg')].every(svg => svg.getBoundingClientRect(
     assert title is not None, dumped[:500]
     seen = json.loads(title.group(1))
     assert seen["scroll"] <= width
-    assert seen["svgs"] == 8 and seen["drawn"]
+    assert seen["svgs"] == 9 and seen["drawn"]
 
 
 def test_a_report_of_version_2_is_read_as_ever(report: Report, tmp_path: Path) -> None:

@@ -39,4 +39,15 @@ chord_segments chord_segments_of(const chord_delta *delta);
 /* The next, or behind the last one a `length` of 0. */
 chord_delta_status chord_segments_next(chord_segments *segments, chord_segment *segment, chord_diagnosis *diagnosis);
 
+/* SHA-256 of data that come in pieces (digest.c). */
+typedef struct chord_sha256_state {
+  uint32_t words[8];
+  uint64_t bytes;
+  uint8_t rest[64]; /* bytes % 64 of them */
+} chord_sha256_state;
+
+void chord_sha256_begin(chord_sha256_state *state);
+void chord_sha256_add(chord_sha256_state *state, const uint8_t *data, size_t size);
+void chord_sha256_end(chord_sha256_state *state, uint8_t digest[32]);
+
 #endif

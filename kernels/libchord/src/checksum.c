@@ -37,7 +37,7 @@ static const uint32_t sha256_constants[64] = {
 
 static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-static void sha256_block(uint32_t state[8], const uint8_t *block) {
+void chord_sha256_block(uint32_t state[8], const uint8_t *block) {
   uint32_t w[64], s[8];
   for (int i = 0; i < 16; i++)
     w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
@@ -59,42 +59,16 @@ static void sha256_block(uint32_t state[8], const uint8_t *block) {
   for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
-void chord_sha256_begin(chord_sha256_state *state) {
-  *state = (chord_sha256_state){
-      {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}, 0, {0}};
-}
-
-void chord_sha256_add(chord_sha256_state *state, const uint8_t *data, size_t size) {
-  const size_t held = state->bytes % 64;
-  state->bytes += size;
-  if (held + size < 64) {
-    if (size) memcpy(state->rest + held, data, size);
-    return;
-  }
-  if (held) {
-    memcpy(state->rest + held, data, 64 - held);
-    sha256_block(state->words, state->rest);
-    data += 64 - held;
-    size -= 64 - held;
-  }
-  for (; size >= 64; size -= 64, data += 64) sha256_block(state->words, data);
-  if (size) memcpy(state->rest, data, size);
-}
-
-void chord_sha256_end(chord_sha256_state *state, uint8_t digest[32]) {
-  const size_t held = state->bytes % 64, end = held < 56 ? 64 : 128;
-  uint8_t last[128] = {0};
-  if (held) memcpy(last, state->rest, held);
-  last[held] = 0x80;
-  for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(state->bytes * 8 >> (8 * i));
-  sha256_block(state->words, last);
-  if (end == 128) sha256_block(state->words, last + 64);
-  for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(state->words[i / 4] >> (24 - 8 * (i % 4)));
-}
-
 void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]) {
-  chord_sha256_state state;
-  chord_sha256_begin(&state);
-  chord_sha256_add(&state, data, size);
-  chord_sha256_end(&state, digest);
+  uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  const uint64_t bits = (uint64_t)size * 8;
+  for (; size >= 64; size -= 64, data += 64) chord_sha256_block(state, data);
+  uint8_t last[128] = {0};
+  if (size) memcpy(last, data, size);
+  last[size] = 0x80;
+  const size_t end = size < 56 ? 64 : 128;
+  for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(bits >> (8 * i));
+  chord_sha256_block(state, last);
+  if (end == 128) chord_sha256_block(state, last + 64);
+  for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
 }
