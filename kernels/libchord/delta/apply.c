@@ -81,8 +81,7 @@ chord_delta_status chord_delta_apply(const chord_delta *delta, const void *base,
   chord_segments segments = chord_segments_of(delta);
   chord_source source = {.inflate = inflate_with, .context = inflate_context, .data = segments.end,
                          .bytes = (size_t)(delta->data + delta->bytes - 4 - segments.end)};
-  chord_sha256_state digest;
-  chord_sha256_begin(&digest);
+  chord_delta_digest digest = {.words = CHORD_SHA256_START};
   chord_segment segment;
   while ((status = chord_segments_next(&segments, &segment, diagnosis)) == CHORD_DELTA_OK && segment.length > 0) {
     for (uint64_t start = 0; start < segment.length; start += CHORD_DELTA_BLOCK) {
@@ -101,7 +100,7 @@ chord_delta_status chord_delta_apply(const chord_delta *delta, const void *base,
         if (status != CHORD_DELTA_OK) return status;
         add(work->block, work->coded, words, segment.word, segment.bits);
       }
-      chord_sha256_add(&digest, work->block, length);
+      chord_delta_digest_add(&digest, work->block, length);
       if (write(result_context, work->block, length) != 0)
         return chord_delta_refuse(diagnosis, CHORD_DELTA_NOT_WRITTEN, "the result could not be written");
     }
@@ -109,7 +108,7 @@ chord_delta_status chord_delta_apply(const chord_delta *delta, const void *base,
   if (status == CHORD_DELTA_OK) status = check_end(&source, diagnosis);
   if (status != CHORD_DELTA_OK) return status;
   uint8_t found[32];
-  chord_sha256_end(&digest, found);
+  chord_sha256_end(digest.words, digest.rest, digest.bytes, found);
   if (memcmp(found, delta->result_sha256, sizeof found) != 0)
     return chord_delta_refuse(diagnosis, CHORD_DELTA_BAD_RESULT, "difference: result: it is not the file that was promised; fetch the whole bundle");
   return CHORD_DELTA_OK;

@@ -39,15 +39,13 @@ chord_segments chord_segments_of(const chord_delta *delta);
 /* The next, or behind the last one a `length` of 0. */
 chord_delta_status chord_segments_next(chord_segments *segments, chord_segment *segment, chord_diagnosis *diagnosis);
 
-/* SHA-256 of data that come in pieces (digest.c). */
-typedef struct chord_sha256_state {
+/* digest.c: SHA-256 of data that come in pieces of any size. It begins with `words` as CHORD_SHA256_START and ends with chord_sha256_end. */
+typedef struct chord_delta_digest {
   uint32_t words[8];
   uint64_t bytes;
   uint8_t rest[64]; /* bytes % 64 of them */
-} chord_sha256_state;
+} chord_delta_digest;
 
-void chord_sha256_begin(chord_sha256_state *state);
-void chord_sha256_add(chord_sha256_state *state, const uint8_t *data, size_t size);
-void chord_sha256_end(chord_sha256_state *state, uint8_t digest[32]);
+void chord_delta_digest_add(chord_delta_digest *state, const uint8_t *data, size_t size);
 
 #endif

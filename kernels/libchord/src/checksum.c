@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "internal.h"
+
 void chord_crc32_table(uint32_t table[CHORD_CRC_WORDS]) {
   for (uint32_t i = 0; i < 256; i++) {
     uint32_t crc = i;
@@ -59,16 +61,20 @@ void chord_sha256_block(uint32_t state[8], const uint8_t *block) {
   for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
-void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]) {
-  uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  const uint64_t bits = (uint64_t)size * 8;
-  for (; size >= 64; size -= 64, data += 64) chord_sha256_block(state, data);
+CHORD_COLD void chord_sha256_end(uint32_t state[8], const uint8_t *rest, uint64_t bytes, uint8_t digest[32]) {
+  const size_t size = bytes % 64, end = size < 56 ? 64 : 128;
   uint8_t last[128] = {0};
-  if (size) memcpy(last, data, size);
+  if (size) memcpy(last, rest, size);
   last[size] = 0x80;
-  const size_t end = size < 56 ? 64 : 128;
-  for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(bits >> (8 * i));
+  for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(bytes * 8 >> (8 * i));
   chord_sha256_block(state, last);
   if (end == 128) chord_sha256_block(state, last + 64);
   for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]) {
+  uint32_t state[8] = CHORD_SHA256_START;
+  const uint64_t bytes = size;
+  for (; size >= 64; size -= 64, data += 64) chord_sha256_block(state, data);
+  chord_sha256_end(state, data, bytes, digest);
 }
