@@ -14,7 +14,7 @@ PACKAGE = Path(chordkit.__file__).parent
 
 # From the ground up. Modules on one line may import each other.
 FLOORS = [
-    {"documents", "errors", "estimate", "files", "inputs", "processes", "progress", "provenance", "signing", "tensors"},
+    {"documents", "errors", "estimate", "extras", "files", "inputs", "processes", "progress", "provenance", "signing", "tensors"},
     {"quantization"},
     {"strategy"},
     {"data", "backbones"},

@@ -15,7 +15,7 @@ from chordkit.hypernetwork.maker import StrategyMaker
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions, default_hypernetwork_options, demo_options
 from chordkit.hypernetwork.profile import profile
-from chordkit.hypernetwork.store import load_hypernetwork, save_hypernetwork
+from chordkit.hypernetwork.store import load_hypernetwork, parse_hypernetwork, save_hypernetwork
 from chordkit.hypernetwork.trainer import TrainedHypernetwork, train_hypernetwork
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "make_static_strategy",
     "make_strategies",
     "make_user_vectors",
+    "parse_hypernetwork",
     "personal_states",
     "profile",
     "save_hypernetwork",

@@ -12,7 +12,7 @@ from chordkit.errors import InputError, StrategyError
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.profile import pooled_profile, profile_width
 from chordkit.hypernetwork.selection import Widths
-from chordkit.strategy import Budget, allocate, encode_user_vectors, encode_widths, quantize_user_vectors
+from chordkit.strategy import Budget, allocate, encode_each, encode_user_vectors, encode_widths, quantize_user_vectors
 
 # What a level-2 cache holds of 768 channels in float64.
 _BATCH = 128
@@ -101,7 +101,7 @@ class StrategyMaker:
 
     def strategies(self, profiles: NDArray[np.float32], budget: Budget) -> list[bytes]:
         """The wire bytes of the strategies of users with profiles float32 ``[users, width]``, finite."""
-        return [row.tobytes() for row in self.wire(self.widths(profiles, budget))]
+        return encode_each(self.widths(profiles, budget), self.fingerprint)
 
     @torch.inference_mode()
     def user_vectors(self, profiles: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

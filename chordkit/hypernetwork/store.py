@@ -7,13 +7,15 @@ import torch
 
 from chordkit.backbones import require_outline
 from chordkit.errors import CheckpointError, InputError, StrategyError
+from chordkit.files import read_bytes
 from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.quantization import ChannelTable, MasterWeights
-from chordkit.training.checkpoint import object_of, read_tensors, write_tensors
+from chordkit.training.checkpoint import object_of, parse_tensors, write_tensors
 
 _FORMAT = "chordkit-hypernetwork"
 _VERSION = 1
+_WHAT = "hypernetwork"
 
 
 def save_hypernetwork(path: str | os.PathLike[str], hypernetwork: Hypernetwork, provenance: dict[str, Any] | None = None) -> None:
@@ -41,14 +43,24 @@ def load_hypernetwork(path: str | os.PathLike[str], master: MasterWeights) -> tu
         CheckpointError: it is damaged, holds no hypernetwork, or was made by a newer chordkit.
         StrategyError: it belongs to another backbone than ``master``.
     """
-    tensors, metadata = read_tensors(path, "hypernetwork")
+    return parse_hypernetwork(read_bytes(path, _WHAT), path, master)
+
+
+def parse_hypernetwork(data: bytes, path: str | os.PathLike[str], master: MasterWeights) -> tuple[Hypernetwork, dict[str, Any]]:
+    """:func:`load_hypernetwork` of a file whose content is ``data``; ``path`` is what errors call it.
+
+    Raises:
+        CheckpointError: likewise.
+        StrategyError: likewise.
+    """
+    tensors, metadata = parse_tensors(data, path, _WHAT)
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path}: this file holds no hypernetwork: give the file that 'chordkit train hypernetwork' wrote")
     if metadata.get("version") != _VERSION:
         raise CheckpointError(
             f"{path}: hypernetwork format version {metadata.get('version')} is unknown (this is {_VERSION}): use a newer chordkit"
         )
-    provenance = object_of(path, "hypernetwork", metadata, "provenance")
+    provenance = object_of(path, _WHAT, metadata, "provenance")
     try:
         options, table = HypernetworkOptions(**metadata["options"]), ChannelTable.from_json(metadata["channels"])
         belongs = metadata["fingerprint"] == master.fingerprint.hex() and table == master.channel_table

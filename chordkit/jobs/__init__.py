@@ -3,9 +3,7 @@
 Nothing here imports Arrow, Spark or Ray until it is used: they come with extras.
 """
 
-import importlib.util
-
-from chordkit.errors import MissingRuntimeError
+from chordkit.extras import require_extra
 
 __all__ = ["require_packages"]
 
@@ -16,6 +14,4 @@ def require_packages(extra: str, *packages: str) -> None:
     Raises:
         MissingRuntimeError: one is not; the message names the extra that brings it.
     """
-    for name in packages:
-        if importlib.util.find_spec(name) is None:
-            raise MissingRuntimeError(f"strategies in bulk need the package {name}; pip install 'chordkit[{extra}]'")
+    require_extra("strategies in bulk need", extra, *packages)

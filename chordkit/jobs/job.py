@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pyarrow as pa
 from chordkit.data import Dataset
 from chordkit.errors import InputError
 from chordkit.files import read_bytes, sha256
-from chordkit.hypernetwork import StrategyMaker, load_hypernetwork
+from chordkit.hypernetwork import StrategyMaker, parse_hypernetwork
 from chordkit.quantization import MasterWeights
 from chordkit.signing import key_id, load_private_key
 from chordkit.strategy.envelope import LARGEST_NUMBER
@@ -97,8 +96,8 @@ class Job:
         """
         ids = None if items is None else _to_stream(read_item_ids(items))
         job = cls(read_bytes(master, "master weights"), read_bytes(hypernetwork, "hypernetwork"), ids, budget, user, history, sealing)
-        load_hypernetwork(hypernetwork, MasterWeights.load(master))  # once more, for errors that name the files
-        maker = job.maker()
+        network, _ = parse_hypernetwork(job.hypernetwork, hypernetwork, MasterWeights.load(master))  # errors name the files
+        maker = StrategyMaker(network)
         maker.require_strategies()
         maker.budget(budget)
         if (found := job.item_ids()) is not None and len(found) != maker.items:
@@ -131,11 +130,7 @@ class Job:
         Raises:
             InputError: the files do not belong to each other.
         """
-        master = MasterWeights.from_bytes(self.master)
-        with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
-            file.write(self.hypernetwork)
-            file.flush()
-            network, _ = load_hypernetwork(file.name, master)
+        network, _ = parse_hypernetwork(self.hypernetwork, "hypernetwork", MasterWeights.from_bytes(self.master))
         return StrategyMaker(network.to(device))
 
     def item_ids(self) -> list[str] | None:

@@ -4,9 +4,7 @@ Nothing here imports The Update Framework's library or a database; the modules t
 :func:`require_packages`.
 """
 
-import importlib.util
-
-from chordkit.errors import MissingRuntimeError
+from chordkit.extras import require_extra
 from chordkit.release.words import Cohort, Difference, Killed, PhoneFacts, Release, Stage
 
 __all__ = ["Cohort", "Difference", "Killed", "PhoneFacts", "Release", "Stage", "require_packages"]
@@ -18,6 +16,4 @@ def require_packages() -> None:
     Raises:
         MissingRuntimeError: it is not; the message names the extra that brings it.
     """
-    missing = [name for name in ("tuf", "securesystemslib", "sqlalchemy", "alembic") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingRuntimeError(f"a release channel needs the package {missing[0]}; pip install 'chordkit[release]'")
+    require_extra("a release channel needs", "release", "tuf", "securesystemslib", "sqlalchemy", "alembic")

@@ -4,7 +4,6 @@ Pure: bytes come through a function, what is to be kept is bytes, and no clock i
 to ``tests/golden/release.json``.
 """
 
-import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from tuf.api.metadata import Targets as TargetsRole
 
 from chordkit.documents import parse_json
 from chordkit.errors import ReleaseError
+from chordkit.files import sha256
 from chordkit.release.metadata import LIMITS, MOST_KILLED, MetadataRefused, SignedFile, canonical, read
 from chordkit.release.words import Difference, Killed, PhoneFacts, Release
 
@@ -166,7 +166,7 @@ class ChannelClient:
         length, digest = meta.length, (meta.hashes or {}).get("sha256")
         if length is None or length > LIMITS[role]:
             raise MetadataRefused(role, "length", f"it is said to have {length} bytes, more than {LIMITS[role]}; ask another mirror")
-        if kept is not None and len(kept.data) == length and _sha256(kept.data) == digest:
+        if kept is not None and len(kept.data) == length and sha256(kept.data) == digest:
             new = kept
         else:
             data = self._got(role, f"metadata/{meta.version}.{role}.json", length)
@@ -212,7 +212,7 @@ def _require_not_below(role: str, version: int, kept: int) -> None:
 def _require_same(role: str, data: bytes, length: int, digest: str) -> None:
     if len(data) != length:
         raise MetadataRefused(role, "length", f"it has {len(data)} bytes and not {length}; ask another mirror")
-    if _sha256(data) != digest:
+    if sha256(data) != digest:
         raise MetadataRefused(role, "hash", "it is not the file that was signed; ask another mirror")
 
 
@@ -293,7 +293,3 @@ def _timestamp(file: SignedFile) -> Timestamp:
 def _snapshot(file: SignedFile) -> Snapshot:
     assert isinstance(file.signed, Snapshot)
     return file.signed
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -4,7 +4,6 @@ Order of writing: bundles, ``N.targets.json``, ``N.snapshot.json``, and last ``t
 its name. Who sees the old timestamp finds everything that it names.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from chordkit.errors import InputError, ReleaseError
-from chordkit.files import atomic_writer, read_bytes, write_bytes, write_together
+from chordkit.files import atomic_writer, read_bytes, sha256, write_bytes, write_together
 from chordkit.release.home import ROLES
 from chordkit.release.metadata import LIMITS, MetadataRefused, SignedFile, canonical, read
 from chordkit.release.records import RegisteredRelease
@@ -155,7 +154,7 @@ class Repository:
     def put_target(self, name: str, digest: str, data: bytes) -> None:
         """Lay a file down; its name says what is in it, so that one that is there already is the same."""
         path = self.target(name, digest)
-        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.exists() or sha256(path.read_bytes()) != digest:
             write_bytes(path, data)
 
     def link_target(self, old: Path, name: str, digest: str) -> None:
@@ -204,7 +203,7 @@ def _is_sound(file: SignedFile, root: Root, named: MetaFile | None) -> bool:
         return False
     if named is None:
         return True
-    return file.version == named.version and (named.hashes or {}).get("sha256") == hashlib.sha256(file.data).hexdigest()
+    return file.version == named.version and (named.hashes or {}).get("sha256") == sha256(file.data)
 
 
 def render(
@@ -219,7 +218,7 @@ def render(
 
     def meta(role: str) -> MetaFile:
         version, data = files[role] if role in files else (kept[role].version, kept[role].data)
-        return MetaFile(version, len(data), {"sha256": hashlib.sha256(data).hexdigest()})
+        return MetaFile(version, len(data), {"sha256": sha256(data)})
 
     expires = {role: time_of(now + lifetime_s[role]) for role in versions}
     if "targets" in versions:

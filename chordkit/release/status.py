@@ -10,6 +10,7 @@ from chordkit.errors import ReleaseError
 from chordkit.release.channel import Channel
 from chordkit.release.client import ChannelClient
 from chordkit.release.home import DAY_S, ROLES
+from chordkit.release.metadata import LIMITS
 from chordkit.release.records import RegisteredRelease
 
 ROOT_WARNING_S = 30 * DAY_S
@@ -56,7 +57,7 @@ def status(channel: Channel, now: Callable[[], float]) -> dict[str, Any]:
 def _problem(channel: Channel, seconds: float) -> str | None:
     fetch = channel.repository.fetch
     try:
-        shipped = fetch("metadata/1.root.json", 1 << 16)
+        shipped = fetch("metadata/1.root.json", LIMITS["root"])
         if shipped is None:
             return "there is no metadata/1.root.json, from which phones start"
         ChannelClient(shipped, b"", fetch, int(seconds)).refresh()

@@ -3,9 +3,7 @@
 Nothing here imports a web framework but :mod:`chordkit.service.app` and what it is made of, so that the client needs none.
 """
 
-import importlib.util
-
-from chordkit.errors import MissingRuntimeError
+from chordkit.extras import require_extra
 from chordkit.service.client import Client
 from chordkit.service.settings import Settings
 
@@ -18,6 +16,4 @@ def require_packages() -> None:
     Raises:
         MissingRuntimeError: it is not; the message names the extra that brings it.
     """
-    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingRuntimeError(f"the service needs the package {missing[0].replace('_', '-')}; pip install 'chordkit[serve]'")
+    require_extra("the service needs", "serve", "fastapi", "uvicorn", "prometheus-client")

@@ -1,7 +1,6 @@
 """Small bundles for simulated phones: real ones, of backbones that nobody trained."""
 
 import dataclasses
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from chordkit.export.assembly import assemble
 from chordkit.export.bundle import BundleContents
 from chordkit.export.collection import Sources, export_artifacts
 from chordkit.export.targets import find_target
+from chordkit.files import sha256
 from chordkit.strategy import seal, to_wire, uniform
 
 _ITEMS, _DIM, _LENGTH, _CANDIDATES = 40, 16, 10, 10
@@ -35,7 +35,7 @@ class Made:
     @property
     def digest(self) -> str:
         """SHA-256 of the file."""
-        return hashlib.sha256(self.data).hexdigest()
+        return sha256(self.data)
 
     def sealed(self, serial: int, key: Ed25519PrivateKey) -> bytes:
         """The strategy in an envelope for everybody."""
