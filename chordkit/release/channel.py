@@ -12,9 +12,10 @@ from chordkit.errors import ReleaseError
 from chordkit.export import bundle as bundles
 from chordkit.files import alone, read_bytes, sha256
 from chordkit.release import rules
-from chordkit.release.home import ROLES, Home, Lifetimes, read_home, require_no_home
+from chordkit.release.home import Home, Lifetimes, read_home, require_no_home
 from chordkit.release.keys import Keyring, make_keys, require_shares
 from chordkit.release.metadata import MOST_KILLED
+from chordkit.release.records import ENDED, ROLES
 from chordkit.release.registry import Registry
 from chordkit.release.repository import Repository, first_root, sealed, time_of
 from chordkit.release.stop import USUAL, Rule, Verdict, to_stop
@@ -229,7 +230,7 @@ class Channel:
             )
             self.repository.link_target(self.repository.target(back.name, back.bundle), new.name, new.bundle)
             for each in transaction.releases():
-                if back.number < each.release.number and each.release.cohort == taken.cohort and each.state not in rules.ENDED:
+                if back.number < each.release.number and each.release.cohort == taken.cohort and each.state not in ENDED:
                     transaction.set_stage(each.release.number, each.release.stage.basis_points, "rolled back")
             transaction.add(new, "live")
             rules.replace_covered(transaction, new)

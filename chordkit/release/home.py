@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field
 from chordkit.documents import Document, read_document
 from chordkit.errors import ReleaseError
 from chordkit.files import write_bytes
+from chordkit.release.records import ROLES
 
-ROLES = ("root", "targets", "snapshot", "timestamp")
 DAY_S = 86_400
 _FILE = "channel.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")

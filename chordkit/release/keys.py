@@ -7,7 +7,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import Root
 
 from chordkit.errors import InputError, ReleaseError
-from chordkit.release.home import ROLES
+from chordkit.release.records import ROLES
 from chordkit.signing import generate_key_pair, load_private_key, load_public_key
 
 _MOST_KEYS = 16

@@ -11,6 +11,8 @@ automatic stop. ``rolled back`` and ``replaced``: a later release stands in its 
 STATES: tuple[State, ...] = get_args(State)
 OFFERED: tuple[State, ...] = ("staged", "live")
 """States in which a phone may get a release."""
+ENDED: tuple[State, ...] = ("rolled back", "replaced")
+"""States of releases that no metadata names any more."""
 ROLES = ("root", "targets", "snapshot", "timestamp")
 MOST_EVENT_TEXT = 255
 

@@ -18,14 +18,11 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 
 from chordkit.errors import InputError, ReleaseError
 from chordkit.files import atomic_writer, read_bytes, sha256, write_bytes, write_together
-from chordkit.release.home import ROLES
 from chordkit.release.metadata import LIMITS, MetadataRefused, SignedFile, canonical, read
-from chordkit.release.records import RegisteredRelease
+from chordkit.release.records import ENDED, OFFERED, ROLES, RegisteredRelease
 from chordkit.release.words import Difference, Killed
 
 _NUMBERED = re.compile(r"([1-9][0-9]{0,15})\.(root|targets|snapshot)\.json")
-_RENDERED = ("staged", "live", "paused", "stopped")
-_HELD_BACK = ("paused", "stopped")
 
 Signed = Root | Targets | Snapshot | Timestamp
 
@@ -42,9 +39,9 @@ class Content:
         """By name: releases that stand, to nobody where they are held back, and the differences that lead to them."""
         made, standing = {}, set()
         for each in self.releases:
-            if each.state in _RENDERED:
+            if each.state not in ENDED:
                 release, custom = each.release, each.release.to_json()
-                if each.state in _HELD_BACK:
+                if each.state not in OFFERED:
                     custom["stage"] = custom["stage"] | {"basis_points": 0}
                 made[release.name] = _target(release.name, release.length, release.bundle, custom)
                 standing.add(release.number)

@@ -3,12 +3,10 @@
 from collections.abc import Collection
 
 from chordkit.errors import ReleaseError
-from chordkit.release.records import RegisteredRelease, State
+from chordkit.release.records import ENDED, RegisteredRelease, State
 from chordkit.release.registry import Transaction
 from chordkit.release.words import ALL_BASIS_POINTS, Cohort, Release
 
-ENDED: tuple[State, ...] = ("rolled back", "replaced")
-"""States of releases that no metadata names any more."""
 _MENDS = {
     "paused": "resume it first",
     "stopped": "resume it if the phones were wrong, or roll it back",

@@ -9,9 +9,9 @@ from tuf.api.metadata import Root
 from chordkit.errors import ReleaseError
 from chordkit.release.channel import Channel
 from chordkit.release.client import ChannelClient
-from chordkit.release.home import DAY_S, ROLES
+from chordkit.release.home import DAY_S
 from chordkit.release.metadata import LIMITS
-from chordkit.release.records import RegisteredRelease
+from chordkit.release.records import ROLES, RegisteredRelease
 
 ROOT_WARNING_S = 30 * DAY_S
 """So long before its end a root is told of: its keys have to be fetched from where they are kept."""
