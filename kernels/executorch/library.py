@@ -26,6 +26,7 @@ from typing import Any
 from chordkit import files
 from chordkit.errors import InputError, MissingRuntimeError
 from chordkit.kernels import build as libchord
+from chordkit.kernels.executorch.bindings import bindings
 
 HERE = Path(__file__).resolve().parent
 EXPORTS = HERE / "exports.map"
@@ -310,10 +311,10 @@ def load() -> Library:
     with _loading:
         if _loaded is None:
             try:
-                from executorch.extension.pybindings import portable_lib
+                executorch = bindings()
             except ImportError as error:
                 raise MissingRuntimeError(f"the package {error.name} is not installed; pip install 'chordkit[executorch]'") from None
-            path = (_registered(portable_lib) and _mapped()) or build()
+            path = (_registered(executorch) and _mapped()) or build()
             try:
                 library = Library(path)
             except (OSError, AttributeError) as error:
@@ -325,8 +326,8 @@ def load() -> Library:
         return _loaded
 
 
-def _registered(portable_lib: Any) -> bool:
-    return OPERATORS[0] in portable_lib._get_operator_names()
+def _registered(executorch: Any) -> bool:
+    return OPERATORS[0] in executorch._get_operator_names()
 
 
 def _mapped() -> Path | None:

@@ -30,7 +30,7 @@ class ExecutorchTarget(Target):
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
     )
-    imports = ("executorch.runtime", "executorch.kernels.quantized")
+    imports = ("torch", "executorch.extension.pybindings._C", "executorch.kernels.quantized")
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
         from chordkit.export.program import export_program, item_count, regroup

@@ -8,6 +8,7 @@ from chordkit.errors import CapabilityError
 from chordkit.export.targets.executorch.lower import ITEMS_METHOD
 from chordkit.export.targets.executorch.silence import quiet
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
+from chordkit.kernels.executorch.bindings import Program, bindings
 
 
 class ExecutorchRunner(Runner):
@@ -19,17 +20,15 @@ class ExecutorchRunner(Runner):
         with quiet():
             self._load_operators()
             import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
-            from executorch.extension.pybindings import portable_lib
-            from executorch.runtime import Runtime
 
-            if portable_lib._threadpool_get_thread_count() != threads:
-                portable_lib._unsafe_reset_threadpool(threads)
+            if bindings()._threadpool_get_thread_count() != threads:
+                bindings()._unsafe_reset_threadpool(threads)
             try:
-                self._program = Runtime.get().load_program(data)
+                self._program = Program(data)
                 self._method = self._program.load_method("forward")
                 known = self._program.method_names
-                self.items = int(self._program.load_method(ITEMS_METHOD).execute(())[0]) if ITEMS_METHOD in known else None
-                meta = self._method.metadata
+                self.items = int(self._program.load_method(ITEMS_METHOD)(())[0]) if ITEMS_METHOD in known else None
+                meta = self._method.method_meta()
                 sizes = [meta.input_tensor_meta(index).sizes()[1] for index in range(meta.num_inputs())]
                 self.length, *user, self.candidates = sizes
                 self.dim = user[0] if user else None
@@ -45,4 +44,4 @@ class ExecutorchRunner(Runner):
 
     def _execute(self, method: Any, *inputs: Any) -> Scores:
         # A copy: the program writes its next answer into the same memory.
-        return method.execute(tuple(map(torch.from_numpy, inputs)))[0].numpy()[0].copy()
+        return method(tuple(map(torch.from_numpy, inputs)))[0].numpy()[0].copy()

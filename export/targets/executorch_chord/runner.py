@@ -56,7 +56,7 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
         if self.dim is not None:
             # The program takes the wire form.
             self.dim -= user_vector_bytes(0)
-            number = int(self._program.load_method(FINGERPRINT_METHOD).execute(())[0])
+            number = int(self._program.load_method(FINGERPRINT_METHOD)(())[0])
             self._fingerprint = number.to_bytes(FINGERPRINT_BYTES, "little", signed=True)
 
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
@@ -86,7 +86,7 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
 
 def _fitting(method: Any, index: int, data: bytes, what: str, error: type[InputError]) -> NDArray[np.uint8]:
     """``data`` as input ``index`` of ``method``, whose length a program fixes."""
-    size = method.metadata.input_tensor_meta(index).sizes()[0]
+    size = method.method_meta().input_tensor_meta(index).sizes()[0]
     if len(data) != size:
         raise error(f"the {what} has {len(data)} bytes, the program takes {size}; use one made for this backbone")
     return np.frombuffer(data, np.uint8).copy()
