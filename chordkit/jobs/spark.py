@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PYTHON_VARIABLE = "PYSPARK_PYTHON"
 LEAST_JAVA = 17
+# As other engines write: strategies do not repeat, so that a dictionary of them costs time and brings nothing.
+_FORM = {"compression": "zstd", "parquet.compression.codec.zstd.level": "1", "parquet.enable.dictionary": "false"}
 _ATTEMPTS = 4
 """Of a task, as on a cluster; without being told, Spark on one machine gives up after the first."""
 
@@ -85,7 +87,7 @@ def run(job: Job, source: str, out: str, *, jobs: int = 1) -> Made:
 
     try:
         frame = session.read.parquet(source)
-        make_strategies(frame, job).write.parquet(out)
+        make_strategies(frame, job).write.options(**_FORM).parquet(out)
         # What is binary is most of it, and is not read again.
         made = session.read.parquet(out).select(job.user, AVERAGE_BITS, UNKNOWN_ITEMS)
         columns = [functions.count("*"), functions.count(job.user), functions.count(AVERAGE_BITS)]
