@@ -2,6 +2,7 @@
 
 from chordkit.export.program.grouping import Run, regroup, runs
 from chordkit.export.program.marked import MarkedEmbedding, MarkedLinear, export_program, item_count, marked_backbone, with_widths
+from chordkit.export.program.masks import future_value
 from chordkit.export.program.refusal import refusal
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "MarkedLinear",
     "Run",
     "export_program",
+    "future_value",
     "item_count",
     "marked_backbone",
     "refusal",

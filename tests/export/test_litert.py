@@ -11,7 +11,7 @@ from chordkit.backbones.master import from_master, make_master
 from chordkit.export.program import export_program, with_widths
 from chordkit.export.targets.litert import lower as litert
 from chordkit.export.targets.litert.describe import describe
-from chordkit.export.targets.litert.grouping import pack
+from chordkit.export.targets.litert.graph import pack
 from chordkit.quantization import MasterWeights, select_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")

@@ -18,7 +18,8 @@ from chordkit.export.targets.litert import grouping as litert_grouping
 from chordkit.export.targets.litert import lower as litert
 from chordkit.export.targets.litert.describe import describe
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec, serialize
-from chordkit.export.targets.litert.grouping import Activations, pack
+from chordkit.export.artifact import Activations
+from chordkit.export.targets.litert.graph import pack
 from chordkit.quantization import pack_codes
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")

@@ -114,6 +114,8 @@ def version_of(operator: OperatorSpec) -> int:
         return 6 if operator.inputs[2] is None else 5
     if operator.code in ("DEQUANTIZE", "GATHER") and types & {"INT4", "INT2"}:
         return {"DEQUANTIZE": 9, "GATHER": 8}[operator.code]
+    if operator.code == "GATHER" and "INT16" in types:
+        return 6
     return _VERSIONS.get(operator.code, 1)
 
 

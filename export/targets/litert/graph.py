@@ -18,7 +18,7 @@ from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Q
 
 Shape = tuple[int, ...]
 
-_TYPES = {"float32": "FLOAT32", "int32": "INT32", "int8": "INT8", "bool": "BOOL"}
+_TYPES = {"float32": "FLOAT32", "int32": "INT32", "int16": "INT16", "int8": "INT8", "bool": "BOOL"}
 
 
 def strip(shape: Sequence[int]) -> Shape:
@@ -125,7 +125,7 @@ class Builder:
     _emitted: dict[Any, TensorSpec] = field(default_factory=dict)
 
     def constant(self, array: np.ndarray, name: str = "") -> TensorSpec:
-        """The constant tensor with the values of ``array`` (float32, int32, int8 or bool)."""
+        """The constant tensor with the values of ``array`` (float32, int32, int16, int8 or bool)."""
         array = np.ascontiguousarray(array)
         key = (array.shape, array.dtype.str, array.tobytes())
         if key not in self._constants:
@@ -139,6 +139,10 @@ class Builder:
         if key not in self._constants:
             self._constants[key] = TensorSpec(tuple(codes.shape), type_, data, Quantization(scales), name)
         return self._constants[key]
+
+    def indices(self, numbers: np.ndarray) -> TensorSpec:
+        """Constant indices for a GATHER, in the smallest type that it takes."""
+        return self.constant(numbers.astype(np.int16 if numbers.max(initial=0) < 1 << 15 else np.int32))
 
     def scalar(self, value: float) -> TensorSpec:
         """A float32 scalar."""
@@ -241,6 +245,22 @@ class Builder:
         node = LinearNode(name, source, TensorSpec(shape), weights, bias)
         self.add(node)
         return node.output
+
+
+def stored_widths(widths: np.ndarray) -> np.ndarray:
+    """Bits of each channel in the file: channels that are off are int2 zeros."""
+    return np.where(widths == 0, 2, widths)
+
+
+def pack(codes: np.ndarray, width: int) -> bytes:
+    """LiteRT's bytes of integer codes: lowest bits first, row-major, without padding between rows."""
+    if width == 8:
+        return np.ascontiguousarray(codes, np.int8).tobytes()
+    per_byte = 8 // width
+    flat = codes.reshape(-1).astype(np.uint8) & ((1 << width) - 1)
+    flat = np.pad(flat, (0, -flat.size % per_byte)).reshape(-1, per_byte)
+    shifts = np.arange(per_byte, dtype=np.uint8) * width
+    return np.bitwise_or.reduce(flat << shifts, axis=1).astype(np.uint8).tobytes()
 
 
 def pack_table(codes: np.ndarray) -> tuple[str, bytes]:

@@ -20,7 +20,8 @@ import numpy as np
 
 from chordkit.export.artifact import Activations
 from chordkit.export.targets.litert.flatbuffer import OperatorSpec, Quantization, TensorSpec
-from chordkit.export.targets.litert.graph import Builder, LinearNode, Node, consumers
+from chordkit.export.targets.litert.graph import Builder, LinearNode, Node, consumers, pack, stored_widths
+from chordkit.export.targets.litert.pooling import Pool, pools_of
 
 _ELEMENTWISE = ("RELU", "GELU")
 # What XNNPACK's dynamically quantised matmul reads at once; other sizes are refused or, in places, silently wrong.
@@ -42,17 +43,7 @@ class _Groups:
     builder: Builder
     activations: Activations
     orders: dict[int, _Order] = field(default_factory=dict)
-
-
-def pack(codes: np.ndarray, width: int) -> bytes:
-    """LiteRT's bytes of integer codes: lowest bits first, row-major, without padding between rows."""
-    if width == 8:
-        return np.ascontiguousarray(codes, np.int8).tobytes()
-    per_byte = 8 // width
-    flat = codes.reshape(-1).astype(np.uint8) & ((1 << width) - 1)
-    flat = np.pad(flat, (0, -flat.size % per_byte)).reshape(-1, per_byte)
-    shifts = np.arange(per_byte, dtype=np.uint8) * width
-    return np.bitwise_or.reduce(flat << shifts, axis=1).astype(np.uint8).tobytes()
+    pools: dict[int, Pool] = field(default_factory=dict)
 
 
 def split_linears(nodes: Sequence[Node], activations: Activations, *, fold: bool = True) -> list[Node]:
@@ -70,6 +61,8 @@ def split_linears(nodes: Sequence[Node], activations: Activations, *, fold: bool
         groups.orders[id(layer)] = _Order(np.arange(outputs), np.arange(inputs))
     if fold:
         _fold(nodes, groups.orders)
+    if activations == "fp32":
+        groups.pools = pools_of(groups.builder, layers, {key: order.columns for key, order in groups.orders.items()})
     for node in nodes:
         if isinstance(node, LinearNode):
             _split(groups, node)
@@ -126,11 +119,7 @@ def _grouped(layer: LinearNode) -> np.ndarray:
     """Channels in the order of their group."""
     if layer.weights.widths is None:
         return np.arange(layer.weights.codes.shape[0])
-    return np.argsort(_stored_widths(layer.weights.widths), kind="stable")
-
-
-def _stored_widths(widths: np.ndarray) -> np.ndarray:
-    return np.where(widths == 0, 2, widths)
+    return np.argsort(stored_widths(layer.weights.widths), kind="stable")
 
 
 # --- splitting -------------------------------------------------------------------------------------------------------
@@ -138,12 +127,19 @@ def _stored_widths(widths: np.ndarray) -> np.ndarray:
 
 def _split(groups: _Groups, layer: LinearNode) -> None:
     order = groups.orders[id(layer)]
+    pool = groups.pools.get(id(layer))
+    if pool is not None:
+        indices = groups.builder.indices(pool.rows[id(layer)][order.output])
+        shape = tuple(layer.weights.codes.shape)
+        weights = groups.builder.emit("GATHER", [pool.weights, indices], shape, ("GatherOptions", {}))
+        _multiply(groups, layer, weights, None if layer.bias is None else layer.bias[order.output])
+        return
     codes = layer.weights.codes[:, order.columns]
     widths = layer.weights.widths
     if widths is None:
         _split_unquantised(groups, layer, codes, order)
         return
-    stored = _stored_widths(widths)
+    stored = stored_widths(widths)
     present = [int(width) for width in np.unique(stored)]
     # One width: the rows are simply written in the order that the readers expect.
     grouped = order.output if len(present) == 1 else np.argsort(stored, kind="stable")
@@ -205,7 +201,15 @@ def _split_float(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.nda
     if len(parts) > 1:
         weights = builder.emit("CONCATENATION", parts, (outputs, inputs), ("ConcatenationOptions", {"axis": 0}))
     if not np.array_equal(indices, np.arange(outputs)):
-        weights = builder.emit("GATHER", [weights, builder.constant(indices.astype(np.int32))], (outputs, inputs), ("GatherOptions", {}))
+        weights = builder.emit("GATHER", [weights, builder.indices(indices)], (outputs, inputs), ("GatherOptions", {}))
+    _multiply(groups, layer, weights, None if layer.bias is None else layer.bias[order.output])
+
+
+def _multiply(groups: _Groups, layer: LinearNode, weights: TensorSpec, biases: np.ndarray | None) -> None:
+    """The layer with computed weights float32 ``[out, in]``, which a FULLY_CONNECTED would not give to XNNPACK."""
+    builder = groups.builder
+    outputs, inputs = weights.shape
+    bias = None if biases is None else builder.constant(biases)
     summed = outputs if layer.transposed else inputs
     source = builder.reshape(layer.input, (*_rows(layer), summed))
     options = ("BatchMatMulOptions", {"adjY": not layer.transposed})
@@ -245,5 +249,5 @@ def _split_int8(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.ndar
         joined = layer.output if ordered else TensorSpec(layer.output.shape)
         builder.add(OperatorSpec("CONCATENATION", list(parts), [joined], ("ConcatenationOptions", {"axis": axis})))
         if not ordered:
-            order = builder.constant(indices.astype(np.int32))
+            order = builder.indices(indices)
             builder.add(OperatorSpec("GATHER", [joined, order], [layer.output], ("GatherOptions", {"axis": axis})))

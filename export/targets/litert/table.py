@@ -16,7 +16,7 @@ from torch.fx import Node as FxNode
 from chordkit.errors import CapabilityError
 from chordkit.export.program import refusal
 from chordkit.export.targets.litert.flatbuffer import Quantization, TensorSpec
-from chordkit.export.targets.litert.graph import Builder, View, view
+from chordkit.export.targets.litert.graph import Builder, View, pack, view
 
 # What a torch node became: a View, a PaddingTest, or (folded) a torch constant.
 Value = Any
@@ -42,11 +42,10 @@ class Lowering:
         if array.dtype.kind != "f":
             return view(self.builder.constant(array.astype(np.int32)))
         array = array.astype(np.float32)
-        other = array[array != 0]
-        if array.ndim == 2 and array.size > _LARGE_MASK and other.size and (other == other[0]).all() and np.isfinite(other[0]):
-            # A mask has two values: codes 0 and -1 times a scale are the same numbers in a quarter of the bytes.
-            codes = np.where(array == 0, 0, np.sign(other[0])).astype(np.int8)
-            table = TensorSpec(array.shape, "INT8", codes.tobytes(), Quantization(np.abs(other[:1])))
+        if array.ndim == 2 and array.size > _LARGE_MASK and (factor := two_valued(array)) is not None:
+            # Codes 0 and -1, or 1, times a scale are the same numbers in a sixteenth of the bytes; widened once, at load.
+            codes = np.sign(array).astype(np.int8)
+            table = TensorSpec(array.shape, "INT2", pack(codes, 2), Quantization(factor))
             return view(self.builder.emit("DEQUANTIZE", [table], table.shape, ("DequantizeOptions", {})))
         return view(self.builder.constant(array))
 
@@ -78,6 +77,13 @@ def lowers(*targets: Any, any_type: bool = False, keep: bool = False) -> Callabl
         return handler
 
     return register
+
+
+def two_valued(array: np.ndarray) -> np.ndarray | None:
+    """The magnitude, float32 ``[1]``, of the one finite number that ``array`` holds beside zeros; None for any other array."""
+    numbers = array[array != 0]
+    same = numbers.size and np.isfinite(numbers[0]) and (numbers == numbers[0]).all()
+    return np.abs(numbers[:1]) if same else None
 
 
 @dataclass(frozen=True)

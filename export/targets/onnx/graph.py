@@ -18,6 +18,8 @@ VERSION_KEY = "chordkit.version"
 _BASE_OPSET = 20  # Gelu, LayerNormalization
 _OPSETS = {4: 21, 2: 25}  # INT4, INT2
 _IR_VERSIONS = {20: 9, 21: 10, 25: 13}
+# What one more node costs in the file, about.
+_CAST_BYTES = 40
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class GraphBuilder:
         self._onnx = onnx
         self._nodes: list[NodeProto] = []
         self._initializers: dict[tuple[Any, ...], TensorProto] = {}
+        self._filled: dict[tuple[tuple[int, ...], float], Value] = {}
         self._opset = _BASE_OPSET
 
     def emit(self, operator: str, inputs: Sequence[Value], shape: Sequence[int], **attributes: Any) -> Value:
@@ -50,6 +53,22 @@ class GraphBuilder:
         array = np.ascontiguousarray(array)
         kind = self._onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
         return self._initializer(kind, array.shape, array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+
+    def filled(self, shape: tuple[int, ...], number: float) -> Value:
+        """A float32 constant that is one number all over, in no more bytes than that takes."""
+        value = self._onnx.TensorProto(data_type=1, dims=[1], raw_data=np.array([number], "<f4").tobytes())
+        key = (shape, number)
+        if key not in self._filled:
+            attributes = {"value": value} if number else {}
+            self._filled[key] = self.emit("ConstantOfShape", [self.constant(np.array(shape, np.int64))], shape, **attributes)
+        return self._filled[key]
+
+    def indices(self, numbers: np.ndarray) -> Value:
+        """Indices for a ``Gather``, in the smallest type that holds them; a runtime widens them when it loads the file."""
+        smallest = np.min_scalar_type(int(numbers.max(initial=0)))
+        if smallest.itemsize >= 4 or numbers.size * (4 - smallest.itemsize) < _CAST_BYTES:
+            return self.constant(numbers.astype(np.int32))
+        return self.emit("Cast", [self.constant(numbers.astype(smallest))], numbers.shape, to=6)  # TensorProto.INT32
 
     def codes(self, codes: np.ndarray, width: int) -> Value:
         """Integer codes ``[channels, in]`` as an initialiser of ``width`` bits an element, lowest bits first."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from chordkit.errors import CapabilityError
-from chordkit.export.program import refusal
+from chordkit.export.program import future_value, refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
 Operand = Value | Tensor | int | float
@@ -71,8 +71,15 @@ class Lowering:
             return operand
         if isinstance(operand, Tensor):
             array = operand.detach().numpy()
-            return self.builder.constant(array[0] if array.ndim > 2 and array.shape[0] == 1 else array)
+            array = array[0] if array.ndim > 2 and array.shape[0] == 1 else array
+            future = future_value(array)
+            return self.builder.constant(array) if future is None else self._causal_mask(array.shape, future)
         return self.builder.constant(np.array(operand, np.float32))
+
+    def _causal_mask(self, shape: tuple[int, ...], future: float) -> Value:
+        """A causal mask as what it is made from, which a runtime folds when it loads the file."""
+        whole = self.builder.filled(shape, future)
+        return self.builder.emit("Trilu", [whole, self.builder.constant(np.array(1, np.int64))], shape, upper=1)
 
     def ids(self, operand: Operand) -> Value:
         """Ids as a vector: a gather then gives rows without a batch axis."""
@@ -91,7 +98,7 @@ class Lowering:
             order.append(members)
             shape = (members.size, codes.shape[1])
             if width == 0:
-                parts.append(builder.emit("ConstantOfShape", [builder.constant(np.array(shape, np.int64))], shape))
+                parts.append(builder.filled(shape, 0.0))
                 continue
             packed = builder.codes(codes.numpy()[members], width)
             scale = builder.constant(scales.numpy()[members])
@@ -99,8 +106,8 @@ class Lowering:
         if len(parts) == 1:
             return parts[0]
         joined = builder.emit("Concat", parts, tuple(codes.shape), axis=0)
-        position = np.argsort(np.concatenate(order)).astype(np.int32)
-        return builder.emit("Gather", [joined, builder.constant(position)], tuple(codes.shape), axis=0)
+        position = builder.indices(np.argsort(np.concatenate(order)))
+        return builder.emit("Gather", [joined, position], tuple(codes.shape), axis=0)
 
 
 def reshape(lowering: Lowering, shape: tuple[int, ...], x: Value, *_: Any) -> Value:
