@@ -1,15 +1,72 @@
 """The one judgement of an artifact: making a bundle, ``bundle verify --run`` and ``validate`` all ask here."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chordkit.errors import InputError
 from chordkit.export.artifact import Artifact
-from chordkit.export.parity import ParityReport, Runner, VectorSet, compare, run_all
+from chordkit.export.parity import ParityReport, Runner, Tolerance, VectorSet, compare, run_all
 from chordkit.export.targets import find_target
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What an artifact is held to; made once, it judges the scores of any number of runtimes.
+
+    Attributes:
+        vectors: inputs, with the scores of the artifact's reference.
+        reference: those scores.
+        tolerance: what may differ.
+        emulated: scores of the reference with emulated 8-bit activations; None for float activations.
+        inputs: of the model's shallowest quantised layer.
+        recurrent: whether a quantised layer runs more than once for a history.
+    """
+
+    vectors: VectorSet
+    reference: NDArray[np.floating]
+    tolerance: Tolerance
+    emulated: NDArray[np.floating] | None
+    inputs: int
+    recurrent: bool
+
+    def judge(self, scores: NDArray[np.floating]) -> ParityReport:
+        """The comparison of ``scores [n, candidates]`` with what is expected.
+
+        Raises:
+            CheckFailed: the shapes differ, or the reference cannot be compared with.
+        """
+        return compare(
+            scores,
+            self.reference,
+            self.tolerance,
+            targets=self.vectors.targets,
+            emulated=self.emulated,
+            inputs=self.inputs,
+            recurrent=self.recurrent,
+        )
+
+
+def expectation(artifact: Artifact, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet) -> Expectation:
+    """What ``artifact`` is held to; the arguments are those of :func:`judge`.
+
+    Raises:
+        CapabilityError: the target is unknown.
+        InputError: the vectors are for artifacts of the other kind.
+    """
+    target = find_target(artifact.target)
+    if artifact.user_vector is not (vectors.users is not None):
+        takes, have = ("a", "none") if artifact.user_vector else ("no", "some")
+        raise InputError(f"artifact {artifact.name} takes {takes} user vector and the test vectors have {have}; give it inputs of its kind")
+    emulated = target.emulate(artifact.activations, master, widths, vectors)
+    reference = np.asarray(vectors.scores[artifact.reference])
+    tolerance = target.tolerance(artifact.activations).for_few(*reference.shape)
+    inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())
+    return Expectation(vectors, reference, tolerance, emulated, inputs, emulated is not None and _runs_a_layer_again(master))
 
 
 def judge(
@@ -35,17 +92,8 @@ def judge(
         CheckFailed: the artifact answers with a wrong shape, or the reference is not finite.
         InputError: the vectors are for artifacts of the other kind.
     """
-    target = find_target(artifact.target)
-    if artifact.user_vector is not (vectors.users is not None):
-        takes, have = ("a", "none") if artifact.user_vector else ("no", "some")
-        raise InputError(f"artifact {artifact.name} takes {takes} user vector and the test vectors have {have}; give it inputs of its kind")
-    emulated = target.emulate(artifact.activations, master, widths, vectors)
-    scores = run_all(runner, *vectors.inputs, progress=progress)
-    tolerance = target.tolerance(artifact.activations).for_few(*scores.shape)
-    reference = np.asarray(vectors.scores[artifact.reference])
-    inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())
-    recurrent = emulated is not None and _runs_a_layer_again(master)
-    return compare(scores, reference, tolerance, targets=vectors.targets, emulated=emulated, inputs=inputs, recurrent=recurrent)
+    expected = expectation(artifact, master, widths, vectors)
+    return expected.judge(run_all(runner, *vectors.inputs, progress=progress))
 
 
 def _runs_a_layer_again(master: MasterWeights) -> bool:

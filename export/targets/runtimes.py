@@ -1,0 +1,202 @@
+"""Which versions of each runtime compute chordkit's artifacts rightly: a table found by running them, kept as data.
+
+``scripts/try_runtimes.py`` writes ``runtimes.json`` beside this module; ``docs/results/runtimes.md`` is the same for people.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import Annotated, Literal
+
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from chordkit.documents import Document, parse_json
+from chordkit.errors import InputError
+from chordkit.export.artifact import Activations, Label
+
+FILE = "runtimes.json"
+Verdict = Literal["right", "wrong", "refused"]
+
+
+def _version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersion as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+VersionText = Annotated[str, AfterValidator(_version)]
+_FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Untried(Document):
+    """A version that could not be tried, and why."""
+
+    model_config = _FROZEN
+
+    version: VersionText
+    reason: str
+
+
+class Tried(Document):
+    """The versions of one package.
+
+    Attributes:
+        name: of the package; target: whose files it runs.
+        versions: that were run, oldest first.
+        beside: what ran with them, as ``package==version``.
+        untried: those that could not be had.
+    """
+
+    model_config = _FROZEN
+
+    name: str
+    target: Label
+    versions: tuple[VersionText, ...]
+    beside: tuple[str, ...] = ()
+    untried: tuple[Untried, ...] = ()
+
+
+class Row(Document):
+    """What a range of versions makes of one artifact.
+
+    Attributes:
+        package: the runtime's; oldest, newest: of its tried versions, inclusive.
+        target, backbone, dim, precision, activations, layout, embedding_bits, user_vector: of the artifact.
+        widths: of its channels; empty for fp32.
+        runtime: the profile that it was made for; None = the target's own.
+        verdict: "right": the parity gate passes. "wrong": it answers, and the gate does not pass. "refused": it gives no scores.
+        reason: what the runtime says as it refuses, or what is wrong; "" where it is right.
+        error: relative root mean square of the scores' error, the largest of the range; None where there are no scores.
+    """
+
+    model_config = _FROZEN
+
+    target: Label
+    package: str
+    oldest: VersionText
+    newest: VersionText
+    backbone: Label
+    dim: Annotated[int, Field(ge=1)]
+    precision: Label
+    widths: tuple[Literal[0, 2, 4, 8], ...]
+    activations: Activations
+    layout: Literal["size", "speed"] = "size"
+    embedding_bits: Literal[4, 8] = 8
+    user_vector: bool = False
+    runtime: Label | None = None
+    verdict: Verdict
+    reason: Annotated[str, Field(max_length=200)] = ""
+    error: Annotated[float, Field(ge=0)] | None = None
+
+    def covers(self, version: str) -> bool:
+        """Whether ``version`` lies in the range."""
+        return Version(self.oldest) <= Version(version) <= Version(self.newest)
+
+
+class RuntimeTable(Document):
+    """The whole table.
+
+    Attributes:
+        date: of the run; chordkit: version that made the artifacts; machine: architecture that it ran on; python: its version.
+        packages: what was tried.
+        rows: what was found.
+    """
+
+    model_config = _FROZEN
+
+    format: Literal["chordkit-runtimes"]
+    version: Literal[1]
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    chordkit: str
+    machine: str
+    python: str
+    packages: tuple[Tried, ...]
+    rows: tuple[Row, ...]
+
+    @model_validator(mode="after")
+    def _rows_name_tried_versions(self) -> "RuntimeTable":
+        known = {package.name: package for package in self.packages}
+        for row in self.rows:
+            tried = known.get(row.package)
+            if tried is None or tried.target != row.target or not {row.oldest, row.newest} <= set(tried.versions):
+                raise ValueError(f"rows: {row.package} {row.oldest} to {row.newest} of {row.target} was not tried")
+            if Version(row.oldest) > Version(row.newest):
+                raise ValueError(f"rows: {row.package}: the range {row.oldest} to {row.newest} runs backwards")
+        return self
+
+    def of(self, target: str, **wanted: object) -> list[Row]:
+        """The rows of a target whose fields equal ``wanted``."""
+        return [row for row in self.rows if row.target == target and all(getattr(row, name) == value for name, value in wanted.items())]
+
+    def tried(self, target: str) -> list[Tried]:
+        """The packages that run a target's files."""
+        return [package for package in self.packages if package.target == target]
+
+
+@functools.cache
+def load_runtimes() -> RuntimeTable:
+    """The table that came with this chordkit.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    data = resources.files("chordkit.export.targets").joinpath(FILE).read_bytes()
+    try:
+        parse_json(data)
+        return RuntimeTable.model_validate_json(data)
+    except ValueError as error:
+        raise InputError(f"{FILE}: not chordkit's table of runtimes: {str(error).splitlines()[0]}; install chordkit again") from None
+
+
+def right_range(rows: Iterable[Row], versions: Sequence[str]) -> tuple[str, str] | None:
+    """Oldest and newest of the newest unbroken run of ``versions`` in which every artifact of ``rows`` is right, or None.
+
+    Args:
+        rows: of one package; several artifacts.
+        versions: of the package, those tried, oldest first.
+    """
+    rows = list(rows)
+    found: list[str] = []
+    for version in versions:
+        here = [row for row in rows if row.covers(version)]
+        if here and all(row.verdict == "right" for row in here):
+            found.append(version)
+        elif found:
+            found = [] if version != versions[-1] else found
+    return (found[0], found[-1]) if found else None
+
+
+def ranges_markdown(target: str, package: str | None) -> str:
+    """The cell of the README's matrix: from which version to which each kind of file runs right, layout by layout.
+
+    Args:
+        target: the target.
+        package: of the runtime that the files are tested with; None where it has none.
+    """
+    if package is None:
+        return ""
+    table = load_runtimes()
+    lines = []
+    for tried in sorted(table.tried(target), key=lambda each: each.name != package):
+        parts: dict[str, list[str]] = {}
+        for layout, precision in (("size", "fp32"), ("size", "int8"), ("size", "strategy"), ("speed", "strategy")):
+            rows = [row for row in table.of(target, package=tried.name, precision=precision, layout=layout) if _usual(row)]
+            found = right_range(rows, tried.versions)
+            if rows:
+                name = precision if layout == "size" else f"{precision}, `--layout speed`"
+                parts.setdefault("none" if found is None else _span(*found), []).append(name)
+        lines += [f"{tried.name} {span}: {', '.join(names)}" for span, names in parts.items() if span != "none"]
+    return "<br>".join(lines)
+
+
+def _usual(row: Row) -> bool:
+    """Whether a row is of a file as it is made without options."""
+    mixed = row.precision != "strategy" or row.widths == (0, 2, 4, 8)
+    return mixed and row.activations == "fp32" and row.embedding_bits == 8 and not row.user_vector and row.runtime is None
+
+
+def _span(oldest: str, newest: str) -> str:
+    return oldest if oldest == newest else f"{oldest} to {newest}"

@@ -1,0 +1,180 @@
+"""Environments for old runtimes: a wheel from the registry, unpacked into a folder of its own, and beside it the numpy that it was built for.
+
+A folder first on ``sys.path`` of a Python without site-packages is all that these runtimes need of an environment, and costs no second
+installation. Wheels are fetched once and kept.
+"""
+
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import Version
+
+from chordkit import files
+
+_TIMEOUT_S = 600
+_COW = "_ZN3c104impl3cow23materialize_cow_storageERNS_11StorageImplE"
+"""``c10::impl::cow::materialize_cow_storage``: torch 2.13 has no such function, and ExecuTorch up to 1.3 names it. Only tensors that share
+memory until they are written to need it; none does here, and the stand-in ends the process should one ever."""
+
+
+class Unavailable(Exception):
+    """An environment cannot be had, with the reason in one line."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that runs files of a target.
+
+    Attributes:
+        name: at the registry.
+        target: whose files it runs.
+        runtime: what the worker calls it.
+        oldest: the first version that is tried.
+        old_numpy: versions before this one were built for numpy 1; None = none was.
+        torch: whether tensors of torch carry its inputs; it is then taken from where this script runs.
+        stand_in: versions before this one name a function that torch no longer has.
+    """
+
+    name: str
+    target: str
+    runtime: str
+    oldest: str
+    old_numpy: str | None = None
+    torch: bool = False
+    stand_in: str | None = None
+
+
+PACKAGES = (
+    Package("tflite-runtime", "litert", "tflite", "2.14.0", old_numpy="3"),
+    Package("ai-edge-litert", "litert", "litert", "1.0.0", old_numpy="1.3"),
+    Package("onnxruntime", "onnx", "onnx", "1.17.0", old_numpy="1.19"),
+    Package("executorch", "executorch", "executorch", "1.0.0", torch=True, stand_in="1.4"),
+)
+OLD_NUMPY, NEW_NUMPY = "1.26.4", "2.4.6"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where one version of a runtime is.
+
+    Attributes:
+        package: the runtime's; version: of it.
+        paths: folders for ``sys.path``.
+        preload: libraries to be loaded first.
+        beside: what runs with it, by package.
+    """
+
+    package: Package
+    version: str
+    paths: tuple[Path, ...]
+    preload: tuple[Path, ...]
+    beside: dict[str, str]
+
+
+def find_package(name: str) -> Package:
+    """The package called ``name``.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {package.name: package for package in PACKAGES}[name]
+
+
+def versions(package: Package) -> list[str]:
+    """The released versions that this Python can have from the registry, oldest first.
+
+    Raises:
+        Unavailable: the registry does not answer.
+    """
+    told = _pip("index", "versions", package.name)
+    found = re.search(r"Available versions: (.+)", told)
+    if found is None:
+        raise Unavailable(f"{package.name}: the registry names no versions")
+    known = sorted((Version(each.strip()) for each in found[1].split(",")), key=lambda version: version)
+    return [str(version) for version in known if version >= Version(package.oldest) and not version.is_prerelease]
+
+
+def prepare(package: Package, version: str, folder: Path) -> Environment:
+    """The environment of one version under ``folder``, fetched and unpacked if it is not there yet.
+
+    Raises:
+        Unavailable: a wheel cannot be had for this Python, or a part is missing.
+    """
+    old = package.old_numpy is not None and Version(version) < Version(package.old_numpy)
+    numpy = OLD_NUMPY if old else NEW_NUMPY
+    paths = [_unpacked(package.name, version, folder), _unpacked("numpy", numpy, folder)]
+    beside, preload = {"numpy": numpy}, []
+    if package.torch:
+        import torch
+
+        paths.append(Path(torch.__file__).parents[1])
+        beside = {"torch": str(torch.__version__).partition("+")[0]}
+        if package.stand_in is not None and Version(version) < Version(package.stand_in):
+            preload.append(_stand_in(folder))
+    return Environment(package, version, tuple(paths), tuple(preload), beside)
+
+
+def installed(package: Package, version: str) -> Environment:
+    """The environment that this script itself runs in, which has ``version`` installed."""
+    import numpy
+
+    site = Path(numpy.__file__).parents[1]
+    return Environment(package, version, (site,), (), {"numpy": numpy.__version__})
+
+
+def _pip(*arguments: str) -> str:
+    if importlib.util.find_spec("pip") is None:
+        raise Unavailable("pip is not installed here")
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"pip {arguments[0]} took more than {_TIMEOUT_S} s") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+        raise Unavailable(f"pip {arguments[0]}: {lines[-1]}")
+    return done.stdout
+
+
+def _unpacked(name: str, version: str, folder: Path) -> Path:
+    place = folder / "environments" / f"{name}-{version}-cp{sys.version_info[0]}{sys.version_info[1]}-{platform.machine()}"
+    if place.is_dir():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+        _pip("download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", temporary, f"{name}=={version}")
+        (wheel,) = Path(temporary).glob("*.whl")
+        unpacked = Path(temporary) / "unpacked"
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+        try:
+            files.rename(unpacked, place)
+        except OSError:
+            if not place.is_dir():  # another process was faster
+                raise
+    return place
+
+
+def _stand_in(folder: Path) -> Path:
+    """A library with the function that torch no longer has."""
+    place = folder / "environments" / f"stand-in-{platform.machine()}.so"
+    if place.exists():
+        return place
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise Unavailable("a C compiler is needed for the function that torch no longer has")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+        source, library = Path(temporary) / "stand_in.c", Path(temporary) / "stand_in.so"
+        source.write_text(f"#include <stdlib.h>\nvoid {_COW}(void *storage) {{ (void)storage; abort(); }}\n")
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True, capture_output=True)
+        files.rename(library, place)
+    return place
