@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chordkit.errors import CapabilityError
+from chordkit.errors import CapabilityError, InputError
 
 
 class Precision(StrEnum):
@@ -34,6 +34,10 @@ def find_precision(name: str) -> Precision:
 Activations = Literal["fp32", "int8"]
 """What quantised layers compute with."""
 
+Layout = Literal["size", "speed"]
+"""How a strategy's codes lie in a file. ``size``: each channel at its width, channels of one width together. ``speed``: the same codes and
+scales, each code in a byte, one tensor a layer in the order of its channels."""
+
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_+.\-]{0,99}$")]
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+.-]{0,99}")
 
@@ -41,6 +45,14 @@ _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+.-]{0,99}")
 def is_label(name: str) -> bool:
     """Whether ``name`` can name an artifact, a strategy or a set of reference scores, on every file system and in every URL."""
     return _LABEL.fullmatch(name) is not None
+
+
+def _is_size(layout: object) -> bool:
+    return layout == "size"
+
+
+def _is_one(number: object) -> bool:
+    return number == 1
 
 
 class Identity(BaseModel):
@@ -68,7 +80,12 @@ class Artifact(Identity):
         candidates: how many it scores per call.
         strategy: name of the strategy it was made with, if any.
         user_vector: whether a user vector is an input of it, beside history and candidates. Written only where it is one, so that what
-            has none stays as it was before there were any.
+            has none stays as it was before there were any; likewise the next five.
+        runtime: name of the profile that it was made for, see :mod:`chordkit.export.targets.profiles`; None = its target's newest.
+        layout: how its codes lie in the file.
+        top: how many of its candidates it answers with, best first, as ids and scores; None = it gives all candidates' scores.
+        batch: histories per call.
+        catalogue: whether its candidates are all items, which then are a part of it and no input.
         reference: the key of the scores that it must reproduce: the strategy's name, else the precision.
     """
 
@@ -80,7 +97,23 @@ class Artifact(Identity):
     candidates: Annotated[int, Field(ge=1)]
     strategy: Label | None = None
     user_vector: bool = Field(default=False, exclude_if=operator.not_)
+    runtime: Label | None = Field(default=None, exclude_if=operator.not_)
+    layout: Layout = Field(default="size", exclude_if=_is_size)
+    top: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude_if=operator.not_)
+    batch: Annotated[int, Field(ge=1)] = Field(default=1, exclude_if=_is_one)
+    catalogue: bool = Field(default=False, exclude_if=operator.not_)
     reference: Label = Field(default_factory=lambda given: given["strategy"] or given["precision"])
+
+    @model_validator(mode="after")
+    def _top_of_candidates(self) -> Self:
+        if self.top is not None and self.top > self.candidates:
+            raise ValueError(f"top: {self.top} is more than the {self.candidates} candidates")
+        return self
+
+    @property
+    def is_special(self) -> bool:
+        """Whether it has what files of earlier versions cannot say of an artifact: a runtime, another layout or another shape of calls."""
+        return (self.runtime, self.layout, self.top, self.batch, self.catalogue) != (None, "size", None, 1, False)
 
     @classmethod
     def of(cls, artifact: "Artifact", **more: Any) -> Self:
@@ -98,9 +131,15 @@ class ArtifactSpec:
         candidates: scored per call; fixed in the artifact.
         activations: what quantised layers compute with; None = the target's default.
         user_vector: whether it takes a user vector, as (history, user, candidates).
+        runtime: name of a profile of the target; None = the target's newest runtime.
+        layout: how the codes lie in the file; None = the first that the runtime has.
+        top: how many of its candidates it answers with, best first, as ids and scores; None = all candidates' scores.
+        batch: histories per call.
+        catalogue: whether its candidates are all items, which then are a part of it and no input.
 
     Raises:
         CapabilityError: there is no such precision.
+        InputError: ``top`` or ``batch`` is not a possible number.
     """
 
     target: str
@@ -108,6 +147,15 @@ class ArtifactSpec:
     candidates: int = 100
     activations: Activations | None = None
     user_vector: bool = False
+    runtime: str | None = None
+    layout: Layout | None = None
+    top: int | None = None
+    batch: int = 1
+    catalogue: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", find_precision(self.precision))
+        if self.top is not None and not 1 <= self.top <= self.candidates:
+            raise InputError(f"top: {self.top} is not between 1 and the {self.candidates} candidates; ask for no more than are scored")
+        if self.batch < 1:
+            raise InputError(f"batch: {self.batch} is not a number of histories; use at least 1")

@@ -6,7 +6,7 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +17,9 @@ from torch import Tensor
 from chordkit.backbones import Backbone
 from chordkit.documents import Document, read_document
 from chordkit.errors import InputError, UserVectorError
-from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Precision, find_precision, is_label
+from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision, find_precision, is_label
 from chordkit.export.bundle import ArtifactContents
-from chordkit.export.targets import Target, find_target, lower
+from chordkit.export.targets import Target, artifact_name, find_target, lower
 from chordkit.files import alone, read_bytes, write_bytes, write_json
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights, quantize_table
@@ -65,12 +65,15 @@ class IndexEntry(Artifact):
 
 
 class Index(Document):
-    """``export.json``; version 2 where artifacts take a user vector. ``fingerprint`` is the digest of the master weights."""
+    """``export.json``; ``fingerprint`` is the digest of the master weights.
+
+    Version 2 where artifacts take a user vector, 3 where one is made for a runtime by name, or has another layout or shape of calls.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["chordkit-export"] = "chordkit-export"
-    version: Literal[1, 2] = 1
+    version: Literal[1, 2, 3] = 1
     fingerprint: str
     artifacts: tuple[IndexEntry, ...]
 
@@ -141,6 +144,11 @@ def export_artifacts(
     progress: Progress | None = None,
     *,
     activations: Activations | None = None,
+    runtime: str | None = None,
+    layout: Layout | None = None,
+    top: int | None = None,
+    batch: int = 1,
+    catalogue: bool = False,
 ) -> list[ArtifactContents]:
     """Lower a backbone to every target and precision asked for, one artifact a strategy where the precision is ``strategy``.
 
@@ -151,9 +159,14 @@ def export_artifacts(
         candidates: scored per call; fixed in files. None = 100, or all items where there are fewer.
         progress: called with (phase, done, total).
         activations: what quantised layers compute with; None = each target's default.
+        runtime: name of a profile of the targets; None = each target's newest runtime.
+        layout: how the codes lie in files; None = the runtime's default.
+        top: how many of its candidates an artifact answers with; None = all candidates' scores.
+        batch: histories per call.
+        catalogue: whether the candidates are all items, a part of the artifact.
 
     Raises:
-        CapabilityError: a target cannot run what was asked; the message names both.
+        CapabilityError: a target, or that runtime of it, cannot run what was asked; the message names both.
         MissingRuntimeError: a target's package is not installed.
         InputError: see :func:`plan`.
     """
@@ -167,16 +180,16 @@ def export_artifacts(
     found = [find_target(target) if isinstance(target, str) else target for target in targets]
     wanted = plan(found, None if precisions is None else [find_precision(precision) for precision in precisions], sources)
     # All of them before the first is made, which takes seconds each.
-    architecture, user_vector = str(sources.master.config["architecture"]), bool(sources.user_vectors)
-    chosen = [
-        target.check(architecture, precision, activations=None if precision is Precision.FP32 else activations, user_vector=user_vector)
-        for target, precision, _ in wanted
-    ]
+    architecture = str(sources.master.config["architecture"])
+    asked = ArtifactSpec("", Precision.INT8, candidates, activations, bool(sources.user_vectors), runtime, layout, top, batch, catalogue)
+    specs = []
+    for target, precision, _ in wanted:
+        computes = None if precision is Precision.FP32 else activations
+        specs.append(target.settle(replace(asked, target=target.name, precision=precision, activations=computes), architecture))
     artifacts = []
-    for done, (target, precision, strategy) in enumerate(wanted):
+    for done, (spec, (target, _, strategy)) in enumerate(zip(specs, wanted, strict=True)):
         if progress is not None:
             progress("export", done, len(wanted))
-        spec = ArtifactSpec(target.name, precision, candidates, chosen[done], user_vector)
         artifacts.append(_export(target, spec, strategy, sources))
     if progress is not None:
         progress("export", len(wanted), len(wanted))
@@ -185,7 +198,7 @@ def export_artifacts(
 
 def _export(target: Target, spec: ArtifactSpec, strategy: str | None, sources: Sources) -> ArtifactContents:
     master = sources.master
-    assert spec.activations is not None  # export_artifacts() has asked the target
+    assert spec.activations is not None and spec.layout is not None  # export_artifacts() has settled both
     data = None
     if target.capability.suffix is not None:
         widths = np.full(master.channel_table.channels, 8, np.uint8) if strategy is None else sources.strategies[strategy].widths
@@ -193,13 +206,18 @@ def _export(target: Target, spec: ArtifactSpec, strategy: str | None, sources: S
         assert source is not None  # plan() has seen to it
         data = lower(spec, source)
     return ArtifactContents(
-        name=f"{target}-{strategy or spec.precision}",
+        name=artifact_name(spec, strategy),
         target=target.name,
         precision=spec.precision,
         activations=spec.activations,
         candidates=spec.candidates,
         strategy=strategy,
         user_vector=spec.user_vector,
+        runtime=spec.runtime,
+        layout=spec.layout,
+        top=spec.top,
+        batch=spec.batch,
+        catalogue=spec.catalogue,
         data=data,
     )
 
@@ -234,10 +252,15 @@ def _write(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources
             file, data = f"{artifact.name}{find_target(artifact.target).capability.suffix}", artifact.data
             write_bytes(folder / file, data)
         entries.append(IndexEntry.of(artifact, file=file, sha256=hashlib.sha256(data).hexdigest()))
-    version: Literal[1, 2] = 2 if any(entry.user_vector for entry in entries) else 1
-    index = Index(version=version, fingerprint=sources.master.digest.hex(), artifacts=tuple(entries))
+    index = Index(version=_index_version(entries), fingerprint=sources.master.digest.hex(), artifacts=tuple(entries))
     write_json(folder / INDEX, index.to_json())
     return index
+
+
+def _index_version(entries: Sequence[IndexEntry]) -> Literal[1, 2, 3]:
+    if any(entry.is_special for entry in entries):
+        return 3
+    return 2 if any(entry.user_vector for entry in entries) else 1
 
 
 def _kept(folder: Path, artifacts: Sequence[ArtifactContents], sources: Sources) -> list[IndexEntry]:

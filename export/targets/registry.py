@@ -6,7 +6,6 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chordkit.errors import CapabilityError, InputError
@@ -71,9 +70,9 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
         needed = "the float backbone" if spec.precision is Precision.FP32 else "master weights with widths"
         raise InputError(f"{target}: precision {spec.precision} is made from {needed}; give that")
     architecture = str(source[0].config["architecture"]) if isinstance(source, tuple) else source.config.architecture
-    activations = target.check(architecture, spec.precision, activations=spec.activations, widths=widths, user_vector=spec.user_vector)
+    settled = target.settle(spec, architecture, widths)
     with _runtime_of(target):
-        return target.lower(replace(spec, activations=activations), source)
+        return target.lower(settled, source)
 
 
 def load_runner(

@@ -6,7 +6,7 @@ anything is lowered, with the reason; what it names is proven on the real runtim
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import CapabilityError, MissingRuntimeError
-from chordkit.export.artifact import Activations, ArtifactSpec, Precision
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout, Precision
 from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, VectorSet, emulated_scores
+from chordkit.export.targets.profiles import Profile, find_profile, profiles_of
 from chordkit.export.targets.runner import Runner
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Capability:
         stored_bits: width of a channel -> bits an element takes in the file.
         activations: with what quantised layers may compute; the first is the default.
         user_vector: whether a user vector can be an input.
+        layouts: how codes can lie in its files; the first is the default.
         refusals: reason for what is missing, by the name of the missing thing.
         note: one sentence for the support matrix.
     """
@@ -55,6 +57,7 @@ class Capability:
     activations: tuple[Activations, ...]
     note: str
     user_vector: bool = False
+    layouts: tuple[Layout, ...] = ("size",)
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None
     refusals: Mapping[str, str] | None = None
@@ -141,6 +144,8 @@ class Target(abc.ABC):
         activations: Activations | None = None,
         widths: np.ndarray | None = None,
         user_vector: bool = False,
+        runtime: str | None = None,
+        layout: Layout | None = None,
     ) -> Activations:
         """Refuse what this target cannot run; gives the activations that are meant.
 
@@ -150,6 +155,8 @@ class Target(abc.ABC):
             activations: None = the default.
             widths: the channels' widths, for ``int8`` and ``strategy``.
             user_vector: whether it is to take a user vector.
+            runtime: name of a profile; None = the newest runtime.
+            layout: how the codes lie; None = the default.
 
         Raises:
             CapabilityError: the combination does not work; the sentence names it and the reason.
@@ -161,7 +168,13 @@ class Target(abc.ABC):
         if precision not in can.precisions:
             reason = can.reason(f"precision {precision}")
             raise CapabilityError(f"{self}: precision {precision} is not supported: {reason}; use {' or '.join(can.precisions)}")
-        activations = activations or can.activations[0]
+        profile = self.profile(runtime)
+        possible = can.activations if profile is None else profile.activations
+        activations = activations or possible[0]
+        if profile is not None and activations in can.activations and activations not in possible:
+            raise CapabilityError(
+                f"{profile.name}: {activations} activations are not supported: {profile.why}; use {' or '.join(possible)}"
+            )
         if activations not in can.activations:
             reason = can.reason(activations)
             raise CapabilityError(f"{self}: {activations} activations are not supported: {reason}; use {' or '.join(can.activations)}")
@@ -170,9 +183,66 @@ class Target(abc.ABC):
         if user_vector and not can.user_vector:
             reason = can.reason("user vector")
             raise CapabilityError(f"{self}: a user vector is not supported: {reason}; leave it out, or use another target")
+        if precision is not Precision.FP32:
+            self._check_layout(profile, layout)
         if widths is not None:
             self._check_widths(precision, np.asarray(widths))
         return activations
+
+    def settle(self, spec: ArtifactSpec, architecture: str, widths: np.ndarray | None = None) -> ArtifactSpec:
+        """``spec`` with the activations and the layout that are meant, once :meth:`check` has let it pass; fp32 has no codes to lay.
+
+        Raises:
+            CapabilityError: this target, or that version of its runtime, cannot run it.
+        """
+        activations = self.check(
+            architecture,
+            spec.precision,
+            activations=spec.activations,
+            widths=widths,
+            user_vector=spec.user_vector,
+            runtime=spec.runtime,
+            layout=spec.layout,
+        )
+        self.check_shape(spec)
+        profile = self.profile(spec.runtime)
+        layouts = self.capability.layouts if profile is None else profile.layouts
+        layout = "size" if spec.precision is Precision.FP32 else spec.layout or layouts[0]
+        return replace(spec, activations=activations, layout=layout)
+
+    def check_shape(self, spec: ArtifactSpec) -> None:
+        """Refuse what of a call's shape this target cannot have: how many answers, how many histories.
+
+        Raises:
+            CapabilityError: it cannot; the sentence has the mend.
+        """
+        can = self.capability
+        if spec.catalogue:
+            raise CapabilityError(f"{self}: the whole catalogue is not supported: {can.reason('catalogue')}; name candidates instead")
+        if spec.top is not None:
+            raise CapabilityError(f"{self}: top {spec.top} is not supported: {can.reason('top')}; leave it out, and sort the scores")
+        if spec.batch != 1:
+            raise CapabilityError(f"{self}: a batch of {spec.batch} is not supported: {can.reason('batch')}; call it for each history")
+
+    def profile(self, runtime: str | None) -> Profile | None:
+        """The profile called ``runtime``, which must be one of this target; None for None.
+
+        Raises:
+            CapabilityError: there is none, or it is another target's.
+        """
+        if runtime is None:
+            return None
+        profile = find_profile(runtime)
+        if profile.target != self.name:
+            own = ", ".join(each.name for each in profiles_of(self.name)) or "none"
+            raise CapabilityError(f"{self}: {runtime} is a runtime of {profile.target}; this target has {own}")
+        return profile
+
+    def _check_layout(self, profile: Profile | None, layout: Layout | None) -> None:
+        layouts, who = (self.capability.layouts, self.name) if profile is None else (profile.layouts, profile.name)
+        if layout is not None and layout not in layouts:
+            reason = self.capability.reason("layout") if profile is None else profile.why
+            raise CapabilityError(f"{who}: layout {layout} is not supported: {reason}; use {' or '.join(layouts)}")
 
     def _check_widths(self, precision: Precision, widths: np.ndarray) -> None:
         unknown = set(np.unique(widths).tolist()) - set(self.capability.stored_bits)

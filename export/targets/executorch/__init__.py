@@ -27,6 +27,7 @@ class ExecutorchTarget(Target):
         stored_bits={0: 4, 2: 4, 4: 4, 8: 8},
         activations=("fp32",),
         user_vector=True,
+        layouts=("size", "speed"),
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
     )

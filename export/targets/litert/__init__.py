@@ -26,6 +26,7 @@ class LitertTarget(Target):
         stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
         activations=("fp32", "int8"),
         user_vector=True,
+        layouts=("size", "speed"),
         note="channels that are off take 2 bits",
     )
     imports = ("ai_edge_litert.interpreter",)

@@ -18,6 +18,7 @@ class OnnxTarget(Target):
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
         activations=("fp32",),
         user_vector=True,
+        layouts=("size", "speed"),
         refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
         note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
     )
