@@ -3,7 +3,13 @@
 Nothing here knows a target, and importing it needs neither torch nor a runtime: who compares on a device has none.
 """
 
-from chordkit.export.parity.activations import emulated_scores, engine_scores, quantize_asymmetric, quantize_symmetric
+from chordkit.export.parity.activations import (
+    emulated_scores,
+    engine_scores,
+    exact_engine_scores,
+    quantize_asymmetric,
+    quantize_symmetric,
+)
 from chordkit.export.parity.compare import Ids, ParityReport, Runner, Scores, ScoresFn, compare, parity, run_all
 from chordkit.export.parity.reference import reference_scores, references, reranker_scores
 from chordkit.export.parity.stages import Stage, StageResult, first_bad_stage, stages_to, walk_stages
@@ -26,6 +32,7 @@ __all__ = [
     "draw",
     "emulated_scores",
     "engine_scores",
+    "exact_engine_scores",
     "first_bad_stage",
     "parity",
     "problem_with",

@@ -5,12 +5,13 @@ projection can hide. Held against this model too, nothing is left but rare round
 """
 
 import copy
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.export.parity.compare import ScoresFn
+from chordkit.export.parity.compare import Ids, ScoresFn, Vectors
 from chordkit.export.parity.reference import reference_scores
 from chordkit.export.parity.vectors import VectorSet
 from chordkit.strategy import quantize_user_vector
@@ -45,25 +46,34 @@ def quantize_symmetric(x: "Tensor") -> "Tensor":
     return torch.round(x / scale) * scale
 
 
-def emulated_scores(backbone: "Backbone", symmetric: bool = False) -> ScoresFn:
-    """Scores of ``backbone`` when the input of every layer of the strategy is quantised per row to 8 bits."""
+def emulated_scores(backbone: "Backbone", symmetric: bool = False, layers: Collection[str] | None = None) -> ScoresFn:
+    """Scores of ``backbone`` when the input of every layer of the strategy, or of ``layers`` alone, is quantised per row to 8 bits."""
     quantize = quantize_symmetric if symmetric else quantize_asymmetric
     model = copy.deepcopy(backbone)
 
     def hook(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         return (quantize(arguments[0]), *arguments[1:])
 
-    for layer in model.channel_layers().values():
-        layer.register_forward_pre_hook(hook)
+    for name, layer in model.channel_layers().items():
+        if layers is None or name in layers:
+            layer.register_forward_pre_hook(hook)
     return reference_scores(model)
 
 
 def engine_scores(master: "MasterWeights", widths: np.ndarray | None, vectors: VectorSet) -> NDArray[np.floating]:
     """Scores of the first of ``vectors`` in libchord's own arithmetic, bit for bit, computed in numpy; widths None = int8."""
+    return exact_engine_scores(master, widths)(*vectors.head(_EMULATED_EXACTLY).inputs)
+
+
+def exact_engine_scores(master: "MasterWeights", widths: np.ndarray | None) -> ScoresFn:
+    """The scores function of libchord's own arithmetic, bit for bit, in numpy; widths None = int8."""
     from chordkit.kernels.reference import ReferenceEngine
 
     engine = ReferenceEngine(master, widths)
-    few = vectors.head(_EMULATED_EXACTLY)
-    users = [None] * len(few.histories) if few.users is None else [quantize_user_vector(user, master.fingerprint) for user in few.users]
-    rows = zip(few.histories, few.candidates, users, strict=True)
-    return np.stack([engine.scores(history, candidates, user=user) for history, candidates, user in rows])
+
+    def scores(histories: Ids, candidates: Ids, users: Vectors | None = None) -> NDArray[np.floating]:
+        wires = [None] * len(histories) if users is None else [quantize_user_vector(user, master.fingerprint) for user in users]
+        rows = zip(histories, candidates, wires, strict=True)
+        return np.stack([engine.scores(history, ids, user=user) for history, ids, user in rows])
+
+    return scores

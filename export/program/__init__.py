@@ -4,6 +4,7 @@ from chordkit.export.program.grouping import Run, regroup, runs
 from chordkit.export.program.marked import MarkedEmbedding, MarkedLinear, export_program, item_count, marked_backbone, with_widths
 from chordkit.export.program.masks import future_value
 from chordkit.export.program.refusal import refusal
+from chordkit.export.program.spelling import is_spelled_out, spelled_out
 
 __all__ = [
     "MarkedEmbedding",
@@ -11,10 +12,12 @@ __all__ = [
     "Run",
     "export_program",
     "future_value",
+    "is_spelled_out",
     "item_count",
     "marked_backbone",
     "refusal",
     "regroup",
     "runs",
+    "spelled_out",
     "with_widths",
 ]

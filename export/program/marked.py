@@ -25,6 +25,7 @@ from chordkit.backbones import Backbone, CatalogueScorer, PersonalReranker, Rera
 from chordkit.backbones.master import from_master
 from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
+from chordkit.export.program.spelling import is_spelled_out, with_products
 from chordkit.quantization import MasterWeights, select_codes
 
 Source = Backbone | tuple[MasterWeights, np.ndarray]
@@ -145,8 +146,10 @@ def marked_backbone(master: MasterWeights, widths: np.ndarray) -> Backbone:
         StrategyError: ``widths`` does not fit the channel table or holds another value.
     """
     widths = _checked_widths(master, widths)
-    backbone = from_master(master, widths)
+    backbone = with_products(from_master(master, widths))
     for name, tensors in _layer_tensors(master, widths):
+        if is_spelled_out(name):
+            continue
         bias = master.layers[name].bias
         backbone.set_submodule(name, MarkedLinear(**tensors, bias=None if bias is None else _tensor(bias)))
     for name, embedding in master.embeddings.items():
@@ -195,7 +198,7 @@ def export_program(
     """
     if candidates is not None and candidates < 1:
         raise InputError(f"candidates: {candidates} is not a number of candidates; use at least 1")
-    backbone = marked_backbone(*source) if isinstance(source, tuple) else source
+    backbone = marked_backbone(*source) if isinstance(source, tuple) else with_products(source)
     module, arguments = _scorer(backbone, candidates, user_vector, user_order)
     try:
         with torch.no_grad():

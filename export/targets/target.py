@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from chordkit.errors import CapabilityError, MissingRuntimeError
 from chordkit.export.artifact import Activations, ArtifactSpec, Layout, Precision
-from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, VectorSet, emulated_scores
+from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, ScoresFn, Tolerance, VectorSet, emulated_scores
 from chordkit.export.targets.profiles import Profile, find_profile, profiles_of
 from chordkit.export.targets.runner import Runner
 
@@ -77,12 +77,16 @@ class Target(abc.ABC):
         capability: what it can run.
         imports: modules of the runtime, for whoever times loading without importing.
         covers_for: the target that does the same better for the backbones that it knows; this one is for all the others.
+        traced: whether a program of ``torch.export`` is what it lowers; else it takes the master weights and a strategy as they are.
+        lowered_form: what :meth:`lowered` runs, in a few words; None = there is nothing between the model and the file that can be run.
     """
 
     name: ClassVar[str]
     capability: ClassVar[Capability]
     imports: ClassVar[tuple[str, ...]] = ()
     covers_for: ClassVar[str | None] = None
+    traced: ClassVar[bool] = True
+    lowered_form: ClassVar[str | None] = None
 
     def __str__(self) -> str:
         return self.name
@@ -111,6 +115,13 @@ class Target(abc.ABC):
             MissingRuntimeError: the runtime is not installed.
         """
 
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn | None:
+        """Scores of the model as it is lowered and not yet serialised, without the target's runtime; None: see :attr:`lowered_form`.
+
+        Arguments and errors as those of :meth:`lower`.
+        """
+        return None
+
     def problem_with_file(self, data: memoryview) -> str | None:
         """Why these bytes cannot be a file of this target, told without its runtime, or None; where it tells no file from another, None."""
         return None
@@ -127,10 +138,12 @@ class Target(abc.ABC):
         By default the reference with activations quantised per row, with a zero point, in front of every quantised layer.
         """
         from chordkit.backbones import from_master
+        from chordkit.export.program import is_spelled_out
 
         if activations == "fp32":
             return None
-        return emulated_scores(from_master(master, widths))(*vectors.inputs)
+        quantised = [name for name in master.layers if not is_spelled_out(name)]
+        return emulated_scores(from_master(master, widths), layers=quantised)(*vectors.inputs)
 
     def knows(self, architecture: str) -> bool:
         """Whether it claims a backbone."""

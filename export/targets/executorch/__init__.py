@@ -1,12 +1,17 @@
 """ExecuTorch: a ``.pte`` file for the XNNPACK backend (``docs/targets/executorch.md``)."""
 
 import re
+from typing import TYPE_CHECKING
 
 from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.parity import ScoresFn, reranker_scores
 from chordkit.export.targets.executorch.silence import quiet
 from chordkit.export.targets.filetype import problem_with_flatbuffer
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 __all__ = ["RUNTIME", "TARGET", "ExecutorchTarget", "quiet"]
 
@@ -32,18 +37,32 @@ class ExecutorchTarget(Target):
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
     )
     imports = ("torch", "executorch.extension.pybindings._C", "executorch.kernels.quantized")
+    lowered_form = "the graph as it is handed to XNNPACK, run in torch"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
-        from chordkit.export.program import export_program, item_count, regroup
-        from chordkit.export.targets.executorch.graph import storage_groups
+        from chordkit.export.program import item_count
         from chordkit.export.targets.executorch.lower import lower
+
+        return lower(self._program(spec, source), item_count(source))
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn | None:
+        from chordkit.export.targets.executorch.graph import XnnpackGraph
+
+        with quiet():
+            import executorch.exir  # noqa: F401  (registers embedding_byte for torch)
+
+            return reranker_scores(XnnpackGraph(self._program(spec, source)).eval())
+
+    def _program(self, spec: ArtifactSpec, source: Source) -> "ExportedProgram":
+        """The program with the channels of a strategy in groups of one width."""
+        from chordkit.export.program import export_program, regroup
+        from chordkit.export.targets.executorch.graph import storage_groups
 
         user_order = None
         if isinstance(source, tuple):
             master, widths, user_order = regroup(*source, storage_groups)
             source = master, widths
-        program = export_program(source, spec.candidates, user_vector=spec.user_vector, user_order=user_order)
-        return lower(program, item_count(source))
+        return export_program(source, spec.candidates, user_vector=spec.user_vector, user_order=user_order)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch.runner import ExecutorchRunner

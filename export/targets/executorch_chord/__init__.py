@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 import chordkit
 from chordkit.export.artifact import Activations, ArtifactSpec
-from chordkit.export.parity import VectorSet, engine_scores
+from chordkit.export.parity import ScoresFn, VectorSet, engine_scores, exact_engine_scores
 from chordkit.export.targets.executorch import RUNTIME, ExecutorchTarget
 from chordkit.export.targets.native import ENGINE_REFUSALS
 from chordkit.export.targets.runner import Runner
@@ -49,12 +49,18 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input, "
         "`rerank_for` a user vector as well",
     )
+    traced = False
+    lowered_form = "the engine's arithmetic in numpy"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
         from chordkit.export.targets.executorch_chord.lower import lower
 
         assert isinstance(source, tuple)  # the capability row has no fp32
         return lower(*source, spec.candidates, user_vector=spec.user_vector)
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
+        assert isinstance(source, tuple)  # the capability row has no fp32
+        return exact_engine_scores(*source)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner

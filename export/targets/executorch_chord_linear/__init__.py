@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.export.artifact import Activations, ArtifactSpec
-from chordkit.export.parity import VectorSet, emulated_scores
+from chordkit.export.parity import ScoresFn, VectorSet, emulated_scores, reranker_scores
 from chordkit.export.targets.executorch import RUNTIME
 from chordkit.export.targets.executorch_chord import ChordOperatorsTarget
 from chordkit.export.targets.runner import Runner
@@ -32,12 +32,19 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         note="ExecuTorch's graph with `chord::linear` for the linear layers; codes are packed at their widths when first used",
     )
     covers_for = "executorch-chord"
+    lowered_form = "the graph with `chord::linear`, run in torch"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
         from chordkit.export.program import export_program, item_count
         from chordkit.export.targets.executorch_chord_linear.lower import lower
 
         return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source))
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
+        from chordkit.export.program import export_program
+        from chordkit.export.targets.executorch_chord_linear.lower import ChordLinearGraph
+
+        return reranker_scores(ChordLinearGraph(export_program(source, spec.candidates, user_vector=spec.user_vector)).eval())
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ChordOperatorsRunner
@@ -49,8 +56,10 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
     ) -> NDArray[np.floating] | None:
         """The reference with activations quantised per row, symmetrically, as ``chord::linear`` does it."""
         from chordkit.backbones import from_master
+        from chordkit.export.program import is_spelled_out
 
-        return emulated_scores(from_master(master, widths), symmetric=True)(*vectors.inputs)
+        quantised = [name for name in master.layers if not is_spelled_out(name)]
+        return emulated_scores(from_master(master, widths), symmetric=True, layers=quantised)(*vectors.inputs)
 
 
 TARGET = ExecutorchChordLinearTarget()

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.export.artifact import Activations, ArtifactSpec
-from chordkit.export.parity import VectorSet
+from chordkit.export.parity import ScoresFn, VectorSet
 from chordkit.export.targets.filetype import problem_with_flatbuffer
+from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 from chordkit.quantization import MasterWeights
@@ -30,12 +31,21 @@ class LitertTarget(Target):
         note="channels that are off take 2 bits",
     )
     imports = ("ai_edge_litert.interpreter",)
+    lowered_form = "the operators and constants of the file, run in numpy"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
         from chordkit.export.program import export_program
         from chordkit.export.targets.litert.lower import lower
 
         return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), spec.activations or "fp32")
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
+        from chordkit.export.program import export_program
+        from chordkit.export.targets.litert.interpret import interpret
+        from chordkit.export.targets.litert.lower import graph
+
+        made = graph(export_program(source, spec.candidates, user_vector=spec.user_vector), spec.activations or "fp32")
+        return row_by_row(lambda history, user, ids: interpret(made, named_inputs(history, user, ids)))
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.litert.runner import LitertRunner

@@ -15,7 +15,7 @@ from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Activations
 from chordkit.export.targets.litert import REQUIRED_VERSION, layers, ops  # noqa: F401  (the last two fill the dispatch table)
 from chordkit.export.targets.litert.attention import absorb_keys, absorb_values, fold_score_scale
-from chordkit.export.targets.litert.flatbuffer import TensorSpec, schema, serialize
+from chordkit.export.targets.litert.flatbuffer import GraphSpec, TensorSpec, schema, serialize
 from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.targets.litert.grouping import split_linears
 from chordkit.export.targets.litert.table import Lowering, Value, lower_node
@@ -43,13 +43,18 @@ def lower(exported: torch.export.ExportedProgram, activations: Activations = "fp
         ImportError: ``ai-edge-litert`` is not installed.
     """
     schema()
+    return serialize(graph(exported, activations, fold_permutations=fold_permutations), REQUIRED_VERSION)
+
+
+def graph(exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True) -> GraphSpec:
+    """What :func:`lower` writes, before it is written; arguments and errors as there."""
     nodes, inputs, output = _trace(exported)
     outputs = {"scores": output}
     nodes = without_dead_nodes(nodes, [output])
     nodes = absorb_values(fold_score_scale(nodes))
     nodes = absorb_keys(nodes, float_weights_only=activations == "int8")
     nodes = hoisted(split_linears(nodes, activations, fold=fold_permutations))
-    return serialize(to_spec(nodes, inputs, outputs), REQUIRED_VERSION)
+    return to_spec(nodes, inputs, outputs)
 
 
 def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str, TensorSpec], TensorSpec]:

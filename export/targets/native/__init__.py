@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Activations, ArtifactSpec
-from chordkit.export.parity import VectorSet, engine_scores
+from chordkit.export.parity import ScoresFn, VectorSet, engine_scores, exact_engine_scores
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source, Target
 from chordkit.kernels.engine import native
@@ -34,10 +34,16 @@ class NativeTarget(Target):
         refusals=ENGINE_REFUSALS,
         note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
     )
+    traced = False
+    lowered_form = "the engine's arithmetic in numpy"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
         """Never possible: there is no file."""
         raise CapabilityError(f"{self}: there is nothing to export: it runs from the master weights and a strategy")
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
+        assert isinstance(source, tuple)  # the capability row has no fp32
+        return exact_engine_scores(*source)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.native.runner import NativeRunner

@@ -1,9 +1,16 @@
 """ONNX: an ``.onnx`` file for ONNX Runtime (``docs/targets/onnx.md``)."""
 
+from typing import TYPE_CHECKING, Any
+
 from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.parity import ScoresFn
 from chordkit.export.targets.filetype import problem_with_onnx
-from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.lowered import named_inputs, row_by_row
+from chordkit.export.targets.runner import Ids, Runner, Scores, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 
 class OnnxTarget(Target):
@@ -23,15 +30,34 @@ class OnnxTarget(Target):
         note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
     )
     imports = ("onnxruntime",)
+    lowered_form = "the ONNX model, run by the reference evaluator of the package onnx"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
-        from chordkit.export.program import export_program, item_count
         from chordkit.export.targets.onnx.lower import lower
+
+        return lower(*self._arguments(spec, source))
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
+        from onnx.reference import ReferenceEvaluator
+
+        from chordkit.export.targets.onnx.lower import model
+
+        evaluator = ReferenceEvaluator(model(*self._arguments(spec, source)))
+
+        def scores(history: Ids, user: Vector | None, candidates: Ids) -> Scores:
+            outputs: Any = evaluator.run(None, named_inputs(history, user, candidates))
+            return outputs[0]
+
+        return row_by_row(scores)
+
+    def _arguments(self, spec: ArtifactSpec, source: Source) -> tuple["ExportedProgram", int, dict[str, str]]:
+        """The program, the number of items and the metadata of a file."""
+        from chordkit.export.program import export_program, item_count
 
         metadata = {"chordkit.precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["chordkit.fingerprint"] = source[0].fingerprint.hex()
-        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source), metadata)
+        return export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source), metadata
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.onnx.runner import OnnxRunner

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ import chordkit
 from chordkit.errors import CapabilityError
 from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
 from chordkit.export.targets.onnx.ops import Lowering
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
@@ -35,6 +38,11 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         CapabilityError: the program has an operator without a lowering.
         ImportError: ``onnx`` is not installed.
     """
+    return model(program, items, metadata).SerializeToString(deterministic=True)
+
+
+def model(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> "ModelProto":
+    """What :func:`lower` writes, before it is written; arguments and errors as there."""
     builder = GraphBuilder()
     lowering = Lowering(builder)
     signature = program.graph_signature
@@ -59,4 +67,4 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
     assert result is not None
     entries = {VERSION_KEY: chordkit.__version__, ITEMS_KEY: str(items), **(metadata or {})}
     output = (lowering.values[result], "scores", tuple(result.meta["val"].shape))
-    return builder.model(inputs, output, entries, chordkit.__version__).SerializeToString(deterministic=True)
+    return builder.model(inputs, output, entries, chordkit.__version__)
