@@ -13,6 +13,7 @@
     │   ├── SampleError
     │   ├── AdapterError
     │   ├── BundleError
+    │   ├── PatchError
     │   ├── CapabilityError
     │   ├── MissingRuntimeError
     │   ├── DeviceError
@@ -70,6 +71,10 @@ class AdapterError(InputError):
 
 class BundleError(InputError):
     """A bundle is damaged, unsigned although a key is required, or too new."""
+
+
+class PatchError(InputError):
+    """A file carries no patch table, or one that is damaged or does not fit it."""
 
 
 class CapabilityError(InputError):
