@@ -159,14 +159,14 @@ def right_range(rows: Iterable[Row], versions: Sequence[str]) -> tuple[str, str]
         versions: of the package, those tried, oldest first.
     """
     rows = list(rows)
-    found: list[str] = []
-    for version in versions:
-        here = [row for row in rows if row.covers(version)]
-        if here and all(row.verdict == "right" for row in here):
-            found.append(version)
-        elif found:
-            found = [] if version != versions[-1] else found
-    return (found[0], found[-1]) if found else None
+    right = [bool(here) and all(row.verdict == "right" for row in here) for here in ([r for r in rows if r.covers(v)] for v in versions)]
+    if not any(right):
+        return None
+    newest = len(right) - 1 - right[::-1].index(True)
+    oldest = newest
+    while oldest > 0 and right[oldest - 1]:
+        oldest -= 1
+    return versions[oldest], versions[newest]
 
 
 def ranges_markdown(target: str, package: str | None) -> str:

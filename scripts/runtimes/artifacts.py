@@ -1,4 +1,4 @@
-"""The artifacts that every version of every runtime is tried on: fixed weights, fixed inputs, so that the same code makes the same bytes."""
+"""The artifacts that every version of every runtime is tried on: of fixed weights and inputs, so that the same code makes the same bytes."""
 
 import functools
 import zlib
@@ -193,5 +193,5 @@ def _vectors(name: str, dim: int) -> VectorSet:
     histories = generator.integers(1, ITEMS + 1, (HISTORIES, length)).astype(np.int32)
     for row in range(HISTORIES // 2):
         histories[row, : generator.integers(0, length)] = 0
-    targets = generator.integers(1, ITEMS + 1, HISTORIES)
+    targets = generator.integers(1, ITEMS + 1, HISTORIES).astype(np.int32)
     return draw(histories, targets, ITEMS, count=HISTORIES, candidates=CANDIDATES)

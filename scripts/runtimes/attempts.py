@@ -1,4 +1,4 @@
-"""What one version of a runtime makes of artifacts: right, wrong without a word, or refused. What it does to its process is a verdict too."""
+"""What one version of a runtime makes of artifacts: right, wrong without a word, or refused. The end of its process is a verdict too."""
 
 import json
 import os
@@ -177,8 +177,8 @@ def _judged(made: Made, path: Path) -> Outcome:
     try:
         scores = np.load(path, allow_pickle=False)
         report = made.expected.judge(scores)
-    except (OSError, ValueError, CheckFailed) as error:
-        return Outcome("wrong", tidied(str(error)))
+    except (OSError, ValueError, CheckFailed) as problem:
+        return Outcome("wrong", tidied(str(problem)))
     error = rounded(report.relative_rms_error)
     if report.passed:
         return Outcome("right", "", error)

@@ -1,4 +1,4 @@
-"""Environments for old runtimes: a wheel from the registry, unpacked into a folder of its own, and beside it the numpy that it was built for.
+"""Environments for old runtimes: a wheel from the registry, unpacked into a folder of its own, beside the numpy that it was built for.
 
 A folder first on ``sys.path`` of a Python without site-packages is all that these runtimes need of an environment, and costs no second
 installation. Wheels are fetched once and kept.

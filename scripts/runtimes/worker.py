@@ -10,19 +10,18 @@
 
 Each line on stdout is JSON: ``{"begin": name}``, then ``{"done": name}`` or ``{"refused": name, "reason": first line}``. The first line is
 ``{"ready": true}``, or ``{"unusable": reason}`` when the runtime cannot be imported. What the runtime itself prints goes to stderr.
-
-It must run on every Python that an old runtime was built for, so it is written plainly.
 """
 
 import ctypes
 import json
 import os
 import sys
+from typing import Any
 
 INPUTS = ("history", "user", "candidates")
 
 
-def first_line(error):
+def first_line(error: BaseException) -> str:
     """What a runtime says, without the trace that some of them append."""
     lines = str(error).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
@@ -31,10 +30,10 @@ def first_line(error):
 class TfLite:
     """A ``.tflite`` on an interpreter of TensorFlow Lite's kind."""
 
-    def __init__(self, interpreter):
+    def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
 
-    def load(self, path):
+    def load(self, path: str) -> None:
         with open(path, "rb") as file:
             self.data = file.read()  # the interpreter does not own the bytes
         self.model = self.interpreter(model_content=self.data, num_threads=1)
@@ -42,7 +41,7 @@ class TfLite:
         self.indices = {detail["name"]: detail["index"] for detail in self.model.get_input_details()}
         self.output = self.model.get_output_details()[0]["index"]
 
-    def run(self, inputs):
+    def run(self, inputs: dict[str, Any]) -> Any:
         for name, value in inputs.items():
             self.model.set_tensor(self.indices[name], value[None])
         self.model.invoke()
@@ -52,13 +51,13 @@ class TfLite:
 class Onnx:
     """An ``.onnx`` on ONNX Runtime, with the options of chordkit's runner."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         self.runtime = onnxruntime
 
-    def load(self, path):
+    def load(self, path: str) -> None:
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -68,46 +67,45 @@ class Onnx:
             data = file.read()
         self.session = self.runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
-    def run(self, inputs):
+    def run(self, inputs: dict[str, Any]) -> Any:
         return self.session.run(None, {name: value[None] for name, value in inputs.items()})[0][0]
 
 
 class ExecuTorch:
     """A ``.pte`` on ExecuTorch; tensors of torch carry its inputs and outputs, and nothing else of torch runs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
+        import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
         import torch
         from executorch.extension.pybindings import portable_lib
-
-        import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
 
         portable_lib._unsafe_reset_threadpool(1)
         self.torch, self.runtime = torch, portable_lib
 
-    def load(self, path):
+    def load(self, path: str) -> None:
         self.module = self.runtime._load_for_executorch(path)
 
-    def run(self, inputs):
+    def run(self, inputs: dict[str, Any]) -> Any:
         return self.module.run_method("forward", tuple(self.torch.from_numpy(value[None]) for value in inputs.values()))[0].numpy()[0]
 
 
 class OpenVino:
     """A model of OpenVINO on its CPU plugin, one thread, float32 throughout."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         import openvino
 
         self.core = openvino.Core()
 
-    def load(self, path):
+    def load(self, path: str) -> None:
         options = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         self.model = self.core.compile_model(path, "CPU", options)
 
-    def run(self, inputs):
+    def run(self, inputs: dict[str, Any]) -> Any:
         return self.model({name: value[None] for name, value in inputs.items()})[0][0]
 
 
-def open_runtime(name):
+def open_runtime(name: str) -> Any:
     """The runtime called ``name``; an exception when it cannot be imported."""
     if name == "litert":
         from ai_edge_litert.interpreter import Interpreter
@@ -120,25 +118,25 @@ def open_runtime(name):
     return {"onnx": Onnx, "executorch": ExecuTorch, "openvino": OpenVino}[name]()
 
 
-def run_artifact(runtime, artifact):
+def run_artifact(runtime: Any, artifact: dict[str, Any]) -> None:
     """Scores of every row of the artifact's inputs, written where it says."""
     import numpy
 
     inputs = {name: numpy.load(path) for name, path in artifact["inputs"].items()}
     runtime.load(artifact["file"])
     ordered = [name for name in INPUTS if name in inputs]
-    rows = zip(*(inputs[name] for name in ordered))
-    scores = [numpy.array(runtime.run(dict(zip(ordered, row))), numpy.float32) for row in rows]
+    count = len(inputs[ordered[0]])
+    scores = [numpy.array(runtime.run({name: inputs[name][row] for name in ordered}), numpy.float32) for row in range(count)]
     numpy.save(artifact["scores"], numpy.stack(scores))
 
 
-def main(path):
+def main(path: str) -> None:
     """Run a job and tell of it."""
     # Runtimes print; the lines that are ours go to what stdout was.
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def tell(**what):
+    def tell(**what: object) -> None:
         told.write(json.dumps(what) + "\n")
         told.flush()
 
