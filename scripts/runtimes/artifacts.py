@@ -1,4 +1,4 @@
-"""The artifacts that every version of every runtime is tried on: of fixed weights and inputs, so that the same code makes the same bytes."""
+"""The artifacts that every version of every runtime is tried on: of fixed weights, so that the same code makes the same bytes."""
 
 import functools
 import zlib
@@ -10,10 +10,11 @@ import numpy as np
 
 from chordkit.backbones import ARCHITECTURES, Backbone, build, initialise, make_master
 from chordkit.errors import CapabilityError
-from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Precision
+from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision
 from chordkit.export.judge import Expectation, expectation
 from chordkit.export.parity import VectorSet, draw, reference_scores, references
 from chordkit.export.targets import find_target, lower
+from chordkit.export.targets.profiles import profiles_of
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy
 
@@ -48,7 +49,7 @@ class Trial:
     precision: str
     widths: tuple[int, ...] = ()
     activations: Activations = "fp32"
-    layout: str = "size"
+    layout: Layout = "size"
     embedding_bits: int = 8
     user_vector: bool = False
     runtime: str = ""
@@ -91,7 +92,7 @@ class Made:
 def trials(target: str) -> list[Trial]:
     """Everything that is tried of a target."""
     can = find_target(target).capability
-    layouts = ("size",)
+    layouts = can.layouts
     found: list[Trial] = []
 
     def quantised(backbone: str, dim: int, precision: str, widths: tuple[int, ...], **more: Any) -> Iterable[Trial]:
@@ -113,6 +114,13 @@ def trials(target: str) -> list[Trial]:
     for layout in layouts:
         found += quantised("sasrec", 128, "int8", (8,), layout=layout)
         found += quantised("sasrec", 128, "strategy", MIXED, layout=layout)
+    for profile in profiles_of(target):
+        for backbone in BACKBONES:
+            more: dict[str, Any] = {"layout": profile.layouts[0], "runtime": profile.name}
+            found.append(Trial(target, backbone, DIMS[1], "fp32", runtime=profile.name))
+            for activations in profile.activations:
+                found.append(Trial(target, backbone, DIMS[1], "int8", (8,), activations, **more))
+                found.append(Trial(target, backbone, DIMS[1], "strategy", MIXED, activations, **more))
     return [trial for trial in found if Precision(trial.precision) in can.precisions]
 
 
@@ -125,7 +133,9 @@ def make(trial: Trial) -> Made:
     backbone, master = _model(trial.backbone, trial.dim), _master(trial.backbone, trial.dim, trial.embedding_bits)
     precision = Precision(trial.precision)
     widths = _widths(master, trial.widths)
-    spec = ArtifactSpec(trial.target, precision, CANDIDATES, trial.activations, trial.user_vector)
+    spec = ArtifactSpec(
+        trial.target, precision, CANDIDATES, trial.activations, trial.user_vector, runtime=trial.runtime or None, layout=trial.layout
+    )
     data = lower(spec, backbone if precision is Precision.FP32 else (master, widths))
     personal = precision is Precision.STRATEGY
     artifact = Artifact(
@@ -168,7 +178,7 @@ def _model(name: str, dim: int) -> Backbone:
     with torch.no_grad():
         for parameter in backbone.parameters():
             if parameter.dim() == 1:
-                parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
         for layer in backbone.channel_layers().values():
             layer.weight.normal_(0, 0.6 * layer.in_features**-0.5, generator=generator)
         backbone.item_embedding.weight[1:].normal_(0, 1, generator=generator)

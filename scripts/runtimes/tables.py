@@ -68,8 +68,8 @@ Found by running, not by reading: `python -m scripts.try_runtimes` ([how](../tar
 chordkit {chordkit} and gave it to every version of every runtime that the registry has for Python {python} on {machine}, on {date}.
 The same as data: `export/targets/runtimes.json`.
 
-- *right*: the parity gate passes, as in `chordkit validate`. *wrong*: it answers, and the gate does not pass: silently wrong, the worst that
-  can happen. *refused*: no scores, with the first line of what the runtime says.
+- *right*: the parity gate passes, as in `chordkit validate`. *wrong*: it answers, and the gate does not pass: silently wrong, the
+  worst that can happen. *refused*: no scores, with the first line of what the runtime says.
 - *error*: relative root mean square of the scores' error, the largest of the row.
 - Widths: those that the channels of the strategy have. `layout size` stores each channel at its width, `layout speed` all of them as int8.
 """
