@@ -18,13 +18,14 @@ _LARGEST = int(np.iinfo(np.int32).max)
 _MEND = "zeros stand only in front and the newest item last, as chordkit.pad_history makes it"
 
 
-def checked_history(values: ArrayLike, items: int | None, slots: int | None = None) -> Ids:
+def checked_history(values: ArrayLike, items: int | None, slots: int | None = None, batch: int = 1) -> Ids:
     """A history that may be asked about, or a batch of them.
 
     Args:
         values: ids ``[slots]``, oldest first, left-padded with 0; without ``slots`` also ``[..., slots]``.
         items: the largest id; None = not known.
         slots: how many the one history must have; None = any number.
+        batch: with ``slots``: how many histories there must be, ``[batch, slots]``; of one, ``[slots]``.
 
     Returns:
         The same as contiguous int32; the array itself where it is that already.
@@ -32,7 +33,7 @@ def checked_history(values: ArrayLike, items: int | None, slots: int | None = No
     Raises:
         InputError: another shape or type, an id outside 0..items, no item in the last slot, or an empty slot behind an item.
     """
-    ids = _checked_ids(values, "history", 0, items, slots)
+    ids = _checked_ids(values, "history", 0, items, slots, batch)
     if ids.shape[-1] == 0:
         raise InputError("history: it has no slot; give at least one item")
     # Most histories are full; where there are zeros, all that is behind the last of them must be all that is there.
@@ -49,13 +50,17 @@ def checked_history(values: ArrayLike, items: int | None, slots: int | None = No
     return ids
 
 
-def checked_candidates(values: ArrayLike, items: int | None, count: int | None = None) -> Ids:
+def checked_candidates(values: ArrayLike, items: int | None, count: int | None = None, batch: int = 1) -> Ids:
     """Candidates that may be scored: ids ``[count]`` in 1..items as contiguous int32; arguments as in :func:`checked_history`.
+
+    Of a batch they are ``[batch, count]``, or ``[count]`` where all histories have the same.
 
     Raises:
         InputError: another shape or type, or an id outside 1..items.
     """
-    return _checked_ids(values, "candidates", 1, items, count)
+    if batch > 1 and np.ndim(values) == 1:
+        return np.tile(_checked_ids(values, "candidates", 1, items, count), (batch, 1))
+    return _checked_ids(values, "candidates", 1, items, count, batch)
 
 
 def pad_history(history: ArrayLike, length: int) -> Ids:
@@ -87,11 +92,12 @@ def left_pad(sequences: Sequence[NDArray[np.integer]], max_length: int) -> Ids:
     return padded
 
 
-def _checked_ids(values: ArrayLike, what: str, lowest: int, highest: int | None, size: int | None) -> Ids:
-    """``values`` as contiguous int32, ``[size]`` where it is given, every id in ``lowest..highest`` (None: as int32 allows)."""
+def _checked_ids(values: ArrayLike, what: str, lowest: int, highest: int | None, size: int | None, batch: int = 1) -> Ids:
+    """``values`` as contiguous int32, ``[size]`` or ``[batch, size]`` where it is given, every id in ``lowest..highest`` (None: as int32
+    allows)."""
     array = np.asarray(values)
-    if array.ndim == 0 or (size is not None and array.shape != (size,)):
-        expected = "an array of them" if size is None else f"[{size}]"
+    if array.ndim == 0 or (size is not None and array.shape != ((size,) if batch == 1 else (batch, size))):
+        expected = "an array of them" if size is None else f"[{size}]" if batch == 1 else f"[{batch}, {size}]"
         raise InputError(f"{what}: {list(array.shape)} ids were given where the artifact takes {expected}")
     if array.dtype != np.int32:
         if array.dtype.kind not in "iu":

@@ -12,7 +12,7 @@ from chordkit.backbones.layers import ChannelLinear
 from chordkit.backbones.master import attach_widths, from_master, make_master
 from chordkit.backbones.outline import require_outline
 from chordkit.backbones.registry import ARCHITECTURES, build, config_from_dict, default_config, find_architecture, register
-from chordkit.backbones.scorers import CatalogueScorer, PersonalReranker, Reranker
+from chordkit.backbones.scorers import CatalogueScorer, PersonalCatalogueScorer, PersonalReranker, Reranker
 from chordkit.backbones.window import shorten
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "CausalBackbone",
     "ChannelLinear",
     "ChannelOrder",
+    "PersonalCatalogueScorer",
     "PersonalReranker",
     "Reranker",
     "SASRec",

@@ -6,7 +6,7 @@ from chordkit.backbones.backbone import Backbone
 
 
 class Reranker(nn.Module):
-    """Score given candidates: history int32 [1, max_length], candidates int32 [1, C] -> scores f32 [1, C].
+    """Score given candidates: history int32 [batch, max_length], candidates int32 [batch, C] -> scores f32 [batch, C].
 
     Candidate ids must lie in 1..items; checking them is the caller's part, at the edge.
     """
@@ -21,7 +21,7 @@ class Reranker(nn.Module):
 
 
 class PersonalReranker(nn.Module):
-    """A :class:`Reranker` with a user vector as its second input: history, user f32 [1, dim], candidates -> scores f32 [1, C]."""
+    """A :class:`Reranker` with a user vector as its second input: history, user f32 [batch, dim], candidates -> scores f32 [batch, C]."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class PersonalReranker(nn.Module):
 
 
 class CatalogueScorer(nn.Module):
-    """Score the whole catalogue: history int32 [1, max_length] -> scores f32 [1, items + 1]; column 0 means nothing."""
+    """Score the whole catalogue: history int32 [batch, max_length] -> scores f32 [batch, items + 1]; column 0 means nothing."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -42,3 +42,15 @@ class CatalogueScorer(nn.Module):
     def forward(self, history: Tensor) -> Tensor:
         """Scores of every item after ``history``."""
         return self.backbone.score_all(self.backbone.encode(history))
+
+
+class PersonalCatalogueScorer(nn.Module):
+    """A :class:`CatalogueScorer` with a user vector as its second input: history, user f32 [batch, dim] -> scores f32 [batch, items + 1]."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, history: Tensor, user: Tensor) -> Tensor:
+        """Scores of every item after ``history`` for the user whose vector is ``user``."""
+        return self.backbone.score_all(self.backbone.encode_personal(history, user))

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.backbones import Backbone, CatalogueScorer, PersonalReranker, Reranker
+from chordkit.backbones import Backbone, CatalogueScorer, PersonalCatalogueScorer, PersonalReranker, Reranker
 from chordkit.backbones.master import from_master
 from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
@@ -157,8 +157,8 @@ def marked_backbone(master: MasterWeights, widths: np.ndarray) -> Backbone:
     return backbone.eval()
 
 
-class _ReorderedReranker(PersonalReranker):
-    """The re-ranker of a model whose hidden state is in another order than its users' vectors.
+class _Reordered(nn.Module):
+    """The scorer of a model whose hidden state is in another order than its users' vectors.
 
     Args:
         backbone: the reordered model.
@@ -168,38 +168,48 @@ class _ReorderedReranker(PersonalReranker):
     order: Tensor
 
     def __init__(self, backbone: Backbone, order: Tensor) -> None:
-        super().__init__(backbone)
+        super().__init__()
+        self.backbone = backbone
         self.register_buffer("order", order)
 
-    def forward(self, history: Tensor, user: Tensor, candidates: Tensor) -> Tensor:
-        return super().forward(history, user.index_select(1, self.order), candidates)
+    def forward(self, history: Tensor, user: Tensor, candidates: Tensor | None = None) -> Tensor:
+        hidden = self.backbone.encode_personal(history, user.index_select(1, self.order))
+        return self.backbone.score_all(hidden) if candidates is None else self.backbone.score(hidden, candidates)
 
 
 def export_program(
-    source: Source, candidates: int | None = 100, *, user_vector: bool = False, user_order: np.ndarray | None = None
+    source: Source,
+    candidates: int | None = 100,
+    *,
+    user_vector: bool = False,
+    user_order: np.ndarray | None = None,
+    batch: int = 1,
 ) -> torch.export.ExportedProgram:
-    """Export the re-ranker ``(history int32 [1, L], candidates int32 [1, C]) -> scores float32 [1, C]``.
+    """Export the re-ranker ``(history int32 [batch, L], candidates int32 [batch, C]) -> scores float32 [batch, C]``.
 
     Args:
         source: a trained backbone (float32 graph), or a master with its widths (marked graph, see the module).
         candidates: ``C``, fixed in the artifact; None exports the scorer of the whole catalogue instead,
-            ``history int32 [1, L] -> scores float32 [1, items + 1]``.
-        user_vector: whether the re-ranker takes a user vector: ``(history, user float32 [1, dim], candidates) -> scores``.
+            ``history int32 [batch, L] -> scores float32 [batch, items + 1]``, whose first column means nothing.
+        user_vector: whether it takes a user vector: ``(history, user float32 [batch, dim], candidates) -> scores``.
         user_order: with a user vector: the order ``[dim]`` that the hidden state of ``source`` has been brought into
             (:func:`chordkit.export.program.regroup`), while vectors keep the backbone's own; None = they are the same.
+        batch: histories per call, fixed in the artifact.
 
     Returns:
         A program with static shapes and no training-only branch, in its one spelling (:mod:`chordkit.export.program.canonical`).
 
     Raises:
-        InputError: ``candidates`` is not positive.
+        InputError: ``candidates`` or ``batch`` is not positive.
         CapabilityError: torch cannot trace the model, or an operator has no canonical form.
         StrategyError: the widths do not fit the master.
     """
     if candidates is not None and candidates < 1:
         raise InputError(f"candidates: {candidates} is not a number of candidates; use at least 1")
+    if batch < 1:
+        raise InputError(f"batch: {batch} is not a number of histories; use at least 1")
     backbone = marked_backbone(*source) if isinstance(source, tuple) else with_products(source)
-    module, arguments = _scorer(backbone, candidates, user_vector, user_order)
+    module, arguments = _scorer(backbone, candidates, user_vector, user_order, batch)
     try:
         with torch.no_grad():
             return canonical(torch.export.export(module.eval(), arguments, strict=False))
@@ -212,18 +222,17 @@ def export_program(
 
 
 def _scorer(
-    backbone: Backbone, candidates: int | None, user_vector: bool, user_order: np.ndarray | None
+    backbone: Backbone, candidates: int | None, user_vector: bool, user_order: np.ndarray | None, batch: int
 ) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """What is exported, and inputs of its shapes."""
-    history = torch.ones((1, backbone.config.max_length), dtype=torch.int32)
-    if candidates is None:
-        return CatalogueScorer(backbone), (history,)
-    ids = torch.ones((1, candidates), dtype=torch.int32)
+    history = torch.ones((batch, backbone.config.max_length), dtype=torch.int32)
+    ids = () if candidates is None else (torch.ones((batch, candidates), dtype=torch.int32),)
     if not user_vector:
-        return Reranker(backbone), (history, ids)
-    same = user_order is None or np.array_equal(user_order, np.arange(backbone.config.dim))
-    module = PersonalReranker(backbone) if same else _ReorderedReranker(backbone, torch.from_numpy(np.asarray(user_order, np.int64)))
-    return module, (history, torch.zeros((1, backbone.config.dim)), ids)
+        return (Reranker(backbone) if ids else CatalogueScorer(backbone)), (history, *ids)
+    module: nn.Module = PersonalReranker(backbone) if ids else PersonalCatalogueScorer(backbone)
+    if user_order is not None and not np.array_equal(user_order, np.arange(backbone.config.dim)):
+        module = _Reordered(backbone, torch.from_numpy(np.asarray(user_order, np.int64)))
+    return module, (history, torch.zeros((batch, backbone.config.dim)), *ids)
 
 
 def item_count(source: Source) -> int:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chordkit.export.program import Run, refusal, runs
+from chordkit.export.targets.executorch.top import later_by, top_places
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1
@@ -32,13 +33,18 @@ class XnnpackGraph(nn.Module):
 
     Args:
         program: from ``export_program``; marker ops are replaced by ``quantized_decomposed`` operators.
+        top: how many of the candidates, or of the catalogue, it gives, as ids int32 and scores; None = scores of all.
 
     Raises:
         CapabilityError: an operator has no form here.
     """
 
-    def __init__(self, program: torch.export.ExportedProgram) -> None:
+    def __init__(self, program: torch.export.ExportedProgram, top: int | None = None) -> None:
         super().__init__()
+        self._top, self._catalogue = top, "candidates" not in program.graph_signature.user_inputs
+        if top is not None:
+            columns = program.graph.output_node().args[0][0].meta["val"].shape[1] - int(self._catalogue)  # type: ignore[index, union-attr]
+            self.register_buffer("later", later_by(columns))
         signature = program.graph_signature
         paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
         constants: dict[str, Any] = {**program.state_dict, **program.constants}
@@ -93,8 +99,18 @@ class XnnpackGraph(nn.Module):
         if bias is not None:
             self._keep(f"{node.name}_bias", bias)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Run the program on its inputs, in their order."""
+        scores = self._scores(*inputs)
+        if self._top is None:
+            return scores
+        if self._catalogue:
+            scores = scores.narrow(1, 1, scores.shape[1] - 1)
+        places = top_places(scores, self._top, self.get_buffer("later"))
+        ids = (places + 1).to(torch.int32) if self._catalogue else torch.gather(inputs[-1], 1, places)
+        return ids, torch.gather(scores, 1, places)
+
+    def _scores(self, *inputs: Tensor) -> Tensor:
         values: dict[torch.fx.Node, Any] = {}
         remaining = iter(inputs)
         for node in self._nodes:
@@ -140,7 +156,9 @@ class XnnpackGraph(nn.Module):
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
-    product = torch.bmm(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]))
+    # One matrix for all of a batch: its rows, as those of one.
+    rows = a.reshape(1, -1, a.shape[-1]) if b.dim() == 2 else a.reshape(-1, *a.shape[-2:])
+    product = torch.bmm(rows, b.reshape(-1, *b.shape[-2:]))
     return product.reshape(*a.shape[:-1], b.shape[-1])
 
 

@@ -15,7 +15,7 @@ from chordkit.export.targets.executorch.silence import quiet
 ITEMS_METHOD = "items"
 
 
-def lower(program: torch.export.ExportedProgram, items: int, graph: type[XnnpackGraph] = XnnpackGraph) -> bytes:
+def lower(program: torch.export.ExportedProgram, items: int, graph: type[XnnpackGraph] = XnnpackGraph, top: int | None = None) -> bytes:
     """Lower an exported re-ranker to a ``.pte`` file: ``forward(history, candidates) -> scores``, weights in XNNPACK.
 
     A program with a user vector becomes ``forward(history, user, candidates)``.
@@ -25,6 +25,7 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: type[Xnnpack
             ``regroup(master, widths, storage_groups)`` first: without, the file is right but many times slower.
         items: number of items, kept in the file as the constant method ``items``.
         graph: how the program is rewritten before XNNPACK takes its parts.
+        top: how many of the candidates, or of the catalogue, ``forward`` gives, as ``(ids, scores)``; None = scores of all.
 
     Returns:
         The file's bytes; the same program gives the same bytes.
@@ -41,7 +42,7 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: type[Xnnpack
 
         inputs = tuple(_example(program))
         with torch.no_grad():
-            rewritten = torch.export.export(graph(program).eval(), inputs, strict=False)
+            rewritten = torch.export.export(graph(program, top).eval(), inputs, strict=False)
         # The validity check knows core ATen operators only; the linear layers stay whole for XNNPACK.
         with needed_passes():
             edge = to_edge_transform_and_lower(

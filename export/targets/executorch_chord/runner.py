@@ -32,7 +32,7 @@ class ChordOperatorsRunner(ExecutorchRunner):
         self._describe()
         # libchord checks and expands weights at the first call: done now, a damaged file is refused here and no user waits.
         try:
-            self.scores(np.ones(self.length, np.int32), np.ones(self.candidates, np.int32))
+            self.first_call()
         except InputError as error:
             raise CapabilityError(f"{error}; export it again") from None
 
@@ -42,7 +42,7 @@ class ChordOperatorsRunner(ExecutorchRunner):
     def _load_operators(self) -> None:
         self._library = library.load()
 
-    def _execute(self, method: Any, *inputs: Any) -> Scores:
+    def _execute(self, method: Any, *inputs: Any) -> list[NDArray]:
         try:
             return super()._execute(method, *inputs)
         except RuntimeError as error:
@@ -63,7 +63,7 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
         if user is None:
             return super()._run(history, candidates, None)
         wire = np.frombuffer(encode_user_vector(quantize_user_vector(user, self._fingerprint)), np.uint8).copy()
-        return self._execute(self._method, history[None], wire[None], candidates[None])
+        return self._execute(self._method, history[None], wire[None], candidates[None])[0][0]
 
     def scores_with(self, history: ArrayLike, candidates: ArrayLike, strategy: bytes, user: bytes | None = None) -> Scores:
         """:meth:`Runner.scores` with another strategy, and a user vector if one is given, in their wire forms.
@@ -81,7 +81,7 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
         files = [_fitting(method, 2, strategy, "strategy", StrategyError)]
         if user is not None:
             files.append(_fitting(method, 3, user, "user vector", UserVectorError))
-        return self._execute(method, *(ids[None] for ids in self._ids(history, candidates)), *files)
+        return self._execute(method, *(ids[None] for ids in self._ids(history, candidates)), *files)[0][0]
 
 
 def _fitting(method: Any, index: int, data: bytes, what: str, error: type[InputError]) -> NDArray[np.uint8]:

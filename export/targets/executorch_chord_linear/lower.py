@@ -24,12 +24,13 @@ class ChordLinearGraph(XnnpackGraph):
 
     Args:
         program: from ``export_program`` with a master; it is left as it is.
+        top: as for :class:`XnnpackGraph`.
 
     Raises:
         CapabilityError: an operator has no form here, or no layer is marked.
     """
 
-    def __init__(self, program: torch.export.ExportedProgram) -> None:
+    def __init__(self, program: torch.export.ExportedProgram, top: int | None = None) -> None:
         import chordkit.kernels.executorch.torch_ops  # noqa: F401  (registers chord::linear)
 
         program = copy.deepcopy(program)
@@ -46,7 +47,7 @@ class ChordLinearGraph(XnnpackGraph):
                 users[0].replace_all_uses_with(node)
                 program.graph.erase_node(users[0])
         self._digests: dict[str, int] = {}
-        super().__init__(program)
+        super().__init__(program, top)
 
     def _add_groups(self, node: torch.fx.Node) -> None:
         from chordkit.kernels.executorch.torch_ops import layer_digest
@@ -64,7 +65,7 @@ class ChordLinearGraph(XnnpackGraph):
         return torch.ops.chord.linear(x, codes, scales, widths, bias, self._relu_inside[name], self._digests[name])
 
 
-def lower(program: torch.export.ExportedProgram, items: int) -> bytes:
+def lower(program: torch.export.ExportedProgram, items: int, top: int | None = None) -> bytes:
     """Lower a program exported from a master to a ``.pte`` with ``chord::linear`` nodes; arguments and errors as
     :func:`chordkit.export.targets.executorch.lower.lower`."""
-    return executorch.lower(program, items, ChordLinearGraph)
+    return executorch.lower(program, items, ChordLinearGraph, top)

@@ -314,7 +314,7 @@ def _in_xnnpack(node: Node) -> bool:
     if isinstance(node, LinearNode):
         return True
     sub_byte = any(tensor is not None and tensor.type in ("INT2", "INT4") for tensor in node.inputs)
-    return not (node.code in ("GATHER", "CAST") or (node.code == "DEQUANTIZE" and sub_byte))
+    return not (node.code in ("GATHER", "CAST", "TOPK_V2") or (node.code == "DEQUANTIZE" and sub_byte))
 
 
 def to_spec(nodes: Sequence[Node], inputs: dict[str, TensorSpec], outputs: dict[str, TensorSpec]) -> GraphSpec:

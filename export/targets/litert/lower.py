@@ -19,11 +19,14 @@ from chordkit.export.targets.litert.flatbuffer import GraphSpec, TensorSpec, sch
 from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.targets.litert.grouping import split_linears
 from chordkit.export.targets.litert.table import Lowering, Value, lower_node
+from chordkit.export.targets.litert.top import append_top
 
 _INPUTS = {torch.int32: "INT32", torch.float32: "FLOAT32"}
 
 
-def lower(exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True) -> bytes:
+def lower(
+    exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True, top: int | None = None
+) -> bytes:
     """Lower an exported re-ranker to a ``.tflite`` file.
 
     Args:
@@ -34,6 +37,7 @@ def lower(exported: torch.export.ExportedProgram, activations: Activations = "fp
             reference semantics; ``int8``: activations are quantised to 8 bits per row on the fly. No effect on a float32 program.
         fold_permutations: absorb the channel order of width groups into the next layer where that is legal; False is
             slower and otherwise the same.
+        top: how many of the candidates, or of the catalogue, the file gives, as ``ids`` and ``scores``; None = scores of all.
 
     Returns:
         The file's bytes.
@@ -43,21 +47,22 @@ def lower(exported: torch.export.ExportedProgram, activations: Activations = "fp
         ImportError: ``ai-edge-litert`` is not installed.
     """
     schema()
-    return serialize(graph(exported, activations, fold_permutations=fold_permutations), REQUIRED_VERSION)
+    return serialize(graph(exported, activations, top, fold_permutations=fold_permutations), REQUIRED_VERSION)
 
 
-def graph(exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True) -> GraphSpec:
+def graph(
+    exported: torch.export.ExportedProgram, activations: Activations = "fp32", top: int | None = None, *, fold_permutations: bool = True
+) -> GraphSpec:
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
-    nodes, inputs, output = _trace(exported)
-    outputs = {"scores": output}
-    nodes = without_dead_nodes(nodes, [output])
+    nodes, inputs, outputs = _trace(exported, top)
+    nodes = without_dead_nodes(nodes, list(outputs.values()))
     nodes = absorb_values(fold_score_scale(nodes))
     nodes = absorb_keys(nodes, float_weights_only=activations == "int8")
     nodes = hoisted(split_linears(nodes, activations, fold=fold_permutations))
     return to_spec(nodes, inputs, outputs)
 
 
-def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str, TensorSpec], TensorSpec]:
+def _trace(exported: torch.export.ExportedProgram, top: int | None) -> tuple[list[Node], dict[str, TensorSpec], dict[str, TensorSpec]]:
     signature = exported.graph_signature
     constants: dict[str, Any] = {**exported.state_dict, **exported.constants}
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
@@ -82,5 +87,7 @@ def _trace(exported: torch.export.ExportedProgram) -> tuple[list[Node], dict[str
     if not isinstance(result, View):
         raise CapabilityError("litert: the program's output does not depend on its inputs; there is nothing to export")
     output = builder.reshape(builder.dense(result)[0], result.shape)
+    if top is not None:
+        return builder.nodes, inputs, append_top(builder, output, inputs.get("candidates"), top)
     output.name = "scores"
-    return builder.nodes, inputs, output
+    return builder.nodes, inputs, {"scores": output}

@@ -1,10 +1,12 @@
 """A ``.tflite`` on its runtime."""
 
+from numpy.typing import NDArray
+
 from chordkit.errors import CapabilityError
-from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
+from chordkit.export.targets.runner import GraphRunner, Ids, Vector, first_line
 
 
-class LitertRunner(Runner):
+class LitertRunner(GraphRunner):
     """A ``.tflite`` on LiteRT with XNNPACK."""
 
     def __init__(self, data: bytes, threads: int) -> None:
@@ -15,23 +17,26 @@ class LitertRunner(Runner):
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise CapabilityError(f"litert: the runtime refuses the file ({first_line(error)}); export it again") from None
-        inputs = {detail["name"]: detail for detail in self._interpreter.get_input_details()}
-        self._history, self._candidates = inputs["history"]["index"], inputs["candidates"]["index"]
-        self._user = inputs["user"]["index"] if "user" in inputs else None
+        inputs, outputs = (
+            {detail["name"]: detail for detail in details}
+            for details in (self._interpreter.get_input_details(), self._interpreter.get_output_details())
+        )
+        self._inputs = {name: inputs[name]["index"] for name in ("history", "user", "candidates") if name in inputs}
+        self._results = [outputs[name]["index"] for name in ("ids", "scores") if name in outputs]
+        self.batch, self.length = (int(size) for size in inputs["history"]["shape"])
         self.dim = int(inputs["user"]["shape"][1]) if "user" in inputs else None
-        self._scores = self._interpreter.get_output_details()[0]["index"]
-        self.length, self.candidates = (int(inputs[name]["shape"][1]) for name in ("history", "candidates"))
+        self.top = int(outputs["ids"]["shape"][1]) if "ids" in outputs else None
         tables = [
             detail["shape"]
             for detail in self._interpreter.get_tensor_details()
             if detail["name"].startswith("item_embedding") and len(detail["shape"]) == 2
         ]
         self.items = int(tables[0][0]) - 1 if tables else None
+        self.catalogue = "candidates" not in inputs
+        self.candidates = self.items or 0 if self.catalogue else int(inputs["candidates"]["shape"][1])
 
-    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
-        self._interpreter.set_tensor(self._history, history[None])
-        self._interpreter.set_tensor(self._candidates, candidates[None])
-        if user is not None:
-            self._interpreter.set_tensor(self._user, user[None])
+    def _call(self, inputs: dict[str, Ids | Vector]) -> list[NDArray]:
+        for name, values in inputs.items():
+            self._interpreter.set_tensor(self._inputs[name], values)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._scores)[0]
+        return [self._interpreter.get_tensor(index) for index in self._results]

@@ -44,9 +44,15 @@ class GraphBuilder:
 
     def emit(self, operator: str, inputs: Sequence[Value], shape: Sequence[int], **attributes: Any) -> Value:
         """Append a node with one output of ``shape``."""
-        value = Value(f"v{len(self._nodes)}", tuple(shape))
-        self._nodes.append(self._onnx.helper.make_node(operator, [item.name for item in inputs], [value.name], **attributes))
-        return value
+        return self.emit_several(operator, inputs, [shape], **attributes)[0]
+
+    def emit_several(self, operator: str, inputs: Sequence[Value], shapes: Sequence[Sequence[int]], **attributes: Any) -> tuple[Value, ...]:
+        """Append a node with an output of each of ``shapes``."""
+        number = len(self._nodes)
+        values = tuple(Value(f"v{number}" + ("" if index == 0 else f"_{index}"), tuple(shape)) for index, shape in enumerate(shapes))
+        names = [item.name for item in inputs], [value.name for value in values]
+        self._nodes.append(self._onnx.helper.make_node(operator, *names, **attributes))
+        return values
 
     def constant(self, array: np.ndarray) -> Value:
         """An initialiser with the values, type and shape of ``array``."""
@@ -86,23 +92,24 @@ class GraphBuilder:
     def model(
         self,
         inputs: Mapping[str, tuple[np.dtype, tuple[int, ...]]],
-        output: tuple[Value, str, tuple[int, ...]],
+        outputs: Mapping[str, tuple[Value, np.dtype]],
         metadata: Mapping[str, str],
         version: str,
     ) -> "ModelProto":
-        """The whole model; inputs as given, the float32 output renamed as told, unused nodes and constants left out."""
+        """The whole model; inputs as given, outputs renamed as told, unused nodes and constants left out."""
         onnx, kind_of = self._onnx, self._onnx.helper.np_dtype_to_tensor_dtype
-        result, name, shape = output
-        nodes = self._live(result.name)
+        names = {value.name: name for name, (value, _) in outputs.items()}
+        nodes = self._live(set(names))
         for node in nodes:
-            for index, written in enumerate(node.output):
-                node.output[index] = name if written == result.name else written
+            for written in (node.input, node.output):
+                for index, name in enumerate(written):
+                    written[index] = names.get(name, name)
         read = {item for node in nodes for item in node.input}
         graph = onnx.helper.make_graph(
             nodes,
             "reranker",
             [onnx.helper.make_tensor_value_info(key, kind_of(dtype), size) for key, (dtype, size) in inputs.items()],
-            [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)],
+            [onnx.helper.make_tensor_value_info(key, kind_of(dtype), value.shape) for key, (value, dtype) in outputs.items()],
             [tensor for tensor in self._initializers.values() if tensor.name in read],
         )
         opset = onnx.helper.make_opsetid("", self._opset)
@@ -112,8 +119,8 @@ class GraphBuilder:
         onnx.checker.check_model(model, full_check=True)
         return model
 
-    def _live(self, result: str) -> "list[NodeProto]":
-        needed, kept = {result}, []
+    def _live(self, results: set[str]) -> "list[NodeProto]":
+        needed, kept = set(results), []
         for node in reversed(self._nodes):
             if needed & set(node.output):
                 needed |= set(node.input)

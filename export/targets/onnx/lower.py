@@ -12,7 +12,8 @@ import torch
 import chordkit
 from chordkit.errors import CapabilityError
 from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
-from chordkit.export.targets.onnx.ops import Lowering
+from chordkit.export.targets.onnx.ops import Lowering, reshape
+from chordkit.export.targets.onnx.top import append_top
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
 
-def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> bytes:
+def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> bytes:
     """Lower an exported re-ranker to an ``.onnx`` file: inputs ``history``, perhaps ``user``, ``candidates``; output ``scores``.
+
+    With ``top`` the outputs are ``ids`` and ``scores`` of the best.
 
     Quantised weights are stored at their own width (INT2, INT4, INT8) with a float32 scale for each channel, as a constant
     sub-graph that a runtime folds when it loads the file: it computes in float32 with exactly the reference's weights.
@@ -30,6 +33,7 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         program: from :func:`chordkit.export.program.export_program`.
         items: number of items, kept in the file's metadata.
         metadata: more entries for the file's ``metadata_props``.
+        top: how many of the candidates, or of the catalogue, the file gives; None = scores of all.
 
     Returns:
         The file's bytes; the same program gives the same bytes.
@@ -38,13 +42,15 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         CapabilityError: the program has an operator without a lowering.
         ImportError: ``onnx`` is not installed.
     """
-    return model(program, items, metadata).SerializeToString(deterministic=True)
+    return model(program, items, metadata, top).SerializeToString(deterministic=True)
 
 
-def model(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> "ModelProto":
+def model(
+    program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None
+) -> "ModelProto":
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
     builder = GraphBuilder()
-    lowering = Lowering(builder)
+    lowering = Lowering(builder, _batch(program))
     signature = program.graph_signature
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
     constants: dict[str, Any] = {**program.state_dict, **program.constants}
@@ -66,5 +72,16 @@ def model(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
                 result = node.args[0][0]
     assert result is not None
     entries = {VERSION_KEY: chordkit.__version__, ITEMS_KEY: str(items), **(metadata or {})}
-    output = (lowering.values[result], "scores", tuple(result.meta["val"].shape))
-    return builder.model(inputs, output, entries, chordkit.__version__)
+    scores = reshape(lowering, tuple(result.meta["val"].shape), lowering.values[result])
+    outputs = {"scores": scores}
+    if top is not None:
+        candidates = Value("candidates", inputs["candidates"][1]) if "candidates" in inputs else None
+        outputs = append_top(builder, scores, candidates, top)
+    typed = {name: (value, np.dtype(np.int32 if name == "ids" else np.float32)) for name, value in outputs.items()}
+    return builder.model(inputs, typed, entries, chordkit.__version__)
+
+
+def _batch(program: torch.export.ExportedProgram) -> int:
+    """Histories per call."""
+    first = program.graph_signature.user_inputs[0]
+    return next(int(node.meta["val"].shape[0]) for node in program.graph.nodes if node.name == first)

@@ -1,7 +1,8 @@
-"""One torch operator at a time into ONNX, without the batch axis.
+"""One torch operator at a time into ONNX, without the batch axis where the batch is one.
 
-A re-ranker has a batch of one. Every tensor of three or more axes is stored without its first axis, so that linear
-layers are ``Gemm`` nodes with bias instead of ``MatMul`` and ``Add``; matrices ``[1, n]`` stay as they are.
+Every tensor of three or more axes is then stored without its first axis, so that linear layers are ``Gemm`` nodes with bias
+instead of ``MatMul`` and ``Add``, with no reshaping around them; matrices ``[1, n]`` stay as they are. With more histories a call
+tensors are stored as torch has them.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class Lowering:
 
     Attributes:
         builder: the graph that is written.
+        batch: histories per call.
         values: what each torch node has become: a graph value, or a constant that no node has needed yet.
         node: the one that is being lowered.
         rank: torch's number of axes of its first operand.
@@ -30,8 +32,9 @@ class Lowering:
 
     node: torch.fx.Node
 
-    def __init__(self, builder: GraphBuilder) -> None:
+    def __init__(self, builder: GraphBuilder, batch: int = 1) -> None:
         self.builder = builder
+        self.batch = batch
         self.values: dict[torch.fx.Node, Any] = {}
         self.rank = 0
         self._flat: dict[str, Value] = {}
@@ -59,8 +62,10 @@ class Lowering:
         return refusal(self.node, why, "onnx")
 
     def _stored_shape(self, value: torch.Tensor) -> tuple[int, ...]:
-        """Shape under which a torch value is stored: without the batch axis when it has more than two."""
+        """Shape under which a torch value is stored: without the axis of a batch of one when it has more than two."""
         shape = tuple(int(size) for size in value.shape)
+        if self.batch > 1:
+            return shape
         if len(shape) > 2 and shape[0] != 1:
             raise self.refuse(f"gives a tensor {list(shape)}, whose first axis is not a batch of 1; keep the sample first")
         return shape[1:] if len(shape) > 2 else shape
@@ -71,7 +76,7 @@ class Lowering:
             return operand
         if isinstance(operand, Tensor):
             array = operand.detach().numpy()
-            array = array[0] if array.ndim > 2 and array.shape[0] == 1 else array
+            array = array[0] if self.batch == 1 and array.ndim > 2 and array.shape[0] == 1 else array
             future = future_value(array)
             return self.builder.constant(array) if future is None else self._causal_mask(array.shape, future)
         return self.builder.constant(np.array(operand, np.float32))
@@ -82,8 +87,10 @@ class Lowering:
         return self.builder.emit("Trilu", [whole, self.builder.constant(np.array(1, np.int64))], shape, upper=1)
 
     def ids(self, operand: Operand) -> Value:
-        """Ids as a vector: a gather then gives rows without a batch axis."""
+        """Ids whose gather gives rows as they are stored: of a batch of one, as a vector."""
         ids = self.value(operand)
+        if self.batch > 1:
+            return ids
         size = int(np.prod(ids.shape))
         if ids.name not in self._flat:
             self._flat[ids.name] = reshape(self, (size,), ids)
@@ -176,7 +183,7 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
     rows = lowering.ids(ids)
     found = builder.emit("Gather", [table, rows], shape, axis=0)
     wide = builder.emit("Cast", [found], shape, to=1)  # TensorProto.FLOAT
-    factor = builder.emit("Gather", [lowering.value(scales.unsqueeze(1)), rows], (shape[0], 1), axis=0)
+    factor = builder.emit("Gather", [lowering.value(scales.unsqueeze(1)), rows], (*shape[:-1], 1), axis=0)
     return builder.emit("Mul", [wide, factor], shape)
 
 
@@ -204,10 +211,12 @@ def _layer_norm(
 
 def _axis(lowering: Lowering, dim: int) -> int:
     """Stored axis for a torch axis of the node's first operand."""
-    return dim - 1 if lowering.rank > 2 else dim
+    return dim - 1 if lowering.batch == 1 and lowering.rank > 2 else dim
 
 
 def _permute(lowering: Lowering, shape: tuple[int, ...], x: Value, dims: list[int]) -> Value:
+    if lowering.batch > 1:
+        return lowering.builder.emit("Transpose", [x], shape, perm=list(dims))
     if dims[0] != 0 or lowering.rank < 3:
         raise lowering.refuse(f"to {list(dims)} moves the batch axis; keep the sample first")
     return lowering.builder.emit("Transpose", [x], shape, perm=[dim - 1 for dim in dims[1:]])

@@ -2,12 +2,14 @@
 
 import os
 
+from numpy.typing import NDArray
+
 from chordkit.errors import CapabilityError
 from chordkit.export.targets.onnx.graph import ITEMS_KEY
-from chordkit.export.targets.runner import Ids, Runner, Scores, Vector, first_line
+from chordkit.export.targets.runner import GraphRunner, Ids, Vector, first_line
 
 
-class OnnxRunner(Runner):
+class OnnxRunner(GraphRunner):
     """An ``.onnx`` on ONNX Runtime's CPU provider, nodes one after the other."""
 
     def __init__(self, data: bytes, threads: int) -> None:
@@ -27,13 +29,14 @@ class OnnxRunner(Runner):
         except Exception as error:  # onnxruntime's own exception classes have no public base
             raise CapabilityError(f"onnx: the runtime refuses the file ({first_line(error)}); export it again") from None
         shapes = {item.name: item.shape for item in self._session.get_inputs()}
-        self.length, self.candidates = int(shapes["history"][1]), int(shapes["candidates"][1])
+        self.batch, self.length = (int(size) for size in shapes["history"])
         self.dim = int(shapes["user"][1]) if "user" in shapes else None
+        outputs = {item.name: item.shape for item in self._session.get_outputs()}
+        self.top = int(outputs["ids"][1]) if "ids" in outputs else None
         items = self._session.get_modelmeta().custom_metadata_map.get(ITEMS_KEY)
         self.items = None if items is None else int(items)
+        self.catalogue = "candidates" not in shapes
+        self.candidates = self.items or 0 if self.catalogue else int(shapes["candidates"][1])
 
-    def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
-        inputs: dict[str, Ids | Vector] = {"history": history[None], "candidates": candidates[None]}
-        if user is not None:
-            inputs["user"] = user[None]
-        return self._session.run(None, inputs)[0][0]
+    def _call(self, inputs: dict[str, Ids | Vector]) -> list[NDArray]:
+        return self._session.run(None, inputs)
