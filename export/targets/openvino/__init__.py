@@ -1,0 +1,45 @@
+"""OpenVINO: an ``.ov.zip``, its intermediate representation in one file (``docs/targets/openvino.md``)."""
+
+from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+
+
+class OpenvinoTarget(Target):
+    """Real 2-bit and 4-bit weights in the file, float32 in memory."""
+
+    name = "openvino"
+    capability = Capability(
+        runtime=("openvino", "2026.4.1"),
+        extra="openvino",
+        suffix=".ov.zip",
+        precisions=ALL_PRECISIONS,
+        stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
+        activations=("fp32",),
+        user_vector=True,
+        refusals={"int8": "OpenVINO quantises activations as it goes for some sizes and processors and not for others, so that no reference"},
+        note="weights are widened to float32 when the file is loaded",
+    )
+    imports = ("chordkit.export.targets.openvino.quiet",)
+
+    def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
+        from chordkit.export.program import export_program, item_count
+        from chordkit.export.targets.openvino.lower import lower
+
+        metadata = {"precision": str(spec.precision)}
+        if isinstance(source, tuple):
+            metadata["fingerprint"] = source[0].fingerprint.hex()
+        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source), metadata)
+
+    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+        from chordkit.export.targets.openvino.runner import OpenvinoRunner
+
+        return OpenvinoRunner(bytes(data), threads)
+
+    def problem_with_file(self, data: memoryview) -> str | None:
+        from chordkit.export.targets.openvino.archive import problem_with
+
+        return problem_with(bytes(data))
+
+
+TARGET = OpenvinoTarget()
