@@ -108,6 +108,8 @@ class Artifact(Identity):
     def _top_of_candidates(self) -> Self:
         if self.top is not None and self.top > self.candidates:
             raise ValueError(f"top: {self.top} is more than the {self.candidates} candidates")
+        if self.catalogue and self.top is None:
+            raise ValueError("catalogue: without top, and over the whole catalogue the best alone are given")
         return self
 
     @property
@@ -139,7 +141,7 @@ class ArtifactSpec:
 
     Raises:
         CapabilityError: there is no such precision.
-        InputError: ``top`` or ``batch`` is not a possible number.
+        InputError: ``top`` or ``batch`` is not a possible number, or ``catalogue`` comes without ``top``.
     """
 
     target: str
@@ -159,3 +161,10 @@ class ArtifactSpec:
             raise InputError(f"top: {self.top} is not between 1 and the {self.candidates} candidates; ask for no more than are scored")
         if self.batch < 1:
             raise InputError(f"batch: {self.batch} is not a number of histories; use at least 1")
+        if self.catalogue and self.top is None:
+            raise InputError("catalogue: an artifact over the whole catalogue gives the best alone; say how many (top)")
+
+    @property
+    def given(self) -> int | None:
+        """How many candidates a call is given; None = none, they are all items."""
+        return None if self.catalogue else self.candidates

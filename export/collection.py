@@ -171,8 +171,12 @@ def export_artifacts(
         InputError: see :func:`plan`.
     """
     items = sources.master.items
+    if catalogue and candidates not in (None, items):
+        raise InputError(
+            f"{candidates} candidates are not the whole catalogue of {items} items; give the number or the catalogue, not both"
+        )
     if candidates is None:
-        candidates = min(100, items)
+        candidates = items if catalogue else min(100, items)
     if candidates > items:
         raise InputError(f"{candidates} candidates are more than the {items} items of the backbone; ask for at most {items}")
     if sources.backbone is not None:

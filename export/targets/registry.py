@@ -60,7 +60,8 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
 
     Raises:
         CapabilityError: the target cannot run this, or needs no file.
-        InputError: the source is not of the kind that the precision needs, or ``candidates`` is not positive.
+        InputError: the source is not of the kind that the precision needs, ``candidates`` is not positive, or with ``catalogue`` it is not
+            the number of items.
         StrategyError: the widths do not fit the master.
         MissingRuntimeError: the target's package is not installed.
     """
@@ -69,6 +70,9 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
     if (spec.precision is Precision.FP32) != (widths is None):
         needed = "the float backbone" if spec.precision is Precision.FP32 else "master weights with widths"
         raise InputError(f"{target}: precision {spec.precision} is made from {needed}; give that")
+    items = source[0].items if isinstance(source, tuple) else source.config.items
+    if spec.catalogue and spec.candidates != items:
+        raise InputError(f"{target}: {spec.candidates} candidates are not the whole catalogue of {items} items; leave the number out")
     architecture = str(source[0].config["architecture"]) if isinstance(source, tuple) else source.config.architecture
     settled = target.settle(spec, architecture, widths)
     with _runtime_of(target):

@@ -230,11 +230,10 @@ class Target(abc.ABC):
             CapabilityError: it cannot; the sentence has the mend.
         """
         can = self.capability
-        if spec.catalogue:
-            raise CapabilityError(f"{self}: the whole catalogue is not supported: {can.reason('catalogue')}; name candidates instead")
-        if spec.top is not None:
-            raise CapabilityError(f"{self}: top {spec.top} is not supported: {can.reason('top')}; leave it out, and sort the scores")
-        if spec.batch != 1:
+        if spec.top is not None and not can.top:
+            wanted = f"top {spec.top}{' of the whole catalogue' if spec.catalogue else ''}"
+            raise CapabilityError(f"{self}: {wanted} is not supported: {can.reason('top')}; leave it out, and sort the scores")
+        if spec.batch != 1 and not can.batch:
             raise CapabilityError(f"{self}: a batch of {spec.batch} is not supported: {can.reason('batch')}; call it for each history")
 
     def profile(self, runtime: str | None) -> Profile | None:

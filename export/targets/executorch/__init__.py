@@ -32,6 +32,8 @@ class ExecutorchTarget(Target):
         stored_bits={0: 4, 2: 4, 4: 4, 8: 8},
         activations=("fp32",),
         user_vector=True,
+        top=True,
+        batch=True,
         layouts=("size", "speed"),
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
@@ -43,7 +45,7 @@ class ExecutorchTarget(Target):
         from chordkit.export.program import item_count
         from chordkit.export.targets.executorch.lower import lower
 
-        return lower(self._program(spec, source), item_count(source))
+        return lower(self._program(spec, source), item_count(source), top=spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn | None:
         from chordkit.export.targets.executorch.graph import XnnpackGraph
@@ -62,7 +64,7 @@ class ExecutorchTarget(Target):
         if isinstance(source, tuple):
             master, widths, user_order = regroup(*source, storage_groups)
             source = master, widths
-        return export_program(source, spec.candidates, user_vector=spec.user_vector, user_order=user_order)
+        return export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch, user_order=user_order)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch.runner import ExecutorchRunner

@@ -25,6 +25,8 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
         user_vector=True,
+        top=True,
+        batch=True,
         refusals={
             "fp32": "`chord::linear` computes with 8-bit activations",
             "precision fp32": "`chord::linear` has int8, int4 and int2 weights",
@@ -38,7 +40,8 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         from chordkit.export.program import export_program, item_count
         from chordkit.export.targets.executorch_chord_linear.lower import lower
 
-        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source))
+        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        return lower(program, item_count(source), spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
         from chordkit.export.program import export_program

@@ -27,6 +27,8 @@ class LitertTarget(Target):
         stored_bits={0: 2, 2: 2, 4: 4, 8: 8},
         activations=("fp32", "int8"),
         user_vector=True,
+        top=True,
+        batch=True,
         layouts=("size", "speed"),
         note="channels that are off take 2 bits",
     )
@@ -37,7 +39,8 @@ class LitertTarget(Target):
         from chordkit.export.program import export_program
         from chordkit.export.targets.litert.lower import lower
 
-        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), spec.activations or "fp32")
+        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        return lower(program, spec.activations or "fp32", top=spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
         from chordkit.export.program import export_program

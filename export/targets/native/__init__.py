@@ -15,6 +15,8 @@ ENGINE_REFUSALS = {
     "fp32": "it computes with 8-bit activations",
     "precision fp32": "it runs from the int8 master weights",
     "backbone": "the native engine does not know it",
+    "top": "it scores the candidates that it is given, and there is no graph to choose in (the engine's own `chord_top_k` does, in C)",
+    "batch": "it takes one history a call",
 }
 
 

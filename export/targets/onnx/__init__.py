@@ -25,6 +25,8 @@ class OnnxTarget(Target):
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
         activations=("fp32",),
         user_vector=True,
+        top=True,
+        batch=True,
         layouts=("size", "speed"),
         refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
         note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
@@ -35,7 +37,7 @@ class OnnxTarget(Target):
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
         from chordkit.export.targets.onnx.lower import lower
 
-        return lower(*self._arguments(spec, source))
+        return lower(*self._arguments(spec, source), spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
         from onnx.reference import ReferenceEvaluator
@@ -57,7 +59,8 @@ class OnnxTarget(Target):
         metadata = {"chordkit.precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["chordkit.fingerprint"] = source[0].fingerprint.hex()
-        return export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source), metadata
+        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        return program, item_count(source), metadata
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.onnx.runner import OnnxRunner
