@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.export.program import Run, refusal, runs
+from chordkit.export.program import Run, future_value, refusal, runs
 from chordkit.export.targets.executorch.top import later_by, top_places
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
@@ -51,6 +51,7 @@ class XnnpackGraph(nn.Module):
         self._nodes = list(program.graph.nodes)
         self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in paths.items()}
         self._layers: dict[str, list[Run]] = {}
+        self._masks: dict[str, float] = {}  # causal masks by their names, and the number that hides the future
         self._made: dict[str, str] = {}  # constants that were computed here, and the names of their buffers
         for node in self._nodes:
             if node.op != "call_function" or self._is_constant(node):
@@ -80,7 +81,13 @@ class XnnpackGraph(nn.Module):
         return True
 
     def _keep(self, name: str, tensor: Tensor) -> None:
-        if name not in self._buffers:
+        future = future_value(tensor.numpy())
+        if future is not None:
+            self._masks[name] = future
+            slots = torch.arange(len(tensor), dtype=torch.float32)
+            self._keep(f"slots_{len(tensor)}", slots)
+            self._keep(f"rows_{len(tensor)}", slots[:, None])
+        elif name not in self._buffers:
             # A copy of its own: the serialiser writes the whole storage behind a tensor. Constant ids as embedding_byte wants them.
             self.register_buffer(name, (tensor.long() if tensor.dtype == torch.int32 else tensor).contiguous().clone())
 
@@ -115,11 +122,11 @@ class XnnpackGraph(nn.Module):
         remaining = iter(inputs)
         for node in self._nodes:
             if node.op == "placeholder":
-                values[node] = self._buffers.get(node.name) if node.name in self._constants else next(remaining)
+                values[node] = self._constant(node.name) if node.name in self._constants else next(remaining)
             elif node.op == "output":
                 break
             elif node.name in self._constants:
-                values[node] = self._buffers.get(self._made.get(node.name, node.name))
+                values[node] = self._constant(self._made.get(node.name, node.name))
             elif str(node.target) == _MARKED_LINEAR:
                 values[node] = self._grouped_linear(node.name, values[node.args[0]])
             elif node.target is torch.ops.aten.layer_norm.default:
@@ -129,6 +136,14 @@ class XnnpackGraph(nn.Module):
         result = torch.fx.map_arg(self._nodes[-1].args[0], values.get)
         assert isinstance(result[0], Tensor)
         return result[0]
+
+    def _constant(self, name: str) -> Tensor | None:
+        """A constant that is kept, or one that is made anew in every call, which XNNPACK does faster than it is worth storing."""
+        if name not in self._masks:
+            return self._buffers.get(name)
+        size = self._constants[name.removeprefix("made_")].shape[0]
+        later = self.get_buffer(f"slots_{size}") - self.get_buffer(f"rows_{size}")
+        return F.hardtanh(later, 0.0, 1.0) * self._masks[name]
 
     def _grouped_linear(self, name: str, x: Tensor) -> Tensor:
         outputs = {}

@@ -173,7 +173,8 @@ class _Writer:
         return getattr(self.schema, f"{kind}End")(self.builder)
 
     def options(self, operator: OperatorSpec) -> tuple[int | None, int | None]:
-        if operator.options is None:
+        if operator.options is None or not operator.options[1]:
+            # A table without a field says no more than none: the runtime's parameters begin at their defaults.
             return None, None
         kind, fields = operator.options
 
@@ -233,9 +234,9 @@ def serialize(graph: GraphSpec, required_version: str) -> bytes:
             datas.setdefault(tensor.data, len(datas) + 1)
     version = required_version.encode().ljust(ALIGNMENT, b"\0")
     version_buffer = datas.setdefault(version, len(datas) + 1)
-    vectors = [writer.bytes(data) for data in reversed(datas)]
-    empty = writer.table("Buffer")
-    buffers = writer.offsets([empty, *(writer.table("Buffer", Data=vector) for vector in reversed(vectors))])
+    # Each one's table stands in front of its data, where alignment leaves room for it.
+    filled = [writer.table("Buffer", Data=writer.bytes(data)) for data in reversed(datas)]
+    buffers = writer.offsets([writer.table("Buffer"), *reversed(filled)])
 
     codes: dict[tuple[str, int], int] = {}
     for operator in graph.operators:

@@ -16,7 +16,7 @@ from chordkit.export.targets.litert.flatbuffer import Quantization, TensorSpec
 from chordkit.export.targets.litert.graph import Builder, LinearNode, pack, stored_widths
 
 # What one more tensor of weights costs in the file besides its weights and scales: operator, tensors, tables, padding.
-_TENSOR_BYTES = 180
+_TENSOR_BYTES = 150
 _ZERO_POINT_BYTES = 8
 
 
@@ -63,7 +63,7 @@ def _pool(builder: Builder, inputs: int, layers: list[LinearNode], columns: Mapp
     for width, channels in members.items():
         for number, start in enumerate(range(0, channels.size, length)):
             chosen = channels[start : start + length]
-            name = f"weights_of_{inputs}_inputs/int{width}" + (f"/{number}" if channels.size > length else "")
+            name = f"weights/{inputs}/int{width}" + (f"/{number}" if number else "")
             packed = TensorSpec((chosen.size, inputs), f"INT{width}", pack(codes[chosen], width), Quantization(scales[chosen]), name)
             parts.append(builder.emit("DEQUANTIZE", [packed], packed.shape, ("DequantizeOptions", {})))
             order.append(chosen)
