@@ -33,7 +33,10 @@ def say(text: str) -> None:
 def made_for(target: str) -> list[Made]:
     """The artifacts of a target that chordkit makes."""
     found = []
-    for trial in trials(target):
+    wanted = trials(target)
+    for number, trial in enumerate(wanted, 1):
+        if number % 10 == 0:
+            say(f"  {number} of {len(wanted)}")
         made = makeable(trial)
         if isinstance(made, str):
             say(f"  {trial.name} is not made: {made}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
 from chordkit.export.targets.runner import Runner
+from chordkit.export.targets.runtimes import ranges_markdown
 from chordkit.export.targets.target import Source, Target
 from chordkit.files import read_bytes
 
@@ -121,16 +122,18 @@ def _runtime_of(target: Target) -> Iterator[None]:
 
 
 def support_matrix_markdown() -> str:
-    """The support matrix of the README, a Markdown table, from the targets' capability rows."""
+    """The support matrix of the README, a Markdown table, from the targets' capability rows and the table of runtimes."""
     lines = [
-        "| target | runtime | backbones | precisions | int8 / int4 / int2 / off stored in | activations | user vector | remarks |",
-        "|---|---|---|---|---|---|---|---|",
+        "| target | runtime | right on, found by running | backbones | precisions | int8 / int4 / int2 / off stored in | activations "
+        "| user vector | remarks |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for target in all_targets():
         can = target.capability
         cells = [
             target.name,
             f"`{target.required_runtime()}`" if can.runtime else "chordkit's own engine",
+            ranges_markdown(target.name, can.runtime[0]) if can.runtime else "",
             "all" if can.backbones is None else ", ".join(can.backbones),
             ", ".join(can.precisions),
             " / ".join(str(can.stored_bits[width]) for width in (8, 4, 2, 0)) + " bits",

@@ -169,27 +169,24 @@ def right_range(rows: Iterable[Row], versions: Sequence[str]) -> tuple[str, str]
     return versions[oldest], versions[newest]
 
 
-def ranges_markdown(target: str, package: str | None) -> str:
-    """The cell of the README's matrix: from which version to which each kind of file runs right, layout by layout.
+def ranges_markdown(target: str, package: str) -> str:
+    """The cell of the README's matrix: on which versions each kind of file runs right, oldest to newest, layout by layout.
 
     Args:
-        target: the target.
-        package: of the runtime that the files are tested with; None where it has none.
+        target: whose files.
+        package: of the runtime that they are tested with, which comes first.
     """
-    if package is None:
-        return ""
     table = load_runtimes()
     lines = []
     for tried in sorted(table.tried(target), key=lambda each: each.name != package):
-        parts: dict[str, list[str]] = {}
-        for layout, precision in (("size", "fp32"), ("size", "int8"), ("size", "strategy"), ("speed", "strategy")):
+        kinds: dict[tuple[str, str], list[str]] = {}
+        for layout, precision in (("size", "fp32"), ("size", "int8"), ("size", "strategy"), ("speed", "int8"), ("speed", "strategy")):
             rows = [row for row in table.of(target, package=tried.name, precision=precision, layout=layout) if _usual(row)]
             found = right_range(rows, tried.versions)
-            if rows:
-                name = precision if layout == "size" else f"{precision}, `--layout speed`"
-                parts.setdefault("none" if found is None else _span(*found), []).append(name)
-        lines += [f"{tried.name} {span}: {', '.join(names)}" for span, names in parts.items() if span != "none"]
-    return "<br>".join(lines)
+            if found is not None:
+                kinds.setdefault(found, []).append(precision if layout == "size" else f"{precision} in layout speed")
+        lines += [f"{tried.name} {_span(*found)}: {', '.join(names)}" for found, names in kinds.items()]
+    return "<br>".join(lines) or "that version alone"
 
 
 def _usual(row: Row) -> bool:
