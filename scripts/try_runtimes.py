@@ -2,7 +2,7 @@
 
 Writes ``export/targets/runtimes.json`` and ``docs/results/runtimes.md`` (docs/targets/runtimes.md has the how). What was fetched and what
 was found is kept in a folder, so that a run that was cut off goes on where it stood; ``--again`` forgets what was found, ``--check`` writes
-nothing and compares with the table that is there.
+nothing and compares with the table that is there, ``--fetch`` only has the oldest version of each package at hand, as the tests need it.
 """
 
 import argparse
@@ -115,6 +115,16 @@ def written(table: RuntimeTable) -> bytes:
     return f'{text},\n "rows": [\n  {rows}\n ]\n}}\n'.encode()
 
 
+def fetch(folder: Path) -> int:
+    """Have the environments at hand that the tests ask for; one that cannot be had is told, and no failure."""
+    for each in load_runtimes().packages:
+        try:
+            prepare(find_package(each.name), each.versions[0], folder)
+        except Unavailable as error:
+            say(f"{each.name} {each.versions[0]}: {error}")
+    return 0
+
+
 def main() -> int:
     """Run, write or compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,8 +132,11 @@ def main() -> int:
     parser.add_argument("--packages", default=",".join(each.name for each in PACKAGES), help="comma-separated; only with --check")
     parser.add_argument("--again", action="store_true", help="run everything once more, whatever an earlier run found")
     parser.add_argument("--check", action="store_true", help="compare with the table that is there; exit status 1 where they differ")
+    parser.add_argument("--fetch", action="store_true", help="have the oldest version of each package in the table at hand, and end")
     given = parser.parse_args()
     folder = given.folder or cache_folder("runtimes")
+    if given.fetch:
+        return fetch(folder)
     chosen = [find_package(name) for name in given.packages.split(",")]
     if not given.check and len(chosen) < len(PACKAGES):
         parser.error("--packages: a table of some packages only would lose the others; add --check")
