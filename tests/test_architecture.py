@@ -17,6 +17,7 @@ FLOORS = [
     {"documents", "errors", "estimate", "extras", "files", "inputs", "processes", "progress", "provenance", "signing", "tensors"},
     {"quantization"},
     {"strategy"},
+    {"patching"},
     {"data", "backbones"},
     {"training"},
     {"importing", "catalogue"},
@@ -184,7 +185,7 @@ def test_kernels_need_the_contracts_alone(path: Path) -> None:
         assert not any(name.startswith("chordkit.kernels.executorch") for name in names)
 
 
-@pytest.mark.parametrize("package", ["quantization", "strategy"])
+@pytest.mark.parametrize("package", ["quantization", "strategy", "patching"])
 def test_the_contracts_need_numpy_alone(package: str) -> None:
     for path in (PACKAGE / package).rglob("*.py"):
         roots = {name.split(".")[0] for name in imported_with_names(path.read_text())}

@@ -35,6 +35,7 @@ from chordkit.cli import (
     flow,
     import_,
     match,
+    patch,
     recommend,
     release,
     report,
@@ -73,6 +74,7 @@ app.add_typer(match.app, name="match")
 app.add_typer(trainer.app, name="trainer")
 app.command(name="export")(export.export)
 app.command(name="import", epilog=import_.EXAMPLE)(import_.import_)
+app.command(name="patch", epilog=patch.EXAMPLE)(patch.patch)
 app.add_typer(bundle.app, name="bundle")
 app.command(name="recommend", epilog=recommend.EXAMPLE)(recommend.recommend)
 app.command(name="validate")(validate.validate)

@@ -149,10 +149,15 @@ def _layers(view: memoryview, at: int, count: int, channels: int, content: int) 
             )
     if sum(layer.rows for layer in layers) != channels:
         raise refusal("channels", f"the layers do not have the {channels} channels that the header announces; export the file again")
-    regions = sorted(region for layer in layers for region in layer.regions)
-    if any(end > start for (_, end), (start, _) in zip(regions, [*regions[1:], (content, 0)], strict=True)):
+    if not _apart([region for layer in layers for region in layer.regions], content):
         raise refusal("places", "two pieces overlap, or one ends behind the content; export the file again")
     return layers
+
+
+def _apart(regions: list[tuple[int, int]], content: int) -> bool:
+    """Whether no two regions overlap and all end within the content."""
+    ordered = sorted(regions)
+    return all(end <= start for (_, end), (start, _) in zip(ordered, [*ordered[1:], (content, content)], strict=True))
 
 
 def refusal(check: str, why: str) -> PatchError:

@@ -57,3 +57,12 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
     return 0, len(data) + 1
+
+
+def varint(value: int) -> bytes:
+    """A number in base 128, as Protocol Buffers write it: the lowest 7 bits first, bit 7 on all bytes but the last."""
+    pieces = []
+    while value > 0x7F:
+        pieces.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*pieces, value])

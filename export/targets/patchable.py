@@ -6,15 +6,21 @@ scales of their widths, times one number that the lowering may have folded in. W
 what the exporter writes. If a file differs from another anywhere else, there is no table.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from chordkit.errors import CapabilityError, PatchError
+from chordkit.errors import MasterWarning, PatchError
+from chordkit.export.artifact import ArtifactSpec, Precision
+from chordkit.export.targets.target import Target
 from chordkit.patching import MasterFile, PatchedLayer, PatchTable, attached, table_bytes
-from chordkit.quantization import MasterLayer, MasterWeights, select_codes
+from chordkit.quantization import MasterWeights, select_codes
 from chordkit.strategy import Strategy, to_wire
+
+Place = TypeVar("Place", int, tuple[int, int])
 
 _OTHERS = (0, 2, 4)
 _SEED = 20260715
@@ -37,36 +43,44 @@ class _Samples:
         return tuple(zip(self.widths[1:], self.files[1:], strict=True))
 
 
+def master_file(target: Target, spec: ArtifactSpec, content: bytes, master: MasterWeights) -> bytes:
+    """``content``, a uniform int8 file of layout ``speed``, with its patch table, or as it is where the target's files have none.
+
+    Warns:
+        MasterWarning: of this model no table can be made: its strategies are exported one by one.
+    """
+    if target.before_patch_table(0) is None:
+        return content
+    strategy = replace(spec, precision=Precision.STRATEGY)
+    try:
+        return with_patch_table(content, lambda widths: target.lower(strategy, (master, widths)), master, target.before_patch_table)
+    except PatchError as error:
+        warnings.warn(f"{target}: the file carries no patch table: {error}; export each strategy by itself", MasterWarning, stacklevel=3)
+        return content
+
+
 def with_patch_table(
-    name: str, content: bytes, lower: Callable[[np.ndarray], bytes], master: MasterWeights, gap: Callable[[int], bytes]
+    content: bytes, lower: Callable[[np.ndarray], bytes], master: MasterWeights, gap: Callable[[int], bytes | None]
 ) -> bytes:
     """The master file of a uniform int8 file.
 
     Args:
-        name: of the target, for messages.
         content: the file, every channel at 8 bits.
         lower: the same for other widths uint8 ``[channels]``.
         master: what all are made from.
         gap: what the container needs before so many bytes that it does not know.
 
     Raises:
-        CapabilityError: the files differ in more than codes and scales, so that no table describes them.
+        PatchError: the files differ in more than codes and scales, so that no table describes them.
     """
     samples = _samples(content, lower, master.channel_table.channels)
-    try:
-        table = _table(samples, master)
-        data = attached(content, table, gap(table_bytes(len(table.layers), table.channels)))
-        everybody = MasterFile(data)
-    except PatchError as error:
-        raise _refusal(name, str(error)) from None
+    table = _table(samples, master)
+    data = attached(content, table, gap(table_bytes(len(table.layers), table.channels)) or b"")
+    everybody = MasterFile(data)
     for widths, file in samples.others:
         if everybody.patched(to_wire(Strategy(widths, master.fingerprint))) != file:
-            raise _refusal(name, "files of several strategies differ in more than the codes and scales of their layers")
+            raise PatchError("files of several strategies differ in more than the codes and scales of their layers")
     return data
-
-
-def _refusal(name: str, why: str) -> CapabilityError:
-    return CapabilityError(f"{name}: no patch table can be made for this model ({why}); export each strategy by itself")
 
 
 def _samples(content: bytes, lower: Callable[[np.ndarray], bytes], channels: int) -> _Samples:
@@ -102,14 +116,10 @@ def _table(samples: _Samples, master: MasterWeights) -> PatchTable:
         off = np.unique(stored[widths == 0])
         if len(off) != 1:
             raise PatchError(f"channels of {name} that are off do not have one scale")
-        layers.append(PatchedLayer(start, stride, *each[0][0].shape, at, float(off[0])))
+        layers.append(PatchedLayer(start, stride, each[0][0].shape[0], each[0][0].shape[1], at, float(off[0])))
         found.append(np.stack([_at_width(stored, widths, width) for width in (2, 4)]))
-    ratios = np.concatenate([_ratios(master.layers[name]) for name in names], axis=1)
+    ratios = np.concatenate([master.layers[name].rows.ratios for name in names], axis=1)
     return PatchTable(master.fingerprint, tuple(layers), np.concatenate(found, axis=1).astype(np.float32), ratios)
-
-
-def _ratios(layer: MasterLayer) -> np.ndarray:
-    return layer.rows.ratios
 
 
 def _at_width(stored: np.ndarray, widths: np.ndarray, width: int) -> np.ndarray:
@@ -117,7 +127,7 @@ def _at_width(stored: np.ndarray, widths: np.ndarray, width: int) -> np.ndarray:
     return stored[(widths == width).argmax(axis=0), np.arange(stored.shape[1])]
 
 
-def _only(found: Sequence, what: str):  # type: ignore[no-untyped-def,type-arg]
+def _only(found: Sequence[Place], what: str) -> Place:
     if len(found) != 1:
         raise PatchError(f"{what} are found at {len(found)} places of the file")
     return found[0]

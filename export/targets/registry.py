@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
+from chordkit.export.targets.patchable import master_file
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.runtimes import ranges_markdown
 from chordkit.export.targets.target import Source, Target
@@ -57,7 +58,8 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
         source: a float backbone for ``fp32``; a master with widths uint8 ``[channels]`` for ``int8`` and ``strategy``.
 
     Returns:
-        The file's bytes; the same spec and source give the same bytes.
+        The file's bytes; the same spec and source give the same bytes. An int8 file of layout ``speed`` ends in a patch table where its
+        target has one, and becomes any user's (``docs/patching.md``).
 
     Raises:
         CapabilityError: the target cannot run this, or needs no file.
@@ -77,7 +79,10 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
     architecture = str(source[0].config["architecture"]) if isinstance(source, tuple) else source.config.architecture
     settled = target.settle(spec, architecture, widths)
     with _runtime_of(target):
-        return target.lower(settled, source)
+        content = target.lower(settled, source)
+        if isinstance(source, tuple) and settled.precision is Precision.INT8 and settled.layout == "speed":
+            return master_file(target, settled, content, source[0])
+        return content
 
 
 def load_runner(

@@ -126,6 +126,10 @@ class Target(abc.ABC):
         """Why these bytes cannot be a file of this target, told without its runtime, or None; where it tells no file from another, None."""
         return None
 
+    def before_patch_table(self, size: int) -> bytes | None:
+        """What a file needs before ``size`` bytes at its end that its runtime passes over; None = it has no place for them."""
+        return None
+
     def tolerance(self, activations: Activations) -> Tolerance:
         """What an artifact may differ from the reference by."""
         return FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE

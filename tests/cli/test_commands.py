@@ -37,7 +37,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "strategy make", "strategy show", "strategy diff", "strategy seal", "strategy open",
         "import", "evaluate benefit", "evaluate accuracy", "evaluate flow", "export", "catalogue grow", "match build", "match query",
         "trainer make", "trainer check",
-        "bundle make", "bundle verify", "bundle inspect", "bundle diff", "bundle apply", "bundle key", "recommend", "validate",
+        "bundle make", "bundle verify", "bundle inspect", "bundle diff", "bundle apply", "bundle key", "recommend", "validate", "patch",
         "bench run", "bench compare", "bench history", "bench import", "config show",
         "devices list", "devices prepare", "serve run", "serve token",
         "release init", "release publish", "release promote", "release pause", "release resume", "release rollback", "release kill",

@@ -8,7 +8,19 @@ import json
 from typing import Any
 
 from chordkit.files import write_json
-from tests.golden import differences, envelopes, grid, masters, refused_masters, releases, samples, signatures, strategies, training
+from tests.golden import (
+    differences,
+    envelopes,
+    grid,
+    masters,
+    patches,
+    refused_masters,
+    releases,
+    samples,
+    signatures,
+    strategies,
+    training,
+)
 from tests.golden.common import FOLDER
 
 VECTORS = {
@@ -26,6 +38,7 @@ VECTORS = {
     "ed25519": signatures.ed25519,
     "envelope": envelopes.envelopes,
     "difference": differences.differences,
+    "patch": patches.patches,
     "release": releases.releases,
 }
 

@@ -15,9 +15,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from chordkit.coda.adapter import Adapter, decode_adapter, encode_adapter
 from chordkit.coda.learning import Candidates, Exam, Head, Lessons, Steps, train
 from chordkit.coda.samples import decode_samples, encode_samples
-from chordkit.errors import AdapterError, BundleError, EnvelopeError, MasterError, SampleError, StrategyError, UserVectorError
+from chordkit.errors import (
+    AdapterError,
+    BundleError,
+    EnvelopeError,
+    MasterError,
+    PatchError,
+    SampleError,
+    StrategyError,
+    UserVectorError,
+)
 from chordkit.export.bundle import apply_difference, read_difference
 from chordkit.kernels import Engine, available
+from chordkit.patching import MasterFile
 from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
 from chordkit.signing import is_valid
 from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector, open_envelope
@@ -126,6 +136,26 @@ def test_refused_differences_are_refused_by_the_check_named(case: dict) -> None:
     refused = _golden("difference")["refused"]
     with pytest.raises(BundleError, match=f"^difference: {case['check']}: "):
         apply_difference(bytes.fromhex(refused["base"]), bytes.fromhex(case["bytes"]), largest=refused["largest"])
+
+
+def test_master_files_become_what_the_file_alone_says() -> None:
+    for case in _golden("patch")["accepted"]:
+        everybody = MasterFile(bytes.fromhex(case["bytes"]))
+        for made in case["made"]:
+            assert everybody.patched(bytes.fromhex(made["bytes"])).hex() == made["result"], (case["case"], made["strategy"])
+
+
+@pytest.mark.parametrize("case", _golden("patch")["refused"]["files"], ids=lambda case: case["case"])
+def test_refused_master_files_are_refused_by_the_check_named(case: dict) -> None:
+    with pytest.raises(PatchError, match=f"^patch table: {case['check']}: "):
+        MasterFile(bytes.fromhex(case["bytes"]))
+
+
+@pytest.mark.parametrize("case", _golden("patch")["refused"]["strategies"], ids=lambda case: case["case"])
+def test_strategies_that_do_not_fit_a_master_file_are_refused_by_the_check_named(case: dict) -> None:
+    everybody = MasterFile(bytes.fromhex(_golden("patch")["accepted"][0]["bytes"]))
+    with pytest.raises(StrategyError, match=f"^strategy: {case['check']}: "):
+        everybody.patched(bytes.fromhex(case["bytes"]))
 
 
 @pytest.mark.parametrize("run", range(3))

@@ -58,6 +58,9 @@ class LitertTarget(Target):
     def problem_with_file(self, data: memoryview) -> str | None:
         return problem_with_flatbuffer(data, "TFL3")
 
+    def before_patch_table(self, size: int) -> bytes | None:
+        return b""  # a flatbuffer is followed from its beginning
+
     def emulate(
         self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
     ) -> NDArray[np.floating] | None:

@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.parity import ScoresFn
-from chordkit.export.targets.filetype import problem_with_onnx
+from chordkit.export.targets.filetype import problem_with_onnx, varint
 from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+_PATCH_FIELD = 33000
 
 
 class OnnxTarget(Target):
@@ -69,6 +71,10 @@ class OnnxTarget(Target):
 
     def problem_with_file(self, data: memoryview) -> str | None:
         return problem_with_onnx(data)
+
+    def before_patch_table(self, size: int) -> bytes | None:
+        # A field that no version of ModelProto has, of bytes: its tag, 33000 << 3 | 2, and their number.
+        return varint(_PATCH_FIELD << 3 | 2) + varint(size)
 
 
 TARGET = OnnxTarget()
