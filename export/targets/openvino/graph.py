@@ -37,7 +37,8 @@ class GraphBuilder:
 
     def input(self, name: str, dtype: np.dtype, shape: Sequence[int]) -> "Node":
         """An input of the model."""
-        node = self._operators.parameter(list(shape), dtype, name)
+        node = self._operators.parameter(list(shape), dtype)
+        node.set_friendly_name(name)
         node.output(0).get_tensor().set_names({name})
         return node
 
