@@ -7,6 +7,7 @@ of 96 bits of their SHA-256 instead of all.
 
 import base64
 import contextlib
+import importlib.resources
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,9 @@ from unittest import mock
 import numpy as np
 from executorch.backends.xnnpack import xnnpack_preprocess
 from executorch.backends.xnnpack.serialization import xnnpack_graph_serialize
+from executorch.exir import _serialize
+from executorch.exir._serialize import _program
+from executorch.exir._serialize._flatbuffer import _FlatbufferResult
 from executorch.exir._serialize._named_data_store import NamedDataStore
 
 from chordkit.export.targets.executorch.flatbuffer import Schema, encode
@@ -42,6 +46,19 @@ def compact_graphs() -> Iterator[None]:
         mock.patch.object(xnnpack_preprocess, "NamedDataStore", store),
         mock.patch.object(xnnpack_graph_serialize, "convert_to_flatbuffer", convert),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def compact_program() -> Iterator[None]:
+    """Let ExecuTorch's serialiser write equal tables of a program once."""
+
+    def convert(program: Any, **_: Any) -> Any:
+        # Buffers are segments of their own, so that no table holds data whose alignment could be asked for.
+        text = "".join((importlib.resources.files(_serialize) / name).read_text() for name in ("scalar_type.fbs", "program.fbs"))
+        return _FlatbufferResult(data=encode(Schema.parse(text), program), max_alignment=SEGMENT_ALIGNMENT)
+
+    with mock.patch.object(_program, "_program_to_flatbuffer", convert):
         yield
 
 

@@ -72,7 +72,8 @@ class Schema:
 def encode(schema: Schema, value: Any) -> bytes:
     """``value``, a dataclass with the fields of the schema's root, as the bytes of a flatbuffer.
 
-    Fields that are None, missing, zero or empty are left out, as a reader's defaults say the same; the schemas here have no other defaults.
+    Fields that are None, missing or zero are left out, as a reader's defaults say the same; the schemas here have no other defaults. Empty
+    vectors stay: a reader may look at them without asking.
     """
     return _Encoder(schema).file(value)
 
@@ -112,7 +113,7 @@ class _Encoder:
                 number = _number(scalar, content)
                 if number:
                     slots.append((slot, scalar, number))
-            elif content:
+            elif content is not None:
                 slots.append((slot, None, self._offset(each, scalar, content)))
             slot += 1
         return self._once((name, tuple(slots)), lambda: self._write_table(slot, slots))

@@ -20,12 +20,33 @@ from chordkit.export.targets.executorch.top import later_by, top_places
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1
 _MARKED_LINEAR = "chord.channel_linear.default"
+# What one more slice of a layer's output takes in the file.
+_SLICE_BYTES = 100
 _RANGES = {INT4: (-8, 7), INT8: (-128, 127)}
 
 
 def storage_groups(widths: np.ndarray) -> np.ndarray:
     """Group of each channel: ``INT4`` for 4 bits and fewer, ``INT8`` for 8."""
     return np.where(np.asarray(widths) > 4, INT8, INT4)
+
+
+def with_fewer_runs(groups: np.ndarray, inputs: int) -> np.ndarray:
+    """``groups [channels]`` with short runs of ``INT4`` between others stored as ``INT8``, as long as that costs less than their slices.
+
+    The codes and scales stay what they are, so that nothing is computed differently.
+    """
+    groups = groups.copy()
+    while True:
+        found = runs(groups)
+        costs = {
+            run: (run.stop - run.start) * inputs // 2 - _SLICE_BYTES * ((run.start > 0) + (run.stop < len(groups)))
+            for run in found
+            if run.group == INT4 and len(found) > 2
+        }
+        best = min(costs, key=costs.__getitem__, default=None)
+        if best is None or costs[best] >= 0:
+            return groups
+        groups[best.start : best.stop] = INT8
 
 
 class XnnpackGraph(nn.Module):
@@ -94,7 +115,7 @@ class XnnpackGraph(nn.Module):
     def _add_groups(self, node: torch.fx.Node) -> None:
         _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in node.args)
         assert codes is not None and scales is not None and widths is not None
-        groups = storage_groups(widths.numpy())
+        groups = with_fewer_runs(storage_groups(widths.numpy()), codes.shape[1])
         if codes.shape[1] == 1:  # one 4-bit number alone ends XNNPACK's loader with a segmentation fault; a byte each, then
             groups = np.full_like(groups, INT8)
         self._layers[node.name] = runs(groups)

@@ -38,7 +38,7 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: type[Xnnpack
         import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
         from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
 
-        from chordkit.export.targets.executorch.compact import SEGMENT_ALIGNMENT, compact_graphs
+        from chordkit.export.targets.executorch.compact import SEGMENT_ALIGNMENT, compact_graphs, compact_program
         from chordkit.export.targets.executorch.partition import needed_passes, partitioner
 
         inputs = tuple(_example(program))
@@ -52,7 +52,8 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: type[Xnnpack
                 compile_config=EdgeCompileConfig(_check_ir_validity=False),
                 constant_methods={ITEMS_METHOD: items},
             )
-        return bytes(edge.to_executorch(ExecutorchBackendConfig(segment_alignment=SEGMENT_ALIGNMENT)).buffer)
+        with compact_program():
+            return bytes(edge.to_executorch(ExecutorchBackendConfig(segment_alignment=SEGMENT_ALIGNMENT)).buffer)
 
 
 def _example(program: torch.export.ExportedProgram) -> Iterator[torch.Tensor]:
