@@ -30,14 +30,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def made_for(target: str) -> list[Made]:
+def made_for(target: str, folder: Path) -> list[Made]:
     """The artifacts of a target that chordkit makes."""
     found = []
     wanted = trials(target)
     for number, trial in enumerate(wanted, 1):
         if number % 10 == 0:
             say(f"  {number} of {len(wanted)}")
-        made = makeable(trial)
+        made = makeable(trial, folder / "artifacts")
         if isinstance(made, str):
             say(f"  {trial.name} is not made: {made}")
         else:
@@ -91,7 +91,7 @@ def try_all(packages: list[Package], folder: Path, again: bool) -> RuntimeTable:
     for package in packages:
         if package.target not in artifacts:
             say(f"making the artifacts of {package.target}")
-            artifacts[package.target] = made_for(package.target)
+            artifacts[package.target] = made_for(package.target, folder)
         one, found = tried(package, artifacts[package.target], folder, again)
         all_tried.append(one)
         rows += [row for trial, outcomes in found.items() for row in rows_of(package.name, trial, outcomes)]

@@ -1,20 +1,24 @@
 """The artifacts that every version of every runtime is tried on: of fixed weights, so that the same code makes the same bytes."""
 
 import functools
+import hashlib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import chordkit
 from chordkit.backbones import ARCHITECTURES, Backbone, build, initialise, make_master
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision
 from chordkit.export.judge import Expectation, expectation
 from chordkit.export.parity import VectorSet, draw, reference_scores, references
-from chordkit.export.targets import find_target, lower
+from chordkit.export.targets import all_targets, find_target, lower
 from chordkit.export.targets.profiles import profiles_of
+from chordkit.files import write_bytes
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy
 
@@ -124,8 +128,12 @@ def trials(target: str) -> list[Trial]:
     return [trial for trial in found if Precision(trial.precision) in can.precisions]
 
 
-def make(trial: Trial) -> Made:
+def make(trial: Trial, kept: Path | None = None) -> Made:
     """The artifact of a trial, its inputs and what it is held to.
+
+    Args:
+        trial: what it is.
+        kept: a folder of files that this source made before.
 
     Raises:
         CapabilityError: chordkit does not make it.
@@ -136,7 +144,14 @@ def make(trial: Trial) -> Made:
     spec = ArtifactSpec(
         trial.target, precision, CANDIDATES, trial.activations, trial.user_vector, runtime=trial.runtime or None, layout=trial.layout
     )
-    data = lower(spec, backbone if precision is Precision.FP32 else (master, widths))
+    file = None if kept is None else kept / source_digest() / trial.name
+    if file is not None and file.exists():
+        data = file.read_bytes()
+    else:
+        data = lower(spec, backbone if precision is Precision.FP32 else (master, widths))
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(file, data)
     personal = precision is Precision.STRATEGY
     artifact = Artifact(
         name=trial.name,
@@ -157,10 +172,23 @@ def make(trial: Trial) -> Made:
     return Made(trial, data, expectation(artifact, master, widths if personal else None, vectors))
 
 
-def makeable(trial: Trial) -> Made | str:
-    """The artifact of a trial, or why chordkit does not make it."""
+@functools.cache
+def source_digest() -> str:
+    """Of all that decides what a file's bytes are: chordkit's modules, this one, and the packages that lower."""
+    package = Path(chordkit.__file__).parent
+    modules = sorted(path for top in ("backbones", "export", "quantization", "strategy") for path in (package / top).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in (*modules, Path(__file__)):
+        digest.update(path.read_bytes())
+    for target in all_targets():
+        digest.update(str(target.requires()).encode())
+    return digest.hexdigest()[:16]
+
+
+def makeable(trial: Trial, kept: Path) -> Made | str:
+    """The artifact of a trial, or why chordkit does not make it; as in :func:`make`."""
     try:
-        return make(trial)
+        return make(trial, kept)
     except CapabilityError as error:
         return str(error)
 
