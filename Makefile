@@ -77,10 +77,7 @@ schemas: setup
 	$(BIN)/python scripts/generate_schemas.py
 
 # The native engine beside LiteRT, ONNX Runtime, ExecuTorch, OpenVINO and PyTorch, in one interleaved run; prints the ratios.
-# OpenVINO is a peer only, no target: it is installed when this is first run.
 bench-kernels: setup
-	@$(BIN)/python -c 'import openvino' 2>/dev/null || \
-		$(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/kernels/peers.py $(BENCH)
 
 # What the Android builds need besides: a JDK, and clang for the native library. Their other tools are unpacked into the user's cache.

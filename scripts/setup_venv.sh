@@ -9,7 +9,7 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 
 # torch comes first and by its exact version: asked for through another package, pip would take a newer one and its CUDA
 # libraries. A machine without a GPU saves gigabytes by pointing PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL at a CPU build.
-echo "setting up $VENV (the first time takes some minutes: torch and three runtimes)"
+echo "setting up $VENV (the first time takes some minutes: torch and four runtimes)"
 pip install -c constraints.txt "setuptools>=77" wheel cffi
 pip install -c constraints.txt torch==2.13.0
 pip install -c constraints.txt --no-build-isolation -e '.[dev]'

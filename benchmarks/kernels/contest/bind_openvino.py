@@ -47,7 +47,7 @@ def bind_openvino(model: Any, names: Sequence[str], form: str, *, activations: M
         import openvino
         from openvino._pyopenvino import InferRequest
     except ImportError:
-        raise Missing("not installed: pip install 'chordkit[bench]'") from None
+        raise Missing("not installed: pip install 'chordkit[openvino]'") from None
     options = {**ONE_THREAD, **FORMS[form], **(activations or {})}
     core = openvino.Core()
     try:

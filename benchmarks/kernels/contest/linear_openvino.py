@@ -37,7 +37,7 @@ def _bind(case: LinearCase, fill: Callable[[LinearCase, Any, Any], Any], form: s
         import openvino
         from openvino import opset13
     except ImportError:
-        raise Missing("not installed: pip install 'chordkit[bench]'") from None
+        raise Missing("not installed: pip install 'chordkit[openvino]'") from None
     x = opset13.parameter([case.rows, case.in_features], np.float32, name="x")
     x.output(0).set_names({"x"})
     return bind_openvino(openvino.Model([fill(case, opset13, x)], [x], "layer"), ("x",), form, activations=options)
