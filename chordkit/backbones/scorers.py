@@ -45,7 +45,7 @@ class CatalogueScorer(nn.Module):
 
 
 class PersonalCatalogueScorer(nn.Module):
-    """A :class:`CatalogueScorer` with a user vector as its second input: history, user f32 [batch, dim] -> scores f32 [batch, items + 1]."""
+    """A :class:`CatalogueScorer` with a user vector as its second input: history, user [batch, dim] -> scores [batch, items + 1]."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ class Profile:
         layouts: how codes may lie in a file; the first is the default.
         activations: with what quantised layers compute correctly; the first is the default.
         why: what keeps it from the rest.
+        narrowest: bits of the narrowest integers that it knows.
     """
 
     name: str
@@ -33,17 +34,21 @@ class Profile:
     layouts: tuple[Layout, ...]
     activations: tuple[Activations, ...]
     why: str
+    narrowest: int
 
 
 _SUB_BYTE = "it does not know int4 and int2 weights"
-_HYBRID = "it computes int8 weights per channel with int8 activations wrongly, without a word"
+_HYBRID = "with int8 activations it computes something else, without a word"
 
+# The last of a target is its newest: what a file that is made for no runtime by name runs on.
 _PROFILES = (
-    Profile("tflite-2.14", "litert", "tflite-runtime", "2.14.0", "2.14.0", ("speed",), ("fp32",), f"{_SUB_BYTE}, and {_HYBRID}"),
-    Profile("litert-1.x", "litert", "ai-edge-litert", "1.2.0", "2.3.0", ("speed",), ("fp32", "int8"), _SUB_BYTE),
-    Profile("litert-2.x", "litert", "ai-edge-litert", "2.2.0", "2.3.0", ("size", "speed"), ("fp32", "int8"), ""),
-    Profile("onnxruntime-1.18", "onnx", "onnxruntime", "1.18.0", "1.31.1", ("speed",), ("fp32",), _SUB_BYTE),
-    Profile("executorch-1.x", "executorch", "executorch", "1.0.0", "1.5.1", ("size", "speed"), ("fp32",), ""),
+    Profile("tflite-2.14", "litert", "tflite-runtime", "2.14.0", "2.14.0", ("speed",), ("fp32",), f"{_SUB_BYTE}, and {_HYBRID}", 8),
+    Profile("litert-1.x", "litert", "ai-edge-litert", "1.0.0", "2.3.0", ("speed",), ("fp32",), f"{_SUB_BYTE}, and {_HYBRID}", 8),
+    Profile("litert-2.x", "litert", "ai-edge-litert", "2.1.0", "2.3.0", ("speed",), ("fp32", "int8"), _SUB_BYTE, 8),
+    Profile("litert-2.2", "litert", "ai-edge-litert", "2.2.0", "2.3.0", ("size", "speed"), ("fp32", "int8"), "nothing does", 2),
+    Profile("onnxruntime-1.18", "onnx", "onnxruntime", "1.18.0", "1.32.0", ("speed",), ("fp32",), _SUB_BYTE, 8),
+    Profile("onnxruntime-1.24", "onnx", "onnxruntime", "1.24.1", "1.32.0", ("size", "speed"), ("fp32",), "nothing does", 2),
+    Profile("executorch-1.x", "executorch", "executorch", "1.0.0", "1.5.1", ("size", "speed"), ("fp32",), "nothing does", 4),
 )
 
 

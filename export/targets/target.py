@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import CapabilityError, MissingRuntimeError
-from chordkit.export.artifact import Activations, ArtifactSpec, Layout, Precision
+from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision
 from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, ScoresFn, Tolerance, VectorSet, emulated_scores
 from chordkit.export.targets.profiles import Profile, find_profile, profiles_of
 from chordkit.export.targets.runner import Runner
@@ -44,6 +44,8 @@ class Capability:
         stored_bits: width of a channel -> bits an element takes in the file.
         activations: with what quantised layers may compute; the first is the default.
         user_vector: whether a user vector can be an input.
+        top: whether a file can choose the best itself, also of the whole catalogue.
+        batch: whether a file can take several histories a call.
         layouts: how codes can lie in its files; the first is the default.
         refusals: reason for what is missing, by the name of the missing thing.
         note: one sentence for the support matrix.
@@ -57,6 +59,8 @@ class Capability:
     activations: tuple[Activations, ...]
     note: str
     user_vector: bool = False
+    top: bool = False
+    batch: bool = False
     layouts: tuple[Layout, ...] = ("size",)
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None
@@ -227,7 +231,7 @@ class Target(abc.ABC):
         layout = "size" if spec.precision is Precision.FP32 else spec.layout or layouts[0]
         return replace(spec, activations=activations, layout=layout)
 
-    def check_shape(self, spec: ArtifactSpec) -> None:
+    def check_shape(self, spec: ArtifactSpec | Artifact) -> None:
         """Refuse what of a call's shape this target cannot have: how many answers, how many histories.
 
         Raises:

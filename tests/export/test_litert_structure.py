@@ -9,7 +9,7 @@ import torch
 from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
-from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.program import export_program
 from chordkit.export.targets import lower
 from chordkit.export.targets.litert import REQUIRED_VERSION
@@ -18,7 +18,6 @@ from chordkit.export.targets.litert import grouping as litert_grouping
 from chordkit.export.targets.litert import lower as litert
 from chordkit.export.targets.litert.describe import describe
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec, serialize
-from chordkit.export.artifact import Activations
 from chordkit.export.targets.litert.graph import pack
 from chordkit.quantization import pack_codes
 

@@ -1,5 +1,6 @@
 """ExecuTorch: a ``.pte`` file for the XNNPACK backend (``docs/targets/executorch.md``)."""
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, T
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from chordkit.export.targets.executorch.graph import XnnpackGraph
 
 __all__ = ["RUNTIME", "TARGET", "ExecutorchTarget", "quiet"]
 
@@ -45,23 +48,27 @@ class ExecutorchTarget(Target):
         from chordkit.export.program import item_count
         from chordkit.export.targets.executorch.lower import lower
 
-        return lower(self._program(spec, source), item_count(source), top=spec.top)
+        return lower(self._program(spec, source), item_count(source), functools.partial(self._graph, spec), top=spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn | None:
-        from chordkit.export.targets.executorch.graph import XnnpackGraph
-
         with quiet():
             import executorch.exir  # noqa: F401  (registers embedding_byte for torch)
 
-            return reranker_scores(XnnpackGraph(self._program(spec, source)).eval())
+            return reranker_scores(self._graph(spec, self._program(spec, source)).eval())
+
+    def _graph(self, spec: ArtifactSpec, program: "ExportedProgram", top: int | None = None) -> "XnnpackGraph":
+        """The program as XNNPACK takes it, with channels in the groups that the layout has."""
+        from chordkit.export.targets.executorch.graph import XnnpackGraph, groups_in_file, one_group
+
+        return XnnpackGraph(program, top, one_group if spec.layout == "speed" else groups_in_file)
 
     def _program(self, spec: ArtifactSpec, source: Source) -> "ExportedProgram":
-        """The program with the channels of a strategy in groups of one width."""
+        """The program, in the layout ``size`` with the channels of a strategy in groups of one width."""
         from chordkit.export.program import export_program, regroup
         from chordkit.export.targets.executorch.graph import storage_groups
 
         user_order = None
-        if isinstance(source, tuple):
+        if isinstance(source, tuple) and spec.layout != "speed":
             master, widths, user_order = regroup(*source, storage_groups)
             source = master, widths
         return export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch, user_order=user_order)

@@ -30,6 +30,16 @@ def storage_groups(widths: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(widths) > 4, INT8, INT4)
 
 
+def groups_in_file(widths: np.ndarray, inputs: int) -> np.ndarray:
+    """Group of each channel of a layer of ``inputs`` features, once the short runs are gone."""
+    return with_fewer_runs(storage_groups(widths), inputs)
+
+
+def one_group(widths: np.ndarray, inputs: int) -> np.ndarray:
+    """Group of each channel in the layout ``speed``: ``INT8``."""
+    return np.full(np.shape(widths), INT8)
+
+
 def with_fewer_runs(groups: np.ndarray, inputs: int) -> np.ndarray:
     """``groups [channels]`` with short runs of ``INT4`` between others stored as ``INT8``, as long as that costs less than their slices.
 
@@ -55,16 +65,23 @@ class XnnpackGraph(nn.Module):
     Args:
         program: from ``export_program``; marker ops are replaced by ``quantized_decomposed`` operators.
         top: how many of the candidates, or of the catalogue, it gives, as ids int32 and scores; None = scores of all.
+        group_of: storage group of each channel of a layer, from their widths and the number of its inputs.
 
     Raises:
         CapabilityError: an operator has no form here.
     """
 
-    def __init__(self, program: torch.export.ExportedProgram, top: int | None = None) -> None:
+    def __init__(
+        self,
+        program: torch.export.ExportedProgram,
+        top: int | None = None,
+        group_of: Callable[[np.ndarray, int], np.ndarray] = groups_in_file,
+    ) -> None:
         super().__init__()
+        self._group_of = group_of
         self._top, self._catalogue = top, "candidates" not in program.graph_signature.user_inputs
         if top is not None:
-            columns = program.graph.output_node().args[0][0].meta["val"].shape[1] - int(self._catalogue)  # type: ignore[index, union-attr]
+            columns = program.graph.output_node().args[0][0].meta["val"].shape[1] - int(self._catalogue)
             self.register_buffer("later", later_by(columns))
         signature = program.graph_signature
         paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
@@ -115,7 +132,7 @@ class XnnpackGraph(nn.Module):
     def _add_groups(self, node: torch.fx.Node) -> None:
         _, codes, scales, widths, bias = (self._constants.get(getattr(argument, "name", "")) for argument in node.args)
         assert codes is not None and scales is not None and widths is not None
-        groups = with_fewer_runs(storage_groups(widths.numpy()), codes.shape[1])
+        groups = self._group_of(widths.numpy(), codes.shape[1])
         if codes.shape[1] == 1:  # one 4-bit number alone ends XNNPACK's loader with a segmentation fault; a byte each, then
             groups = np.full_like(groups, INT8)
         self._layers[node.name] = runs(groups)

@@ -3,8 +3,8 @@
 ``docs/targets/executorch.md`` explains the choices and gives the measurements behind them.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import torch
 
@@ -13,9 +13,10 @@ from chordkit.export.targets.executorch.silence import quiet
 
 # A constant method of the program: ids must lie in 1..items, which the tensor shapes of a .pte cannot tell.
 ITEMS_METHOD = "items"
+Rewriting: TypeAlias = Callable[[torch.export.ExportedProgram, int | None], XnnpackGraph]
 
 
-def lower(program: torch.export.ExportedProgram, items: int, graph: type[XnnpackGraph] = XnnpackGraph, top: int | None = None) -> bytes:
+def lower(program: torch.export.ExportedProgram, items: int, graph: Rewriting = XnnpackGraph, top: int | None = None) -> bytes:
     """Lower an exported re-ranker to a ``.pte`` file: ``forward(history, candidates) -> scores``, weights in XNNPACK.
 
     A program with a user vector becomes ``forward(history, user, candidates)``.

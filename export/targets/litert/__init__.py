@@ -40,14 +40,15 @@ class LitertTarget(Target):
         from chordkit.export.targets.litert.lower import lower
 
         program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
-        return lower(program, spec.activations or "fp32", top=spec.top)
+        return lower(program, spec.activations or "fp32", spec.layout or "size", self.profile(spec.runtime), top=spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
         from chordkit.export.program import export_program
         from chordkit.export.targets.litert.interpret import interpret
         from chordkit.export.targets.litert.lower import graph
 
-        made = graph(export_program(source, spec.candidates, user_vector=spec.user_vector), spec.activations or "fp32")
+        program = export_program(source, spec.candidates, user_vector=spec.user_vector)
+        made = graph(program, spec.activations or "fp32", spec.layout or "size", self.profile(spec.runtime))
         return row_by_row(lambda history, user, ids: interpret(made, named_inputs(history, user, ids)))
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:

@@ -53,6 +53,7 @@ class TensorSpec:
         data: the packed bytes of a constant; None for an activation.
         quantization: scales of a quantised constant.
         name: shown by tools; inputs, outputs and weights have one.
+        owner: of a constant whose bytes and scales no constant of another owner shares, equal or not; "" = shared with all that are equal.
     """
 
     shape: tuple[int, ...]
@@ -60,6 +61,7 @@ class TensorSpec:
     data: bytes | None = None
     quantization: Quantization | None = None
     name: str = ""
+    owner: str = ""
 
     @property
     def is_constant(self) -> bool:
@@ -141,13 +143,13 @@ class _Writer:
     def string(self, text: str) -> int:
         return self.once(("string", text), lambda: self.builder.CreateString(text))
 
-    def array(self, values: np.ndarray) -> int:
-        return self.once((values.dtype.str, values.tobytes()), lambda: self.builder.CreateNumpyVector(values))
+    def array(self, values: np.ndarray, owner: str = "") -> int:
+        return self.once((values.dtype.str, values.tobytes(), owner), lambda: self.builder.CreateNumpyVector(values))
 
     def integers(self, values: Sequence[int]) -> int:
         return self.array(np.asarray(values, np.int32))
 
-    def bytes(self, data: bytes) -> int:
+    def bytes(self, data: bytes, owner: str = "") -> int:
         def write() -> int:
             builder = self.builder
             builder.StartVector(1, len(data), ALIGNMENT)
@@ -156,7 +158,7 @@ class _Writer:
             builder.Bytes[head : head + len(data)] = data
             return builder.EndVector()
 
-        return self.once(("bytes", data), write)
+        return self.once(("bytes", data, owner), write)
 
     def offsets(self, offsets: Sequence[int]) -> int:
         self.builder.StartVector(4, len(offsets), 4)
@@ -188,16 +190,16 @@ class _Writer:
 
         return getattr(self.schema.BuiltinOptions, kind), self.once((kind, repr(sorted(fields.items()))), write)
 
-    def quantization(self, quantization: Quantization) -> int:
+    def quantization(self, quantization: Quantization, owner: str) -> int:
         scales = np.ascontiguousarray(quantization.scales, np.float32)
-        scale = self.array(scales)
+        scale = self.array(scales, owner)
         zero_point = self.array(np.zeros(scales.size, np.int64))
         return self.table("QuantizationParameters", Scale=scale, ZeroPoint=zero_point, QuantizedDimension=quantization.axis)
 
     def tensor(self, tensor: TensorSpec, buffer: int) -> int:
         shape = self.integers(tensor.shape)
         name = self.string(tensor.name) if tensor.name else None
-        quantization = self.quantization(tensor.quantization) if tensor.quantization else None
+        quantization = self.quantization(tensor.quantization, tensor.owner) if tensor.quantization else None
         kind = getattr(self.schema.TensorType, tensor.type)
         # has_rank is left out: the runtimes of 2.x read the shape vector, and a scalar's is empty.
         return self.table("Tensor", Shape=shape, Type=kind, Buffer=buffer, Name=name, Quantization=quantization)
@@ -228,14 +230,14 @@ def serialize(graph: GraphSpec, required_version: str) -> bytes:
     index = {id(tensor): position for position, tensor in enumerate(tensors)}
 
     # Written first, so last in the file: whoever reads the head of the file sees the structure.
-    datas: dict[bytes, int] = {}
+    datas: dict[tuple[bytes, str], int] = {}
     for tensor in tensors:
         if tensor.data is not None:
-            datas.setdefault(tensor.data, len(datas) + 1)
+            datas.setdefault((tensor.data, tensor.owner), len(datas) + 1)
     version = required_version.encode().ljust(ALIGNMENT, b"\0")
-    version_buffer = datas.setdefault(version, len(datas) + 1)
+    version_buffer = datas.setdefault((version, ""), len(datas) + 1)
     # Each one's table stands in front of its data, where alignment leaves room for it.
-    filled = [writer.table("Buffer", Data=writer.bytes(data)) for data in reversed(datas)]
+    filled = [writer.table("Buffer", Data=writer.bytes(data, owner)) for data, owner in reversed(datas)]
     buffers = writer.offsets([writer.table("Buffer"), *reversed(filled)])
 
     codes: dict[tuple[str, int], int] = {}
@@ -264,7 +266,8 @@ def serialize(graph: GraphSpec, required_version: str) -> bytes:
             )
         )
     operators = writer.offsets(operator_tables)
-    tensor_tables = writer.offsets([writer.tensor(tensor, datas[tensor.data] if tensor.data is not None else 0) for tensor in tensors])
+    in_buffer = [0 if tensor.data is None else datas[tensor.data, tensor.owner] for tensor in tensors]
+    tensor_tables = writer.offsets([writer.tensor(tensor, buffer) for tensor, buffer in zip(tensors, in_buffer, strict=True)])
     subgraph = writer.table(
         "SubGraph",
         Tensors=tensor_tables,

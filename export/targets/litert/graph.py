@@ -117,10 +117,12 @@ Node = OperatorSpec | LinearNode
 class Builder:
     """Collects nodes; equal constants and equal operators exist once."""
 
-    # Nodes in execution order; who writes a tensor, by id; looked-up rows before scaling and their scales, by id.
+    # Nodes in execution order; who writes a tensor, by id; looked-up rows before scaling and their scales, by id; bits of the narrowest
+    # type that the runtime knows.
     nodes: list[Node] = field(default_factory=list)
     producers: dict[int, Node] = field(default_factory=dict)
     scaled_rows: dict[int, tuple[TensorSpec, TensorSpec]] = field(default_factory=dict)
+    narrowest: int = 2
     _constants: dict[Any, TensorSpec] = field(default_factory=dict)
     _emitted: dict[Any, TensorSpec] = field(default_factory=dict)
 
@@ -133,8 +135,8 @@ class Builder:
         return self._constants[key]
 
     def table(self, codes: np.ndarray, scales: np.ndarray, name: str = "") -> TensorSpec:
-        """A constant of int8 codes ``[rows, dim]`` with ``scales`` of size one or one for each row; int4 when all codes fit."""
-        type_, data = pack_table(codes)
+        """A constant of int8 codes ``[rows, dim]`` with ``scales`` of size one or one for each row; int4 when all fit, and may."""
+        type_, data = pack_table(codes, self.narrowest)
         key = (codes.shape, type_, data, scales.tobytes())
         if key not in self._constants:
             self._constants[key] = TensorSpec(tuple(codes.shape), type_, data, Quantization(scales), name)
@@ -263,9 +265,9 @@ def pack(codes: np.ndarray, width: int) -> bytes:
     return np.bitwise_or.reduce(flat << shifts, axis=1).astype(np.uint8).tobytes()
 
 
-def pack_table(codes: np.ndarray) -> tuple[str, bytes]:
-    """Type and bytes of a table: INT4 when every code fits the int4 grid and rows fill whole bytes, else INT8."""
-    if np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
+def pack_table(codes: np.ndarray, narrowest: int = 2) -> tuple[str, bytes]:
+    """Type and bytes of a table: INT4 when it may, every code fits the int4 grid and rows fill whole bytes, else INT8."""
+    if narrowest <= 4 and np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
         nibbles = codes.astype(np.uint8) & 15
         return "INT4", (nibbles[:, 0::2] | nibbles[:, 1::2] << 4).astype(np.uint8).tobytes()
     return "INT8", np.ascontiguousarray(codes, np.int8).tobytes()

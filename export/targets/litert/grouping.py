@@ -7,6 +7,8 @@ with one GATHER, or absorbed by the reader where that is legal:
 * ``query`` and ``key`` of one head: their product only needs both in the *same* order, that of the key;
 * a layer whose channels have one width takes any order for free, its rows are written in that order.
 
+In the layout ``speed`` every channel is stored as int8, so there is one group a layer and nothing to permute.
+
 So of a single-head block only ``output``, ``ffn2`` (both feed the residual stream) and ``query`` need a GATHER.
 Channels that are off join the int2 group with zero codes; their bias stays.
 """
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chordkit.export.artifact import Activations
+from chordkit.export.artifact import Activations, Layout
 from chordkit.export.targets.litert.flatbuffer import OperatorSpec, Quantization, TensorSpec
 from chordkit.export.targets.litert.graph import Builder, LinearNode, Node, consumers, pack, stored_widths
 from chordkit.export.targets.litert.pooling import Pool, pools_of
@@ -38,30 +40,32 @@ class _Order:
 
 @dataclass
 class _Groups:
-    """Splits the layers of one graph; ``fold`` absorbs permutations where that is legal."""
+    """Splits the layers of one graph."""
 
     builder: Builder
     activations: Activations
+    layout: Layout
     orders: dict[int, _Order] = field(default_factory=dict)
     pools: dict[int, Pool] = field(default_factory=dict)
 
 
-def split_linears(nodes: Sequence[Node], activations: Activations, *, fold: bool = True) -> list[Node]:
+def split_linears(nodes: Sequence[Node], activations: Activations, layout: Layout = "size", *, fold: bool = True) -> list[Node]:
     """Replace every linear layer by operators with weights of one width each.
 
     Args:
         nodes: a graph in execution order.
         activations: what quantised layers compute with.
+        layout: ``size`` stores each channel at its width; ``speed`` all as int8, in tensors that only one layer has.
         fold: absorb permutations into readers; False undoes each one with a GATHER (for tests).
     """
-    groups = _Groups(Builder(), activations)
+    groups = _Groups(Builder(), activations, layout)
     layers = [node for node in nodes if isinstance(node, LinearNode)]
     for layer in layers:
         outputs, inputs = layer.weights.codes.shape
         groups.orders[id(layer)] = _Order(np.arange(outputs), np.arange(inputs))
-    if fold:
+    if fold and layout == "size":
         _fold(nodes, groups.orders)
-    if activations == "fp32":
+    if activations == "fp32" and layout == "size":
         groups.pools = pools_of(groups.builder, layers, {key: order.columns for key, order in groups.orders.items()})
     for node in nodes:
         if isinstance(node, LinearNode):
@@ -139,7 +143,7 @@ def _split(groups: _Groups, layer: LinearNode) -> None:
     if widths is None:
         _split_unquantised(groups, layer, codes, order)
         return
-    stored = stored_widths(widths)
+    stored = stored_widths(widths) if groups.layout == "size" else np.full_like(widths, 8)
     present = [int(width) for width in np.unique(stored)]
     # One width: the rows are simply written in the order that the readers expect.
     grouped = order.output if len(present) == 1 else np.argsort(stored, kind="stable")
@@ -166,9 +170,10 @@ def _split_unquantised(groups: _Groups, layer: LinearNode, codes: np.ndarray, or
 Rows = list[tuple[int, np.ndarray, np.ndarray]]
 
 
-def _weights(layer: LinearNode, width: int, channels: np.ndarray, codes: np.ndarray) -> TensorSpec:
-    name = f"{layer.name}/int{width}"
-    return TensorSpec(tuple(codes.shape), f"INT{width}", pack(codes, width), Quantization(layer.weights.scales[channels]), name)
+def _weights(groups: _Groups, layer: LinearNode, width: int, channels: np.ndarray, codes: np.ndarray) -> TensorSpec:
+    name, quantization = f"{layer.name}/int{width}", Quantization(layer.weights.scales[channels])
+    owner = layer.name if groups.layout == "speed" else ""
+    return TensorSpec(tuple(codes.shape), f"INT{width}", pack(codes, width), quantization, name, owner)
 
 
 def _fully_connected(
@@ -190,7 +195,7 @@ def _split_float(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.nda
     outputs, inputs = layer.weights.codes.shape
     parts = []
     for width, channels, codes in rows:
-        packed = _weights(layer, width, channels, codes)
+        packed = _weights(groups, layer, width, channels, codes)
         parts.append(builder.emit("DEQUANTIZE", [packed], packed.shape, ("DequantizeOptions", {})))
     bias = None if layer.bias is None else builder.constant(layer.bias[order.output])
     if [width for width, _, _ in rows] == [8] and not layer.transposed:
@@ -238,7 +243,7 @@ def _split_int8(groups: _Groups, layer: LinearNode, rows: Rows, indices: np.ndar
     parts = []
     ordered = np.array_equal(indices, np.arange(outputs))
     for width, channels, codes in rows:
-        packed = _weights(layer, width, channels, np.pad(codes, ((0, 0), (0, padding))))
+        packed = _weights(groups, layer, width, channels, np.pad(codes, ((0, 0), (0, padding))))
         bias = None if layer.bias is None else builder.constant(layer.bias[channels])
         last = len(rows) == 1 and ordered
         part = layer.output if last else TensorSpec((*_rows(layer), len(channels)))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from chordkit.errors import CapabilityError
-from chordkit.export.artifact import Activations
+from chordkit.export.artifact import Activations, Layout
 from chordkit.export.targets.litert import REQUIRED_VERSION, layers, ops  # noqa: F401  (the last two fill the dispatch table)
 from chordkit.export.targets.litert.attention import absorb_keys, absorb_values, fold_score_scale
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, TensorSpec, schema, serialize
@@ -20,12 +20,19 @@ from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, t
 from chordkit.export.targets.litert.grouping import split_linears
 from chordkit.export.targets.litert.table import Lowering, Value, lower_node
 from chordkit.export.targets.litert.top import append_top
+from chordkit.export.targets.profiles import Profile
 
 _INPUTS = {torch.int32: "INT32", torch.float32: "FLOAT32"}
 
 
 def lower(
-    exported: torch.export.ExportedProgram, activations: Activations = "fp32", *, fold_permutations: bool = True, top: int | None = None
+    exported: torch.export.ExportedProgram,
+    activations: Activations = "fp32",
+    layout: Layout = "size",
+    profile: Profile | None = None,
+    *,
+    fold_permutations: bool = True,
+    top: int | None = None,
 ) -> bytes:
     """Lower an exported re-ranker to a ``.tflite`` file.
 
@@ -35,6 +42,9 @@ def lower(
             ``scores`` float32.
         activations: how quantised weights are multiplied. ``fp32``: they are dequantised once, when the model is loaded, which is the
             reference semantics; ``int8``: activations are quantised to 8 bits per row on the fly. No effect on a float32 program.
+        layout: how the codes lie in the file. The bytes of two files of the layout ``speed`` differ in the codes and scales of the layers
+            alone, where the programs do.
+        profile: the runtime that is to run the file; None = the newest.
         fold_permutations: absorb the channel order of width groups into the next layer where that is legal; False is
             slower and otherwise the same.
         top: how many of the candidates, or of the catalogue, the file gives, as ``ids`` and ``scores``; None = scores of all.
@@ -47,26 +57,35 @@ def lower(
         ImportError: ``ai-edge-litert`` is not installed.
     """
     schema()
-    return serialize(graph(exported, activations, top, fold_permutations=fold_permutations), REQUIRED_VERSION)
+    made = graph(exported, activations, layout, profile, fold_permutations=fold_permutations, top=top)
+    return serialize(made, REQUIRED_VERSION if profile is None else profile.oldest)
 
 
 def graph(
-    exported: torch.export.ExportedProgram, activations: Activations = "fp32", top: int | None = None, *, fold_permutations: bool = True
+    exported: torch.export.ExportedProgram,
+    activations: Activations = "fp32",
+    layout: Layout = "size",
+    profile: Profile | None = None,
+    *,
+    fold_permutations: bool = True,
+    top: int | None = None,
 ) -> GraphSpec:
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
-    nodes, inputs, outputs = _trace(exported, top)
+    nodes, inputs, outputs = _trace(exported, top, 2 if profile is None else profile.narrowest)
     nodes = without_dead_nodes(nodes, list(outputs.values()))
     nodes = absorb_values(fold_score_scale(nodes))
     nodes = absorb_keys(nodes, float_weights_only=activations == "int8")
-    nodes = hoisted(split_linears(nodes, activations, fold=fold_permutations))
+    nodes = hoisted(split_linears(nodes, activations, layout, fold=fold_permutations))
     return to_spec(nodes, inputs, outputs)
 
 
-def _trace(exported: torch.export.ExportedProgram, top: int | None) -> tuple[list[Node], dict[str, TensorSpec], dict[str, TensorSpec]]:
+def _trace(
+    exported: torch.export.ExportedProgram, top: int | None, narrowest: int
+) -> tuple[list[Node], dict[str, TensorSpec], dict[str, TensorSpec]]:
     signature = exported.graph_signature
     constants: dict[str, Any] = {**exported.state_dict, **exported.constants}
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
-    builder = Builder()
+    builder = Builder(narrowest=narrowest)
     lowering = Lowering(builder, names={name: path.removeprefix("backbone.") for name, path in paths.items()})
     inputs: dict[str, TensorSpec] = {}
     result: Value = None

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.artifact import ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn
 from chordkit.export.targets.filetype import problem_with_onnx, varint
 from chordkit.export.targets.lowered import named_inputs, row_by_row
@@ -54,15 +54,17 @@ class OnnxTarget(Target):
 
         return row_by_row(scores)
 
-    def _arguments(self, spec: ArtifactSpec, source: Source) -> tuple["ExportedProgram", int, dict[str, str]]:
-        """The program, the number of items and the metadata of a file."""
+    def _arguments(self, spec: ArtifactSpec, source: Source) -> tuple["ExportedProgram", int, dict[str, str], Layout]:
+        """The program, the number of items, the metadata and the layout of a file."""
         from chordkit.export.program import export_program, item_count
 
-        metadata = {"chordkit.precision": str(spec.precision)}
+        layout = spec.layout or "size"
+        # A strategy's file of the layout speed is the int8 file with other codes and scales, and nothing else differs.
+        metadata = {} if layout == "speed" else {"chordkit.precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["chordkit.fingerprint"] = source[0].fingerprint.hex()
         program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
-        return program, item_count(source), metadata
+        return program, item_count(source), metadata, layout
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.onnx.runner import OnnxRunner

@@ -54,11 +54,11 @@ class GraphBuilder:
         self._nodes.append(self._onnx.helper.make_node(operator, *names, **attributes))
         return values
 
-    def constant(self, array: np.ndarray) -> Value:
-        """An initialiser with the values, type and shape of ``array``."""
+    def constant(self, array: np.ndarray, owner: str = "") -> Value:
+        """An initialiser with the values, type and shape of ``array``; its owner's alone, if any."""
         array = np.ascontiguousarray(array)
         kind = self._onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-        return self._initializer(kind, array.shape, array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        return self._initializer(kind, array.shape, array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(), owner)
 
     def filled(self, shape: tuple[int, ...], number: float) -> Value:
         """A float32 constant that is one number all over, in no more bytes than that takes."""
@@ -76,14 +76,14 @@ class GraphBuilder:
             return self.constant(numbers.astype(np.int32))
         return self.emit("Cast", [self.constant(numbers.astype(smallest))], numbers.shape, to=6)  # TensorProto.INT32
 
-    def codes(self, codes: np.ndarray, width: int) -> Value:
-        """Integer codes ``[channels, in]`` as an initialiser of ``width`` bits an element, lowest bits first."""
+    def codes(self, codes: np.ndarray, width: int, owner: str = "") -> Value:
+        """Integer codes ``[channels, in]`` as an initialiser of ``width`` bits an element, lowest bits first; its owner's alone, if any."""
         self._opset = max(self._opset, _OPSETS.get(width, 0))
         kind = getattr(self._onnx.TensorProto, f"INT{width}")
-        return self._initializer(kind, codes.shape, pack_codes(codes.reshape(1, -1), width).tobytes())
+        return self._initializer(kind, codes.shape, pack_codes(codes.reshape(1, -1), width).tobytes(), owner)
 
-    def _initializer(self, kind: int, shape: tuple[int, ...], data: bytes) -> Value:
-        key = (kind, shape, data)
+    def _initializer(self, kind: int, shape: tuple[int, ...], data: bytes, owner: str) -> Value:
+        key = (kind, shape, data, owner)
         if key not in self._initializers:
             name = f"c{len(self._initializers)}"
             self._initializers[key] = self._onnx.TensorProto(name=name, data_type=kind, dims=shape, raw_data=data)

@@ -11,6 +11,7 @@ import torch
 
 import chordkit
 from chordkit.errors import CapabilityError
+from chordkit.export.artifact import Layout
 from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
 from chordkit.export.targets.onnx.ops import Lowering, reshape
 from chordkit.export.targets.onnx.top import append_top
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
 
-def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> bytes:
+def lower(
+    program: torch.export.ExportedProgram,
+    items: int,
+    metadata: Mapping[str, str] | None = None,
+    layout: Layout = "size",
+    top: int | None = None,
+) -> bytes:
     """Lower an exported re-ranker to an ``.onnx`` file: inputs ``history``, perhaps ``user``, ``candidates``; output ``scores``.
 
     With ``top`` the outputs are ``ids`` and ``scores`` of the best.
@@ -33,6 +40,8 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         program: from :func:`chordkit.export.program.export_program`.
         items: number of items, kept in the file's metadata.
         metadata: more entries for the file's ``metadata_props``.
+        layout: how the codes lie in the file. ``speed``: each layer's as INT8, so that the bytes of two files differ in the codes and
+            scales of the layers alone, where the programs do.
         top: how many of the candidates, or of the catalogue, the file gives; None = scores of all.
 
     Returns:
@@ -42,15 +51,19 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         CapabilityError: the program has an operator without a lowering.
         ImportError: ``onnx`` is not installed.
     """
-    return model(program, items, metadata, top).SerializeToString(deterministic=True)
+    return model(program, items, metadata, layout, top).SerializeToString(deterministic=True)
 
 
 def model(
-    program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None
+    program: torch.export.ExportedProgram,
+    items: int,
+    metadata: Mapping[str, str] | None = None,
+    layout: Layout = "size",
+    top: int | None = None,
 ) -> "ModelProto":
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
     builder = GraphBuilder()
-    lowering = Lowering(builder, _batch(program))
+    lowering = Lowering(builder, _batch(program), layout)
     signature = program.graph_signature
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
     constants: dict[str, Any] = {**program.state_dict, **program.constants}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from chordkit.errors import CapabilityError
+from chordkit.export.artifact import Layout
 from chordkit.export.program import future_value, refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
@@ -25,6 +26,7 @@ class Lowering:
     Attributes:
         builder: the graph that is written.
         batch: histories per call.
+        layout: how the codes lie in it.
         values: what each torch node has become: a graph value, or a constant that no node has needed yet.
         node: the one that is being lowered.
         rank: torch's number of axes of its first operand.
@@ -32,12 +34,14 @@ class Lowering:
 
     node: torch.fx.Node
 
-    def __init__(self, builder: GraphBuilder, batch: int = 1) -> None:
+    def __init__(self, builder: GraphBuilder, batch: int = 1, layout: Layout = "size") -> None:
         self.builder = builder
         self.batch = batch
+        self.layout = layout
         self.values: dict[torch.fx.Node, Any] = {}
         self.rank = 0
         self._flat: dict[str, Value] = {}
+        self._weights: dict[str, Value] = {}
 
     def run(self, node: torch.fx.Node) -> None:
         """Lower one ``call_function`` node.
@@ -95,6 +99,13 @@ class Lowering:
         if ids.name not in self._flat:
             self._flat[ids.name] = reshape(self, (size,), ids)
         return self._flat[ids.name]
+
+    def whole_weight(self, layer: str, codes: Tensor, scales: Tensor) -> Value:
+        """The float32 weight of a layer over codes of 8 bits in channel order, in initialisers that only this layer has."""
+        if layer not in self._weights:
+            stored = [self.builder.codes(codes.numpy(), 8, layer), self.builder.constant(scales.numpy(), layer)]
+            self._weights[layer] = self.builder.emit("DequantizeLinear", stored, tuple(codes.shape), axis=0)
+        return self._weights[layer]
 
     def weight(self, codes: Tensor, scales: Tensor, widths: Tensor) -> Value:
         """The float32 weight of a layer as a constant sub-graph over packed codes, one tensor for each width in use."""
@@ -196,7 +207,12 @@ def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operan
 def _channel_linear(
     lowering: Lowering, shape: tuple[int, ...], x: Operand, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None
 ) -> Value:
-    return _linear(lowering, shape, lowering.value(x), lowering.weight(codes, scales, widths), bias)
+    layer = lowering.node.args[1]
+    if lowering.layout == "speed" and isinstance(layer, torch.fx.Node):
+        weight = lowering.whole_weight(layer.name, codes, scales)
+    else:
+        weight = lowering.weight(codes, scales, widths)
+    return _linear(lowering, shape, lowering.value(x), weight, bias)
 
 
 def _layer_norm(

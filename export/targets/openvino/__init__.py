@@ -17,7 +17,9 @@ class OpenvinoTarget(Target):
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
         activations=("fp32",),
         user_vector=True,
-        refusals={"int8": "OpenVINO quantises activations as it goes for some sizes and processors and not for others, so that no reference"},
+        refusals={
+            "int8": "OpenVINO quantises activations as it goes for some sizes and processors and not for others, so that no reference"
+        },
         note="weights are widened to float32 when the file is loaded",
     )
     imports = ("chordkit.export.targets.openvino.quiet",)

@@ -172,9 +172,7 @@ def _channel_linear(lowering: Lowering, x: Any, codes: Tensor, scales: Tensor, w
     return _linear(lowering, x, lowering.weight(codes, scales, widths), bias)
 
 
-def _layer_norm(
-    lowering: Lowering, x: "Node", sizes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any
-) -> "Node":
+def _layer_norm(lowering: Lowering, x: "Node", sizes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any) -> "Node":
     if len(sizes) != 1:
         raise lowering.refuse(f"is over {len(sizes)} axes; only the last one is lowered")
     rank = len(lowering.shape)
