@@ -6,7 +6,7 @@ candidates and judged by the gate of bundles. Every user has one budget, in turn
 make takes the first ``--slow-users`` users alone. A line of JSON an artifact goes to ``FOLDER/artifacts.jsonl``; the same command goes on
 after a kill.
 
-    python benchmarks/exports.py --folder build/exports --data ml-100k amazon-beauty --markdown docs/results/exports.md
+    python benchmarks/exports.py --folder build/exports --data ml-100k beauty --markdown docs/results/exports.md
 """
 
 import argparse
@@ -180,7 +180,7 @@ def main() -> None:
     """Work, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--data", nargs="+", default=["ml-100k", "amazon-beauty"])
+    parser.add_argument("--data", nargs="+", default=["ml-100k", "beauty"])
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--slow-users", type=int, default=8)
     parser.add_argument("--all-budgets", action="store_true")
