@@ -23,7 +23,7 @@
     │   └── ProcessError
     └── CheckFailed
 
-:class:`MasterWarning` is the one warning: given with ``warnings.warn``, a line on stderr of the command line.
+:class:`MasterWarning` and :class:`RuntimeVersionWarning` are given with ``warnings.warn``: each a line on stderr of the command line.
 
 The command line turns :class:`InputError` into exit status 2 and :class:`CheckFailed` into exit status 1.
 """
@@ -115,6 +115,10 @@ class ProcessError(InputError):
 
 class CheckFailed(ChordkitError):
     """A check ran and said no (parity, verification, accuracy): exit status 1."""
+
+
+class RuntimeVersionWarning(UserWarning):
+    """A runtime is newer than any that an artifact was run on."""
 
 
 class MasterWarning(UserWarning):

@@ -42,6 +42,15 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_+.\-]{0,99}$")]
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+.-]{0,99}")
 
 
+Version = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$")]
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """What a version is compared by: the numbers that it begins with."""
+    found = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    return () if found is None else tuple(int(number) for number in found[0].split("."))
+
+
 def is_label(name: str) -> bool:
     """Whether ``name`` can name an artifact, a strategy or a set of reference scores, on every file system and in every URL."""
     return _LABEL.fullmatch(name) is not None
@@ -53,6 +62,31 @@ def _is_size(layout: object) -> bool:
 
 def _is_one(number: object) -> bool:
     return number == 1
+
+
+class RuntimeRange(BaseModel):
+    """The versions of a runtime that a file runs on, oldest and newest that were run.
+
+    Attributes:
+        package: that brings the runtime, in a package index.
+        oldest: the first.
+        newest: the last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    package: Label
+    oldest: Version
+    newest: Version
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if version_numbers(self.oldest) > version_numbers(self.newest):
+            raise ValueError(f"the oldest version, {self.oldest}, is newer than the newest, {self.newest}")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.oldest}" + ("" if self.oldest == self.newest else f" to {self.newest}")
 
 
 class Identity(BaseModel):

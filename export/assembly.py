@@ -16,7 +16,7 @@ from chordkit.export.bundle import ArtifactContents, BundleContents, Keys, Prove
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, VectorSet, draw, references
-from chordkit.export.targets import all_targets, load_runner
+from chordkit.export.targets import all_targets, find_target, load_runner, runtime_range
 from chordkit.hypernetwork.likelihood import best_temperature
 from chordkit.progress import Progress
 from chordkit.provenance import checkout, lock
@@ -35,6 +35,7 @@ def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidate
 
 def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: VectorSet) -> ParityReport:
     """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
+    find_target(artifact.target).require_runtime(runtime_range(artifact.target, artifact.runtime), artifact.name)
     strategy = None if artifact.strategy is None else sources.strategies[artifact.strategy]
     runner = load_runner(
         artifact.target,

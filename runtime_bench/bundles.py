@@ -96,6 +96,7 @@ def bench_bundles(
     Raises:
         BundleError: a bundle is refused, or an artifact is in none of them.
         InputError: the bundles do not take the same input, or an FP32 artifact has no reference over the first one's histories.
+        CapabilityError: a runtime of this host is older than those that an artifact runs on.
         DeviceError: an artifact cannot be loaded, or the device failed.
         CheckFailed: the scores of an artifact are not those of its reference.
     """
@@ -113,6 +114,8 @@ def bench_bundles(
         for number, (path, bundle, entries) in enumerate(zip(paths, opened, chosen, strict=True)):
             others = {entry.name for index, each in enumerate(chosen) if index != number for entry in each}
             for entry in entries:
+                if device is None or device.name == HOST:
+                    find_target(entry.target).require_runtime(entry.runs_on, entry.name)
                 name = f"{Path(path).stem}/{entry.name}" if entry.name in others else entry.name
                 contenders.append(_contender(name, bundle, entry, vectors, folder / str(number)))
         if app is not None and public_key is not None:

@@ -17,13 +17,15 @@ from chordkit.cli.options import (
 )
 from chordkit.cli.output import JsonOption, emit, progress_bar, rows, writable_folder
 
+_TARGETS = "executorch,litert,onnx,native"
+
 
 def export(
     master: MasterOption,
     out: Annotated[
         Path, typer.Option("--out", "-o", callback=writable_folder, help="Folder for the artifacts and their index, export.json.")
     ],
-    target: TargetsOption = "executorch,litert,onnx,native",
+    target: TargetsOption = _TARGETS,
     precision: Annotated[
         str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")
     ] = "",
@@ -40,6 +42,23 @@ def export(
         Literal["fp32", "int8"] | None,
         typer.Option(help="What quantised layers compute with, of every target given; the default is each target's fastest."),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            "-r",
+            metavar="NAME",
+            help="The runtime that people have, which decides the target: tflite-2.14, litert-1.x, litert-2.x, onnxruntime-1.18, ...; "
+            "the default is each target's newest.",
+        ),
+    ] = None,
+    layout: Annotated[
+        Literal["size", "speed"] | None,
+        typer.Option(
+            help="How a strategy's weights lie in a file. size: each channel at its width. speed: the same numbers, a byte each, which "
+            "older runtimes load too, and all run faster. The default is the runtime's first, size where it can be."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Lower a backbone to every target: FP32, uniform int8, and users' strategies with real int2/int4/int8 weights.
@@ -47,12 +66,16 @@ def export(
     With a user vector, artifacts take one as an input; with none they have no such input. What the folder holds of the same backbone
     already stays, but for what has the same name.
 
-    Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`
+    Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`, or for an app with an older
+    runtime `chordkit export --runtime tflite-2.14 --master master.chrm --strategy 42.chrd --out artifacts`
     """
     from chordkit.export.collection import Sources, export_artifacts, write_folder
+    from chordkit.export.targets import find_profile
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 
+    if runtime is not None and target == _TARGETS:
+        target = find_profile(runtime).target
     targets = parse_targets(target)
     weights = MasterWeights.load(master)
     floats = None if backbone is None else load_backbone(backbone)[0]
@@ -60,7 +83,9 @@ def export(
     sources = Sources(weights, floats, strategies, read_user_vectors(user_vector, weights))
     precisions = parse_precisions(precision) if precision else None
     with progress_bar() as progress:
-        artifacts = export_artifacts(targets, sources, precisions, candidates, progress, activations=activations)
+        artifacts = export_artifacts(
+            targets, sources, precisions, candidates, progress, activations=activations, runtime=runtime, layout=layout
+        )
     index = write_folder(out, artifacts, sources)
     sizes = {entry.name: (out / entry.file).stat().st_size for entry in index.artifacts}
     payload = {

@@ -48,7 +48,7 @@ from chordkit.cli import (
 from chordkit.cli.command import Command
 from chordkit.cli.output import be_quiet, be_verbose, clean, is_verbose
 from chordkit.cli.project import NAME, default_map
-from chordkit.errors import CheckFailed, ChordkitError, InputError, MasterWarning
+from chordkit.errors import CheckFailed, ChordkitError, InputError, MasterWarning, RuntimeVersionWarning
 from chordkit.processes import follows, several, told_by
 
 app = typer.Typer(
@@ -171,7 +171,7 @@ def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
 ) -> None:
     """Chordkit's own warnings as one line; those of other packages as Python shows them."""
-    if issubclass(category, MasterWarning):
+    if issubclass(category, (MasterWarning, RuntimeVersionWarning)):
         if not follows():
             _say(f"warning: {message}")
     else:

@@ -24,7 +24,7 @@ from chordkit.export.bundle.manifest import (
 from chordkit.export.bundle.reader import Bundle, Keys
 from chordkit.export.judge import judge
 from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Runner, compare, references
-from chordkit.export.targets import Target, find_target
+from chordkit.export.targets import Target, all_profiles, find_target
 from chordkit.progress import Progress
 from chordkit.strategy import average_bits
 
@@ -286,6 +286,8 @@ def _problem_with_artifact(bundle: Bundle, entry: ArtifactEntry, target: Target)
             activations=entry.activations,
             widths=widths,
             user_vector=entry.user_vector,
+            runtime=entry.runtime if entry.runtime in {profile.name for profile in all_profiles()} else None,
+            layout=entry.layout,
         )
     except CapabilityError as error:
         return str(error)

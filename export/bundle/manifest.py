@@ -16,13 +16,13 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from chordkit.documents import Document, parse_json
 from chordkit.errors import BundleError
-from chordkit.export.artifact import Artifact, Label
+from chordkit.export.artifact import Artifact, Label, RuntimeRange
 from chordkit.export.bundle.container import MAX_BYTES, MAX_MEMBERS, name_problem
 from chordkit.export.parity import ParityReport
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The one that is written, and the highest that is read: 2 brought user vectors, 3 the counter, the lock's hash and the SBOM, 4 words for
-items, masters whose catalogue has grown, and the temperature."""
+items, masters whose catalogue has grown, and the temperature, 5 what runtimes an artifact runs on, layouts, and other shapes of calls."""
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 MASTER = "master.chrm"
@@ -102,11 +102,13 @@ class ArtifactEntry(Artifact):
         member: the file in the bundle (several artifacts may share one, as native ones share the master).
         requires: package, library or operator -> version it was made and checked with.
         parity: the comparison made when the bundle was made.
+        runs_on: the versions of its runtime that it runs on; None = it runs on no package, or no other version was tried.
     """
 
     member: str
     requires: dict[str, str]
     parity: ParityReport | None
+    runs_on: RuntimeRange | None = Field(default=None, exclude_if=_is_none)
 
 
 class StrategyEntry(_Model):
@@ -267,6 +269,8 @@ class Manifest(_Model):
                 raise ValueError(f"format_version: {self.format_version}, and a counter, an SBOM and the lock's hash came with 3")
         if self.format_version < 4 and (self.words or self.backbone.temperature):
             raise ValueError(f"format_version: {self.format_version}, and words for items and the temperature came with 4")
+        if self.format_version < 5 and any(entry.is_special or entry.runs_on is not None for entry in self.artifacts):
+            raise ValueError(f"format_version: {self.format_version}, and runtimes, layouts and shapes of calls of an artifact came with 5")
 
     def _require_names(self) -> None:
         """An entry's member is called as the entry is, so that two of them cannot be exchanged by their names."""

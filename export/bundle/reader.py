@@ -19,7 +19,7 @@ from chordkit.export.bundle.container import Located
 from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, ArtifactEntry, Manifest, StrategyEntry, UserVectorEntry
 from chordkit.export.bundle.recommend import Recommendations, recommend
 from chordkit.export.parity import VectorSet, problem_with, read_vectors
-from chordkit.export.targets import Runner, load_runner
+from chordkit.export.targets import Runner, find_target, load_runner
 from chordkit.quantization import MasterWeights
 from chordkit.signing import SIGNATURE_BYTES, TrustedKeys, VerifyingKey, key_id
 from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
@@ -129,9 +129,10 @@ class Bundle:
 
         Raises:
             BundleError: the entry is not one of this bundle.
-            CapabilityError: the target is unknown, or its runtime refuses the file.
+            CapabilityError: the target is unknown, its runtime refuses the file, or is older than those that the artifact runs on.
             MissingRuntimeError: the runtime is not installed.
         """
+        find_target(entry.target).require_runtime(entry.runs_on, entry.name)
         strategy = None if entry.strategy is None else self.strategy_bytes(entry.strategy)
         return load_runner(entry.target, self.artifact(entry.name), strategy=strategy, candidates=entry.candidates, threads=threads)
 

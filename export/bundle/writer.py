@@ -37,7 +37,7 @@ from chordkit.export.bundle.manifest import (
     parse,
 )
 from chordkit.export.parity import ParityReport, VectorSet, problem_with
-from chordkit.export.targets import find_target
+from chordkit.export.targets import find_target, runtime_range
 from chordkit.files import atomic_writer
 from chordkit.quantization import MasterWeights
 from chordkit.signing import SigningKey, key_id, load_private_key
@@ -258,4 +258,5 @@ def _words_section(members: Mapping[str, bytes]) -> WordsSection | None:
 
 
 def _artifact_entry(artifact: ArtifactContents, requires: dict[str, str]) -> ArtifactEntry:
-    return ArtifactEntry.of(artifact, member=_artifact_member(artifact), requires=requires, parity=artifact.parity)
+    runs_on = runtime_range(artifact.target, artifact.runtime)
+    return ArtifactEntry.of(artifact, member=_artifact_member(artifact), requires=requires, parity=artifact.parity, runs_on=runs_on)

@@ -4,7 +4,7 @@ A target is a folder here: :class:`Target` says what it has to state.
 """
 
 from chordkit.export.targets.eager import EagerRunner
-from chordkit.export.targets.profiles import Profile, all_profiles, artifact_name, find_profile
+from chordkit.export.targets.profiles import Profile, all_profiles, artifact_name, find_profile, runtime_range
 from chordkit.export.targets.registry import all_targets, find_target, load_runner, lower, support_matrix_markdown
 from chordkit.export.targets.runner import Runner, first_line
 from chordkit.export.targets.target import Capability, Source, Target
@@ -24,5 +24,6 @@ __all__ = [
     "first_line",
     "load_runner",
     "lower",
+    "runtime_range",
     "support_matrix_markdown",
 ]

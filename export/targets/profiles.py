@@ -7,7 +7,7 @@ A profile is one row of data. Its versions were found by running files on each o
 from dataclasses import dataclass
 
 from chordkit.errors import CapabilityError
-from chordkit.export.artifact import Activations, ArtifactSpec, Layout
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout, RuntimeRange, version_numbers
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,15 @@ class Profile:
     activations: tuple[Activations, ...]
     why: str
     narrowest: int
+
+    @property
+    def range(self) -> RuntimeRange:
+        """Its versions."""
+        return RuntimeRange(package=self.package, oldest=self.oldest, newest=self.newest)
+
+    def has(self, package: str, version: str) -> bool:
+        """Whether a version of a package is one of its own."""
+        return package == self.package and version_numbers(self.oldest) <= version_numbers(version) <= version_numbers(self.newest)
 
 
 _SUB_BYTE = "it does not know int4 and int2 weights"
@@ -72,6 +81,18 @@ def find_profile(name: str) -> Profile:
         if profile.name == name:
             return profile
     raise CapabilityError(f"{name}: there is no such runtime; use {', '.join(profile.name for profile in _PROFILES)}")
+
+
+def runtime_range(target: str, runtime: str | None) -> RuntimeRange | None:
+    """What a file of ``target`` that was made for ``runtime``, None = the newest, runs on; None where no version was tried.
+
+    Raises:
+        CapabilityError: there is no such runtime.
+    """
+    if runtime is not None:
+        return find_profile(runtime).range
+    own = profiles_of(target)
+    return own[-1].range if own else None
 
 
 def artifact_name(spec: ArtifactSpec, strategy: str | None) -> str:

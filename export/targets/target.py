@@ -5,6 +5,8 @@ anything is lowered, with the reason; what it names is proven on the real runtim
 """
 
 import abc
+import contextlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -13,8 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.errors import CapabilityError, MissingRuntimeError
-from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision
+from chordkit.errors import CapabilityError, MissingRuntimeError, RuntimeVersionWarning
+from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision, RuntimeRange, version_numbers
 from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, ScoresFn, Tolerance, VectorSet, emulated_scores
 from chordkit.export.targets.profiles import Profile, find_profile, profiles_of
 from chordkit.export.targets.runner import Runner
@@ -285,6 +287,43 @@ class Target(abc.ABC):
         except metadata.PackageNotFoundError:
             return None
 
+    def in_use(self) -> tuple[str, str] | None:
+        """Package and version of the runtime that loads files here: its own, else an older one of another name; None = there is none."""
+        if self.capability.runtime is None:
+            return None
+        for package in dict.fromkeys((self.capability.runtime[0], *(profile.package for profile in profiles_of(self.name)))):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                return package, metadata.version(package)
+        return None
+
+    def require_runtime(self, runs_on: RuntimeRange | None, artifact: str) -> None:
+        """Refuse to load an artifact on a runtime that is older than those that it runs on; warn of one that it was never run on.
+
+        A package that has taken another's place runs that one's files.
+
+        Args:
+            runs_on: of the artifact; None = nothing is known.
+            artifact: its name, for the sentence.
+
+        Raises:
+            CapabilityError: the runtime that is installed is too old.
+        """
+        used = self.in_use()
+        if runs_on is None or used is None or self.capability.runtime is None:
+            return
+        package, version = used
+        own = self.capability.runtime[0]
+        if package != runs_on.package and package == own:
+            return
+        fitting = [profile.name for profile in profiles_of(self.name) if profile.has(package, version)]
+        found = f"artifact {artifact} runs on {runs_on}, and {package} {version} is installed"
+        if package != runs_on.package or version_numbers(version) < version_numbers(runs_on.oldest):
+            export = f"export it with --runtime {fitting[-1]}, or " if fitting else ""
+            raise CapabilityError(f"{self}: {found}; {export}pip install '{runs_on.package}>={runs_on.oldest}'")
+        if version_numbers(version) > version_numbers(runs_on.newest):
+            sentence = f"{self}: {found}, which it was never run on; `chordkit validate` shows whether it is right there"
+            warnings.warn(sentence, RuntimeVersionWarning, stacklevel=2)
+
     def requires(self) -> dict[str, str]:
         """What an artifact made here needs, with versions: its runtime as far as it is installed."""
         package = "chordkit" if self.capability.runtime is None else self.capability.runtime[0]
@@ -299,7 +338,7 @@ class Target(abc.ABC):
         Raises:
             MissingRuntimeError: it cannot, with the mend.
         """
-        if self.capability.runtime is not None and self.installed() is None:
+        if self.capability.runtime is not None and self.in_use() is None:
             raise self.missing_runtime()
 
     def missing_runtime(self, package: str | None = None) -> MissingRuntimeError:

@@ -10,8 +10,13 @@ class LitertRunner(GraphRunner):
     """A ``.tflite`` on LiteRT with XNNPACK."""
 
     def __init__(self, data: bytes, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ModuleNotFoundError as missing:
+            try:
+                from tflite_runtime.interpreter import Interpreter  # the package's name before
+            except ModuleNotFoundError:
+                raise missing from None
         try:
             self._interpreter = Interpreter(model_content=data, num_threads=threads)
             self._interpreter.allocate_tensors()

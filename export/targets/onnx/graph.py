@@ -51,9 +51,11 @@ class GraphBuilder:
         number = len(self._nodes)
         values = tuple(Value(f"v{number}" + ("" if index == 0 else f"_{index}"), tuple(shape)) for index, shape in enumerate(shapes))
         names = [item.name for item in inputs], [value.name for value in values]
-        # ONNX Runtime 1.18 to 1.21 call what they make of these after them, and refuse two of one name.
-        called = {"name": values[0].name} if operator in ("Gather", "Slice") else {}
-        self._nodes.append(self._onnx.helper.make_node(operator, *names, **called, **attributes))
+        node = self._onnx.helper.make_node(operator, *names, **attributes)
+        if operator in ("Gather", "Slice"):
+            # ONNX Runtime 1.18 to 1.21 call what they make of these after them, and refuse two of one name.
+            node.name = values[0].name
+        self._nodes.append(node)
         return values
 
     def constant(self, array: np.ndarray, owner: str = "") -> Value:

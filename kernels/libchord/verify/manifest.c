@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-enum { LATEST_VERSION = 4 };
+enum { LATEST_VERSION = 5 };
 
 #define BAD(...) return chord_refuse(diagnosis, CHORD_VERIFY_DAMAGED, "manifest.json: " __VA_ARGS__)
 
