@@ -15,6 +15,7 @@ class MasterFile:
 
     Attributes:
         table: what is rewritten where.
+        layers: int8 codes, scales and ratios of each layer, the scales as the content has them.
 
     Raises:
         PatchError: there is no patch table at its end, or the file is damaged.
@@ -24,7 +25,7 @@ class MasterFile:
         self.table: PatchTable
         self.table, size = read_table(data)
         self._content = bytes(memoryview(data)[:size])
-        self._rows = [self._layer_rows(index) for index in range(len(self.table.layers))]
+        self.layers = tuple(self._layer_rows(index) for index in range(len(self.table.layers)))
 
     @property
     def fingerprint(self) -> bytes:
@@ -53,7 +54,7 @@ class MasterFile:
         widths = decode(strategy, fingerprint=self.fingerprint, channels=self.channels).widths
         result = bytearray(self._content)
         first = 0
-        for layer, rows in zip(self.table.layers, self._rows, strict=True):
+        for layer, rows in zip(self.table.layers, self.layers, strict=True):
             chosen = widths[first : first + layer.rows]
             first += layer.rows
             codes, scales = select_codes(rows, chosen)

@@ -21,10 +21,12 @@ from chordkit.export.bundle.manifest import (
     VectorsSection,
     WordsSection,
 )
+from chordkit.export.bundle.patches import problem_with_patches
 from chordkit.export.bundle.reader import Bundle, Keys
 from chordkit.export.judge import judge
 from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Runner, compare, references
 from chordkit.export.targets import Target, all_profiles, find_target
+from chordkit.patching import carries_table
 from chordkit.progress import Progress
 from chordkit.strategy import average_bits
 
@@ -179,7 +181,7 @@ def verify(
         checks = ["container", "manifest", "members"] + (["signature"] if bundle.signature_checked else [])
         checks += _check_members(bundle)
         unchecked = _check_artifacts(bundle)
-        checks += ["artifacts"]
+        checks += ["artifacts", *_check_patches(bundle)]
         unproven = tuple(x.name for x in bundle.manifest.artifacts if x.parity is None or not _passed(x.parity))
         checks += [] if unproven else ["parity"]
         names = [entry.name for entry in bundle.manifest.artifacts] if artifacts is None else list(artifacts)
@@ -265,6 +267,17 @@ def _check_artifacts(bundle: Bundle) -> tuple[str, ...]:
         if problem := _problem_with_artifact(bundle, entry, target):
             raise BundleError(f"{bundle.label}: artifact {entry.name}: {problem}; make the bundle anew")
     return tuple(unknown)
+
+
+def _check_patches(bundle: Bundle) -> list[str]:
+    """Hold every patch table against the master weights and against the artifacts that were exported for strategies."""
+    files = [(entry, bundle.artifact(entry.name)) for entry in bundle.manifest.artifacts if entry.member != MASTER]
+    if not any(carries_table(data) for _, data in files):
+        return []
+    wires = {entry.name: bundle.strategy_bytes(entry.name) for entry in bundle.manifest.strategies}
+    if problem := problem_with_patches(files, bundle.master(), wires):
+        raise BundleError(f"{bundle.label}: {problem}; make the bundle anew")
+    return ["patches"]
 
 
 def _problem_with_artifact(bundle: Bundle, entry: ArtifactEntry, target: Target) -> str | None:

@@ -20,6 +20,7 @@ from chordkit.export.bundle.manifest import ITEMS, MANIFEST, MASTER, SIGNATURE, 
 from chordkit.export.bundle.recommend import Recommendations, recommend
 from chordkit.export.parity import VectorSet, problem_with, read_vectors
 from chordkit.export.targets import Runner, find_target, load_runner
+from chordkit.patching import MasterFile
 from chordkit.quantization import MasterWeights
 from chordkit.signing import SIGNATURE_BYTES, TrustedKeys, VerifyingKey, key_id
 from chordkit.strategy import Strategy, UserVector, decode, decode_user_vector
@@ -123,6 +124,16 @@ class Bundle:
             BundleError: there is none of this name.
         """
         return self.member(self.artifact_entry(name).member)
+
+    def patched(self, artifact: str, strategy: str | bytes) -> bytes:
+        """The file of one user out of an int8 artifact of layout ``speed``, byte for byte the exported one (docs/patching.md).
+
+        Raises:
+            PatchError: the artifact carries no patch table.
+            StrategyError: the strategy, given in its wire form and not by its name in the bundle, is malformed or of another backbone.
+        """
+        wire = self.strategy_bytes(strategy) if isinstance(strategy, str) else strategy
+        return MasterFile(self.artifact(artifact)).patched(wire)
 
     def runner(self, entry: ArtifactEntry, threads: int = 1) -> Runner:
         """An artifact on its runtime; a target without files runs from the mapped master and the artifact's strategy.

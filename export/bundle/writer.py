@@ -36,6 +36,7 @@ from chordkit.export.bundle.manifest import (
     WordsSection,
     parse,
 )
+from chordkit.export.bundle.patches import problem_with_patches
 from chordkit.export.parity import ParityReport, VectorSet, problem_with
 from chordkit.export.targets import find_target, runtime_range
 from chordkit.files import atomic_writer
@@ -111,7 +112,8 @@ def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: S
     Raises:
         BundleError: the contents do not fit together, or are larger than a bundle can be.
         CapabilityError: an artifact is of an unknown target.
-        CheckFailed: an artifact missed its tolerance or was never compared; nothing is written or signed.
+        CheckFailed: an artifact missed its tolerance or was never compared, or a patch table does not make what was exported; nothing is
+            written or signed.
         InputError: the key cannot be used.
         MissingRuntimeError: an SBOM is wanted, and the package that writes it is not installed.
     """
@@ -120,6 +122,10 @@ def write(path: str | os.PathLike[str], contents: BundleContents, signing_key: S
             raise CheckFailed(f"bundle: artifact {artifact.name} was never compared with its reference; chordkit.export.assembly does it")
         artifact.parity.require(f"artifact {artifact.name}")
     members = _members(contents)
+    wires = {name: to_wire(strategy) for name, strategy in contents.strategies.items()}
+    files = [(artifact, artifact.data) for artifact in contents.artifacts if artifact.data is not None]
+    if problem := problem_with_patches(files, contents.master, wires):
+        raise CheckFailed(f"bundle: {problem}; export all artifacts again")
     key = None if signing_key is None else load_private_key(signing_key)
     signature = None if key is None else SignatureSection(algorithm="ed25519", key=key_id(key.public_key()))
     manifest = _manifest(contents, members, signature)

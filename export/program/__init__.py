@@ -1,7 +1,15 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
 from chordkit.export.program.grouping import Run, regroup, runs
-from chordkit.export.program.marked import MarkedEmbedding, MarkedLinear, export_program, item_count, marked_backbone, with_widths
+from chordkit.export.program.marked import (
+    MarkedEmbedding,
+    MarkedLinear,
+    export_program,
+    item_count,
+    marked_backbone,
+    traced_once,
+    with_widths,
+)
 from chordkit.export.program.masks import future_value
 from chordkit.export.program.refusal import refusal
 from chordkit.export.program.spelling import is_spelled_out, spelled_out
@@ -19,5 +27,6 @@ __all__ = [
     "regroup",
     "runs",
     "spelled_out",
+    "traced_once",
     "with_widths",
 ]

@@ -14,7 +14,11 @@ Their CPU implementations are the reference semantics of DESIGN.md (dequantised 
 so the exported program itself is a reference that can be run.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import ParamSpec
 
 import numpy as np
 import torch
@@ -29,6 +33,7 @@ from chordkit.export.program.spelling import is_spelled_out, with_products
 from chordkit.quantization import MasterWeights, select_codes
 
 Source = Backbone | tuple[MasterWeights, np.ndarray]
+Shape = ParamSpec("Shape")
 
 
 @torch.library.custom_op("chord::channel_linear", mutates_args=())
@@ -177,6 +182,35 @@ class _Reordered(nn.Module):
         return self.backbone.score_all(hidden) if candidates is None else self.backbone.score(hidden, candidates)
 
 
+_TRACED: ContextVar[dict[object, tuple[torch.export.ExportedProgram, MasterWeights]] | None] = ContextVar("traced", default=None)
+
+
+@contextmanager
+def traced_once() -> Iterator[None]:
+    """Within it, a master is traced once for each shape of calls, and :func:`export_program` of other widths takes that trace."""
+    token = _TRACED.set({})
+    try:
+        yield
+    finally:
+        _TRACED.reset(token)
+
+
+def _keeping(export: Callable[Shape, torch.export.ExportedProgram]) -> Callable[Shape, torch.export.ExportedProgram]:
+    @functools.wraps(export)
+    def kept(*arguments: Shape.args, **options: Shape.kwargs) -> torch.export.ExportedProgram:
+        traced, source = _TRACED.get(), arguments[0] if arguments else None
+        if traced is None or options.get("user_order") is not None or not isinstance(source, tuple):
+            return export(*arguments, **options)
+        master, widths = source
+        key = (id(master), arguments[1:], tuple(sorted(options.items())))
+        if key not in traced:  # with the master, so that no other gets its identity
+            traced[key] = export(*arguments, **options), master
+        return with_widths(traced[key][0], master, widths)
+
+    return kept
+
+
+@_keeping
 def export_program(
     source: Source,
     candidates: int | None = 100,

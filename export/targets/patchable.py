@@ -43,20 +43,26 @@ class _Samples:
         return tuple(zip(self.widths[1:], self.files[1:], strict=True))
 
 
-def master_file(target: Target, spec: ArtifactSpec, content: bytes, master: MasterWeights) -> bytes:
-    """``content``, a uniform int8 file of layout ``speed``, with its patch table, or as it is where the target's files have none.
+def master_file(target: Target, spec: ArtifactSpec, source: tuple[MasterWeights, np.ndarray]) -> bytes:
+    """A uniform int8 file of layout ``speed`` with its patch table, or without one where the target's files have none.
 
     Warns:
         MasterWarning: of this model no table can be made: its strategies are exported one by one.
     """
     if target.before_patch_table(0) is None:
-        return content
-    strategy = replace(spec, precision=Precision.STRATEGY)
-    try:
-        return with_patch_table(content, lambda widths: target.lower(strategy, (master, widths)), master, target.before_patch_table)
-    except PatchError as error:
-        warnings.warn(f"{target}: the file carries no patch table: {error}; export each strategy by itself", MasterWarning, stacklevel=3)
-        return content
+        return target.lower(spec, source)
+    from chordkit.export.program import traced_once
+
+    master, strategy = source[0], replace(spec, precision=Precision.STRATEGY)
+    with traced_once():
+        content = target.lower(spec, source)
+        try:
+            return with_patch_table(content, lambda widths: target.lower(strategy, (master, widths)), master, target.before_patch_table)
+        except PatchError as error:
+            warnings.warn(
+                f"{target}: the file carries no patch table: {error}; export each strategy by itself", MasterWarning, stacklevel=3
+            )
+            return content
 
 
 def with_patch_table(

@@ -79,10 +79,9 @@ def lower(spec: ArtifactSpec, source: Source) -> bytes:
     architecture = str(source[0].config["architecture"]) if isinstance(source, tuple) else source.config.architecture
     settled = target.settle(spec, architecture, widths)
     with _runtime_of(target):
-        content = target.lower(settled, source)
         if isinstance(source, tuple) and settled.precision is Precision.INT8 and settled.layout == "speed":
-            return master_file(target, settled, content, source[0])
-        return content
+            return master_file(target, settled, source)
+        return target.lower(settled, source)
 
 
 def load_runner(

@@ -21,6 +21,11 @@ The folder is given to them as the system property ``chord.test.folder``. Number
     refused/NAME.chord             truncated, changed, unsigned, by other.raw, of a counter of 4
     deltas/difference.json         the golden differences
     deltas/bundles.chordd          from sasrec.chord to users.chord
+    patches/patch.json strategy.json
+                                   the golden master files and strategies
+    patches/fuzzed.json            what the patcher's fuzzer made, and what Python answers
+    patches/NAME.master            sasrec as a master file of a target; beside it .mixed and .off, what the exporter makes of these
+                                   strategies, and these with .chrd
     envelopes/NAME.chre            for sasrec and the subject "phone 7", of serial 3
     store/                         see :mod:`tests.android.store_material`
     learning/                      see :mod:`tests.android.learning_material`
@@ -31,6 +36,7 @@ The folder is given to them as the system property ``chord.test.folder``. Number
 
 import dataclasses
 import functools
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,11 +46,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chordkit.errors import ChordkitError, InputError
 from chordkit.export import bundle
-from chordkit.export.artifact import Precision
+from chordkit.export.artifact import ArtifactSpec, Precision
 from chordkit.export.assembly import check_artifact
 from chordkit.export.bundle import ArtifactContents, BundleContents, DatasetSection, Provenance
 from chordkit.export.collection import Sources
 from chordkit.export.parity import draw, references
+from chordkit.export.targets import lower
 from chordkit.kernels import Engine
 from chordkit.quantization import MasterWeights
 from chordkit.signing import raw_key
@@ -53,6 +60,7 @@ from chordkit.strategy.envelope import seal
 from tests.android import demo_material, learning_material, store_material
 from tests.export import test_bundle_words
 from tests.export.conftest import Toy
+from tests.fuzz import patches as fuzzed
 from tests.golden import common as golden
 from tests.kernels.conftest import ITEMS, SMALL, random_master
 from tests.kernels.test_not_finite import hostile
@@ -306,11 +314,27 @@ def deltas(folder: Path) -> None:
     bundle.difference_files(folder / "sasrec.chord", folder / "users.chord", folder / "deltas" / "bundles.chordd")
 
 
+def patches(folder: Path) -> None:
+    for name in ("patch", "strategy"):
+        write(folder / "patches" / f"{name}.json", (golden.FOLDER / f"{name}.json").read_bytes())
+    write(folder / "patches" / "fuzzed.json", json.dumps(fuzzed.examples(400)).encode())
+    master = master_of("sasrec")
+    for target in ("litert", "onnx"):
+        spec = ArtifactSpec(target, Precision.INT8, CANDIDATES, layout="speed", activations="fp32")
+        everywhere = np.full(master.channel_table.channels, 8, np.uint8)
+        write(folder / "patches" / f"{target}.master", lower(spec, (master, everywhere)))
+        for strategy in ("mixed", "off"):
+            widths = strategies_of("sasrec")[strategy].widths
+            data = lower(dataclasses.replace(spec, precision=Precision.STRATEGY), (master, widths))
+            write(folder / "patches" / f"{target}.{strategy}", data)
+            write(folder / "patches" / f"{target}.{strategy}.chrd", to_wire(strategies_of("sasrec")[strategy]))
+
+
 def release(folder: Path) -> None:
     write(folder / "release.json", (golden.FOLDER / "release.json").read_bytes())
 
 
-PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words, deltas, release)
+PARTS: tuple[Callable[[Path], None], ...] = (models, refusals, bundles, envelopes, store, demo, learning, words, deltas, patches, release)
 
 
 def make(folder: Path) -> Path:

@@ -151,6 +151,17 @@ def widths_of(strategy: bytes) -> list[int]:
     return [(0, 2, 4, 8)[strategy[20 + channel // 4] >> 2 * (channel % 4) & 3] for channel in range(channels)]
 
 
+def examples(count: int, seed: int = 1) -> list[dict[str, str]]:
+    """Inputs with what they are answered, for the other languages; bytes are hexadecimal."""
+    rng, found = random.Random(seed), []
+    for _ in range(count):
+        data = mutated(rng)
+        strategy = some_strategy(rng, data)
+        answer, result = answered(data, strategy)
+        found.append({"file": data.hex(), "strategy": strategy.hex(), "answer": answer, "result": result.hex()})
+    return found
+
+
 def run(seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:
     """A campaign of so many seconds, or of so many executions."""
     rng, campaign, end = random.Random(seed), Campaign(), time.monotonic() + seconds

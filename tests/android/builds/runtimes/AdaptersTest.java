@@ -7,6 +7,7 @@ import io.chordkit.ArtifactScorer;
 import io.chordkit.ArtifactScorer.Shape;
 import io.chordkit.Buffers;
 import io.chordkit.ChordException;
+import io.chordkit.PatchException;
 import io.chordkit.executorch.ExecuTorchException;
 import io.chordkit.executorch.ExecuTorchScorer;
 import io.chordkit.litert.LiteRtException;
@@ -17,6 +18,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
+import java.util.zip.CRC32;
 import org.junit.Before;
 import org.junit.Rule;
 import org.junit.Test;
@@ -80,6 +82,81 @@ public final class AdaptersTest {
     assertArrayEquals(new float[] {97, 17, 87, 27}, scores(scorer), 0);
     scorer.adoptUser(new float[] {1, 2});
     assertArrayEquals(new float[] {100, 20, 90, 30}, scores(scorer), 0);
+  }
+
+  private static ByteBuffer sealed(ByteBuffer data) {
+    CRC32 crc = new CRC32();
+    crc.update(data.array(), 0, data.position());
+    data.putInt((int) crc.getValue());
+    ByteBuffer direct = ByteBuffer.allocateDirect(data.position());
+    direct.put(data.array(), 0, data.position());
+    direct.flip();
+    return direct;
+  }
+
+  /** A model whose factor is the one code, 100, of a layer of one channel; four bits make 6 of it, and two bits 1. */
+  private static ByteBuffer masterFile() {
+    ByteBuffer data = ByteBuffer.allocate(100).order(ByteOrder.LITTLE_ENDIAN);
+    data.putInt(LENGTH).putInt(BLOCK).putInt(2).putInt(100).putFloat(0.25f);
+    data.putInt('C' | 'H' << 8 | 'R' << 16 | 'P' << 24).putInt(1).putLong(7).putInt(20).putInt(1).putInt(1);
+    data.putInt(12).putInt(1).putInt(1).putInt(1).putInt(16).putFloat(1);
+    data.putFloat(1).putFloat(1).putShort((short) 400).putShort((short) 2000).putInt(72);
+    return sealed(data);
+  }
+
+  private static byte[] strategy(int code) {
+    ByteBuffer data = ByteBuffer.allocate(25).order(ByteOrder.LITTLE_ENDIAN);
+    data.putInt('C' | 'H' << 8 | 'R' << 16 | 'D' << 24).putShort((short) 1).putShort((short) (code == 0 ? 1 : 0)).putLong(7).putInt(1);
+    data.put((byte) code);
+    byte[] wire = new byte[25];
+    sealed(data).get(wire);
+    return wire;
+  }
+
+  @Test
+  public void liteRtTakesOneStrategyAfterTheOtherAndKeepsTheUserVector() throws ChordException {
+    LiteRtScorer scorer = LiteRtScorer.open(masterFile(), ITEMS, 2);
+    scorer.adoptUser(new float[] {1, 2});
+    assertArrayEquals(new float[] {910, 110, 810, 210}, scores(scorer), 0);
+    scorer.adopt(strategy(2));
+    assertArrayEquals(new float[] {64, 16, 58, 22}, scores(scorer), 0);
+    scorer.adopt(strategy(1));
+    assertArrayEquals(new float[] {19, 11, 18, 12}, scores(scorer), 0);
+    scorer.adopt(strategy(0));
+    assertArrayEquals(new float[] {10, 10, 10, 10}, scores(scorer), 0);
+    byte[] damaged = strategy(3);
+    damaged[24] ^= 1;
+    try {
+      scorer.adopt(damaged);
+      fail("adopted a damaged strategy");
+    } catch (PatchException expected) {
+      assertTrue(expected.getMessage(), expected.getMessage().startsWith("strategy: CRC: "));
+    }
+    assertArrayEquals(new float[] {10, 10, 10, 10}, scores(scorer), 0);
+    assertEquals(1, Interpreter.open);
+    scorer.adopt(null);
+    assertArrayEquals(new float[] {910, 110, 810, 210}, scores(scorer), 0);
+    assertEquals(2, Interpreter.threads);
+    scorer.close();
+    assertEquals(0, Interpreter.open);
+    try {
+      scorer.adopt(null);
+      fail("adopted when closed");
+    } catch (IllegalStateException expected) {
+      assertEquals("the scorer is closed", expected.getMessage());
+    }
+  }
+
+  @Test
+  public void liteRtSaysThatAnArtifactIsOneUsers() throws ChordException {
+    LiteRtScorer scorer = LiteRtScorer.open(artifact(LENGTH, BLOCK, 0, 10), ITEMS, 1);
+    try {
+      scorer.adopt(strategy(2));
+      fail("adopted without a patch table");
+    } catch (PatchException expected) {
+      assertTrue(expected.getMessage(), expected.getMessage().startsWith("patch table: table: "));
+    }
+    assertArrayEquals(new float[] {97, 17, 87, 27}, scores(scorer), 0);
   }
 
   @Test

@@ -151,7 +151,8 @@ public abstract class ArtifactScorer implements Scorer {
     }
   }
 
-  private void requireOpen() {
+  /** @throws IllegalStateException it is closed */
+  protected final void requireOpen() {
     if (closed) {
       throw new IllegalStateException("the scorer is closed");
     }

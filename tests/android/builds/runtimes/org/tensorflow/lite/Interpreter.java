@@ -7,8 +7,8 @@ import java.nio.IntBuffer;
 import java.util.Map;
 
 /**
- * Stands in for LiteRT's interpreter under its published signatures, and is as strict with buffers. A "model" is its four numbers: slots,
- * candidates, dim and a factor; it scores factor * candidate + newest item + the sum of the user vector.
+ * Stands in for LiteRT's interpreter under its published signatures, and is as strict with buffers. A "model" is its four numbers, whatever
+ * follows: slots, candidates, dim and a factor; it scores factor * candidate + newest item + the sum of the user vector.
  */
 public final class Interpreter implements AutoCloseable {
   /** As LiteRT's. */
@@ -27,7 +27,7 @@ public final class Interpreter implements AutoCloseable {
   private final int[] model = new int[4];
 
   public Interpreter(ByteBuffer file, Options options) {
-    if (!file.isDirect() || file.order() != ByteOrder.nativeOrder() || file.position() != 0 || file.remaining() != 16) {
+    if (!file.isDirect() || file.order() != ByteOrder.nativeOrder() || file.position() != 0 || file.remaining() < 16) {
       throw new IllegalArgumentException("not a model");
     }
     for (int i = 0; i < 4; i++) {

@@ -1,6 +1,9 @@
 package io.chordkit.litert;
 
 import io.chordkit.ArtifactScorer;
+import io.chordkit.ChordException;
+import io.chordkit.MasterFile;
+import io.chordkit.PatchException;
 import io.chordkit.annotation.Nullable;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -11,7 +14,10 @@ import java.util.HashMap;
 import java.util.Map;
 import org.tensorflow.lite.Interpreter;
 
-/** Scores by a `.tflite` artifact of a bundle, on CPU. */
+/**
+ * Scores by a `.tflite` artifact of a bundle, on CPU. One that carries a patch table (int8 in the layout speed, docs/patching.md) takes any user's
+ * strategy, without another file: {@link #adopt}.
+ */
 public final class LiteRtScorer extends ArtifactScorer {
   private static final String SIGNATURE = "serving_default";
   private static final String HISTORY = "history";
@@ -19,12 +25,17 @@ public final class LiteRtScorer extends ArtifactScorer {
   private static final String USER = "user";
   private static final String SCORES = "scores";
 
-  private final Interpreter interpreter;
+  private final ByteBuffer artifact;
+  private final int threads;
+  private Interpreter interpreter;
+  @Nullable private MasterFile everybody;
   private final Map<String, Object> inputs = new HashMap<String, Object>();
   private final Map<String, Object> outputs = new HashMap<String, Object>();
 
-  private LiteRtScorer(Interpreter interpreter, Shape shape) {
+  private LiteRtScorer(ByteBuffer artifact, int threads, Interpreter interpreter, Shape shape) {
     super(shape);
+    this.artifact = artifact;
+    this.threads = threads;
     this.interpreter = interpreter;
   }
 
@@ -35,20 +46,44 @@ public final class LiteRtScorer extends ArtifactScorer {
    * @throws LiteRtException it is no model that LiteRT runs, or none of ours
    */
   public static LiteRtScorer open(ByteBuffer artifact, int items, int threads) throws LiteRtException {
-    Interpreter interpreter;
+    ByteBuffer file = artifact.slice().order(ByteOrder.nativeOrder());
+    Interpreter interpreter = interpreter(file, threads);
     try {
-      interpreter = new Interpreter(artifact.slice().order(ByteOrder.nativeOrder()), new Interpreter.Options().setNumThreads(threads));
+      return new LiteRtScorer(file, threads, interpreter, shape(interpreter, items));
+    } catch (IllegalArgumentException error) {
+      interpreter.close();
+      throw new LiteRtException("artifact: this model has other inputs than chordkit gives it; take one of a bundle", error);
+    }
+  }
+
+  private static Interpreter interpreter(ByteBuffer file, int threads) throws LiteRtException {
+    try {
+      return new Interpreter(file, new Interpreter.Options().setNumThreads(threads));
     } catch (IllegalArgumentException error) {
       throw new LiteRtException("artifact: LiteRT does not run this file", error);
     } catch (IllegalStateException error) {
       throw new LiteRtException("artifact: LiteRT does not run this file", error);
     }
-    try {
-      return new LiteRtScorer(interpreter, shape(interpreter, items));
-    } catch (IllegalArgumentException error) {
-      interpreter.close();
-      throw new LiteRtException("artifact: this model has other inputs than chordkit gives it; take one of a bundle", error);
+  }
+
+  /**
+   * Makes a strategy the one of all later calls: codes and scales are rewritten in a copy of the artifact, and the copy is loaded. The user vector in
+   * use stays in use; whatever is refused, so does the strategy.
+   *
+   * @param strategy its wire form (CHRD): of a signed bundle, or {@link io.chordkit.trust.VerifiedEnvelope#payload}; null = 8 bits everywhere
+   * @throws PatchException the artifact carries no patch table, or the strategy is damaged or for another backbone
+   * @throws LiteRtException LiteRT does not run what came of it
+   */
+  public synchronized void adopt(@Nullable byte[] strategy) throws ChordException {
+    requireOpen();
+    MasterFile master = everybody;
+    if (master == null) {
+      master = MasterFile.read(artifact);
+      everybody = master;
     }
+    Interpreter next = interpreter(strategy == null ? artifact : master.patched(strategy), threads);
+    interpreter.close();
+    interpreter = next;
   }
 
   private static Shape shape(Interpreter interpreter, int items) {
