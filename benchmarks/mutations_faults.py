@@ -406,6 +406,6 @@ def other_widths(widths: np.ndarray, generator: np.random.Generator) -> tuple[np
     if share == 1.0:
         return generator.permutation(widths), "another user's"
     other = widths.copy()
-    moved = generator.choice(len(widths), max(2, round(share * len(widths)) // 2 * 2), replace=False)
-    other[moved] = np.roll(widths[moved], 1)
+    moved = generator.choice(np.flatnonzero(widths < 8), round(share * len(widths)), replace=False)
+    other[moved] = np.where(widths[moved] == 0, 2, 2 * widths[moved])
     return other, f"yesterday's, {int((other != widths).sum())} of {len(widths)} channels moved"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SEEN = ("refused when made", "refused by the runtime", "the runtime breaks down", "red", "refused by the writer")
+SEEN = ("refused when made", "refused by the runtime", "the runtime breaks down", "red", "red by its constants", "refused by the writer")
 
 
 @dataclass(frozen=True)

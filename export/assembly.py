@@ -37,13 +37,9 @@ def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: Vector
     """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
     find_target(artifact.target).require_runtime(runtime_range(artifact.target, artifact.runtime), artifact.name)
     strategy = None if artifact.strategy is None else sources.strategies[artifact.strategy]
-    runner = load_runner(
-        artifact.target,
-        sources.master.to_bytes() if artifact.data is None else artifact.data,
-        strategy=None if strategy is None else to_wire(strategy),
-        candidates=artifact.candidates,
-    )
-    return judge(artifact, runner, sources.master, None if strategy is None else strategy.widths, vectors)
+    data = sources.master.to_bytes() if artifact.data is None else artifact.data
+    runner = load_runner(artifact.target, data, strategy=None if strategy is None else to_wire(strategy), candidates=artifact.candidates)
+    return judge(artifact, runner, sources.master, None if strategy is None else strategy.widths, vectors, data=data)
 
 
 def assemble(
@@ -197,7 +193,7 @@ def validate_bundle(
             if progress is not None:
                 progress("validate", done, len(entries))
             widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
-            reports[entry.name] = judge(entry, bundle.runner(entry), master, widths, vectors)
+            reports[entry.name] = judge(entry, bundle.runner(entry), master, widths, vectors, data=bundle.artifact(entry.name))
         if progress is not None:
             progress("validate", len(entries), len(entries))
         return reports

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import InputError
-from chordkit.export.artifact import Artifact
+from chordkit.export.artifact import Artifact, Precision
 from chordkit.export.parity import ParityReport, Runner, Tolerance, VectorSet, compare, run_all
 from chordkit.export.targets import find_target
 from chordkit.progress import Progress
@@ -76,6 +76,7 @@ def judge(
     widths: np.ndarray | None,
     vectors: VectorSet,
     progress: Progress | None = None,
+    data: bytes | memoryview | None = None,
 ) -> ParityReport:
     """Compare a loaded artifact with its reference under its target's tolerance.
 
@@ -86,6 +87,7 @@ def judge(
         widths: of its strategy; None = int8 everywhere.
         vectors: inputs, with the scores of ``artifact.reference``; with user vectors for an artifact that takes one, and only then.
         progress: called with (phase, done, total).
+        data: the artifact's file; with it, its constants are held against the master's as well, which the scores may be too coarse to tell.
 
     Raises:
         CapabilityError: the target is unknown.
@@ -93,7 +95,19 @@ def judge(
         InputError: the vectors are for artifacts of the other kind.
     """
     expected = expectation(artifact, master, widths, vectors)
-    return expected.judge(run_all(runner, *vectors.inputs, progress=progress))
+    report = expected.judge(run_all(runner, *vectors.inputs, progress=progress))
+    return report if data is None else _with_constants(report, artifact, bytes(data), master, widths)
+
+
+def _with_constants(
+    report: ParityReport, artifact: Artifact, data: bytes, master: MasterWeights, widths: np.ndarray | None
+) -> ParityReport:
+    """The report with what the file lacks of the master's numbers; a float artifact has none of them."""
+    if artifact.precision == Precision.FP32:
+        return report
+    used = np.full(master.channel_table.channels, 8, np.uint8) if widths is None else np.asarray(widths)
+    problem = find_target(artifact.target).problem_with_constants(data, master, used)
+    return report if problem is None else report.model_copy(update={"passed": False, "reasons": (*report.reasons, problem)})
 
 
 def _runs_a_layer_again(master: MasterWeights) -> bool:

@@ -339,7 +339,9 @@ def _check_references(bundle: Bundle, entries: Sequence[ArtifactEntry]) -> None:
 def _run(bundle: Bundle, entry: ArtifactEntry, runner_factory: RunnerFactory, progress: Progress | None) -> VectorResult:
     widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
     try:
-        report = judge(entry, runner_factory(bundle, entry), bundle.master(), widths, bundle.vectors(), progress)
+        report = judge(
+            entry, runner_factory(bundle, entry), bundle.master(), widths, bundle.vectors(), progress, bundle.artifact(entry.name)
+        )
     except CheckFailed as error:
         raise CheckFailed(f"{bundle.label}: artifact {entry.name}: {error}") from None
     return VectorResult(artifact=entry.name, report=report)

@@ -136,6 +136,10 @@ class Target(abc.ABC):
         """What a file needs before ``size`` bytes at its end that its runtime passes over; None = it has no place for them."""
         return None
 
+    def problem_with_constants(self, data: bytes, master: "MasterWeights", widths: np.ndarray) -> str | None:
+        """Which of the master's numbers a file of this target lacks, as the end of a sentence, or None; by default nobody looks."""
+        return None
+
     def tolerance(self, activations: Activations) -> Tolerance:
         """What an artifact may differ from the reference by."""
         return FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE

@@ -4,12 +4,16 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.parity import ScoresFn, reranker_scores
+from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.executorch.silence import quiet
 from chordkit.export.targets.filetype import problem_with_flatbuffer
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+from chordkit.quantization import MasterWeights
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -77,6 +81,13 @@ class ExecutorchTarget(Target):
         from chordkit.export.targets.executorch.runner import ExecutorchRunner
 
         return ExecutorchRunner(bytes(data), threads)
+
+    def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        from chordkit.export.program import regroup
+        from chordkit.export.targets.executorch.graph import storage_groups
+
+        ordered, moved, _ = regroup(master, widths, storage_groups)
+        return missing_constants(data, ordered, moved)
 
     def problem_with_file(self, data: memoryview) -> str | None:
         # Operators stand in a program by their names, without the overload.

@@ -12,6 +12,7 @@ from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
 from chordkit.kernels.executorch import library
 from chordkit.quantization import ENGINE_ARCHITECTURES, MasterWeights
+from chordkit.strategy import Strategy, to_wire
 
 OPERATOR_LIBRARY = "libchord_executorch"
 """The library that has the ``chord::`` operators; its version is chordkit's."""
@@ -66,6 +67,13 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner
 
         return ExecutorchChordRunner(self.name, bytes(data), threads)
+
+    def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        strategy = to_wire(Strategy(np.asarray(widths, np.uint8), master.fingerprint))
+        for name, piece in (("the master weights", master.to_bytes()), ("the strategy", strategy)):
+            if piece not in data:
+                return f"it does not hold {name}"
+        return None
 
     def emulate(
         self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import ScoresFn, VectorSet, emulated_scores, reranker_scores
+from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.executorch import RUNTIME
 from chordkit.export.targets.executorch_chord import ChordOperatorsTarget
 from chordkit.export.targets.runner import Runner
@@ -53,6 +54,9 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         from chordkit.export.targets.executorch_chord.runner import ChordOperatorsRunner
 
         return ChordOperatorsRunner(self.name, bytes(data), threads)
+
+    def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        return missing_constants(data, master, widths)
 
     def emulate(
         self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import ScoresFn, VectorSet
+from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.filetype import problem_with_flatbuffer
 from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Runner
@@ -55,6 +56,11 @@ class LitertTarget(Target):
         from chordkit.export.targets.litert.runner import LitertRunner
 
         return LitertRunner(bytes(data), threads)
+
+    def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        # The scores' factor may lie in the query's scales, and a reader has its inputs in the order of its writer's channels.
+        heads = int(master.config.get("heads", 1))  # type: ignore[arg-type]
+        return missing_constants(data, master, widths, factors=(1.0, (master.dim // heads) ** -0.5), reordered=True)
 
     def problem_with_file(self, data: memoryview) -> str | None:
         return problem_with_flatbuffer(data, "TFL3")

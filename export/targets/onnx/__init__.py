@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chordkit.export.artifact import ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn
+from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.filetype import problem_with_onnx, varint
 from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+from chordkit.quantization import MasterWeights
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -70,6 +74,12 @@ class OnnxTarget(Target):
         from chordkit.export.targets.onnx.runner import OnnxRunner
 
         return OnnxRunner(bytes(data), threads)
+
+    def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        """Also whose weights the file says that they are."""
+        if master.fingerprint.hex().encode() not in data:
+            return f"it does not say that its weights are those of the master {master.fingerprint.hex()}"
+        return missing_constants(data, master, widths)
 
     def problem_with_file(self, data: memoryview) -> str | None:
         return problem_with_onnx(data)

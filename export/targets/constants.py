@@ -1,0 +1,137 @@
+"""Does a file hold the master's numbers? Codes and scales of every channel, and every table, are looked up among its bytes.
+
+Scores tell whether constants are used rightly, not whether each is the right one: a code that is off by one moves them by less than float32
+rounding may. Bytes tell that, and nothing else: not which layer reads them, nor in which order. So channels are looked up one by one,
+wherever they stand. Nothing here knows how a target makes its files; what a file may store a channel as is all that counts.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from chordkit.quantization import MasterWeights, pack_codes, select_codes
+
+_ROWS_ONE_BY_ONE = 4096
+"""Tables of more rows are looked up in one piece: they are never in another order."""
+
+
+def missing_constants(
+    data: bytes, master: MasterWeights, widths: np.ndarray, *, factors: Sequence[float] = (1.0,), reordered: bool = False
+) -> str | None:
+    """Which of the master's numbers a file lacks, as the end of a sentence, or None.
+
+    A layer of which no channel's codes are found is stored in a form that is not known here, and left to the scores; so are channels
+    whose codes fill no whole bytes. Biases and tensors are left to them as well, for a lowering may lawfully fold them away.
+
+    Args:
+        data: the file.
+        master: the master weights, in the order in which the target stores them.
+        widths: uint8 ``[channels]``, of its strategy.
+        factors: what a lowering may have multiplied all scales of a layer by.
+        reordered: whether a layer's inputs may stand in the order of another layer's channels, grouped by width.
+    """
+    words = _words(data)
+    table = master.channel_table
+    orders = _orders(master, widths) if reordered else []
+    for name, layer in master.layers.items():
+        chosen = widths[table.layer_slice(name)]
+        codes, scales = select_codes(layer.rows, chosen)
+        on = np.flatnonzero(codes.any(1))
+        whole = on[chosen[on].astype(int) * codes.shape[1] % 8 == 0]
+        absent = _absent_rows(data, codes[whole], chosen[whole], [order for order in orders if len(order) == codes.shape[1]])
+        if absent:
+            return f"of layer {name} it lacks the codes of channel {whole[absent[0]]} ({len(absent)} channels in all)"
+        lacking = min((np.flatnonzero(~_held(words, scales[on] * np.float32(factor))) for factor in factors), key=len)
+        if (absent is not None and len(lacking)) or 0 < len(lacking) < len(on):
+            return f"of layer {name} it lacks the scale of channel {on[lacking[0]]} ({len(lacking)} channels in all)"
+    for name, embedding in master.embeddings.items():
+        if not any(piece in data for piece in _table_forms(embedding.codes)) and _lacks_rows(data, embedding.codes):
+            return f"it does not hold the codes of {name}"
+        scales = np.ascontiguousarray(embedding.scales, np.float32)
+        if scales.tobytes() not in data and 0 < (~_held(words, scales)).sum() < len(scales):
+            return f"it does not hold the scales of {name}"
+    return None
+
+
+def _words(data: bytes) -> np.ndarray:
+    """Every four neighbouring bytes of ``data`` as a number, sorted: the float32 numbers that it may hold."""
+    found = [np.frombuffer(data, "<u4", (len(data) - start) // 4, start) for start in range(4) if len(data) >= start + 4]
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
+
+
+def _held(words: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Which of float32 ``numbers`` are among the words."""
+    wanted = np.ascontiguousarray(numbers, "<f4").view("<u4")
+    places = np.minimum(np.searchsorted(words, wanted), max(len(words) - 1, 0))
+    return words[places] == wanted if len(words) else np.zeros(len(wanted), bool)
+
+
+def _orders(master: MasterWeights, widths: np.ndarray) -> list[np.ndarray]:
+    """Each layer's channels grouped by width: the orders that inputs of the next layer may have."""
+    found = []
+    for name in master.layers:
+        chosen = widths[master.channel_table.layer_slice(name)]
+        found.append(np.argsort(np.where(chosen == 0, 2, chosen), kind="stable"))
+    return found
+
+
+def _absent_rows(data: bytes, codes: np.ndarray, widths: np.ndarray, orders: list[np.ndarray]) -> list[int] | None:
+    """Rows that the file holds in no form, by the order of inputs in which it holds most; None where it holds none."""
+    best: list[int] | None = None
+    for order in [np.arange(codes.shape[1]), *orders]:
+        at, absent = 0, []
+        for row, width in enumerate(widths):
+            at, found = _find(data, _forms(codes[row, order], int(width)), at)
+            if not found:
+                absent.append(row)
+                if row == len(absent) - 1 == 3:  # nothing of the first four: another order, or another form
+                    absent = list(range(len(codes)))
+                    break
+        if len(absent) < len(codes) and (best is None or len(absent) < len(best)):
+            best = absent
+        if not absent:
+            break
+    return best
+
+
+def _find(data: bytes, forms: Iterator[bytes], near: int) -> tuple[int, bool]:
+    """Where one of the forms stands, looked for from the last place on, where the neighbour is."""
+    for form in forms:
+        place = data.find(form, near)
+        if place < 0:
+            place = data.find(form)
+        if place >= 0:
+            return place, True
+    return near, False
+
+
+def _forms(row: np.ndarray, width: int) -> Iterator[bytes]:
+    """What a channel may be stored as: at its width or wider, as far as its codes fill whole bytes."""
+    yield row.astype(np.int8).tobytes()
+    if width <= 4 and len(row) % 2 == 0:
+        yield pack_codes(row[None], 4).tobytes()
+        yield _offset_nibbles(row)
+    if width <= 2 and len(row) % 4 == 0:
+        yield pack_codes(row[None], 2).tobytes()
+
+
+def _offset_nibbles(codes: np.ndarray) -> bytes:
+    """4-bit codes plus 8, lowest bits first: XNNPACK's."""
+    unsigned = (codes.astype(np.int16).reshape(-1, 2) + 8).astype(np.uint8)
+    return (unsigned[:, 0] | unsigned[:, 1] << 4).astype(np.uint8).tobytes()
+
+
+def _table_forms(codes: np.ndarray) -> Iterator[bytes]:
+    yield np.ascontiguousarray(codes).tobytes()
+    if np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
+        yield pack_codes(codes, 4).tobytes()
+        yield _offset_nibbles(codes)
+
+
+def _lacks_rows(data: bytes, codes: np.ndarray) -> bool:
+    """Whether a table that is not there in one piece is there in part."""
+    if len(codes) > _ROWS_ONE_BY_ONE:
+        return True
+    kept = codes[codes.any(1)]
+    found = sum(any(form in data for form in _table_forms(row[None])) for row in kept)
+    return 0 < found < len(kept)
