@@ -17,9 +17,9 @@ class OpenvinoTarget(Target):
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
         activations=("fp32",),
         user_vector=True,
-        refusals={
-            "int8": "OpenVINO quantises activations as it goes for some sizes and processors and not for others, so that no reference"
-        },
+        top=True,
+        batch=True,
+        refusals={"int8": "whether OpenVINO quantises the inputs of a layer depends on its size and on the processor"},
         note="weights are widened to float32 when the file is loaded",
     )
     imports = ("chordkit.export.targets.openvino.quiet",)
@@ -31,7 +31,8 @@ class OpenvinoTarget(Target):
         metadata = {"precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["fingerprint"] = source[0].fingerprint.hex()
-        return lower(export_program(source, spec.candidates, user_vector=spec.user_vector), item_count(source), metadata)
+        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        return lower(program, item_count(source), metadata, spec.top)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.openvino.runner import OpenvinoRunner

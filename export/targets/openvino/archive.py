@@ -5,13 +5,16 @@ same bytes.
 """
 
 import io
+import struct
 import zipfile
 import zlib
 
 from chordkit.errors import CapabilityError
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
+_END = 22  # bytes of the record that an archive without a remark ends in
 _MOST_GRAPH = 64 << 20
 """Bytes of a graph: fifty times what the largest of ours has."""
 
@@ -38,7 +41,7 @@ def unpack(data: bytes) -> tuple[bytes, bytes]:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 return archive.read(_GRAPH), archive.read(_WEIGHTS)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        except _DAMAGE as error:
             problem = f"the file is damaged: {error}"
     raise CapabilityError(f"openvino: the runtime refuses the file ({problem}); export it again")
 
@@ -47,12 +50,14 @@ def problem_with(data: bytes) -> str | None:
     """Why these bytes are no such file, told from its directory, or None."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+            entries, remark = archive.infolist(), archive.comment
+    except _DAMAGE as error:
         return f"the file is no zip archive: {error}"
     if [entry.filename for entry in entries] != [_GRAPH, _WEIGHTS]:
         return f"the file is no archive of {_GRAPH} and {_WEIGHTS}"
     graph, weights = entries
+    if graph.header_offset or remark or data[-_END : -_END + 4] != b"PK\5\6":
+        return "there is something before or behind the archive"
     if graph.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED) or weights.compress_type != zipfile.ZIP_STORED:
         return f"{_GRAPH} is not deflated or {_WEIGHTS} not stored"
     if graph.flag_bits & 1 or weights.flag_bits & 1:

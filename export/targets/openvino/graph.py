@@ -55,7 +55,7 @@ class GraphBuilder:
         packed = pack_codes(codes.reshape(1, -1), width) if width == 4 else pack_codes((codes.reshape(1, -1) ^ -2), 2)
         kind = self._openvino.Type.i4 if width == 4 else self._openvino.Type.u2
         wide = self.emit("convert", self._constant(kind, codes.shape, packed.tobytes(), f"int{width}"), "f32")
-        return wide if width == 4 else self.emit("subtract", wide, self.constant(np.float32(2)))
+        return wide if width == 4 else self.emit("subtract", wide, self.constant(np.array(2, np.float32)))
 
     def _constant(self, kind: Any, shape: tuple[int, ...], data: bytes, name: str) -> "Node":
         key = (str(kind), shape, data)
@@ -71,12 +71,14 @@ class GraphBuilder:
         node.set_friendly_name(name if count == 1 else f"{name}.{count}")
         return node
 
-    def model(self, inputs: Sequence["Node"], output: "Node", metadata: Mapping[str, str]) -> "Model":
-        """The whole model; what nobody reads is left out."""
-        result = self._operators.result(output)
-        result.set_friendly_name("result")
-        output.output(0).get_tensor().set_names({"scores"})
-        model = self._openvino.Model([result], list(inputs), "reranker")
+    def model(self, inputs: Sequence["Node"], outputs: Mapping[str, Any], metadata: Mapping[str, str]) -> "Model":
+        """The whole model, of nodes or of one output of a node by its name; what nobody reads is left out."""
+        results = []
+        for name, output in outputs.items():
+            results.append(self._operators.result(output))
+            results[-1].set_friendly_name(f"{name}/result")
+            results[-1].input(0).get_source_output().get_tensor().set_names({name})
+        model = self._openvino.Model(results, list(inputs), "reranker")
         for key, value in metadata.items():
             model.set_rt_info(value, [SECTION, key])
         return model

@@ -14,12 +14,15 @@ from chordkit.errors import CapabilityError
 from chordkit.export.targets.openvino.archive import pack
 from chordkit.export.targets.openvino.graph import GraphBuilder, serialised
 from chordkit.export.targets.openvino.ops import Lowering
+from chordkit.export.targets.openvino.top import append_top
 
 _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
 
-def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None) -> bytes:
-    """Lower an exported re-ranker to an ``.ov.zip``: inputs ``history``, perhaps ``user``, ``candidates``; output ``scores``.
+def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> bytes:
+    """Lower an exported re-ranker to an ``.ov.zip``: inputs ``history``, perhaps ``user``, perhaps ``candidates``; output ``scores``.
+
+    With ``top`` the outputs are ``ids`` and ``scores`` of the best.
 
     Quantised weights are stored at their own width (u2, i4, i8) with a float32 scale for each channel, as a constant sub-graph that the
     runtime computes once, when it loads the file: it multiplies in float32 with exactly the reference's weights.
@@ -28,6 +31,7 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         program: from :func:`chordkit.export.program.export_program`.
         items: number of items, kept in the file.
         metadata: more entries for the file's ``rt_info``.
+        top: how many of the candidates, or of the catalogue, the file gives; None = scores of all.
 
     Returns:
         The file's bytes; the same program gives the same bytes.
@@ -41,7 +45,7 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
     signature = program.graph_signature
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
     constants: dict[str, Any] = {**program.state_dict, **program.constants}
-    inputs = []
+    inputs: dict[str, Any] = {}
     result: torch.fx.Node | None = None
     with torch.no_grad():
         for node in program.graph.nodes:
@@ -51,12 +55,15 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
                 value = node.meta["val"]
                 if value.dtype not in _INPUTS:
                     raise CapabilityError(f"openvino: the input {node.name} is {value.dtype}; use int32 ids and a float32 user vector")
-                inputs.append(builder.input(node.name, _INPUTS[value.dtype], tuple(value.shape)))
-                lowering.values[node] = inputs[-1]
+                inputs[node.name] = builder.input(node.name, _INPUTS[value.dtype], tuple(value.shape))
+                lowering.values[node] = inputs[node.name]
             elif node.op == "call_function":
                 lowering.run(node)
             else:
                 result = node.args[0][0]
     assert result is not None
     entries = {"version": chordkit.__version__, "items": str(items), **(metadata or {})}
-    return pack(*serialised(builder.model(inputs, lowering.values[result], entries)))
+    outputs = {"scores": lowering.values[result]}
+    if top is not None:
+        outputs = append_top(builder, outputs["scores"], inputs.get("candidates"), top)
+    return pack(*serialised(builder.model(list(inputs.values()), outputs, entries)))

@@ -18,8 +18,6 @@ from chordkit.export.targets.openvino.graph import GraphBuilder
 if TYPE_CHECKING:
     from openvino import Node
 
-_EPSILON_INSIDE = "INSIDE_SQRT"
-
 
 class Lowering:
     """Appends OpenVINO nodes for torch nodes.
@@ -86,7 +84,7 @@ class Lowering:
             members = np.flatnonzero(bits == width)
             order.append(members)
             if width == 0:
-                zero = builder.constant(np.float32(0), "off")
+                zero = builder.constant(np.zeros((), np.float32), "off")
                 parts.append(builder.emit("broadcast", zero, self.integers(members.size, codes.shape[1])))
                 continue
             wide = builder.codes(codes.numpy()[members], width)
@@ -96,7 +94,7 @@ class Lowering:
         joined = builder.emit("concat", parts, axis=0)
         position = np.argsort(np.concatenate(order))
         narrow = builder.constant(position.astype(np.uint8 if position.size <= 256 else np.uint16), "order")
-        return builder.emit("gather", joined, builder.emit("convert", narrow, "i32"), builder.constant(np.int32(0), "axis"))
+        return builder.emit("gather", joined, builder.emit("convert", narrow, "i32"), builder.constant(np.zeros((), np.int32), "axis"))
 
 
 def _place(node: torch.fx.Node) -> str:
@@ -147,7 +145,7 @@ def _embedding(lowering: Lowering, table: Tensor, ids: Any, *_: Any) -> "Node":
 
 
 def _rows(lowering: Lowering, table: "Node", ids: Any) -> "Node":
-    return lowering.builder.emit("gather", table, lowering.value(ids), lowering.builder.constant(np.int32(0), "axis"))
+    return lowering.builder.emit("gather", table, lowering.value(ids), lowering.builder.constant(np.zeros((), np.int32), "axis"))
 
 
 def _row_embedding(lowering: Lowering, ids: Any, codes: Tensor, scales: Tensor) -> "Node":
@@ -176,7 +174,7 @@ def _layer_norm(lowering: Lowering, x: "Node", sizes: list[int], weight: Tensor 
     if len(sizes) != 1:
         raise lowering.refuse(f"is over {len(sizes)} axes; only the last one is lowered")
     rank = len(lowering.shape)
-    x = lowering.builder.emit("mvn", x, lowering.integers(rank - 1), True, eps, _EPSILON_INSIDE)
+    x = lowering.builder.emit("mvn", x, lowering.integers(rank - 1), True, eps, "INSIDE_SQRT")
     for operator, factor in (("multiply", weight), ("add", bias)):
         x = x if factor is None else lowering.builder.emit(operator, x, lowering.value(factor))
     return x
