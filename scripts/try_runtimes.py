@@ -17,7 +17,7 @@ import chordkit
 from chordkit.export.targets.runtimes import FILE, RuntimeTable, Tried, Untried, load_runtimes
 from chordkit.files import cache_folder, write_bytes, write_json
 from scripts.runtimes.artifacts import Made, Trial, makeable, trials
-from scripts.runtimes.attempts import WORKER, Outcome, attempt
+from scripts.runtimes.attempts import Outcome, attempt
 from scripts.runtimes.environments import PACKAGES, Environment, Package, Unavailable, find_package, prepare, versions
 from scripts.runtimes.tables import differences, markdown, rows_of
 
@@ -53,8 +53,7 @@ def outcomes_of(environment: Environment, artifacts: list[Made], folder: Path, a
     """
     notes = folder / "outcomes" / f"{environment.package.name}-{environment.version}.json"
     known = {} if again or not notes.exists() else json.loads(notes.read_text())
-    worker = WORKER.read_text()
-    keys = {made.trial.name: f"{made.key}-{len(worker)}" for made in artifacts}
+    keys = {made.trial.name: made.key for made in artifacts}
     found = {name: Outcome(**known[name]["outcome"]) for name, key in keys.items() if known.get(name, {}).get("key") == key}
     found |= attempt(environment, [made for made in artifacts if made.trial.name not in found])
     notes.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ _NOISE = (
     (re.compile(r"\S*/[\w/.-]+\.(?:cc|h|cpp|py):\d+:?\s*"), ""),  # where in its sources a runtime stands
     (re.compile(r"\S+::\S+\([^()]*\)\s*"), ""),  # in which function
     (re.compile(r"\s*An older version of this builtin might be supported\b.*"), ""),  # TensorFlow Lite's advice
+    (re.compile(r"\btensor \d+"), "a tensor"),
     (re.compile(r"0x[0-9a-f]{4,}"), "0x..."),
     (re.compile(r"/\S*/"), ""),  # folders of this machine
     (re.compile(r"\s+"), " "),

@@ -57,6 +57,7 @@ PACKAGES = (
     Package("ai-edge-litert", "litert", "litert", "1.0.0", old_numpy="1.3"),
     Package("onnxruntime", "onnx", "onnx", "1.17.0", old_numpy="1.19"),
     Package("executorch", "executorch", "executorch", "1.0.0", torch=True, stand_in="1.4"),
+    Package("openvino", "openvino", "openvino", "2025.0.0"),
 )
 OLD_NUMPY, NEW_NUMPY = "1.26.4", "2.4.6"
 
