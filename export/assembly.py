@@ -1,7 +1,7 @@
 """From artifacts to a checked bundle, and from a bundle back to running artifacts."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -12,10 +12,11 @@ from chordkit.backbones import Backbone, from_master
 from chordkit.data import Dataset, split
 from chordkit.errors import InputError
 from chordkit.export import bundle as bundles
+from chordkit.export.artifact import Artifact
 from chordkit.export.bundle import ArtifactContents, BundleContents, Keys, Provenance, dataset_section, fitting_words
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
-from chordkit.export.parity import ParityReport, VectorSet, draw, references
+from chordkit.export.parity import ParityReport, ScoresFn, VectorSet, depth_for, draw, references
 from chordkit.export.targets import all_targets, find_target, load_runner, runtime_range
 from chordkit.hypernetwork.likelihood import best_temperature
 from chordkit.progress import Progress
@@ -25,6 +26,7 @@ from chordkit.strategy import to_wire
 
 _PACKAGES = ("chordkit", "torch", "numpy")
 _ENCODED_AT_ONCE = 256
+_CANDIDATES = 100  # of test inputs, where no artifact is given any
 
 
 def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidates: int, seed: int) -> VectorSet:
@@ -75,7 +77,7 @@ def assemble(
         InputError: an fp32 artifact comes without the float backbone, artifacts take a user vector and none is given or the other way
             round, or the data set is not the backbone's.
     """
-    counts = {artifact.candidates for artifact in artifacts}
+    counts = {artifact.candidates for artifact in artifacts if not artifact.catalogue} or {min(_CANDIDATES, dataset.items)}
     if len(counts) != 1:
         raise InputError(f"artifacts with {sorted(counts)} candidates cannot share a bundle; export them with one number")
     _require_user_vectors(artifacts, sources)
@@ -91,7 +93,7 @@ def assemble(
         name = sorted(missing)[0]
         wanted = "the float backbone (--backbone)" if name == "fp32" else f"the strategy {name} (--strategy {name}.chrd)"
         raise InputError(f"the artifacts need {wanted} as a reference; give it, or export without it")
-    drawn = drawn.with_scores({reference: known[reference] for reference in sorted(used)})
+    drawn = _with_references(drawn, artifacts, known, sources.master.items)
     checked = []
     for done, artifact in enumerate(artifacts):
         if progress is not None:
@@ -187,7 +189,7 @@ def validate_bundle(
                     raise InputError(
                         f"{path}: artifact {entry.name} is held against the float backbone; give it (--backbone), or choose others"
                     )
-            vectors = drawn.with_scores({name: known[name] for name in sorted({entry.reference for entry in entries})})
+            vectors = _with_references(drawn, entries, known, master.items)
         reports = {}
         for done, entry in enumerate(entries):
             if progress is not None:
@@ -197,6 +199,14 @@ def validate_bundle(
         if progress is not None:
             progress("validate", len(entries), len(entries))
         return reports
+
+
+def _with_references(drawn: VectorSet, artifacts: Sequence[Artifact], known: Mapping[str, ScoresFn], items: int) -> VectorSet:
+    """Test inputs with the scores that artifacts must give, and for those that choose among all items the reference's best."""
+    drawn = drawn.with_scores({name: known[name] for name in sorted({artifact.reference for artifact in artifacts})})
+    tops = {artifact.reference: artifact.top or 0 for artifact in sorted(artifacts, key=lambda each: each.top or 0) if artifact.catalogue}
+    depth = depth_for(max(tops.values(), default=0), items)
+    return drawn.with_best({name: known[name] for name in sorted(tops)}, depth) if tops else drawn
 
 
 def provenance(seed: int, options: dict[str, Any] | None = None, metrics: dict[str, float] | None = None) -> Provenance:

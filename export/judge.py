@@ -1,14 +1,25 @@
 """The one judgement of an artifact: making a bundle, ``bundle verify --run`` and ``validate`` all ask here."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.errors import InputError
+from chordkit.errors import CheckFailed, InputError
 from chordkit.export.artifact import Artifact, Precision
-from chordkit.export.parity import ParityReport, Runner, Tolerance, VectorSet, compare, run_all
+from chordkit.export.parity import (
+    Expected,
+    ParityReport,
+    Runner,
+    Tolerance,
+    VectorSet,
+    compare,
+    compare_best,
+    expected_of,
+    run_all,
+    run_best,
+)
 from chordkit.export.targets import find_target
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
@@ -58,15 +69,12 @@ def expectation(artifact: Artifact, master: MasterWeights, widths: np.ndarray | 
         CapabilityError: the target is unknown.
         InputError: the vectors are for artifacts of the other kind.
     """
+    _require_inputs(artifact, vectors)
     target = find_target(artifact.target)
-    if artifact.user_vector is not (vectors.users is not None):
-        takes, have = ("a", "none") if artifact.user_vector else ("no", "some")
-        raise InputError(f"artifact {artifact.name} takes {takes} user vector and the test vectors have {have}; give it inputs of its kind")
     emulated = target.emulate(artifact.activations, master, widths, vectors)
     reference = np.asarray(vectors.scores[artifact.reference])
     tolerance = target.tolerance(artifact.activations).for_few(*reference.shape)
-    inputs = min(layer.rows.codes.shape[1] for layer in master.layers.values())
-    return Expectation(vectors, reference, tolerance, emulated, inputs, emulated is not None and _runs_a_layer_again(master))
+    return Expectation(vectors, reference, tolerance, emulated, _inputs(master), emulated is not None and _runs_a_layer_again(master))
 
 
 def judge(
@@ -94,8 +102,16 @@ def judge(
         CheckFailed: the artifact answers with a wrong shape, or the reference is not finite.
         InputError: the vectors are for artifacts of the other kind.
     """
-    expected = expectation(artifact, master, widths, vectors)
-    report = expected.judge(run_all(runner, *vectors.inputs, progress=progress))
+    shape = tuple(getattr(runner, name, usual) for name, usual in (("top", None), ("batch", 1), ("catalogue", False)))
+    if shape != (artifact.top, artifact.batch, artifact.catalogue):
+        raise CheckFailed(
+            f"artifact {artifact.name}: its file takes and gives (top, batch, catalogue) {shape}, and it is listed with "
+            f"{(artifact.top, artifact.batch, artifact.catalogue)}; export it again"
+        )
+    if artifact.top is not None:
+        report = _judge_best(artifact, artifact.top, runner, master, widths, vectors, progress)
+    else:
+        report = expectation(artifact, master, widths, vectors).judge(run_all(runner, *vectors.inputs, progress=progress))
     return report if data is None else _with_constants(report, artifact, bytes(data), master, widths)
 
 
@@ -108,6 +124,59 @@ def _with_constants(
     used = np.full(master.channel_table.channels, 8, np.uint8) if widths is None else np.asarray(widths)
     problem = find_target(artifact.target).problem_with_constants(data, master, used)
     return report if problem is None else report.model_copy(update={"passed": False, "reasons": (*report.reasons, problem)})
+
+
+def _judge_best(
+    artifact: Artifact,
+    top: int,
+    runner: Runner,
+    master: MasterWeights,
+    widths: np.ndarray | None,
+    vectors: VectorSet,
+    progress: Progress | None,
+) -> ParityReport:
+    """:func:`judge` for an artifact that chooses the best itself."""
+    _require_inputs(artifact, vectors)
+    target = find_target(artifact.target)
+    scored = expected_of(vectors.candidates, np.asarray(vectors.scores[artifact.reference]))
+    expected, candidates = scored, None if artifact.catalogue else vectors.candidates
+    if artifact.catalogue:
+        best = vectors.best.get(artifact.reference)
+        if best is None or best.ids.shape[1] < top:
+            raise InputError(
+                f"artifact {artifact.name} chooses the {top} best of the whole catalogue, and the test vectors do not have as many of "
+                f"{artifact.reference}; draw them with the reference's best"
+            )
+        expected = Expected(best.ids, best.scores, True, scored.spread)
+        every = np.arange(1, master.items + 1, dtype=np.int32)
+        vectors = replace(vectors, candidates=np.broadcast_to(every, (len(vectors.histories), len(every))), scores={}, best={})
+    given = run_best(runner, top, vectors.histories, candidates, vectors.users, progress=progress)
+    emulated = target.emulate(artifact.activations, master, widths, vectors)
+    if emulated is not None:
+        few = len(emulated)
+        columns = given.ids[:few] - 1 if artifact.catalogue else expected.columns(given.ids)[:few]
+        emulated = np.take_along_axis(emulated, columns.clip(0, emulated.shape[1] - 1), 1)
+    return compare_best(
+        given,
+        expected,
+        target.tolerance(artifact.activations),
+        candidates=artifact.candidates,
+        target_ids=np.take_along_axis(scored.candidates, vectors.targets[:, None], 1)[:, 0],
+        emulated=emulated,
+        inputs=_inputs(master),
+        recurrent=emulated is not None and _runs_a_layer_again(master),
+    )
+
+
+def _require_inputs(artifact: Artifact, vectors: VectorSet) -> None:
+    if artifact.user_vector is not (vectors.users is not None):
+        takes, have = ("a", "none") if artifact.user_vector else ("no", "some")
+        raise InputError(f"artifact {artifact.name} takes {takes} user vector and the test vectors have {have}; give it inputs of its kind")
+
+
+def _inputs(master: MasterWeights) -> int:
+    """Of the shallowest quantised layer."""
+    return min(layer.rows.codes.shape[1] for layer in master.layers.values())
 
 
 def _runs_a_layer_again(master: MasterWeights) -> bool:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from chordkit.errors import CheckFailed, DeviceError, InputError
 from chordkit.export import bundle as bundles
 from chordkit.export.bundle import MASTER, ArtifactEntry, Bundle, Keys
 from chordkit.export.judge import judge
-from chordkit.export.parity import Ids, Scores, VectorSet, references
+from chordkit.export.parity import Best, Ids, Scores, VectorSet, depth_for, references
 from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
@@ -35,6 +36,7 @@ EAGER = "pytorch-eager"
 USER_OPERATOR = "chord::rerank_for.out"
 """Takes a user vector in its wire form, as the native engine does; graphs take float32."""
 Vectors = NDArray[np.float32]
+_HOST_ALONE = "what gives the best, or takes several histories a call, is measured on the host alone (--device host)"
 
 
 def artifact_runner(target: str, path: str, strategy: str | None, candidates: int, user: str | None = None) -> Runner:
@@ -123,12 +125,22 @@ def bench_bundles(
         inputs = (vectors.histories, vectors.candidates)
         if device is not None and device.name != HOST:
             must = artifacts is not None
+            contenders, left_out = _one_history_for_scores(contenders, device, must)
             report = run_on_device(device, contenders, *inputs, settings, baseline=baseline, must=must, samples=samples, progress=progress)
+            report = report.model_copy(update={"skipped": report.skipped | left_out})
             return profiled(report, device, contenders, *inputs) if profile else report
         if profile:
             raise DeviceError("only an emulated device tells instructions by layer; use --device emulator or qemu-user:cortex-a76")
         contenders.insert(0, _eager(opened[0], folder))
         return run_host(contenders, *inputs, settings, baseline=baseline or EAGER, samples=samples, progress=progress)
+
+
+def _one_history_for_scores(contenders: list[Contender], device: Device, must: bool) -> tuple[list[Contender], dict[str, str]]:
+    """Those that a device's programs can call, and the others with the reason; one that must run is an error."""
+    others = {each.name: _HOST_ALONE for each in contenders if each.top is not None or each.batch > 1}
+    if others and must:
+        raise DeviceError(f"{next(iter(others))} cannot be measured on {device.name}: {_HOST_ALONE}")
+    return [each for each in contenders if each.name not in others], others
 
 
 def _require_app(paths: Sequence[object], device: Device | None, keys: Keys | None, settings: Settings | None) -> None:
@@ -229,6 +241,8 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
         file=file,
         strategy=None if entry.strategy is None or target.capability.suffix else strategy,
         user=wire if target.capability.suffix is None or USER_OPERATOR in target.capability.operators else user,
+        top=entry.top,
+        batch=entry.batch,
         check=_Check(name, bundle, entry, inputs, values),
     )
 
@@ -247,7 +261,7 @@ class _Check:
             raise CheckFailed(f"{self._name}: a score is not finite, so it is not worth timing; run `chordkit validate`")
         vectors, rows = self._reference()
         widths = None if self._entry.strategy is None else self._bundle.strategy(self._entry.strategy).widths
-        report = judge(self._entry, _Given(scores[rows]), self._bundle.master(), widths, vectors)
+        report = judge(self._entry, _Given(self._entry, scores[rows]), self._bundle.master(), widths, vectors)
         if not report.passed:
             reasons = "; ".join(report.reasons)
             raise CheckFailed(f"{self._name}: its scores are not those of its reference here, so it is not timed: {reasons}")
@@ -266,18 +280,31 @@ class _Check:
                     "give its bundle first, or measure it apart"
                 )
             users = None if self._user is None else np.tile(self._user, (len(rows), 1))
-            given = replace(given, scores={}, users=users)
-            return replace(given, scores={self._entry.reference: known(*given.inputs)}), rows
+            given = replace(given, scores={}, best={}, users=users).with_scores({self._entry.reference: known})
+            if self._entry.catalogue and self._entry.top is not None:
+                given = given.with_best({self._entry.reference: known}, depth_for(self._entry.top, self._bundle.master().items))
+            return given, rows
         if self._user is not None and own.users is not None:
             rows = np.flatnonzero((own.users == self._user).all(axis=1))
         return own.rows(rows), rows
 
 
 class _Given:
-    """Scores that were made elsewhere, in the order of the test vectors."""
+    """Answers that were given elsewhere, in the order of the test vectors, a history at a time."""
 
-    def __init__(self, scores: Scores) -> None:
-        self._rows = iter(scores)
+    def __init__(self, entry: ArtifactEntry, answers: Scores) -> None:
+        self.top, self.batch, self.catalogue = entry.top, entry.batch, entry.catalogue
+        self._rows = iter(answers)
 
     def scores(self, history: Ids, candidates: Ids, user: Vectors | None = None) -> Scores:
-        return next(self._rows)
+        return self._next(history)
+
+    def best(self, history: Ids, candidates: Ids | None = None, user: Vectors | None = None) -> Best:
+        answer = self._next(history)
+        return Best(answer[..., 0, :].astype(np.int32), answer[..., 1, :].astype(np.float32))
+
+    def _next(self, history: Ids) -> Scores:
+        if history.ndim == 1:
+            return next(self._rows)
+        found = list(islice(self._rows, len(history)))
+        return np.stack(found + found[-1:] * (len(history) - len(found)))

@@ -64,7 +64,10 @@ class Contender:
         strategy: the file of its strategy, where that is not part of ``file``.
         user: the file of its user vector, as the target's program takes it.
         app: what an installed app is told of it, where it is measured there; the other files are those of the same artifact.
-        check: given scores float32 ``[histories, candidates]``, raises CheckFailed when they are not those of its reference.
+        top: how many of its candidates it gives; None = all scores.
+        batch: histories in a call.
+        check: given scores float32 ``[histories, candidates]``, or ids and scores ``[histories, 2, top]``, raises CheckFailed when they are
+            not those of its reference.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Contender:
     strategy: Path | None = None
     user: Path | None = None
     app: AppPart | None = None
+    top: int | None = None
+    batch: int = 1
     check: Callable[[Scores], None] | None = None
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.export.parity import Ids
+from chordkit.runtime_bench.calls import calls_of
 from chordkit.runtime_bench.child import answer, ask
 from chordkit.runtime_bench.contender import Contender, RunnerSpec
 from chordkit.runtime_bench.results import Isolated
@@ -83,10 +84,11 @@ def _measure(request: dict[str, Any]) -> dict[str, Any]:
     load = time.perf_counter_ns()
     runner = spec.create()
     loaded = time.perf_counter_ns()
-    runner.scores(history, candidates)
+    call = calls_of(runner, [(history, candidates)])[0]
+    call()
     called = time.perf_counter_ns()
     for _ in range(_CALLS):
-        runner.scores(history, candidates)
+        call()
     peak = _status("VmHWM")
     adoptions, adopt = [], getattr(runner, "adopt", lambda: False)
     for _ in range(_ADOPTIONS):

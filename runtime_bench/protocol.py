@@ -129,12 +129,14 @@ def _launches(
 
 def _check(contender: Contender, scores: NDArray[np.floating], inputs: Sequence[tuple[Ids, Ids]]) -> None:
     """Raise where a contender's scores are not those that they should be: it is then not worth timing."""
-    if scores.shape != (len(inputs), inputs[0][1].size) or not np.isfinite(scores).all():
+    columns, what = inputs[0][1].size if contender.top is None else contender.top, "scores" if contender.top is None else "best"
+    shape = (len(inputs), columns) if contender.top is None else (len(inputs), 2, columns)
+    if scores.shape != shape or not np.isfinite(scores).all():
         raise CheckFailed(
-            f"{contender.name}: the scores are not {inputs[0][1].size} finite numbers, so it is not worth timing; run `chordkit validate`"
+            f"{contender.name}: the {what} are not {columns} finite numbers, so it is not worth timing; run `chordkit validate`"
         )
     if contender.check is not None:
-        contender.check(scores.astype(np.float32))
+        contender.check(scores.astype(np.float32) if contender.top is None else scores)
 
 
 def _result(
@@ -171,6 +173,7 @@ def _result(
         file_bytes=contender.file_bytes,
         sha256=contender.sha256,
         strategy_sha256=contender.strategy_sha256,
+        histories_per_call=contender.batch,
         isolated=isolated,
         latency=latency,
         ratio=ratio,

@@ -100,8 +100,16 @@ class Warmup(_Model):
     converged: bool
 
 
+def _is_one(number: object) -> bool:
+    return number == 1
+
+
 class Result(_Model):
-    """One contender. ``ratio`` is its time over the baseline's, round by round or launch by launch."""
+    """One contender. ``ratio`` is its time over the baseline's, round by round or launch by launch.
+
+    Of an artifact that takes several histories a call, ``latency``, ``ratio`` and the samples are of one history: a call's time over
+    ``histories_per_call``. What is in ``isolated`` is of a whole call.
+    """
 
     name: str
     target: str
@@ -111,6 +119,7 @@ class Result(_Model):
     strategy_sha256: str | None = None
     runtime: str | None = None
     variant: str | None = None
+    histories_per_call: int = Field(default=1, ge=1, exclude_if=_is_one)
     isolated: Isolated | None
     warmup: Warmup | None = None
     latency: Latency

@@ -7,7 +7,7 @@ of a process lies moves its times by some per cent, for as long as it lives; onl
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from chordkit.errors import DeviceError
 from chordkit.export.parity import Ids, Runner
 from chordkit.progress import Progress
 from chordkit.runtime_bench import machine
+from chordkit.runtime_bench.calls import answers_of, calls_of, histories_of
 from chordkit.runtime_bench.child import answer, ask
 from chordkit.runtime_bench.contender import RunnerSpec
 from chordkit.runtime_bench.interleave import (
@@ -42,8 +43,8 @@ class Turns:
     """What a launch has measured, by contender.
 
     Attributes:
-        scores: of every input.
-        blocks: one a round; batches: calls in each of their samples.
+        scores: of every input, see :func:`chordkit.runtime_bench.calls.answers_of`.
+        blocks: one a round, us a history: a call's time over the histories that it has; batches: calls in each of their samples.
         stolen: clock ticks that the virtual machine's host took away meanwhile, of ``ticks``.
     """
 
@@ -66,11 +67,15 @@ def take_turns(
     """Load every runner in this process, let ``accept`` look at their scores, and time them in turns."""
     with one_processor(cpu), no_collection():
         runners = [spec.create() for spec in specs]
-        scores = [np.stack([np.asarray(runner.scores(*pair)) for pair in inputs]) for runner in runners]
+        scores = [answers_of(runner, inputs) for runner in runners]
         if accept is not None:
             accept(scores)
         stolen_before, ticks_before = machine.steal_ticks(cpu)
         blocks, batches = _turns(runners, inputs, settings, seed, progress)
+        blocks = [
+            [replace(block, calls=block.calls / histories_of(runner)) for block in mine]
+            for runner, mine in zip(runners, blocks, strict=True)
+        ]
         stolen, ticks = machine.steal_ticks(cpu)
     return Turns(scores, blocks, batches, stolen - stolen_before, ticks - ticks_before)
 
@@ -95,7 +100,7 @@ def turns_in_a_process(
     told = ask("a launch", "chordkit.runtime_bench.turns", request, limit)
     try:
         blocks = [[Block(np.asarray(us), busy, own, at_s) for us, busy, own, at_s in mine] for mine in told["blocks"]]
-        scores = [np.asarray(each, np.float32) for each in told["scores"]]
+        scores: list[NDArray[np.floating]] = [np.asarray(each, np.float64) for each in told["scores"]]
     except (KeyError, TypeError, ValueError) as error:
         raise DeviceError(f"a launch: its process gave an answer that is none ({error!r}); measure again") from None
     return Turns(scores, blocks, list(told["batches"]), told["stolen"], told["ticks"])
@@ -105,7 +110,7 @@ def _turns(
     runners: Sequence[Runner], inputs: Sequence[tuple[Ids, Ids]], settings: Settings, seed: int, progress: Progress | None
 ) -> tuple[list[list[Block]], list[int]]:
     """Blocks of each runner, one a round, and the calls in each of their samples."""
-    walks = [[partial(runner.scores, *pair) for pair in inputs] for runner in runners]
+    walks = [calls_of(runner, inputs) for runner in runners]
     paces = [fastest_call(walk, settings.min_calls, settings.warmup_ms) for walk in walks]
     generator = np.random.default_rng(seed)
     if settings.mode == "sparse":

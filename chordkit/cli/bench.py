@@ -210,7 +210,7 @@ def _cells(result: "Result") -> list[str]:
     alone, latency, ratio, counts = result.isolated, result.latency, result.ratio, result.counts
     middle = latency.median_of_blocks_us
     return [
-        result.name,
+        result.name + (f" (us a history, {result.histories_per_call} a call)" if result.histories_per_call > 1 else ""),
         f"{alone.load_ms:.2f}" if alone else "",
         f"{alone.first_call_us:.0f}" if alone else "",
         f"{alone.adoption_us:.1f}" if alone and alone.adoption_us is not None else "",

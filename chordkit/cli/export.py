@@ -59,6 +59,14 @@ def export(
             "older runtimes load too, and all run faster. The default is the runtime's first, size where it can be."
         ),
     ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Files that choose: ids and scores of the so many best candidates, instead of scores for all."),
+    ] = None,
+    catalogue: Annotated[
+        bool, typer.Option("--catalogue", help="With --top: of all items, which are then part of the file and no input.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Histories per call, fixed in the artifact.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Lower a backbone to every target: FP32, uniform int8, and users' strategies with real int2/int4/int8 weights.
@@ -68,6 +76,8 @@ def export(
 
     Example: `chordkit export --target litert,onnx --master master.chrm --strategy 42.chrd --out artifacts`, or for an app with an older
     runtime `chordkit export --runtime tflite-2.14 --master master.chrm --strategy 42.chrd --out artifacts`
+
+    The 20 best of all items: `chordkit export --target litert --top 20 --catalogue --master master.chrm --out artifacts`
     """
     from chordkit.export.collection import Sources, export_artifacts, write_folder
     from chordkit.export.targets import find_profile
@@ -84,7 +94,17 @@ def export(
     precisions = parse_precisions(precision) if precision else None
     with progress_bar() as progress:
         artifacts = export_artifacts(
-            targets, sources, precisions, candidates, progress, activations=activations, runtime=runtime, layout=layout
+            targets,
+            sources,
+            precisions,
+            candidates,
+            progress,
+            activations=activations,
+            runtime=runtime,
+            layout=layout,
+            top=top,
+            batch=batch,
+            catalogue=catalogue,
         )
     index = write_folder(out, artifacts, sources)
     sizes = {entry.name: (out / entry.file).stat().st_size for entry in index.artifacts}

@@ -24,7 +24,19 @@ from chordkit.export.bundle.manifest import (
 from chordkit.export.bundle.patches import problem_with_patches
 from chordkit.export.bundle.reader import Bundle, Keys
 from chordkit.export.judge import judge
-from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Runner, compare, references
+from chordkit.export.parity import (
+    FP32_TOLERANCE,
+    Expected,
+    ParityReport,
+    Runner,
+    ScoresFn,
+    VectorSet,
+    compare,
+    compare_best,
+    depth_for,
+    expected_of,
+    references,
+)
 from chordkit.export.targets import Target, all_profiles, find_target
 from chordkit.patching import carries_table
 from chordkit.progress import Progress
@@ -293,6 +305,7 @@ def _problem_with_artifact(bundle: Bundle, entry: ArtifactEntry, target: Target)
         return f"it was compared with {entry.parity.candidates} candidates and scores {entry.candidates}"
     widths = None if entry.strategy is None else bundle.strategy(entry.strategy).widths
     try:
+        target.check_shape(entry)
         target.check(
             bundle.manifest.backbone.architecture,
             find_precision(entry.precision),
@@ -334,6 +347,16 @@ def _check_references(bundle: Bundle, entries: Sequence[ArtifactEntry]) -> None:
     for name in sorted({entry.reference for entry in quantised}):
         report = compare(vectors.scores[name], known[name](*vectors.inputs), FP32_TOLERANCE.for_few(len(vectors.histories)))
         report.require(f"{bundle.label}: {name} of the test vectors")
+        if name in vectors.best:
+            _check_best(bundle, name, vectors, known[name])
+
+
+def _check_best(bundle: Bundle, name: str, vectors: VectorSet, known: ScoresFn) -> None:
+    """The reference's best of the whole catalogue are the master's own."""
+    items, given = bundle.master().items, vectors.best[name]
+    best = vectors.with_best({name: known}, depth_for(given.ids.shape[1], items)).best[name]
+    expected = Expected(best.ids, best.scores, True, expected_of(vectors.candidates, vectors.scores[name]).spread)
+    compare_best(given, expected, FP32_TOLERANCE, candidates=items).require(f"{bundle.label}: the best of {name} in the test vectors")
 
 
 def _run(bundle: Bundle, entry: ArtifactEntry, runner_factory: RunnerFactory, progress: Progress | None) -> VectorResult:

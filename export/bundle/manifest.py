@@ -254,7 +254,11 @@ class Manifest(_Model):
             if artifact.user_vector is not bool(self.user_vectors):
                 takes, has = ("a", "none") if artifact.user_vector else ("no", "some")
                 raise ValueError(f"artifacts: {artifact.name} takes {takes} user vector, and the bundle has {has}")
-            if artifact.candidates != self.vectors.candidates:
+            if artifact.catalogue and artifact.candidates != self.dataset.items:
+                raise ValueError(
+                    f"artifacts: {artifact.name} chooses among {artifact.candidates} items, the data set has {self.dataset.items}"
+                )
+            if not artifact.catalogue and artifact.candidates != self.vectors.candidates:
                 raise ValueError(
                     f"artifacts: {artifact.name} scores {artifact.candidates} candidates, the test vectors have {self.vectors.candidates}"
                 )

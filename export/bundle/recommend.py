@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chordkit.errors import CheckFailed, InputError, MissingRuntimeError
 from chordkit.export.bundle.manifest import ArtifactEntry
-from chordkit.export.targets import Runner
+from chordkit.export.targets import Best, Runner
 from chordkit.inputs import pad_history
 
 if TYPE_CHECKING:
@@ -63,19 +63,17 @@ def recommend(
     if not known:
         what = f"none of the {len(wanted)} items of the history is in the catalogue" if wanted else "the history is empty"
         raise InputError(f"{bundle.label}: {what}; its ids look like {ids[1]!r}")
-    entry, runner = _load(bundle, _entries(bundle, strategy, artifact))
+    most = k if seen else k + len(set(known))
+    entry, runner = _load(bundle, _able(bundle, _entries(bundle, strategy, artifact), most, k))
     named = {each.name for each in bundle.manifest.user_vectors}
     whose = next((name for name in (strategy, entry.strategy) if name in named), None) if runner.dim else None
     vector = None if whose is None else bundle.user_vector(whose).values
-    scores = _catalogue_scores(runner, pad_history(known, runner.length), len(ids) - 1, vector)
-    if not np.isfinite(scores).all():
+    best = _best(runner, pad_history(known, runner.length), len(ids) - 1, vector, most)
+    if not np.isfinite(best.scores).all():
         raise CheckFailed(f"{bundle.label}: artifact {entry.name} gives scores that are not finite; run `chordkit validate`")
-    if not seen:
-        scores[np.array(known) - 1] = -np.inf
-    best = np.argsort(-scores, kind="stable")[:k]
+    shown = [(int(item), float(score)) for item, score in zip(*best, strict=True) if seen or item not in known][:k]
     names, categories = (words or [""] * len(ids) for words in (bundle.item_names(), bundle.item_categories()))
-    found = [(place + 1, float(scores[place])) for place in best if np.isfinite(scores[place])]
-    items = tuple(Recommendation(ids[item], score, names[item], categories[item]) for item, score in found)
+    items = tuple(Recommendation(ids[item], score, names[item], categories[item]) for item, score in shown)
     return Recommendations(items, entry.name, whose, tuple(item for item in wanted if item not in places))
 
 
@@ -107,6 +105,20 @@ def _entries(bundle: "Bundle", strategy: str | None, artifact: str | None) -> li
     return found
 
 
+def _able(bundle: "Bundle", entries: Sequence[ArtifactEntry], most: int, k: int) -> list[ArtifactEntry]:
+    """Those that give the ``most`` best of all items, or the scores of all; the first of them in one call."""
+    catalogue = [entry for entry in entries if entry.catalogue and (entry.top or 0) >= min(most, entry.candidates)]
+    found = catalogue + [entry for entry in entries if entry.top is None]
+    if not found:
+        first = entries[0]
+        of = "all items" if first.catalogue else f"the {first.candidates} candidates that it is given"
+        raise InputError(
+            f"{bundle.label}: artifact {first.name} gives the {first.top} best of {of}, and {k} that were not seen are asked for; "
+            "choose an artifact that gives all scores, or export with --catalogue and a larger --top"
+        )
+    return found
+
+
 def _load(bundle: "Bundle", entries: Sequence[ArtifactEntry]) -> tuple[ArtifactEntry, Runner]:
     """The first whose runtime is installed."""
     *others, last = entries
@@ -116,8 +128,18 @@ def _load(bundle: "Bundle", entries: Sequence[ArtifactEntry]) -> tuple[ArtifactE
     return last, bundle.runner(last)
 
 
-def _catalogue_scores(runner: Runner, history: NDArray[np.int32], items: int, user: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """float32 [items]: the whole catalogue, as many at a time as the artifact takes; the last call is filled up with item 1."""
-    rows = np.ones((-(-items // runner.candidates), runner.candidates), np.int32)
+def _best(runner: Runner, history: NDArray[np.int32], items: int, user: NDArray[np.float32] | None, most: int) -> Best:
+    """The ``most`` best of all items. A batch is filled with the one history."""
+    lead = (runner.batch,) if runner.batch > 1 else ()
+    asked = np.broadcast_to(history, (*lead, runner.length))
+    if runner.catalogue:
+        found = runner.best(asked, None, user, min(most, items))
+        return Best(*(each.reshape(-1, each.shape[-1])[0] for each in found))
+    # As many items at a time as the artifact takes; the last call is filled up with item 1.
+    size = runner.candidates * runner.batch
+    rows = np.ones((-(-items // size), *lead, runner.candidates), np.int32)
     rows.reshape(-1)[:items] = np.arange(1, items + 1)
-    return np.concatenate([runner.scores(history, row, user) for row in rows])[:items]
+    scores = np.concatenate([runner.scores(asked, row, user).reshape(-1) for row in rows])[:items]
+    # What is no number comes first, where it is seen.
+    order = np.argsort(-np.where(np.isfinite(scores), scores, np.inf), kind="stable")[:most]
+    return Best(order.astype(np.int32) + 1, scores[order])

@@ -10,7 +10,8 @@ from chordkit.export.parity.activations import (
     quantize_asymmetric,
     quantize_symmetric,
 )
-from chordkit.export.parity.compare import Ids, ParityReport, Runner, Scores, ScoresFn, compare, parity, run_all
+from chordkit.export.parity.best import Best, Expected, compare_best, depth_for, expected_of, run_best
+from chordkit.export.parity.compare import Ids, ParityReport, Runner, Scores, ScoresFn, compare, parity, rows_of, run_all
 from chordkit.export.parity.reference import reference_scores, references, reranker_scores
 from chordkit.export.parity.stages import Stage, StageResult, first_bad_stage, stages_to, walk_stages
 from chordkit.export.parity.tolerance import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance
@@ -19,6 +20,8 @@ from chordkit.export.parity.vectors import VectorSet, draw, problem_with, read_v
 __all__ = [
     "FP32_TOLERANCE",
     "INT8_ACTIVATION_TOLERANCE",
+    "Best",
+    "Expected",
     "Ids",
     "ParityReport",
     "Runner",
@@ -29,10 +32,13 @@ __all__ = [
     "Tolerance",
     "VectorSet",
     "compare",
+    "compare_best",
+    "depth_for",
     "draw",
     "emulated_scores",
     "engine_scores",
     "exact_engine_scores",
+    "expected_of",
     "first_bad_stage",
     "parity",
     "problem_with",
@@ -42,7 +48,9 @@ __all__ = [
     "reference_scores",
     "references",
     "reranker_scores",
+    "rows_of",
     "run_all",
+    "run_best",
     "stages_to",
     "walk_stages",
 ]

@@ -7,7 +7,7 @@ DESIGN.md, contract 1: dequantised float32 weights, float32 activations.
 No runtime is imported here: an artifact comes as a runner, the reference as a function.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +23,8 @@ Ids = NDArray[np.int32]
 Scores = NDArray[np.float32]
 Vectors = NDArray[np.float32]
 ScoresFn = Callable[..., NDArray[np.floating]]
-"""Histories ``[n, length]``, candidates ``[n, candidates]`` and perhaps user vectors ``[n, dim]`` to scores ``[n, candidates]``."""
+"""Histories ``[n, length]``, candidates ``[n, candidates]`` and perhaps user vectors ``[n, dim]`` to scores ``[n, candidates]``; without
+candidates (None) a reference gives those of all items, ``[n, items]``."""
 
 _UNIT_IN_THE_LAST_PLACE = 2.0**-23
 """Of a float32 score, relative to it: scores that differ by less are equal up to their own rounding."""
@@ -100,15 +101,26 @@ def run_all(runner: Runner, histories: Ids, candidates: Ids, users: Vectors | No
         CheckFailed: the runner answers with another shape than it was asked for.
     """
     result = np.empty(candidates.shape, np.float32)
-    inputs = zip(histories, candidates, strict=True) if users is None else zip(histories, candidates, users, strict=True)
-    for row, (history, ids, *user) in enumerate(inputs):
-        answer = np.asarray(runner.scores(history, ids, *user))
-        if answer.shape != ids.shape:
-            raise CheckFailed(f"the artifact answers with scores of shape {list(answer.shape)} where {list(ids.shape)} were asked for")
-        result[row] = answer
-        if progress is not None and (row % 50 == 49 or row + 1 == len(histories)):
-            progress("parity", row + 1, len(histories))
+    for rows in rows_of(len(histories), getattr(runner, "batch", 1)):
+        user = () if users is None else (users[rows],)
+        answer = np.asarray(runner.scores(histories[rows], candidates[rows], *user))
+        asked = candidates[rows].shape
+        if answer.shape != asked:
+            raise CheckFailed(f"the artifact answers with scores of shape {list(answer.shape)} where {list(asked)} were asked for")
+        result[rows] = answer
+        done = int(np.max(rows)) + 1
+        if progress is not None and (done % 50 == 0 or done == len(histories)):
+            progress("parity", done, len(histories))
     return result
+
+
+def rows_of(n: int, batch: int) -> Iterator[int | NDArray[np.intp]]:
+    """Which of ``n`` rows each call takes: a row, or ``batch`` of them, where the last call has the last row several times."""
+    if batch == 1:
+        yield from range(n)
+    else:
+        for start in range(0, n, batch):
+            yield np.minimum(np.arange(start, start + batch), n - 1)
 
 
 def compare(
@@ -149,7 +161,7 @@ def compare(
     expected = reference.astype(np.float64)
     error = np.abs(np.where(broken, 0.0, scores.astype(np.float64)) - expected)
     ranking = np.where(broken, -np.finfo(np.float32).max, scores)
-    unit = _spread(expected)
+    unit = spread(expected)
     tau = kendall_tau(ranking, reference)
     if targets is None:
         ndcg_reference, ndcg = 1.0, float(ndcg_of_ranks(ranking, reference, k).mean())
@@ -163,19 +175,12 @@ def compare(
         "ndcg_difference": ndcg - ndcg_reference,
     }
     non_finite = int(broken.sum())
-    reasons = _reasons(measured, tolerance, non_finite, broken.size)
+    reasons = reasons_of(measured, tolerance, non_finite, broken.size)
     emulation: dict[str, float] = {}
     if emulated is not None:
         own = np.where(broken, 0.0, scores.astype(np.float64))[: len(emulated)] - emulated
-        emulation = {
-            "emulation_rms_error": float(np.sqrt(np.mean(own**2))) / unit,
-            "emulation_max_error": float(np.abs(own).max()) / unit,
-        }
-        limits = zip(emulation.items(), emulation_limits(inputs, recurrent), strict=True)
-        reasons += tuple(f"{name} {value:.3g} is above {limit:.3g}" for (name, value), limit in limits if value > limit)
-        best, limit = float(np.quantile(np.sqrt(np.mean(own**2, axis=1)), 0.1)) / unit, FP32_TOLERANCE.relative_rms_error
-        if recurrent and best > limit:
-            reasons += (f"emulation_rms_error of the tenth of the histories that agree best, {best:.3g}, is above {limit:.3g}",)
+        emulation = emulation_errors(own, unit)
+        reasons += emulation_reasons(emulation, own, unit, inputs, recurrent)
     return ParityReport(
         n=len(scores),
         candidates=scores.shape[1],
@@ -214,7 +219,7 @@ def parity(
     return compare(run_all(runner, *inputs, progress=progress), np.asarray(reference(*inputs)), tolerance, k=k, targets=targets)
 
 
-def _spread(expected: NDArray[np.float64]) -> float:
+def spread(expected: NDArray[np.float64]) -> float:
     """The unit of errors: what the scores of one history differ by, or, with one candidate each, those of different histories."""
     centre = expected.mean(1, keepdims=True) if expected.shape[1] > 1 else expected.mean()
     spread = float(np.sqrt(np.mean((expected - centre) ** 2)))
@@ -226,7 +231,26 @@ def _spread(expected: NDArray[np.float64]) -> float:
     return spread
 
 
-def _reasons(measured: dict[str, float], tolerance: Tolerance, non_finite: int, size: int) -> tuple[str, ...]:
+def emulation_errors(own: NDArray[np.floating], unit: float) -> dict[str, float]:
+    """The distance ``own [rows, scores]`` from the emulated reference, relative to ``unit``."""
+    return {
+        "emulation_rms_error": float(np.sqrt(np.mean(own**2))) / unit,
+        "emulation_max_error": float(np.abs(own).max()) / unit,
+    }
+
+
+def emulation_reasons(errors: dict[str, float], own: NDArray[np.floating], unit: float, inputs: int, recurrent: bool) -> tuple[str, ...]:
+    """What of these distances is more than rounding flips make; arguments as for :func:`compare`."""
+    limits = zip(errors.items(), emulation_limits(inputs, recurrent), strict=True)
+    reasons = tuple(f"{name} {value:.3g} is above {limit:.3g}" for (name, value), limit in limits if value > limit)
+    best, limit = float(np.quantile(np.sqrt(np.mean(own**2, axis=1)), 0.1)) / unit, FP32_TOLERANCE.relative_rms_error
+    if recurrent and best > limit:
+        reasons += (f"emulation_rms_error of the tenth of the histories that agree best, {best:.3g}, is above {limit:.3g}",)
+    return reasons
+
+
+def reasons_of(measured: dict[str, float], tolerance: Tolerance, non_finite: int, size: int) -> tuple[str, ...]:
+    """A sentence for each measure that misses the tolerance, and one where scores are no numbers."""
     reasons = []
     if non_finite:
         reasons.append(f"{non_finite} of {size} scores are NaN or infinite")

@@ -20,20 +20,23 @@ _BATCH = 256
 
 def reference_scores(backbone: "Backbone") -> ScoresFn:
     """The scores function of a backbone: histories ``[n, length]``, candidates ``[n, candidates]``, perhaps user vectors ``[n, dim]`` ->
-    float32 ``[n, candidates]``."""
+    float32 ``[n, candidates]``; candidates None are all items."""
     import torch
 
     backbone = backbone.eval()
 
     @torch.no_grad()
-    def scores(histories: Ids, candidates: Ids, users: Vectors | None = None) -> NDArray[np.float32]:
+    def scores(histories: Ids, candidates: Ids | None, users: Vectors | None = None) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(histories), _BATCH):
             batch = slice(start, start + _BATCH)
             history = torch.from_numpy(np.ascontiguousarray(histories[batch]))
             user = None if users is None else torch.from_numpy(np.ascontiguousarray(users[batch], np.float32))
             hidden = backbone.encode_personal(history, user)
-            parts.append(backbone.score(hidden, torch.from_numpy(np.ascontiguousarray(candidates[batch]))).numpy())
+            if candidates is None:
+                parts.append(backbone.score_all(hidden)[:, 1:].numpy())
+            else:
+                parts.append(backbone.score(hidden, torch.from_numpy(np.ascontiguousarray(candidates[batch]))).numpy())
         return np.concatenate(parts).astype(np.float32)
 
     return scores

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import BundleError, DataError, InputError
+from chordkit.export.parity.best import Best, best_of_catalogue
 from chordkit.export.parity.compare import Ids, Scores, ScoresFn, Vectors
 from chordkit.inputs import checked_history
 from chordkit.tensors import read_arrays
 
 _SCORES = "scores/"
 _USERS = "users"
+_BEST_IDS, _BEST_SCORES = "best_ids/", "best_scores/"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class VectorSet:
         candidates: int32 ``[n, candidates]``, ids 1..items, no id twice in a row.
         targets: int32 ``[n]``, the column of the item that the user took next.
         scores: float32 ``[n, candidates]`` for each reference: ``fp32``, ``int8``, and one per strategy.
+        best: by name of the reference, its best of the whole catalogue, for artifacts that choose among all items: more than they give.
         users: float32 ``[n, dim]``, a user vector for each row, for artifacts that take one; None for those that take none. A vector
             is an input like a history, so all references share the rows: whose strategy it is does not matter to what is computed.
     """
@@ -37,6 +40,7 @@ class VectorSet:
     targets: Ids
     scores: Mapping[str, Scores] = field(default_factory=dict)
     users: Vectors | None = None
+    best: Mapping[str, Best] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[NDArray, ...]:
@@ -55,6 +59,7 @@ class VectorSet:
             self.targets[chosen],
             {name: scores[chosen] for name, scores in self.scores.items()},
             None if self.users is None else self.users[chosen],
+            {name: Best(best.ids[chosen], best.scores[chosen]) for name, best in self.best.items()},
         )
 
     def with_users(self, vectors: Sequence[NDArray[np.floating]]) -> "VectorSet":
@@ -64,21 +69,28 @@ class VectorSet:
         it, would otherwise pass where there is one user.
         """
         turns = np.stack([*vectors, np.zeros_like(vectors[0])]).astype(np.float32)
-        return replace(self, scores={}, users=turns[np.arange(len(self.histories)) % len(turns)])
+        return replace(self, scores={}, best={}, users=turns[np.arange(len(self.histories)) % len(turns)])
 
     def with_scores(self, references: Mapping[str, ScoresFn]) -> "VectorSet":
         """This set with the scores of each reference, computed here."""
         scores = {name: np.asarray(reference(*self.inputs), np.float32) for name, reference in references.items()}
         return replace(self, scores={**self.scores, **scores})
 
+    def with_best(self, references: Mapping[str, ScoresFn], depth: int) -> "VectorSet":
+        """This set with each reference's ``depth`` best of the whole catalogue, computed here."""
+        return replace(self, best={**self.best, **best_of_catalogue(references, self.histories, self.users, depth)})
+
     def to_bytes(self) -> bytes:
-        """The set as safetensors: ``histories``, ``candidates``, ``targets``, ``scores/<reference>``, perhaps ``users``."""
+        """The set as safetensors: ``histories``, ``candidates``, ``targets``, ``scores/<reference>``, perhaps ``users``, and perhaps
+        ``best_ids/<reference>`` and ``best_scores/<reference>``."""
         from safetensors.numpy import save
 
         arrays: dict[str, NDArray] = {"histories": self.histories, "candidates": self.candidates, "targets": self.targets}
         arrays |= {_SCORES + name: scores for name, scores in self.scores.items()}
         if self.users is not None:
             arrays[_USERS] = self.users
+        for name, best in self.best.items():
+            arrays |= {_BEST_IDS + name: best.ids, _BEST_SCORES + name: best.scores}
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
@@ -93,7 +105,9 @@ def read_vectors(data: bytes | memoryview, label: str) -> VectorSet:
     except ValueError as error:
         raise BundleError(f"{label}: the test vectors are not a safetensors file ({error}); make the bundle anew") from None
     expected: dict[str, tuple[type[np.generic], int]] = {"histories": (np.int32, 2), "candidates": (np.int32, 2), "targets": (np.int32, 1)}
-    expected |= {name: (np.float32, 2) for name in arrays if name == _USERS or name.startswith(_SCORES)}
+    expected |= {name: (np.float32, 2) for name in arrays if name == _USERS or name.startswith((_SCORES, _BEST_SCORES))}
+    ranked = sorted({name.partition("/")[2] for name in arrays if name.startswith((_BEST_IDS, _BEST_SCORES))})
+    expected |= {_BEST_IDS + name: (np.int32, 2) for name in ranked} | {_BEST_SCORES + name: (np.float32, 2) for name in ranked}
     for name, (dtype, dimensions) in expected.items():
         array = arrays.get(name)
         if array is None or array.dtype != dtype or array.ndim != dimensions:
@@ -105,7 +119,8 @@ def read_vectors(data: bytes | memoryview, label: str) -> VectorSet:
             f"{label}: the test vectors hold an array {sorted(unknown)[0]!r} that this version does not know; update chordkit"
         )
     scores = {name.removeprefix(_SCORES): arrays[name] for name in sorted(arrays) if name.startswith(_SCORES)}
-    result = VectorSet(arrays["histories"], arrays["candidates"], arrays["targets"], scores, arrays.get(_USERS))
+    best = {name: Best(arrays[_BEST_IDS + name], arrays[_BEST_SCORES + name]) for name in ranked}
+    result = VectorSet(arrays["histories"], arrays["candidates"], arrays["targets"], scores, arrays.get(_USERS), best)
     if problem := problem_with(result, None):
         raise BundleError(f"{label}: the test vectors do not fit together: {problem}")
     return result
@@ -124,6 +139,8 @@ def problem_with(vectors: VectorSet, items: int | None) -> str | None:
         return f"a target lies outside the columns 0..{columns - 1}"
     if not all(np.isfinite(scores).all() for scores in vectors.scores.values()):
         return "a reference score is not finite"
+    if problem := _problem_with_best(vectors.best, n, items):
+        return problem
     highest = max(vectors.candidates.max(), vectors.histories.max())
     if vectors.candidates.min() < 1 or vectors.histories.min() < 0 or (items is not None and highest > items):
         return "an item id lies outside the catalogue" + (f" 1..{items}" if items is not None else "")
@@ -131,6 +148,17 @@ def problem_with(vectors: VectorSet, items: int | None) -> str | None:
         checked_history(vectors.histories, items)
     except InputError as error:
         return str(error)
+    return None
+
+
+def _problem_with_best(best: Mapping[str, Best], n: int, items: int | None) -> str | None:
+    for name, (ids, scores) in best.items():
+        if ids.shape != scores.shape or len(ids) != n or ids.shape[1] == 0:
+            return f"the best of {name} are not as many ids as scores for each history"
+        if not np.isfinite(scores).all() or (np.diff(scores, axis=1) > 0).any():
+            return f"the best of {name} are not scores that fall"
+        if ids.min() < 1 or (items is not None and ids.max() > items) or (np.diff(np.sort(ids, axis=1), axis=1) == 0).any():
+            return f"the best of {name} are not items of the catalogue, each once"
     return None
 
 

@@ -6,10 +6,11 @@ A target is a folder here: :class:`Target` says what it has to state.
 from chordkit.export.targets.eager import EagerRunner
 from chordkit.export.targets.profiles import Profile, all_profiles, artifact_name, find_profile, runtime_range
 from chordkit.export.targets.registry import all_targets, find_target, load_runner, lower, support_matrix_markdown
-from chordkit.export.targets.runner import Runner, first_line
+from chordkit.export.targets.runner import Best, Runner, first_line
 from chordkit.export.targets.target import Capability, Source, Target
 
 __all__ = [
+    "Best",
     "Capability",
     "EagerRunner",
     "Profile",

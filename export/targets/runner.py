@@ -4,29 +4,17 @@ Ids and shapes are checked here, at the edge: some runtimes read out of bounds w
 """
 
 import abc
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chordkit.errors import InputError
+from chordkit.export.parity import Best
 from chordkit.inputs import Ids, checked_candidates, checked_history
 
 Vector = NDArray[np.float32]
 Scores = NDArray[np.float32]
 _BEST = 10  # of an artifact that gives scores of all, where nobody says how many
-
-
-class Best(NamedTuple):
-    """The best of the candidates, best first, of equal scores the earlier candidate first.
-
-    Attributes:
-        ids: int32 ``[k]``; of a batch ``[batch, k]``.
-        scores: float32, of the same shape.
-    """
-
-    ids: Ids
-    scores: Scores
 
 
 class Runner(abc.ABC):

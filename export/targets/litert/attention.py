@@ -12,6 +12,7 @@ Three rewrites, applied where their conditions hold and nowhere else:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -80,8 +81,11 @@ def absorb_values(nodes: list[Node]) -> list[Node]:
         reader = graph.only_reader(matmul.outputs[0])
         if layer is None or probabilities is None or _transposed(matmul) or not isinstance(reader, LinearNode):
             continue
-        heads = _heads(layer, path)
-        if not heads or _size(probabilities) != heads * layer.input.shape[-2] or not _is(graph.producers.get(id(probabilities)), "SOFTMAX"):
+        heads, samples = _heads(layer, path), _samples(layer)
+        queries = heads * samples
+        if not heads or _size(probabilities) != queries * layer.input.shape[-2]:
+            continue
+        if not _is(graph.producers.get(id(probabilities)), "SOFTMAX"):
             continue
         builder = Builder()
         outputs, inputs = layer.weights.codes.shape
@@ -92,7 +96,7 @@ def absorb_values(nodes: list[Node]) -> list[Node]:
         if heads > 1:
             own = builder.binary("MUL", "MulOptions", result, builder.constant(_own_channels(heads, outputs)))
             result = builder.reduce("SUM", own, len(own.shape) - 2, keep=not lead)
-        reader.input = result
+        reader.input = result if samples == 1 else builder.reshape(result, reader.input.shape)
         nodes = _replace(nodes, matmul, [layer, *path], builder.nodes)
     return nodes
 
@@ -107,14 +111,15 @@ def absorb_keys(nodes: list[Node], *, float_weights_only: bool = False) -> list[
             continue
         if not _transposed(matmul) or not _ends_in_softmax(graph, matmul.outputs[0]):
             continue
-        heads = _heads(layer, path)
+        heads, samples = _heads(layer, path), _samples(layer)
         outputs, inputs = layer.weights.codes.shape
-        if not heads or _size(query.output) != outputs or any(_is(node, "TRANSPOSE") for node in between):
+        if not heads or _size(query.output) != samples * outputs or any(_is(node, "TRANSPOSE") for node in between):
             continue
         builder = Builder()
         lead, slots = layer.input.shape[:-2], layer.input.shape[-2]
         rows = query.output
         if heads > 1:
+            rows = rows if samples == 1 else builder.reshape(rows, (*lead, 1, outputs))
             rows = builder.binary("MUL", "MulOptions", rows, builder.constant(_own_channels(heads, outputs)))
         rows = builder.reshape(rows, (*lead, heads, outputs))
         projected = LinearNode(layer.name, rows, TensorSpec((*lead, heads, inputs)), layer.weights, None, transposed=True)
@@ -146,18 +151,26 @@ def _size(tensor: TensorSpec) -> int:
     return int(np.prod(tensor.shape))
 
 
+def _samples(layer: LinearNode) -> int:
+    """How many histories a layer over slots has at once."""
+    return math.prod(layer.input.shape[:-2])
+
+
 def _heads(layer: LinearNode, path: list[OperatorSpec]) -> int:
     """Heads that the layout on ``path`` splits the layer's output into; 0 for any other layout."""
-    outputs, slots = layer.weights.codes.shape[0], layer.output.shape[-2]
-    if _size(layer.output) != outputs * slots:
+    outputs, slots, samples = layer.weights.codes.shape[0], layer.output.shape[-2], _samples(layer)
+    if _size(layer.output) != samples * outputs * slots or layer.input.shape[-2] != slots:
         return 0
     if not path:
         return 1
     shapes = [node.outputs[0].shape for node in path[::-1]]
-    if [node.code for node in path[::-1]] != ["RESHAPE", "TRANSPOSE"] or len(shapes[0]) != 3:
+    if samples > 1 and shapes == [(samples, 1, slots, outputs)]:
+        return 1
+    lead = () if samples == 1 else (samples,)
+    if [node.code for node in path[::-1]] != ["RESHAPE", "TRANSPOSE"] or len(shapes[0]) != len(lead) + 3:
         return 0
-    heads, size = shapes[0][1:]
-    return heads if shapes == [(slots, heads, size), (heads, slots, size)] and heads * size == outputs else 0
+    heads, size = shapes[0][-2:]
+    return heads if shapes == [(*lead, slots, heads, size), (*lead, heads, slots, size)] and heads * size == outputs else 0
 
 
 def _own_channels(heads: int, channels: int) -> np.ndarray:
