@@ -1,7 +1,7 @@
 """From artifacts to a checked bundle, and from a bundle back to running artifacts."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -13,10 +13,11 @@ from chordkit.data import Dataset, split
 from chordkit.errors import InputError
 from chordkit.export import bundle as bundles
 from chordkit.export.artifact import Artifact
-from chordkit.export.bundle import ArtifactContents, BundleContents, Keys, Provenance, dataset_section, fitting_words
+from chordkit.export.bundle import ArtifactContents, ArtifactEntry, Bundle, BundleContents, Keys, Provenance, dataset_section, fitting_words
 from chordkit.export.collection import Sources, require_origin
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, ScoresFn, VectorSet, depth_for, draw, references
+from chordkit.export.stages import ArtifactStages, Elsewhere, Subject, walk
 from chordkit.export.targets import all_targets, find_target, load_runner, runtime_range
 from chordkit.hypernetwork.likelihood import best_temperature
 from chordkit.progress import Progress
@@ -175,21 +176,7 @@ def validate_bundle(
     """
     with bundles.open(path, public_key, revoked=revoked, minimum=minimum) as bundle:
         entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
-        vectors, master = bundle.vectors(), bundle.master()
-        if dataset is not None:
-            _require_items(dataset, master)
-            drawn = vectors_from(
-                dataset, vectors.histories.shape[1], histories=histories, candidates=vectors.candidates.shape[1], seed=seed
-            )
-            if bundle.manifest.user_vectors:
-                drawn = drawn.with_users([bundle.user_vector(entry.name).values for entry in bundle.manifest.user_vectors])
-            known = references(master, backbone, {entry.name: bundle.strategy(entry.name) for entry in bundle.manifest.strategies})
-            for entry in entries:
-                if entry.reference not in known:
-                    raise InputError(
-                        f"{path}: artifact {entry.name} is held against the float backbone; give it (--backbone), or choose others"
-                    )
-            vectors = _with_references(drawn, entries, known, master.items)
+        vectors, master = _vectors_of(path, bundle, entries, dataset, backbone, histories, seed), bundle.master()
         reports = {}
         for done, entry in enumerate(entries):
             if progress is not None:
@@ -199,6 +186,63 @@ def validate_bundle(
         if progress is not None:
             progress("validate", len(entries), len(entries))
         return reports
+
+
+def walk_bundle(
+    path: str | os.PathLike[str],
+    dataset: Dataset | None = None,
+    backbone: Backbone | None = None,
+    artifacts: Sequence[str] | None = None,
+    *,
+    elsewhere: Callable[[MasterWeights], Elsewhere] | None = None,
+    histories: int = 1000,
+    public_key: Keys | None = None,
+    revoked: Iterable[str] = (),
+    minimum: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[ArtifactStages]:
+    """Walk over the stages of the artifacts of a bundle (:mod:`chordkit.export.stages`); arguments and errors as :func:`validate_bundle`.
+
+    Args:
+        elsewhere: given the master, what runs files on arm64; None = that stage is not looked at.
+    """
+    with bundles.open(path, public_key, revoked=revoked, minimum=minimum) as bundle:
+        entries = [bundle.artifact_entry(name) for name in artifacts or [entry.name for entry in bundle.manifest.artifacts]]
+        vectors, master = _vectors_of(path, bundle, entries, dataset, backbone, histories, seed), bundle.master()
+        if backbone is not None and list(backbone.channel_layers()) != list(master.layers):
+            raise InputError(f"{path}: the float backbone is of another architecture or size than the bundle's; give the one behind it")
+        machine = None if elsewhere is None else elsewhere(master)
+        results = []
+        for entry in entries:
+            strategy = None if entry.strategy is None else bundle.strategy(entry.strategy)
+            subject = Subject(entry, bytes(bundle.artifact(entry.name)), master, strategy, backbone, vectors)
+            results.append(walk(subject, machine, progress))
+        return results
+
+
+def _vectors_of(
+    path: str | os.PathLike[str],
+    bundle: Bundle,
+    entries: Sequence[ArtifactEntry],
+    dataset: Dataset | None,
+    backbone: Backbone | None,
+    histories: int,
+    seed: int,
+) -> VectorSet:
+    """What a bundle's artifacts are compared over: its test vectors, or as many histories of a data set with the scores they must give."""
+    vectors, master = bundle.vectors(), bundle.master()
+    if dataset is None:
+        return vectors
+    _require_items(dataset, master)
+    drawn = vectors_from(dataset, vectors.histories.shape[1], histories=histories, candidates=vectors.candidates.shape[1], seed=seed)
+    if bundle.manifest.user_vectors:
+        drawn = drawn.with_users([bundle.user_vector(entry.name).values for entry in bundle.manifest.user_vectors])
+    known = references(master, backbone, {entry.name: bundle.strategy(entry.name) for entry in bundle.manifest.strategies})
+    for entry in entries:
+        if entry.reference not in known:
+            raise InputError(f"{path}: artifact {entry.name} is held against the float backbone; give it (--backbone), or choose others")
+    return _with_references(drawn, entries, known, master.items)
 
 
 def _with_references(drawn: VectorSet, artifacts: Sequence[Artifact], known: Mapping[str, ScoresFn], items: int) -> VectorSet:
