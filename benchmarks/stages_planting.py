@@ -18,8 +18,7 @@ from chordkit.export.targets import Source
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy
 
-KINDS = ("swapped channels", "scale of a channel x 2", "channel negated", "rows rolled by one")
-"""In constants of any layer. One code that is one off is told from the bytes alone: scores need not show it."""
+KINDS = ("swapped channels", "scale of a channel x 1.1", "one code off by one", "missing permutation")
 PLACES = ("program", "lowered", "loaded")
 """What a fault is planted in, by the stage that is then the first bad one: the program; what targets make of it; the file alone."""
 
@@ -35,7 +34,7 @@ def planted_program(program: Any, source: Source, kind: str, layer: str, seed: i
 
 @contextlib.contextmanager
 def planted(place: str, target: Any, kind: str, layer: str, seed: int = 0) -> Iterator[None]:
-    """Export has a fault in ``layer`` from a stage on: ``program``, ``lowered`` (the program is right) or ``loaded`` (only the file is wrong)."""
+    """Export has a fault in ``layer`` from a stage of :data:`PLACES` on, and stages before it are right."""
     right = programs.export_program
 
     def export(source: Source, *arguments: Any, **options: Any) -> Any:

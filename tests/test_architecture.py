@@ -97,7 +97,16 @@ def test_nothing_is_ever_unpickled(path: Path) -> None:
 
 # --- inside export ----------------------------------------------------------------------------------------------------
 
-EXPORT_FLOORS = [{"artifact"}, {"program", "parity"}, {"targets"}, {"judge", "trainer"}, {"stages"}, {"bundle"}, {"collection"}, {"assembly"}]
+EXPORT_FLOORS = [
+    {"artifact"},
+    {"program", "parity"},
+    {"targets"},
+    {"judge", "trainer"},
+    {"stages"},
+    {"bundle"},
+    {"collection"},
+    {"assembly"},
+]
 EXPORT_FLOOR_OF = {name: level for level, names in enumerate(EXPORT_FLOORS) for name in names}
 EXPORT = [path for path in _modules() if path.is_relative_to(PACKAGE / "export") and path != PACKAGE / "export" / "__init__.py"]
 

@@ -16,8 +16,8 @@ def report(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="Bundles; JSON that demo, evaluate and bench wrote; trained backbones and checkpoints of trainings. Each is known by its "
-            "content, none is needed: what is not given has no section."
+            help="Bundles; JSON that demo, evaluate, validate --stages and bench wrote; trained backbones and checkpoints of trainings. "
+            "Each is known by its content, none is needed: what is not given has no section."
         ),
     ],
     out: Annotated[

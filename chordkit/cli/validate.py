@@ -1,7 +1,8 @@
 """``chordkit validate``: every artifact against the PyTorch reference, in numbers and in ranks."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,15 @@ from chordkit.cli.options import (
     tell_repeated,
 )
 from chordkit.cli.output import JsonOption, SeedOption, emit, note, progress_bar, rows
+from chordkit.errors import CheckFailed, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chordkit.export.parity import ParityReport
+    from chordkit.export.stages import ArtifactStages, StageVerdict
+    from chordkit.quantization import MasterWeights
+    from chordkit.runtime_bench.elsewhere import ScoresOn
 
 
 def validate(
@@ -35,6 +45,17 @@ def validate(
     ] = None,
     artifact: ArtifactsOption = None,
     histories: HistoriesOption = 1000,
+    stages: Annotated[
+        bool,
+        typer.Option(
+            "--stages",
+            help="Walk from the float model to the file on its runtime, and name the first bad stage and the first bad layer.",
+        ),
+    ] = False,
+    arm64: Annotated[
+        bool,
+        typer.Option("--arm64", help="With --stages: on arm64 as well, emulated; `chordkit devices prepare emulator` makes it ready."),
+    ] = False,
     public_key: PublicKeysOption = None,
     revoked: RevokedOption = None,
     minimum_counter: MinimumCounterOption = 0,
@@ -44,15 +65,20 @@ def validate(
     """Run every artifact on its real runtime and compare scores and ranks with the reference; a missed tolerance is status 1.
 
     Example: `chordkit validate shop.chord --data shop.safetensors --histories 1000`
+
+    Where does it go wrong? `chordkit validate shop.chord --stages --backbone shop.fp32.safetensors --arm64`
     """
     from chordkit.data import load_named
-    from chordkit.export.assembly import validate_bundle
+    from chordkit.export.assembly import validate_bundle, walk_bundle
     from chordkit.training import load_backbone
 
+    if arm64 and not stages:
+        raise InputError("--arm64 is a stage; give --stages as well")
     with progress_bar() as progress:
         dataset = None if data is None else load_named(data, seed=seed, progress=progress)
         floats = None if backbone is None else load_backbone(backbone)[0]
-        reports = validate_bundle(
+        check: Any = partial(walk_bundle, elsewhere=_arm64() if arm64 else None) if stages else validate_bundle
+        reports = check(
             bundle,
             dataset,
             floats,
@@ -66,6 +92,15 @@ def validate(
         )
     if dataset is not None:
         tell_repeated(dataset, histories)
+    if stages:
+        _tell_stages(bundle, reports, as_json)
+    else:
+        _tell_parity(bundle, reports, as_json)
+    if not public_key:
+        note(UNVERIFIED.format(bundle))
+
+
+def _tell_parity(bundle: Path, reports: "dict[str, ParityReport]", as_json: bool) -> None:
     payload = {"bundle": str(bundle), "passed": all(report.passed for report in reports.values()),
                "artifacts": {name: report.model_dump(mode="json") for name, report in reports.items()}}  # fmt: skip
     body = [
@@ -78,5 +113,34 @@ def validate(
     emit(as_json, payload, lambda: rows(f"{bundle} against the PyTorch reference", columns, body))
     for name, report in reports.items():
         report.require(f"{bundle}: artifact {name}")
-    if not public_key:
-        note(UNVERIFIED.format(bundle))
+
+
+def _tell_stages(bundle: Path, walks: "list[ArtifactStages]", as_json: bool) -> None:
+    from chordkit.export.stages import StagesDocument
+
+    found = StagesDocument(bundle=str(bundle), passed=all(each.passed for each in walks), artifacts=tuple(walks))
+    names = [stage.name for stage in max(walks, key=lambda each: len(each.stages)).stages] if walks else []
+    body = []
+    for each in walks:
+        seen = {stage.name: _cell(stage) for stage in each.stages}
+        where = each.layer or ("" if each.first_bad is None else "none alone")
+        body.append([each.artifact, *(seen.get(name, "not reached") for name in names), where])
+    columns = ["artifact", *names, "first bad layer"]
+    emit(as_json, found.model_dump(mode="json"), lambda: rows(f"{bundle}, stage by stage (relative rms from the reference)", columns, body))
+    if bad := [each for each in walks if not each.passed]:
+        raise CheckFailed("; ".join(f"{bundle}: artifact {each.artifact}: {each.summary()}" for each in bad))
+
+
+def _cell(stage: "StageVerdict") -> str:
+    if stage.verdict == "absent":
+        return "-"
+    measured = "" if stage.report is None else f" {stage.report.relative_rms_error:.1e}"
+    return f"{'WRONG' if stage.verdict == 'wrong' else stage.verdict}{measured}"
+
+
+def _arm64() -> "Callable[[MasterWeights], ScoresOn]":
+    from chordkit.runtime_bench.devices.registry import connect
+    from chordkit.runtime_bench.elsewhere import ARM64, ScoresOn
+
+    device = connect(ARM64)
+    return lambda master: ScoresOn(device, master.fingerprint)

@@ -16,6 +16,7 @@ from chordkit.estimate import Estimate
 from chordkit.evaluation.accuracy import Accuracy, load_accuracy
 from chordkit.export import bundle as bundles
 from chordkit.export.bundle import Bundle, Keys, Manifest
+from chordkit.export.stages import load_stages
 from chordkit.files import read_bytes
 from chordkit.report import sections
 from chordkit.report.evaluation_document import EvaluationDocument, load_evaluation
@@ -26,11 +27,13 @@ from chordkit.report.model import (
     Epoch,
     Report,
     Sizes,
+    StagesSummary,
     TrainingLog,
     UserStrategy,
     load_json,
 )
 from chordkit.report.sizes import strategy_sizes
+from chordkit.report.stages_section import stages_summaries
 from chordkit.runtime_bench.compare import load_report
 from chordkit.runtime_bench.results import BenchReport
 from chordkit.training.checkpoint import read_tensors
@@ -53,6 +56,7 @@ class _Found:
     evaluations: list[EvaluationDocument] = field(default_factory=list)
     benches: list[BenchReport] = field(default_factory=list)
     trainings: list[TrainingLog] = field(default_factory=list)
+    walks: list[StagesSummary] = field(default_factory=list)
     backbone: list[BackboneAccuracy] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -68,8 +72,8 @@ def gather_report(
     """A report of all that ``sources`` hold.
 
     Args:
-        sources: bundles (.chord); JSON of ``evaluate benefit``, ``evaluate accuracy``, ``bench`` and ``demo``; trained backbones and
-            checkpoints of trainings (.safetensors). No kind is needed.
+        sources: bundles (.chord); JSON of ``evaluate benefit``, ``evaluate accuracy``, ``validate --stages``, ``bench`` and ``demo``;
+            trained backbones and checkpoints of trainings (.safetensors). No kind is needed.
         title: of the page; None = after the first source.
         public_key: required signer of the bundles; None checks their integrity only.
         revoked: identifiers of keys that are no longer accepted.
@@ -137,10 +141,12 @@ def _add_document(found: _Found, path: Path) -> None:
         found.accuracy.append(load_accuracy(path))
     elif kind == "chordkit-evaluation":
         found.evaluations.append(load_evaluation(path))
+    elif kind == "chordkit-stages":
+        found.walks += stages_summaries(load_stages(path))
     elif "format_version" in document and "results" in document:
         found.benches.append(load_report(path))
     else:
-        raise InputError(f"{path}: no result that a page shows; give what demo, evaluate or bench wrote")
+        raise InputError(f"{path}: no result that a page shows; give what demo, evaluate, validate --stages or bench wrote")
 
 
 def _add_training(found: _Found, path: Path) -> None:
@@ -215,6 +221,7 @@ def _parts(found: _Found, bench: BenchReport | None, emulated: BenchReport | Non
         "accuracy": found.accuracy,
         "backbone_accuracy": found.backbone,
         "artifacts": sections.artifact_summaries(found.manifests, bench),
+        "walks": found.walks,
         "latency_protocol": "" if bench is None else sections.latency_protocol(bench),
         "emulated": sections.emulated_phone(emulated),
         "strategies": found.strategies,

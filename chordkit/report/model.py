@@ -294,6 +294,27 @@ class Stage(_Model):
     seconds: float
 
 
+class StageSummary(_Model):
+    """One stage of the way from the float model to an artifact on its runtime."""
+
+    name: str
+    what: str
+    verdict: Literal["right", "wrong", "told", "absent"]
+    relative_rms_error: float | None = Field(default=None, description="of its scores, from the reference's; null where nothing was run")
+    reason: str | None = None
+
+
+class StagesSummary(_Model):
+    """The stages of an artifact up to the first that is wrong."""
+
+    bundle: str
+    artifact: str
+    stages: list[StageSummary]
+    first_bad: str | None = None
+    layer: str | None = Field(default=None, description="the first table, layer or tensor that is wrong at that stage")
+    found_by: str | None = None
+
+
 class Report(_Model):
     """What is known of a run. A part that nobody measured is not there, and its section is not drawn."""
 
@@ -312,6 +333,7 @@ class Report(_Model):
     backbone: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies it)
     backbone_accuracy: list[BackboneAccuracy] = []  # noqa: RUF012 (pydantic copies it)
     artifacts: list[ArtifactSummary] = []  # noqa: RUF012 (pydantic copies it)
+    walks: list[StagesSummary] = []  # noqa: RUF012 (pydantic copies it)
     sizes: Sizes | None = None
     latency_protocol: str = ""
     emulated: EmulatedPhone | None = None

@@ -10,6 +10,7 @@ from chordkit.report.benefit_sections import benefit_section, headline
 from chordkit.report.cloud_section import cloud_section
 from chordkit.report.model import Report
 from chordkit.report.parts import Bullets, Cell, Section, Table, Words, facts_table
+from chordkit.report.stages_section import stages_section
 from chordkit.report.templating import embedded, page
 from chordkit.report.training_sections import backbone_section, training_section
 
@@ -43,7 +44,7 @@ def _content(report: Report) -> dict[str, object]:
     about = [] if report.dataset is None else [Words(_about(report))]
     sections = [benefit_section(each, len(report.benefits) > 1) for each in report.benefits]
     sections += [accuracy_section(each, number) for number, each in enumerate(report.accuracy)]
-    sections += [backbone_section(report), artifact_section(report), sizes_section(report), latency_section(report)]
+    sections += [backbone_section(report), artifact_section(report), stages_section(report), sizes_section(report), latency_section(report)]
     sections += [strategies_section(report), cloud_section(report), training_section(report), *_rest(report)]
     return {"title": report.title, "origin": origin, "opening": [*about, *opening], "sections": [each for each in sections if each.parts]}
 

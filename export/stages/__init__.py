@@ -4,8 +4,18 @@ The way is float -> master -> strategy -> reference -> program -> lowered -> ser
 held against the same reference; the walk ends at the first that is wrong, and a search over the layers says with which of them.
 """
 
-from chordkit.export.stages.results import ArtifactStages, StageName, StageVerdict, Verdict
+from chordkit.export.stages.results import ArtifactStages, StageName, StagesDocument, StageVerdict, Verdict, load_stages
 from chordkit.export.stages.subject import Elsewhere, Subject
 from chordkit.export.stages.walk import walk
 
-__all__ = ["ArtifactStages", "Elsewhere", "StageName", "StageVerdict", "Subject", "Verdict", "walk"]
+__all__ = [
+    "ArtifactStages",
+    "Elsewhere",
+    "StageName",
+    "StageVerdict",
+    "StagesDocument",
+    "Subject",
+    "Verdict",
+    "load_stages",
+    "walk",
+]

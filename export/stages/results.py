@@ -1,9 +1,11 @@
 """What a walk over the stages found."""
 
+import os
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from chordkit.documents import Document, read_document
 from chordkit.export.artifact import Label
 from chordkit.export.parity import ParityReport
 
@@ -69,3 +71,24 @@ class ArtifactStages(_Model):
         where = "" if self.layer is None else f", first with {self.layer}"
         others = f" (or {', '.join(self.suspects)})" if self.suspects else ""
         return f"the first bad stage is {self.first_bad}{where}{others}: {reason}"
+
+
+class StagesDocument(Document):
+    """What ``chordkit validate --stages --json`` gives of a bundle, and a report shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["chordkit-stages"] = "chordkit-stages"
+    version: Literal[1] = 1
+    bundle: str
+    passed: bool
+    artifacts: tuple[ArtifactStages, ...]
+
+
+def load_stages(path: str | os.PathLike[str]) -> StagesDocument:
+    """Read a document of stages.
+
+    Raises:
+        InputError: the file is missing, is not JSON, is of another version, or breaks the schema; the message names the field.
+    """
+    return read_document(path, StagesDocument, "walk over stages", "make it with 'chordkit validate --stages --json'")

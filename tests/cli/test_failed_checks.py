@@ -1,6 +1,7 @@
 """A check that says no is exit status 1: artifacts that hold two exchanged channels, on their real runtimes."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,11 @@ def test_validate_goes_red_for_two_exchanged_channels(right: Sources, artifacts:
             assert '"passed": false' in outcome.out
             assert outcome.err.startswith("chordkit: ") and outcome.err.count("\n") == 1
             assert f"{target}-u5: does not agree with the reference" in outcome.err
+    walked = command("validate", path, "--stages", "--artifact", "litert-u5", "--json")
+    assert walked.status == 1
+    found = json.loads(walked.out)["artifacts"][0]
+    assert (found["first_bad"], found["layer"]) == ("serialised", LAYER)
+    assert f"the first bad stage is serialised, first with {LAYER}" in walked.err
     ran = command("bundle", "verify", path, "--run")
     assert ran.status == 1 and ran.err.count("\n") == 1
 
