@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from chordkit.cli.explain import tell
 from chordkit.cli.options import (
     MasterOption,
     StrategiesOption,
@@ -16,6 +17,7 @@ from chordkit.cli.options import (
     read_user_vectors,
 )
 from chordkit.cli.output import JsonOption, emit, progress_bar, rows, writable_folder
+from chordkit.errors import InputError
 
 _TARGETS = "executorch,litert,onnx,native"
 
@@ -23,8 +25,8 @@ _TARGETS = "executorch,litert,onnx,native"
 def export(
     master: MasterOption,
     out: Annotated[
-        Path, typer.Option("--out", "-o", callback=writable_folder, help="Folder for the artifacts and their index, export.json.")
-    ],
+        Path | None, typer.Option("--out", "-o", callback=writable_folder, help="Folder for the artifacts and their index, export.json.")
+    ] = None,
     target: TargetsOption = _TARGETS,
     precision: Annotated[
         str, typer.Option("--precision", "-p", help="Comma-separated: fp32, int8, strategy; the default is all that the given files allow.")
@@ -59,6 +61,10 @@ def export(
             "older runtimes load too, and all run faster. The default is the runtime's first, size where it can be."
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Write nothing: say what will run where, from which version on, layer by layer, in bytes."),
+    ] = False,
     top: Annotated[
         int | None,
         typer.Option(min=1, help="Files that choose: ids and scores of the so many best candidates, instead of scores for all."),
@@ -78,12 +84,17 @@ def export(
     runtime `chordkit export --runtime tflite-2.14 --master master.chrm --strategy 42.chrd --out artifacts`
 
     The 20 best of all items: `chordkit export --target litert --top 20 --catalogue --master master.chrm --out artifacts`
+
+    Beforehand: `chordkit export --explain --master master.chrm --strategy 42.chrd`
     """
     from chordkit.export.collection import Sources, export_artifacts, write_folder
+    from chordkit.export.explain import explain as explained
     from chordkit.export.targets import find_profile
     from chordkit.quantization import MasterWeights
     from chordkit.training import load_backbone
 
+    if out is None and not explain:
+        raise InputError("--out: name a folder for the artifacts, or ask with --explain what they would be")
     if runtime is not None and target == _TARGETS:
         target = find_profile(runtime).target
     targets = parse_targets(target)
@@ -106,6 +117,10 @@ def export(
             batch=batch,
             catalogue=catalogue,
         )
+    if explain:
+        tell(explained(artifacts, sources), as_json)
+        return
+    assert out is not None
     index = write_folder(out, artifacts, sources)
     sizes = {entry.name: (out / entry.file).stat().st_size for entry in index.artifacts}
     payload = {

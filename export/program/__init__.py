@@ -1,5 +1,6 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
+from chordkit.export.program.constants import future_value, is_int4_table
 from chordkit.export.program.grouping import Run, regroup, runs
 from chordkit.export.program.marked import (
     MarkedEmbedding,
@@ -10,7 +11,6 @@ from chordkit.export.program.marked import (
     traced_once,
     with_widths,
 )
-from chordkit.export.program.masks import future_value
 from chordkit.export.program.refusal import refusal
 from chordkit.export.program.spelling import is_spelled_out, spelled_out
 
@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "export_program",
     "future_value",
+    "is_int4_table",
     "is_spelled_out",
     "item_count",
     "marked_backbone",

@@ -4,8 +4,9 @@ A target is a folder here: :class:`Target` says what it has to state.
 """
 
 from chordkit.export.targets.eager import EagerRunner
-from chordkit.export.targets.profiles import Profile, all_profiles, artifact_name, find_profile, runtime_range
-from chordkit.export.targets.registry import all_targets, find_target, load_runner, lower, support_matrix_markdown
+from chordkit.export.targets.ledger import Kind, Ledger, ideal_bytes
+from chordkit.export.targets.profiles import Profile, all_profiles, artifact_name, find_profile, profiles_of, runtime_range
+from chordkit.export.targets.registry import all_targets, bytes_of, find_target, load_runner, lower, support_matrix_markdown
 from chordkit.export.targets.runner import Best, Runner, first_line
 from chordkit.export.targets.target import Capability, Source, Target
 
@@ -13,6 +14,8 @@ __all__ = [
     "Best",
     "Capability",
     "EagerRunner",
+    "Kind",
+    "Ledger",
     "Profile",
     "Runner",
     "Source",
@@ -20,11 +23,14 @@ __all__ = [
     "all_profiles",
     "all_targets",
     "artifact_name",
+    "bytes_of",
     "find_profile",
     "find_target",
     "first_line",
+    "ideal_bytes",
     "load_runner",
     "lower",
+    "profiles_of",
     "runtime_range",
     "support_matrix_markdown",
 ]

@@ -1,6 +1,7 @@
 """What a file is, by its own bytes: enough to tell that an artifact is none, without the runtime that would load it."""
 
 import struct
+from collections.abc import Iterator
 
 _MOST_FIELDS = 10_000  # of an outermost message; a model of ours has ten
 
@@ -24,25 +25,39 @@ def problem_with_onnx(data: memoryview) -> str | None:
     Protocol buffers have no magic: the fields of the outermost message are walked to the last byte, and of these ONNX's ModelProto has
     an ``ir_version`` (1), opset imports (8) and one ``graph`` (7).
     """
-    position, fields = 0, []
+    fields: list[int] = []
+    for field, start, _ in fields_of(data, 0):
+        if start < 0 or len(fields) >= _MOST_FIELDS:
+            return "the file is no ONNX model, or is cut short"
+        fields.append(field)
+    if fields.count(7) != 1 or 1 not in fields or 8 not in fields:
+        return "the file is no ONNX model"
+    return None
+
+
+def fields_of(data: memoryview, position: int) -> Iterator[tuple[int, int, int]]:
+    """The fields of a protocol buffer from ``position`` on: number, start and size of each; of a varint its value and 0 instead.
+
+    What is no protocol buffer ends with (0, -1, 0).
+    """
     while position < len(data):
         tag, position = _varint(data, position)
         field, wire = tag >> 3, tag & 7
         if wire == 0:
-            _, position = _varint(data, position)
+            value, position = _varint(data, position)
+            start, size = value, 0
         elif wire == 2:
-            length, position = _varint(data, position)
-            position += length
+            size, start = _varint(data, position)
+            position = start + size
+        elif wire in (1, 5):
+            start, size = position, 8 if wire == 1 else 4
+            position += size
         else:
-            return "the file is no ONNX model"
-        if not 0 <= position <= len(data):
-            return "the file is no ONNX model, or is cut short"
-        fields.append(field)
-        if len(fields) > _MOST_FIELDS:
-            return "the file is no ONNX model"
-    if fields.count(7) != 1 or 1 not in fields or 8 not in fields:
-        return "the file is no ONNX model"
-    return None
+            position = len(data) + 1
+        if position > len(data):
+            yield 0, -1, 0
+            return
+        yield field, start, size
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:

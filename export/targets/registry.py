@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chordkit.errors import CapabilityError, InputError
 from chordkit.export.artifact import ArtifactSpec, Precision
+from chordkit.export.targets.ledger import Kind, Ledger
 from chordkit.export.targets.patchable import master_file
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.runtimes import ranges_markdown
@@ -112,6 +113,23 @@ def load_runner(
     data = artifact if isinstance(artifact, bytes | memoryview) else read_bytes(artifact, f"{target} artifact")
     with _runtime_of(found):
         return found.load(data, strategy=strategy, candidates=candidates, threads=threads)
+
+
+def bytes_of(target: str, artifact: bytes | memoryview) -> dict[Kind, int]:
+    """What the bytes of a finished artifact are for; the sum is its length.
+
+    Args:
+        target: name of the runtime.
+        artifact: the file; for a target without files the master weights.
+
+    Raises:
+        CapabilityError: an unknown target, or one whose files nobody has taken apart.
+        InputError: the file is damaged.
+    """
+    data = memoryview(artifact).cast("B")
+    ledger = Ledger(len(data))
+    find_target(target).account(data, ledger)
+    return ledger.totals()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from chordkit.errors import CapabilityError, MissingRuntimeError, RuntimeVersionWarning
 from chordkit.export.artifact import Activations, Artifact, ArtifactSpec, Layout, Precision, RuntimeRange, version_numbers
 from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, ScoresFn, Tolerance, VectorSet, emulated_scores
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.profiles import Profile, find_profile, profiles_of
 from chordkit.export.targets.runner import Runner
 
@@ -50,6 +51,7 @@ class Capability:
         batch: whether a file can take several histories a call.
         layouts: how codes can lie in its files; the first is the default.
         refusals: reason for what is missing, by the name of the missing thing.
+        computing: what the runtime makes of quantised weights, by the activations that they meet.
         note: one sentence for the support matrix.
     """
 
@@ -67,6 +69,7 @@ class Capability:
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None
     refusals: Mapping[str, str] | None = None
+    computing: Mapping[str, str] | None = None
 
     def reason(self, missing: str) -> str:
         """Why ``missing`` is not there."""
@@ -135,6 +138,15 @@ class Target(abc.ABC):
     def before_patch_table(self, size: int) -> bytes | None:
         """What a file needs before ``size`` bytes at its end that its runtime passes over; None = it has no place for them."""
         return None
+
+    def account(self, data: memoryview, ledger: Ledger) -> None:
+        """Say in ``ledger`` what the bytes of one of its files are for (:func:`bytes_of`); what it does not say is the graph's.
+
+        Raises:
+            CapabilityError: nobody has written down how its files are built.
+            InputError: the file is damaged.
+        """
+        raise CapabilityError(f"{self}: where the bytes of its files go is not known; ask for other targets")
 
     def problem_with_constants(self, data: bytes, master: "MasterWeights", widths: np.ndarray) -> str | None:
         """Which of the master's numbers a file of this target lacks, as the end of a sentence, or None; by default nobody looks."""

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from chordkit.backbones import CaserConfig, Reranker, SASRecConfig, build
+from chordkit.backbones.architectures.gru4rec import GRU4RecConfig
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError, InputError, MissingRuntimeError
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.program import export_program
-from chordkit.export.targets import lower
+from chordkit.export.targets import bytes_of, lower
+from chordkit.export.targets.ledger import weights_of
 from chordkit.export.targets.litert import REQUIRED_VERSION
 from chordkit.export.targets.litert import flatbuffer as litert_flatbuffer
 from chordkit.export.targets.litert import grouping as litert_grouping
@@ -211,7 +213,8 @@ def test_a_description_tells_what_is_in_the_file(mixed):
     assert described.outputs == {"scores": [1, CANDIDATES]}
     in_features = master.channel_table.in_features
     for width in (2, 4):
-        assert described.tensors[f"INT{width}"].constant_bytes == (in_features[widths == width] * width).sum() // 8
+        mask = 50 * 50 * 2 // 8 if width == 2 else 0
+        assert described.tensors[f"INT{width}"].constant_bytes == (in_features[widths == width] * width).sum() // 8 + mask
     assert described.constant_bytes < len(data)
 
 
@@ -286,3 +289,13 @@ def test_the_runtime_reads_packed_rows_that_do_not_fill_bytes(width):
     runner = interpreter.Interpreter(model_content=serialize(graph, "2.3.0")).get_signature_runner()
     for row in range(3):
         np.testing.assert_array_equal(runner(ids=np.array([row], np.int32))["rows"][0], codes[row] * scales[row])
+
+
+def test_a_layer_that_is_run_once_a_slot_stands_once():
+    torch.manual_seed(0)
+    master = make_master(build(GRU4RecConfig(items=50, max_length=12, dim=16, hidden=32)).eval())
+    widths = np.random.default_rng(0).choice([2, 4, 8], master.channel_table.channels).astype(np.uint8)
+    data = litert.lower(export_program((master, widths), 10))
+    told = bytes_of("litert", data)
+    for width in (2, 4, 8):
+        assert told[weights_of(width)] == int((master.channel_table.in_features[widths == width].astype(np.int64) * width).sum()) // 8

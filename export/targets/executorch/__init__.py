@@ -11,6 +11,7 @@ from chordkit.export.parity import ScoresFn, reranker_scores
 from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.executorch.silence import quiet
 from chordkit.export.targets.filetype import problem_with_flatbuffer
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 from chordkit.quantization import MasterWeights
@@ -43,6 +44,7 @@ class ExecutorchTarget(Target):
         batch=True,
         layouts=("size", "speed"),
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
+        computing={"fp32": "XNNPACK's kernels widen int8 and int4 weights to float32 as they multiply"},
         note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
     )
     imports = ("torch", "executorch.extension.pybindings._C", "executorch.kernels.quantized")
@@ -99,6 +101,11 @@ class ExecutorchTarget(Target):
             calls, others = (", ".join(sorted(each)) or "none" for each in (found, wanted))
             return f"the program calls these operators of libchord: {calls}; one of {self} calls: {others}"
         return None
+
+    def account(self, data: memoryview, ledger: Ledger) -> None:
+        from chordkit.export.targets.executorch.account import account
+
+        account(data, ledger)
 
 
 TARGET = ExecutorchTarget()

@@ -1,8 +1,8 @@
 """XNNPACK's part of a ``.pte`` in fewer bytes, and otherwise the same. Imported only when ExecuTorch is.
 
 Its serialiser keeps the scales of a layer as a piece of data of their own, found by a name of 70 characters that stands in the file twice,
-padded to 128 bytes; here they stand in the graph, which its reader takes as well. Weights keep names, which are what a cache of packed weights goes by,
-of 96 bits of their SHA-256 instead of all.
+padded to 128 bytes; here they stand in the graph, which its reader takes as well. Weights keep names, which are what a cache of packed
+weights goes by, of 96 bits of their SHA-256 instead of all.
 """
 
 import base64
@@ -62,7 +62,7 @@ def compact_program() -> Iterator[None]:
         yield
 
 
-class _Store(NamedDataStore):  # type: ignore[misc]
+class _Store(NamedDataStore):
     """Named data with short names, without scales, which are kept for the graph."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def _short(key: str) -> str:
 def _with_scales(graph: Any, scales: dict[str, bytes]) -> Any:
     """The graph with the scales in it, and its constants counted anew."""
     numbers: dict[int, int] = {}
-    kept = []
+    kept: list[Any] = []
     for index, constant in enumerate(graph.constant_data):
         if constant.named_key not in scales:
             numbers[index] = len(kept)

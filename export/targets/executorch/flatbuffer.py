@@ -54,7 +54,7 @@ class Schema:
         text = re.sub(r"//[^\n]*", "", text)
         unions = {name: [part.strip() for part in body.split(",") if part.strip()] for name, body in _UNION.findall(text)}
         return cls(
-            {name: [_Field(*parts[::2], bool(parts[1])) for parts in _FIELD.findall(body)] for name, body in _TABLE.findall(text)},
+            {name: [_Field(field, kind, bool(many)) for field, many, kind in _FIELD.findall(body)] for name, body in _TABLE.findall(text)},
             {
                 name: {member.partition(":")[0].strip(): (member.partition(":")[2] or member).strip() for member in members}
                 for name, members in unions.items()

@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.export.program import Run, future_value, refusal, runs
+from chordkit.export.program import Run, future_value, is_int4_table, refusal, runs
 from chordkit.export.targets.executorch.top import later_by, top_places
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1
 _MARKED_LINEAR = "chord.channel_linear.default"
+_MARKED_EMBEDDING = "chord.row_embedding.default"
 # What one more slice of a layer's output takes in the file.
 _SLICE_BYTES = 100
 _RANGES = {INT4: (-8, 7), INT8: (-128, 127)}
@@ -99,9 +100,12 @@ class XnnpackGraph(nn.Module):
             if str(node.target) == _MARKED_LINEAR:
                 self._add_groups(node)
             else:
-                for argument in node.all_input_nodes:
-                    if argument.name in self._constants:
-                        self._keep(self._made.get(argument.name, argument.name), self._constants[argument.name])
+                kept = [self._constants.get(argument.name) for argument in node.all_input_nodes]
+                if str(node.target) == _MARKED_EMBEDDING:
+                    kept = _table(*kept)
+                for argument, tensor in zip(node.all_input_nodes, kept, strict=True):
+                    if tensor is not None:
+                        self._keep(self._made.get(argument.name, argument.name), tensor)
             if node.target is torch.ops.aten.layer_norm.default:
                 size = node.args[1][-1]
                 self._keep(f"row_mean_{size}", torch.full((1, size), 1.0 / size))
@@ -238,7 +242,17 @@ def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
+def _table(ids: Tensor | None, codes: Tensor | None, scales: Tensor | None) -> list[Tensor | None]:
+    """A table as ``embedding_4bit`` reads it, the first of two codes in a byte's upper half, where all codes are int4; else as it is."""
+    if codes is None or scales is None or not is_int4_table(codes.numpy()):
+        return [ids, codes, scales]
+    halves = (codes + 8).to(torch.uint8)
+    return [ids, halves[:, 0::2] << 4 | halves[:, 1::2], scales.unsqueeze(1)]
+
+
 def _row_embedding(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
+    if codes.dtype == torch.uint8:
+        return torch.ops.quantized_decomposed.embedding_4bit(codes, scales, None, -8, 7, ids.long())
     if codes.shape[1] == 1:  # embedding_byte takes rows of two numbers and more
         return F.embedding(ids.long(), codes).to(torch.float32) * F.embedding(ids.long(), scales.unsqueeze(1))
     return torch.ops.quantized_decomposed.embedding_byte(codes, scales, None, -128, 127, ids.long())
@@ -293,5 +307,5 @@ _FORMS: dict[str, Callable[..., Any]] = {
     "aten.select.int": _select,
     "aten.squeeze.dim": _squeeze,
     "aten.unsqueeze.default": _unsqueeze,
-    "chord.row_embedding.default": _row_embedding,
+    _MARKED_EMBEDDING: _row_embedding,
 }

@@ -47,6 +47,7 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         activations=("int8",),
         user_vector=True,
         refusals=ENGINE_REFUSALS,
+        computing={"int8": "libchord expands codes into int8 panels when a strategy is adopted"},
         note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input, "
         "`rerank_for` a user vector as well",
     )

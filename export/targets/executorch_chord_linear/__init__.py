@@ -32,6 +32,7 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
             "fp32": "`chord::linear` computes with 8-bit activations",
             "precision fp32": "`chord::linear` has int8, int4 and int2 weights",
         },
+        computing={"int8": "libchord packs codes at their widths when a layer is first run"},
         note="ExecuTorch's graph with `chord::linear` for the linear layers; codes are packed at their widths when first used",
     )
     covers_for = "executorch-chord"

@@ -7,6 +7,7 @@ from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import ScoresFn, VectorSet
 from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.filetype import problem_with_flatbuffer
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
@@ -31,6 +32,10 @@ class LitertTarget(Target):
         top=True,
         batch=True,
         layouts=("size", "speed"),
+        computing={
+            "fp32": "weights are widened to float32 once, when the file is loaded; XNNPACK multiplies",
+            "int8": "XNNPACK multiplies int8 and int4 weights with rows of 8-bit activations; int2 ones are LiteRT's own kernel's",
+        },
         note="channels that are off take 2 bits",
     )
     imports = ("ai_edge_litert.interpreter",)
@@ -77,6 +82,11 @@ class LitertTarget(Target):
         from chordkit.export.targets.litert.emulation import emulated
 
         return emulated(master, np.full(master.channel_table.channels, 8, np.uint8) if widths is None else widths, vectors)
+
+    def account(self, data: memoryview, ledger: Ledger) -> None:
+        from chordkit.export.targets.litert.account import account
+
+        account(data, ledger)
 
 
 TARGET = LitertTarget()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chordkit.export.program import is_int4_table
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec
 
 Shape = tuple[int, ...]
@@ -267,7 +268,7 @@ def pack(codes: np.ndarray, width: int) -> bytes:
 
 def pack_table(codes: np.ndarray, narrowest: int = 2) -> tuple[str, bytes]:
     """Type and bytes of a table: INT4 when it may, every code fits the int4 grid and rows fill whole bytes, else INT8."""
-    if narrowest <= 4 and np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
+    if narrowest <= 4 and is_int4_table(codes):
         nibbles = codes.astype(np.uint8) & 15
         return "INT4", (nibbles[:, 0::2] | nibbles[:, 1::2] << 4).astype(np.uint8).tobytes()
     return "INT8", np.ascontiguousarray(codes, np.int8).tobytes()

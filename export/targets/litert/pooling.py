@@ -47,16 +47,25 @@ def pools_of(builder: Builder, layers: Sequence[LinearNode], columns: Mapping[in
             mixed.setdefault(layer.weights.codes.shape[1], []).append(layer)
     found: dict[int, Pool] = {}
     for inputs, members in mixed.items():
-        if len(members) > 1:
+        if len({layer.weights.codes.tobytes() for layer in members}) > 1:
             pool = _pool(builder, inputs, members, columns)
             found.update({id(layer): pool for layer in members})
     return found
 
 
 def _pool(builder: Builder, inputs: int, layers: list[LinearNode], columns: Mapping[int, np.ndarray]) -> Pool:
-    codes = np.concatenate([layer.weights.codes[:, columns[id(layer)]] for layer in layers])
-    scales = np.concatenate([layer.weights.scales for layer in layers])
-    widths = np.concatenate([stored_widths(layer.weights.widths) for layer in layers])
+    # A layer that is run several times, as a recurrence is, stands once.
+    numbers: dict[bytes, int] = {}
+    stored: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    own: list[int] = []
+    for layer in layers:
+        assert layer.weights.widths is not None
+        arrays = layer.weights.codes[:, columns[id(layer)]], layer.weights.scales, stored_widths(layer.weights.widths)
+        number = numbers.setdefault(b"".join(array.tobytes() for array in arrays), len(stored))
+        if number == len(stored):
+            stored.append(arrays)
+        own.append(number)
+    codes, scales, widths = (np.concatenate(arrays) for arrays in zip(*stored, strict=True))
     members = {int(width): np.flatnonzero(widths == width) for width in np.unique(widths)}
     length = common_length([each.size for each in members.values()])
     parts, order = [], []
@@ -69,8 +78,9 @@ def _pool(builder: Builder, inputs: int, layers: list[LinearNode], columns: Mapp
             order.append(chosen)
     weights = builder.emit("CONCATENATION", parts, codes.shape, ("ConcatenationOptions", {"axis": 0}))
     position = np.argsort(np.concatenate(order))
-    ends = np.cumsum([len(layer.weights.codes) for layer in layers])
-    return Pool(weights, {id(layer): rows for layer, rows in zip(layers, np.split(position, ends[:-1]), strict=True)})
+    ends = np.cumsum([len(part) for part, _, _ in stored])
+    rows = np.split(position, ends[:-1])
+    return Pool(weights, {id(layer): rows[number] for layer, number in zip(layers, own, strict=True)})
 
 
 def common_length(sizes: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import ScoresFn, VectorSet, engine_scores, exact_engine_scores
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source, Target
 from chordkit.kernels.engine import native
@@ -34,6 +35,7 @@ class NativeTarget(Target):
         activations=("int8",),
         user_vector=True,
         refusals=ENGINE_REFUSALS,
+        computing={"int8": "libchord expands codes into int8 panels when a strategy is adopted"},
         note="no file of its own: it maps the bundle's int8 master weights and adopts a strategy in microseconds",
     )
     traced = False
@@ -64,6 +66,11 @@ class NativeTarget(Target):
     def prepare(self) -> None:
         """See :meth:`Target.prepare`."""
         native()
+
+    def account(self, data: memoryview, ledger: Ledger) -> None:
+        from chordkit.export.targets.native.account import account
+
+        account(data, ledger)
 
 
 TARGET = NativeTarget()

@@ -8,6 +8,7 @@ from chordkit.export.artifact import ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn
 from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.filetype import problem_with_onnx, varint
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
@@ -35,6 +36,7 @@ class OnnxTarget(Target):
         batch=True,
         layouts=("size", "speed"),
         refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
+        computing={"fp32": "weights are widened to float32 once, when the file is loaded"},
         note="weights are widened to float32 when the file is loaded; int2 needs opset 25",
     )
     imports = ("onnxruntime",)
@@ -87,6 +89,11 @@ class OnnxTarget(Target):
     def before_patch_table(self, size: int) -> bytes | None:
         # A field that no version of ModelProto has, of bytes: its tag, 33000 << 3 | 2, and their number.
         return varint(_PATCH_FIELD << 3 | 2) + varint(size)
+
+    def account(self, data: memoryview, ledger: Ledger) -> None:
+        from chordkit.export.targets.onnx.account import account
+
+        account(data, ledger)
 
 
 TARGET = OnnxTarget()

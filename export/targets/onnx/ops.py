@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Layout
-from chordkit.export.program import future_value, refusal
+from chordkit.export.program import future_value, is_int4_table, refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
 Operand = Value | Tensor | int | float
@@ -184,16 +184,31 @@ def _embedding(lowering: Lowering, shape: tuple[int, ...], table: Tensor, ids: O
     return lowering.builder.emit("Gather", [lowering.value(table), lowering.ids(ids)], shape, axis=0)
 
 
+def _int4_rows(builder: GraphBuilder, shape: tuple[int, ...], rows: Value, codes: np.ndarray) -> Value:
+    """Rows of a table of int4 codes, which a ``Gather`` does not take: bytes whose lower halves are a row's first half, plus 8 each."""
+    half = codes.shape[1] // 2
+    lifted = (codes + 8).astype(np.uint8)
+    found = builder.emit("Gather", [builder.constant(lifted[:, :half] | lifted[:, half:] << 4), rows], (*shape[:-1], half), axis=0)
+    upper = builder.emit("BitShift", [found, builder.constant(np.array(4, np.uint8))], found.shape, direction="RIGHT")
+    lower = builder.emit("BitwiseAnd", [found, builder.constant(np.array(15, np.uint8))], found.shape)
+    wide = builder.emit("Cast", [builder.emit("Concat", [lower, upper], shape, axis=-1)], shape, to=1)  # TensorProto.FLOAT
+    return builder.emit("Sub", [wide, builder.constant(np.array(8, np.float32))], shape)
+
+
 def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, codes: Tensor, scales: Tensor) -> Value:
     builder = lowering.builder
-    table, scale = lowering.value(codes), lowering.value(scales)
+    numbers, int4 = codes.numpy(), is_int4_table(codes.numpy())
     if isinstance(ids, Tensor):
         if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
             raise lowering.refuse("reads a quantised table with constant ids other than all of its rows; read all of them")
-        return builder.emit("DequantizeLinear", [table, scale], shape, axis=0)
+        # Runtimes that the layout speed is for do not all have INT4.
+        table = builder.codes(numbers, 4 if int4 and lowering.layout == "size" else 8)
+        return builder.emit("DequantizeLinear", [table, lowering.value(scales)], shape, axis=0)
     rows = lowering.ids(ids)
-    found = builder.emit("Gather", [table, rows], shape, axis=0)
-    wide = builder.emit("Cast", [found], shape, to=1)  # TensorProto.FLOAT
+    if int4:
+        wide = _int4_rows(builder, shape, rows, numbers)
+    else:
+        wide = builder.emit("Cast", [builder.emit("Gather", [lowering.value(codes), rows], shape, axis=0)], shape, to=1)  # FLOAT
     factor = builder.emit("Gather", [lowering.value(scales.unsqueeze(1)), rows], (*shape[:-1], 1), axis=0)
     return builder.emit("Mul", [wide, factor], shape)
 

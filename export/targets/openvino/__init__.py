@@ -20,6 +20,7 @@ class OpenvinoTarget(Target):
         top=True,
         batch=True,
         refusals={"int8": "whether OpenVINO quantises the inputs of a layer depends on its size and on the processor"},
+        computing={"fp32": "weights are widened to float32 once, when the file is loaded"},
         note="weights are widened to float32 when the file is loaded",
     )
     imports = ("chordkit.export.targets.openvino.quiet",)
