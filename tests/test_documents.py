@@ -17,7 +17,7 @@ from chordkit.runtime_bench.results import BenchReport
 
 KNOWN = [
     (Report, "chordkit-report", "2 or 3"),
-    (Index, "chordkit-export", "1 or 2"),
+    (Index, "chordkit-export", "1, 2 or 3"),
     (Accuracy, "chordkit-accuracy", "1"),
     (EvaluationDocument, "chordkit-evaluation", "1"),
 ]

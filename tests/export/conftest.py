@@ -106,6 +106,14 @@ class Toy:
         )
         return dataclasses.replace(personal, **changes)
 
+    def old_runtime_contents(self, **changes: Any) -> BundleContents:
+        """The same with an artifact more, which is made for a runtime by name."""
+        contents = self.contents()
+        parity = contents.artifacts[0].parity
+        old = self.artifact("tflite-2.14-int8", "litert", self.TFLITE, "int8", runtime="tflite-2.14", layout="speed", parity=parity)
+        changes = {"artifacts": [*contents.artifacts, old.model_copy(update={"requires": {"ai-edge-litert": "2.3.0"}})], **changes}
+        return dataclasses.replace(contents, **changes)
+
     def artifact(self, name: str, target: str, data: bytes | None, precision: str = "fp32", **more: Any) -> ArtifactContents:
         fields = {"activations": "fp32", "candidates": self.CANDIDATES, **more}
         return ArtifactContents(name=name, target=target, precision=precision, data=data, **fields)

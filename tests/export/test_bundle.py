@@ -70,7 +70,7 @@ def test_the_manifest_is_what_the_schema_says(signed: Path) -> None:
 
 def test_inspect_tells_what_is_inside_without_a_key(toy, signed: Path, unsigned: Path) -> None:
     summary = bundle.inspect(signed)
-    assert (summary.name, summary.format_version, summary.bytes) == ("toy", 4, signed.stat().st_size)
+    assert (summary.name, summary.format_version, summary.bytes) == ("toy", 5, signed.stat().st_size)
     assert summary.key == bundle.key_id(toy.PUBLIC)
     assert [member.name for member in summary.members][:2] == ["master.chrm", "strategies/user-1.chrd"]
     assert sum(member.bytes for member in summary.members) + summary.overhead_bytes == summary.bytes

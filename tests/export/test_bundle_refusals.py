@@ -33,11 +33,11 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(toy, signed: Path) -> 
     members = toy.members(signed)
 
     def newer(document: dict[str, Any]) -> None:
-        document.update(format_version=5, something_new=[1])
+        document.update(format_version=6, something_new=[1])
         del document["dataset"]
 
     for key in (toy.PUBLIC, None):
-        assert "format version 5 and this chordkit reads up to 4; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
+        assert "format version 6 and this chordkit reads up to 5; update chordkit" in toy.refused(toy.with_manifest(members, newer), key)
 
 
 @pytest.mark.parametrize(

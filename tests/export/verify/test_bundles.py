@@ -50,8 +50,8 @@ def test_a_counter_is_read_and_a_later_version_is_too_new(toy, signed: Path, per
         assert old.found["format_version"] == document["format_version"] and old.found["counter"] == document.get("counter", 0)
         for counter in (0, 7, 2**53 - 1):
             verdict = verifier.bundle(with_counter(toy, path, counter), [toy.PUBLIC])
-            assert (verdict.found["format_version"], verdict.found["counter"]) == (4, counter)
-    newer = with_counter(toy, signed, 1, format_version=5, another_part={"1": [1.5e-7]})
+            assert (verdict.found["format_version"], verdict.found["counter"]) == (5, counter)
+    newer = with_counter(toy, signed, 1, format_version=6, another_part={"1": [1.5e-7]})
     assert verifier.bundle(newer, [toy.PUBLIC]).status == "TOO_NEW"
     for counter in (-1, 2**53, 1.0, "1", None, True, [1]):
         assert verifier.bundle(with_counter(toy, signed, counter), [toy.PUBLIC]).status == "DAMAGED"
@@ -228,12 +228,14 @@ def _other_masters(toy, grown: Path) -> list[bytes]:
 
     def older(document: dict[str, Any]) -> None:
         del document["words"]
+        for artifact in document["artifacts"]:
+            artifact.pop("runs_on", None)
         document.update(format_version=3, members=[each for each in document["members"] if each["name"] in wordless])
 
     return [toy.with_manifest(wordless, older), *(toy.rehashed({**members, "master.chrm": each}) for each in changed)]
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_bundles_of_every_format_version_open(version: int, toy, verifier) -> None:
     data = (Path(__file__).parents[2] / "golden" / f"bundle_v{version}.chord").read_bytes()
     verdict = verifier.bundle(data, [toy.PUBLIC])
@@ -397,7 +399,7 @@ def _is_spelled(toy, raw: bytes) -> bool:
 def test_c_and_python_give_the_same_answer_to_whatever_comes(toy, signed: Path, personal: Path, grown: Path, verifier) -> None:
     rng, end, counts = random.Random(8), time.monotonic() + SECONDS, dict.fromkeys(("same", "accepted", "schema"), 0)
     golden = Path(__file__).parents[2] / "golden"
-    paths = [signed, personal, grown, *(golden / f"bundle_v{version}.chord" for version in (1, 2, 3, 4))]
+    paths = [signed, personal, grown, *(golden / f"bundle_v{version}.chord" for version in (1, 2, 3, 4, 5))]
     bundles = [toy.members(path) for path in paths] + [toy.members_of(with_counter(toy, signed, 5))]
     while time.monotonic() < end or counts["same"] < 300:
         kind, data, raw = _mutant(toy, rng.choice(bundles), rng)
