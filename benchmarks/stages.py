@@ -74,9 +74,10 @@ class Trial:
         if wrong is None:
             return None
         try:
-            return self.walked(self.planter.faulty(wrong).data)
-        except Unplaceable:
+            data = self.planter.faulty(wrong).data
+        except (ChordkitError, Unplaceable):  # a code that its width does not hold is refused when the file is made
             return None
+        return self.walked(data)
 
     def in_export(self, place: str, kind: str, layer: str) -> ArtifactStages:
         """The walk over what a faulty export gives."""

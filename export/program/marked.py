@@ -29,7 +29,7 @@ from chordkit.backbones import Backbone, CatalogueScorer, PersonalCatalogueScore
 from chordkit.backbones.master import from_master
 from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
-from chordkit.export.program.spelling import is_spelled_out, with_products
+from chordkit.export.program.spelling import anything_spelled_out, is_spelled_out, with_products
 from chordkit.quantization import MasterWeights, select_codes
 
 Source = Backbone | tuple[MasterWeights, np.ndarray]
@@ -199,7 +199,7 @@ def _keeping(export: Callable[Shape, torch.export.ExportedProgram]) -> Callable[
     @functools.wraps(export)
     def kept(*arguments: Shape.args, **options: Shape.kwargs) -> torch.export.ExportedProgram:
         traced, source = _TRACED.get(), arguments[0] if arguments else None
-        if traced is None or options.get("user_order") is not None or not isinstance(source, tuple):
+        if traced is None or anything_spelled_out() or options.get("user_order") is not None or not isinstance(source, tuple):
             return export(*arguments, **options)
         master, widths = source
         key = (id(master), arguments[1:], tuple(sorted(options.items())))

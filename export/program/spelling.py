@@ -27,6 +27,11 @@ def spelled_out(layers: Collection[str]) -> Iterator[None]:
         _SPELLED_OUT.reset(token)
 
 
+def anything_spelled_out() -> bool:
+    """Whether programs that are exported now have a layer as a product, and so are no other's with other weights."""
+    return bool(_SPELLED_OUT.get())
+
+
 def is_spelled_out(layer: str) -> bool:
     """Whether ``layer`` is a plain product in programs that are exported now."""
     return layer in _SPELLED_OUT.get()

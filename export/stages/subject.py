@@ -10,7 +10,7 @@ import numpy as np
 
 from chordkit.backbones import Backbone, from_master
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision
-from chordkit.export.judge import expectation
+from chordkit.export.judge import expectation, judge
 from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Scores, ScoresFn, VectorSet, compare, reference_scores, run_all
 from chordkit.export.targets import Source, Target, find_target, load_runner, lower
 from chordkit.quantization import MasterWeights
@@ -55,6 +55,11 @@ class Subject:
     @property
     def is_float(self) -> bool:
         return find_precision(self.artifact.precision) is Precision.FP32
+
+    @property
+    def gives_scores(self) -> bool:
+        """Whether a call takes one history and gives all its candidates' scores, which is what every stage can be asked for."""
+        return (self.artifact.top, self.artifact.batch, self.artifact.catalogue) == (None, 1, False)
 
     @property
     def source(self) -> Source | None:
@@ -141,6 +146,15 @@ class Subject:
     def judge(self, scores: Scores, vectors: VectorSet) -> ParityReport:
         """Hold what an artifact of this kind computes against the reference."""
         return expectation(self.artifact, self.master, None if self.strategy is None else self.widths, vectors).judge(scores)
+
+    def judge_loaded(self, data: bytes) -> ParityReport:
+        """Hold a file, on its runtime, against the reference, as the gate does, whatever a call takes and gives.
+
+        Raises:
+            ChordkitError: the runtime refuses the file.
+        """
+        runner = load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates)
+        return judge(self.artifact, runner, self.master, None if self.strategy is None else self.widths, self.vectors)
 
     def judge_exact(self, scores: Scores, vectors: VectorSet) -> ParityReport:
         """Hold a model with float activations against the reference."""

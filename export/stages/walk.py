@@ -18,6 +18,7 @@ from chordkit.progress import Progress
 
 _NO_FLOATS = "an fp32 artifact is made from the float backbone; give it (--backbone)"
 _NOT_ASKED = "not asked for (--arm64)"
+_OTHER_CALLS = "a call takes several histories or gives the best alone; the stages of its plain form are those of an artifact without that"
 
 
 def walk(subject: Subject, elsewhere: Elsewhere | None = None, progress: Progress | None = None) -> ArtifactStages:
@@ -122,6 +123,8 @@ class _Walk:
             return _absent("program", what, f"{self.target} takes the master weights and a strategy as they are")
         if subject.source is None:
             return _absent("program", what, _NO_FLOATS)
+        if not subject.gives_scores:
+            return _absent("program", what, _OTHER_CALLS)
         return self._run("program", what, _program, exact=True)
 
     def lowered(self) -> StageVerdict:
@@ -130,6 +133,8 @@ class _Walk:
             return _absent("lowered", "what is about to be serialised", f"{self.target} has no form in between that can be run")
         if self.subject.source is None:
             return _absent("lowered", form, _NO_FLOATS)
+        if not self.subject.gives_scores:
+            return _absent("lowered", form, _OTHER_CALLS)
         try:
             return self._run("lowered", form, _lowered)
         except CapabilityError as error:
@@ -160,6 +165,8 @@ class _Walk:
     def loaded(self) -> StageVerdict:
         what = f"the file on {self.subject.target.required_runtime() or 'the engine'}, {platform.machine()}"
         try:
+            if not self.subject.gives_scores:
+                return self.from_report("loaded", what, self.subject.judge_loaded(self.subject.data))
             return self._run("loaded", what, _loaded, whole=lambda vectors: self.subject.run(self.subject.data, vectors))
         except ChordkitError as error:
             return StageVerdict(name="loaded", what=what, verdict="wrong", reason=str(error))
@@ -169,6 +176,8 @@ class _Walk:
         elsewhere, subject = self.elsewhere, self.subject
         if elsewhere is None:
             return _absent("arm64", what, _NOT_ASKED)
+        if not subject.gives_scores:
+            return _absent("arm64", what, "the program that runs files there asks one history at a time for all scores")
 
         def run(changed: Subject) -> Scores:
             return elsewhere(changed.artifact, changed.make(), changed.wire, changed.vectors)
@@ -205,6 +214,8 @@ class _Walk:
 
     def _right(self, data: bytes, vectors: VectorSet) -> bool:
         try:
+            if not self.subject.gives_scores:
+                return self.subject.judge_loaded(data).passed
             return self.subject.judge(self.subject.run(data, vectors), vectors).passed
         except ChordkitError:
             return False

@@ -20,7 +20,7 @@ from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, T
 
 Array = NDArray[Any]
 
-_PLAIN = {"FLOAT32": np.float32, "INT32": np.int32, "INT8": np.int8, "BOOL": np.bool_}
+_PLAIN = {"FLOAT32": np.float32, "INT32": np.int32, "INT16": np.int16, "INT8": np.int8, "BOOL": np.bool_}
 _SUB_BYTE = {"INT4": 4, "INT2": 2}
 _RELU = 1
 
