@@ -61,6 +61,7 @@ def split_linears(nodes: Sequence[Node], activations: Activations, layout: Layou
     groups = _Groups(Builder(), activations, layout)
     layers = [node for node in nodes if isinstance(node, LinearNode)]
     for layer in layers:
+        layer.output.name = layer.output.name or layer.name
         outputs, inputs = layer.weights.codes.shape
         groups.orders[id(layer)] = _Order(np.arange(outputs), np.arange(inputs))
     if fold and layout == "size":

@@ -1,5 +1,6 @@
-"""An ONNX graph as it is being written: nodes, shared constants, and no name longer than it must be."""
+"""An ONNX graph as it is being written: nodes, shared constants, and names for what a person looks for: weights, layers, tables."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ VERSION_KEY = "chordkit.version"
 _BASE_OPSET = 20  # Gelu, LayerNormalization
 _OPSETS = {4: 21, 2: 25}  # INT4, INT2
 _IR_VERSIONS = {20: 9, 21: 10, 25: 13}
+# Names that are numbers: what a model calls so is left to them.
+_NUMBERED = re.compile(r"[cv][0-9]+(_[0-9]+)?")
 # What one more node costs in the file, about.
 _CAST_BYTES = 40
 
@@ -40,6 +43,7 @@ class GraphBuilder:
         self._nodes: list[NodeProto] = []
         self._initializers: dict[tuple[Any, ...], TensorProto] = {}
         self._filled: dict[tuple[tuple[int, ...], float], Value] = {}
+        self._called: dict[str, str] = {}
         self._opset = _BASE_OPSET
 
     def emit(self, operator: str, inputs: Sequence[Value], shape: Sequence[int], **attributes: Any) -> Value:
@@ -57,6 +61,12 @@ class GraphBuilder:
             node.name = values[0].name
         self._nodes.append(node)
         return values
+
+    def call(self, value: Value, name: str) -> Value:
+        """Give a value a name that a person understands, and a layer's node its name; the first that asks for a name gets it."""
+        if name and value.name not in self._called and name not in self._called.values() and not _NUMBERED.fullmatch(name):
+            self._called[value.name] = name
+        return value
 
     def constant(self, array: np.ndarray, owner: str = "") -> Value:
         """An initialiser with the values, type and shape of ``array``; its owner's alone, if any."""
@@ -102,9 +112,12 @@ class GraphBuilder:
     ) -> "ModelProto":
         """The whole model; inputs as given, outputs renamed as told, unused nodes and constants left out."""
         onnx, kind_of = self._onnx, self._onnx.helper.np_dtype_to_tensor_dtype
-        names = {value.name: name for name, (value, _) in outputs.items()}
-        nodes = self._live(set(names))
+        results = {value.name: name for name, (value, _) in outputs.items()}
+        nodes = self._live(set(results))
+        names = {number: name for number, name in self._called.items() if name not in {*inputs, *outputs}} | results
         for node in nodes:
+            if node.output[0] in self._called:
+                node.name = self._called[node.output[0]]
             for written in (node.input, node.output):
                 for index, name in enumerate(written):
                     written[index] = names.get(name, name)
@@ -114,7 +127,7 @@ class GraphBuilder:
             "reranker",
             [onnx.helper.make_tensor_value_info(key, kind_of(dtype), size) for key, (dtype, size) in inputs.items()],
             [onnx.helper.make_tensor_value_info(key, kind_of(dtype), value.shape) for key, (value, dtype) in outputs.items()],
-            [tensor for tensor in self._initializers.values() if tensor.name in read],
+            [self._renamed(tensor, names) for tensor in self._initializers.values() if names.get(tensor.name, tensor.name) in read],
         )
         opset = onnx.helper.make_opsetid("", self._opset)
         model = onnx.helper.make_model(graph, producer_name="chordkit", producer_version=version, opset_imports=[opset])
@@ -122,6 +135,11 @@ class GraphBuilder:
         onnx.helper.set_model_props(model, dict(metadata))
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    @staticmethod
+    def _renamed(tensor: "TensorProto", names: Mapping[str, str]) -> "TensorProto":
+        tensor.name = names.get(tensor.name, tensor.name)
+        return tensor
 
     def _live(self, results: set[str]) -> "list[NodeProto]":
         needed, kept = set(results), []

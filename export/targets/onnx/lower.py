@@ -63,9 +63,9 @@ def model(
 ) -> "ModelProto":
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
     builder = GraphBuilder()
-    lowering = Lowering(builder, _batch(program), layout)
     signature = program.graph_signature
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+    lowering = Lowering(builder, _batch(program), layout, paths)
     constants: dict[str, Any] = {**program.state_dict, **program.constants}
     inputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
     result: torch.fx.Node | None = None

@@ -5,7 +5,7 @@ instead of ``MatMul`` and ``Add``, with no reshaping around them; matrices ``[1,
 tensors are stored as torch has them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Lowering:
         builder: the graph that is written.
         batch: histories per call.
         layout: how the codes lie in it.
+        paths: where the model has each constant, by the name of its node.
         values: what each torch node has become: a graph value, or a constant that no node has needed yet.
         node: the one that is being lowered.
         rank: torch's number of axes of its first operand.
@@ -34,8 +35,9 @@ class Lowering:
 
     node: torch.fx.Node
 
-    def __init__(self, builder: GraphBuilder, batch: int = 1, layout: Layout = "size") -> None:
+    def __init__(self, builder: GraphBuilder, batch: int = 1, layout: Layout = "size", paths: Mapping[str, str] | None = None) -> None:
         self.builder = builder
+        self.paths = paths or {}
         self.batch = batch
         self.layout = layout
         self.values: dict[torch.fx.Node, Any] = {}
@@ -60,6 +62,13 @@ class Lowering:
             raise self.refuse()
         self.rank = node.all_input_nodes[0].meta["val"].dim()
         self.values[node] = _HANDLERS[name](self, self._stored_shape(node.meta["val"]), *arguments, **node.kwargs)
+
+    def called(self, value: Value, argument: int, part: str = "") -> Value:
+        """``value`` with the name of the module that the node's constant of this number is of, and a part of it."""
+        operand = self.node.args[argument] if argument < len(self.node.args) else None
+        path = self.paths.get(operand.name, "") if isinstance(operand, torch.fx.Node) else ""
+        module = path.removeprefix("backbone.").rpartition(".")[0]
+        return self.builder.call(value, module + part) if module else value
 
     def refuse(self, why: str = "has no lowering") -> CapabilityError:
         """The error for an operator, or a use of one, that has no ONNX form."""
@@ -103,7 +112,7 @@ class Lowering:
     def whole_weight(self, layer: str, codes: Tensor, scales: Tensor) -> Value:
         """The float32 weight of a layer over codes of 8 bits in channel order, in initialisers that only this layer has."""
         if layer not in self._weights:
-            stored = [self.builder.codes(codes.numpy(), 8, layer), self.builder.constant(scales.numpy(), layer)]
+            stored = [self.called(self.builder.codes(codes.numpy(), 8, layer), 1, "/int8"), self.builder.constant(scales.numpy(), layer)]
             self._weights[layer] = self.builder.emit("DequantizeLinear", stored, tuple(codes.shape), axis=0)
         return self._weights[layer]
 
@@ -118,7 +127,7 @@ class Lowering:
             if width == 0:
                 parts.append(builder.filled(shape, 0.0))
                 continue
-            packed = builder.codes(codes.numpy()[members], width)
+            packed = self.called(builder.codes(codes.numpy()[members], width), 1, f"/int{width}")
             scale = builder.constant(scales.numpy()[members])
             parts.append(builder.emit("DequantizeLinear", [packed, scale], shape, axis=0))
         if len(parts) == 1:
@@ -181,7 +190,7 @@ def _where(lowering: Lowering, shape: tuple[int, ...], condition: Operand, a: Op
 
 
 def _embedding(lowering: Lowering, shape: tuple[int, ...], table: Tensor, ids: Operand, *_: Any) -> Value:
-    return lowering.builder.emit("Gather", [lowering.value(table), lowering.ids(ids)], shape, axis=0)
+    return lowering.builder.emit("Gather", [lowering.called(lowering.value(table), 0), lowering.ids(ids)], shape, axis=0)
 
 
 def _int4_rows(builder: GraphBuilder, shape: tuple[int, ...], rows: Value, codes: np.ndarray) -> Value:
@@ -202,21 +211,23 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
         if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
             raise lowering.refuse("reads a quantised table with constant ids other than all of its rows; read all of them")
         # Runtimes that the layout speed is for do not all have INT4.
-        table = builder.codes(numbers, 4 if int4 and lowering.layout == "size" else 8)
+        table = lowering.called(builder.codes(numbers, 4 if int4 and lowering.layout == "size" else 8), 1)
         return builder.emit("DequantizeLinear", [table, lowering.value(scales)], shape, axis=0)
     rows = lowering.ids(ids)
     if int4:
         wide = _int4_rows(builder, shape, rows, numbers)
     else:
-        wide = builder.emit("Cast", [builder.emit("Gather", [lowering.value(codes), rows], shape, axis=0)], shape, to=1)  # FLOAT
+        wide = builder.emit("Cast", [builder.emit("Gather", [lowering.called(lowering.value(codes), 1), rows], shape, axis=0)], shape, to=1)
     factor = builder.emit("Gather", [lowering.value(scales.unsqueeze(1)), rows], (*shape[:-1], 1), axis=0)
     return builder.emit("Mul", [wide, factor], shape)
 
 
 def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operand, bias: Tensor | None = None) -> Value:
     rows = reshape(lowering, (int(np.prod(x.shape[:-1])), x.shape[-1]), x)
-    inputs = [rows, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
-    return reshape(lowering, shape, lowering.builder.emit("Gemm", inputs, (rows.shape[0], shape[-1]), transB=1))
+    matrix = lowering.value(weight) if isinstance(weight, Value) else lowering.called(lowering.value(weight), 1, ".weight")
+    inputs = [rows, matrix, *([] if bias is None else [lowering.value(bias)])]
+    result = lowering.builder.emit("Gemm", inputs, (rows.shape[0], shape[-1]), transB=1)
+    return reshape(lowering, shape, lowering.called(result, 1))
 
 
 def _channel_linear(
@@ -237,7 +248,7 @@ def _layer_norm(
         raise lowering.refuse(f"is over {len(axes)} axes; only the last one is lowered")
     weight = torch.ones(axes) if weight is None else weight
     inputs = [x, lowering.value(weight), *([] if bias is None else [lowering.value(bias)])]
-    return lowering.builder.emit("LayerNormalization", inputs, shape, axis=-1, epsilon=eps)
+    return lowering.called(lowering.builder.emit("LayerNormalization", inputs, shape, axis=-1, epsilon=eps), 2)
 
 
 def _axis(lowering: Lowering, dim: int) -> int:
