@@ -25,8 +25,7 @@ from chordkit.strategy import Strategy
 ITEMS, CANDIDATES, HISTORIES = 300, 50, 48
 LENGTHS = {"sasrec": 30, "caser": 20, "gru4rec": 12}
 """Slots of a history: a recurrence is unrolled over them, so that of GRU4Rec stays short."""
-BACKBONES = tuple(LENGTHS)
-DIMS = (32, 64)
+DIMS = {"sasrec": (32, 64, 128), "caser": (32, 64), "gru4rec": (64,)}
 MIXED = (0, 2, 4, 8)
 ALONE = ((4, 8), (2, 8), (0, 8))
 """Strategies with one width beside int8: which of them it is that a runtime does not know."""
@@ -103,28 +102,25 @@ def trials(target: str) -> list[Trial]:
         for activations in can.activations:
             yield Trial(target, backbone, dim, precision, widths, activations, **more)
 
-    for backbone in BACKBONES:
-        for dim in DIMS:
+    for backbone, dims in DIMS.items():
+        for dim in dims:
             found.append(Trial(target, backbone, dim, "fp32"))
             for layout in layouts:
                 found += quantised(backbone, dim, "int8", (8,), layout=layout)
                 found += quantised(backbone, dim, "strategy", MIXED, layout=layout)
-        for widths in ALONE:
-            found += quantised(backbone, DIMS[0], "strategy", widths)
-        found.append(Trial(target, backbone, DIMS[0], "fp32", user_vector=True))
-        for layout in layouts:
-            found.append(Trial(target, backbone, DIMS[0], "strategy", MIXED, can.activations[0], layout, user_vector=True))
-            found += quantised(backbone, DIMS[0], "int8", (8,), layout=layout, embedding_bits=4)
+    for widths in ALONE:
+        found += quantised("sasrec", 32, "strategy", widths)
+    found.append(Trial(target, "sasrec", 32, "fp32", user_vector=True))
     for layout in layouts:
-        found += quantised("sasrec", 128, "int8", (8,), layout=layout)
-        found += quantised("sasrec", 128, "strategy", MIXED, layout=layout)
+        found.append(Trial(target, "sasrec", 32, "strategy", MIXED, can.activations[0], layout, user_vector=True))
+        found += quantised("sasrec", 32, "int8", (8,), layout=layout, embedding_bits=4)
     for profile in profiles_of(target):
-        for backbone in BACKBONES:
+        for backbone in DIMS:
             more: dict[str, Any] = {"layout": profile.layouts[0], "runtime": profile.name}
-            found.append(Trial(target, backbone, DIMS[1], "fp32", runtime=profile.name))
+            found.append(Trial(target, backbone, 64, "fp32", runtime=profile.name))
             for activations in profile.activations:
-                found.append(Trial(target, backbone, DIMS[1], "int8", (8,), activations, **more))
-                found.append(Trial(target, backbone, DIMS[1], "strategy", MIXED, activations, **more))
+                found.append(Trial(target, backbone, 64, "int8", (8,), activations, **more))
+                found.append(Trial(target, backbone, 64, "strategy", MIXED, activations, **more))
     return [trial for trial in found if Precision(trial.precision) in can.precisions]
 
 
