@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,24 +70,36 @@ class Trial:
 
 @dataclass(frozen=True)
 class Made:
-    """An artifact, its inputs and what it is held to."""
+    """An artifact, its inputs and what it is held to.
+
+    Attributes:
+        trial: what it is.
+        data: the file.
+        vectors: inputs, with the scores of its reference.
+        hold: makes what it is held to, which takes longer than loading a file; most that refuse never need it.
+    """
 
     trial: Trial
     data: bytes
-    expected: Expectation
+    vectors: VectorSet
+    hold: Callable[[], Expectation]
+
+    @functools.cached_property
+    def expected(self) -> Expectation:
+        """What it is held to."""
+        return self.hold()
 
     @property
     def inputs(self) -> dict[str, np.ndarray]:
         """What the worker is given, by the name of the artifact's input."""
-        vectors = self.expected.vectors
-        users = {} if vectors.users is None else {"user": vectors.users}
-        return {"history": vectors.histories, "candidates": vectors.candidates, **users}
+        users = {} if self.vectors.users is None else {"user": self.vectors.users}
+        return {"history": self.vectors.histories, "candidates": self.vectors.candidates, **users}
 
     @property
     def key(self) -> str:
         """Of the file and its inputs: a verdict that was found for it stays true as long as this does."""
         crc = zlib.crc32(self.data)
-        for array in (*self.inputs.values(), self.expected.reference):
+        for array in (*self.inputs.values(), *self.vectors.scores.values()):
             crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
         return f"{crc:08x}-{len(self.data)}"
 
@@ -165,7 +177,7 @@ def make(trial: Trial, kept: Path | None = None) -> Made:
         generator = np.random.default_rng(7)
         vectors = vectors.with_users([generator.normal(0, 0.3, trial.dim).astype(np.float32) for _ in range(2)])
     vectors = vectors.with_scores({artifact.reference: scores})
-    return Made(trial, data, expectation(artifact, master, widths if personal else None, vectors))
+    return Made(trial, data, vectors, lambda: expectation(artifact, master, widths if personal else None, vectors))
 
 
 @functools.cache
