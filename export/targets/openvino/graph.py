@@ -44,7 +44,7 @@ class GraphBuilder:
 
     def constant(self, array: np.ndarray, kind: str = "constant") -> "Node":
         """A constant with the values, type and shape of ``array``; ``kind`` says in its name what it is."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         return self._constant(self._openvino.Type(array.dtype), array.shape, array.tobytes(), kind)
 
     def codes(self, codes: np.ndarray, width: int) -> "Node":
