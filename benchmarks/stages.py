@@ -25,7 +25,7 @@ import torch
 from mutations import CONTENDERS, backbone_of, mixed
 from mutations_faults import plant
 from mutations_planting import Planter, Unplaceable
-from stages_planting import KINDS, PLACES, planted, subject_of
+from stages_planting import KINDS, PLACES, planted, subject_of, traced_sparingly
 
 from chordkit.backbones import make_master
 from chordkit.data import load_named
@@ -171,7 +171,8 @@ def main() -> None:
     for contender in given.targets:
         begun = time.monotonic()
         trial = Trial(contender, master, widths, vectors)
-        found[contender] = run(trial, given.places, lambda text, name=contender: print(f"{name}: {text}", file=sys.stderr, flush=True))
+        with traced_sparingly():
+            found[contender] = run(trial, given.places, lambda text, name=contender: print(f"{name}: {text}", file=sys.stderr, flush=True))
         print(f"{contender}: {time.monotonic() - begun:.0f} s", flush=True)
     text = table(found)
     print(text)

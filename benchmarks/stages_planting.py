@@ -56,6 +56,34 @@ def planted(place: str, target: Any, kind: str, layer: str, seed: int = 0) -> It
         yield
 
 
+def one_program_each(export: Callable[..., Any]) -> Callable[..., Any]:
+    """``export_program`` that traces what it has been asked for once: walks over the same model ask for the same programs."""
+    made: dict[Any, Any] = {}
+
+    def plain(value: Any) -> Any:
+        return value.tobytes() if isinstance(value, np.ndarray) else value
+
+    def kept(source: Source, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(source, tuple):
+            return export(source, *arguments, **options)
+        spelled = tuple(name for name in source[0].layers if programs.is_spelled_out(name))
+        given = tuple(sorted((name, plain(value)) for name, value in options.items()))
+        key = (source[0].digest, source[1].tobytes(), spelled, arguments, given)
+        if key not in made:
+            made[key] = export(source, *arguments, **options)
+        return made[key]
+
+    return kept
+
+
+@contextlib.contextmanager
+def traced_sparingly() -> Iterator[None]:
+    """Within it, every program is traced once (:func:`one_program_each`)."""
+    kept = one_program_each(programs.export_program)
+    with mock.patch.object(programs, "export_program", kept), mock.patch("chordkit.export.stages.walk.export_program", kept):
+        yield
+
+
 def subject_of(spec: ArtifactSpec, master: MasterWeights, widths: np.ndarray, vectors: VectorSet, data: bytes, **more: Any) -> Subject:
     """An artifact of a strategy as the walk takes it; ``data`` is its file."""
     strategy = Strategy(widths, master.fingerprint)

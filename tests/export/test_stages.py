@@ -34,7 +34,8 @@ def planting() -> Iterator[ModuleType]:
         patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
         import stages_planting
 
-        yield stages_planting
+        with stages_planting.traced_sparingly():
+            yield stages_planting
 
 
 @pytest.fixture(scope="module")
