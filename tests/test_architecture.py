@@ -105,7 +105,7 @@ EXPORT_FLOORS = [
     {"stages"},
     {"bundle"},
     {"collection"},
-    {"assembly"},
+    {"explain", "assembly"},
 ]
 EXPORT_FLOOR_OF = {name: level for level, names in enumerate(EXPORT_FLOORS) for name in names}
 EXPORT = [path for path in _modules() if path.is_relative_to(PACKAGE / "export") and path != PACKAGE / "export" / "__init__.py"]

@@ -1,11 +1,12 @@
 """``chordkit export``: from master weights and strategies to files that runtimes load."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Group, RenderableType
 
-from chordkit.cli.explain import tell
 from chordkit.cli.options import (
     MasterOption,
     StrategiesOption,
@@ -18,6 +19,9 @@ from chordkit.cli.options import (
 )
 from chordkit.cli.output import JsonOption, emit, progress_bar, rows, writable_folder
 from chordkit.errors import InputError
+
+if TYPE_CHECKING:
+    from chordkit.export.explain import Explanation
 
 _TARGETS = "executorch,litert,onnx,native"
 
@@ -118,7 +122,7 @@ def export(
             catalogue=catalogue,
         )
     if explain:
-        tell(explained(artifacts, sources), as_json)
+        _tell(explained(artifacts, sources), as_json)
         return
     assert out is not None
     index = write_folder(out, artifacts, sources)
@@ -129,3 +133,26 @@ def export(
     }
     body = [[entry.name, entry.file, f"{sizes[entry.name]:,}"] for entry in index.artifacts]
     emit(as_json, payload, lambda: rows(f"artifacts -> {out}", ["artifact", "file", "bytes"], body))
+
+
+def _tell(explanations: "list[Explanation]", as_json: bool) -> None:
+    """Print what artifacts would be, as tables or as JSON."""
+    payload = {"artifacts": [{**asdict(each), "kinds": {str(kind): size for kind, size in each.kinds.items()}} for each in explanations]}
+    emit(as_json, payload, lambda: Group(*(table for each in explanations for table in _tables(each))))
+
+
+def _tables(each: "Explanation") -> list[RenderableType]:
+    body = [
+        [group.layer, _width(group.width), f"{group.channels:,}", f"{group.stored} bits, {group.container}", f"{group.bytes:,}"]
+        for group in each.groups
+    ]
+    where = f"{each.package} {each.oldest} to {each.newest}" if each.package else "chordkit's own engine"
+    layers = rows(f"{each.artifact}: {each.bytes:,} bytes, on {where}", ["layer", "width", "channels", "stored in", "bytes"], body)
+    facts = [["computes with", f"{each.activations} activations" + (f": {each.computing}" if each.computing else "")]]
+    facts += [[str(kind), f"{size:,} bytes"] for kind, size in each.kinds.items()]
+    facts += [[f"not on {old.package} {old.oldest}", f"{old.why}; --runtime {old.runtime} makes a file for it"] for old in each.older]
+    return [layers, rows("of the whole file", ["", ""], facts)]
+
+
+def _width(width: int) -> str:
+    return "off" if width == 0 else "float32" if width == 32 else f"int{width}"

@@ -5,6 +5,7 @@ from chordkit.quantization.engine import ENGINE_ARCHITECTURES, engine_refusal
 from chordkit.quantization.grid import RANGES, WIDTHS, QuantizedRows, ScalePolicy, dequantize_rows, derive_codes, select_codes
 from chordkit.quantization.master import MasterLayer, MasterWeights
 from chordkit.quantization.packing import pack_codes, packed_row_bytes, unpack_codes
+from chordkit.quantization.personal import PersonalModel, read_personal, write_personal
 from chordkit.quantization.scales import quantize_rows
 from chordkit.quantization.tables import QuantizedTable, dequantize_table, quantize_table
 
@@ -16,6 +17,7 @@ __all__ = [
     "ChannelTable",
     "MasterLayer",
     "MasterWeights",
+    "PersonalModel",
     "QuantizedRows",
     "QuantizedTable",
     "ScalePolicy",
@@ -27,6 +29,8 @@ __all__ = [
     "packed_row_bytes",
     "quantize_rows",
     "quantize_table",
+    "read_personal",
     "select_codes",
     "unpack_codes",
+    "write_personal",
 ]
