@@ -14,6 +14,7 @@ from tests.golden import (
     grid,
     masters,
     patches,
+    personal,
     refused_masters,
     releases,
     samples,
@@ -39,6 +40,7 @@ VECTORS = {
     "envelope": envelopes.envelopes,
     "difference": differences.differences,
     "patch": patches.patches,
+    "personal": personal.personal,
     "release": releases.releases,
 }
 

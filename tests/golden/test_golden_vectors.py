@@ -28,7 +28,7 @@ from chordkit.errors import (
 from chordkit.export.bundle import apply_difference, read_difference
 from chordkit.kernels import Engine, available
 from chordkit.patching import MasterFile
-from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, unpack_codes
+from chordkit.quantization import MasterWeights, derive_codes, engine_refusal, pack_codes, read_personal, unpack_codes, write_personal
 from chordkit.signing import is_valid
 from chordkit.strategy import decode, decode_user_vector, encode, encode_user_vector, open_envelope
 from tests.golden.regenerate import VECTORS, as_json
@@ -323,3 +323,17 @@ def test_a_master_that_breaks_one_rule_is_refused_by_every_reader(case: dict, re
 def test_the_masters_that_those_are_made_from_break_none(reader: Callable[[bytes], str]) -> None:
     for base in REFUSED["bases"].values():
         assert reader(bytes.fromhex(base["bytes"])) == base["answer"]
+
+
+def test_a_personal_file_expands_into_the_master_beside_it() -> None:
+    golden = _golden("personal")
+    master, widths = MasterWeights.from_bytes(bytes.fromhex(golden["master"])), np.array(golden["widths"], np.uint8)
+    assert write_personal(master, widths).hex() == golden["bytes"]
+    read = read_personal(bytes.fromhex(golden["bytes"]))
+    assert read.master.to_bytes().hex() == golden["expanded"] and read.fingerprint.hex() == golden["fingerprint"]
+
+
+@pytest.mark.parametrize("case", _golden("personal")["refused"], ids=lambda case: case["case"])
+def test_personal_files_are_refused(case: dict) -> None:
+    with pytest.raises(MasterError, match=case["says"]):
+        read_personal(bytes.fromhex(case["bytes"]))
