@@ -18,6 +18,7 @@ from chordkit.cli.options import (
 from chordkit.cli.output import JsonOption, SeedOption, emit, note, progress_bar, rows, writable_file
 
 if TYPE_CHECKING:
+    from chordkit.runtime_bench.operators import OperatorTimes
     from chordkit.runtime_bench.results import BenchReport, Result
 
 app = typer.Typer(
@@ -63,6 +64,10 @@ def run(
     by_layer: Annotated[
         bool, typer.Option("--by-layer", help="Emulated device: the native engine's instructions by layer and function as well.")
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Host: also where the time of a call goes, operator by operator, by the runtimes' own profilers."),
+    ] = False,
     app: Annotated[
         bool,
         typer.Option(
@@ -94,9 +99,12 @@ def run(
     from chordkit.runtime_bench.androidx import benchmark_data
     from chordkit.runtime_bench.bundles import bench_bundles
     from chordkit.runtime_bench.devices.registry import connect
+    from chordkit.runtime_bench.operators import OperatorTimes, operator_times
     from chordkit.runtime_bench.samples import SampleWriter
     from chordkit.runtime_bench.session import device_settings
 
+    if profile and device != "host":
+        raise typer.BadParameter("the runtimes' profilers are asked on this host; leave --device out", param_hint="--profile")
     if androidx is not None and out is None:
         raise typer.BadParameter("give --out as well: AndroidX's shape holds the raw samples", param_hint="--androidx")
     with contextlib.ExitStack() as stack:
@@ -141,8 +149,20 @@ def run(
         write_bytes(out.with_suffix(".html"), render_bench(report, kept).encode())
         if androidx is not None:
             write_json(androidx, benchmark_data(report, kept))
+    operators: tuple[OperatorTimes, ...] = ()
+    if profile:
+        keys, gone = public_key or None, read_revoked(revoked)
+        operators = tuple(
+            found for path in bundles for found in operator_times(path, artifact, public_key=keys, revoked=gone, minimum=minimum_counter)
+        )
+        payload["operators"] = [found.model_dump(mode="json") for found in operators]
     title = f"{', '.join(map(str, bundles))} on {_machine(report)}"
     emit(as_json, payload, lambda: rows(title, [*_COLUMNS, *_MORE_COLUMNS], [_cells(each) for each in report.results]))
+    for found in operators:
+        if not as_json and found.operators:
+            emit(False, {}, rows(f"{found.artifact}: operators of a call", ["operator", "name", "us"], _operators(found)))
+        if found.reason is not None:
+            note(f"{found.artifact} was not profiled: {found.reason}")
     for each in report.results:
         if not as_json and each.counts and each.counts.by_layer:
             emit(False, {}, rows(f"{each.name}: instructions of a call", ["where", "instructions"], _parts(each)))
@@ -200,6 +220,14 @@ def history(
     write_bytes(out, render_history(reports).encode())
     payload = {"out": str(out), "results": len(reports), "devices": sorted({report.device for report in reports})}
     emit(as_json, payload, f"{out}: {len(reports)} results")
+
+
+def _operators(found: "OperatorTimes") -> list[list[str]]:
+    """The slowest first; those that are alike are told together."""
+    sums: dict[tuple[str, str], float] = {}
+    for each in found.operators:
+        sums[each.kind, each.name] = sums.get((each.kind, each.name), 0.0) + each.us
+    return [[kind, name, f"{us:.1f}"] for (kind, name), us in sorted(sums.items(), key=lambda item: -item[1])]
 
 
 def _machine(report: "BenchReport") -> str:
