@@ -57,6 +57,11 @@ class GraphBuilder:
         wide = self.emit("convert", self._constant(kind, codes.shape, packed.tobytes(), f"int{width}"), "f32")
         return wide if width == 4 else self.emit("subtract", wide, self.constant(np.array(2, np.float32)))
 
+    def bits(self, places: np.ndarray) -> "Node":
+        """Truth values as float32 ones and zeros, from a constant of 2 bits an element."""
+        packed = pack_codes(places.astype(np.int8).reshape(1, -1), 2)
+        return self.emit("convert", self._constant(self._openvino.Type.u2, places.shape, packed.tobytes(), "places"), "f32")
+
     def _constant(self, kind: Any, shape: tuple[int, ...], data: bytes, name: str) -> "Node":
         key = (str(kind), shape, data)
         if key not in self._constants:

@@ -17,6 +17,8 @@ from chordkit.export.targets.openvino.graph import GraphBuilder
 
 if TYPE_CHECKING:
     from openvino import Node
+_SMALL = 64
+"""Numbers of a constant that is not worth two operators."""
 
 
 class Lowering:
@@ -67,10 +69,18 @@ class Lowering:
     def value(self, operand: Any) -> "Node":
         """A node of the graph for an operand; constants are stored, numbers are of the type of the result."""
         if isinstance(operand, Tensor):
-            return self.builder.constant(operand.detach().numpy())
+            return self._constant(operand.detach().numpy())
         if isinstance(operand, int | float):
             return self.builder.constant(torch.tensor(operand, dtype=self.node.meta["val"].dtype).numpy())
         return operand
+
+    def _constant(self, array: np.ndarray) -> "Node":
+        """A stored constant; one of nothing but zeros and another number, such as a mask, takes 2 bits an element."""
+        other = array.flat[np.argmax(array != 0)] if array.size else 0
+        if array.dtype != np.float32 or array.size < _SMALL or not np.isin(array, (0, other)).all():
+            return self.builder.constant(array)
+        places = self.builder.bits(array != 0)
+        return self.builder.emit("multiply", places, self.builder.constant(np.array(other)))
 
     def integers(self, *numbers: int) -> "Node":
         """A constant vector of axes, sizes or bounds."""
