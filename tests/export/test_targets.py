@@ -22,7 +22,7 @@ def backbone():
     return build(SASRecConfig(items=20, max_length=6, dim=16, blocks=1)).eval()
 
 
-@pytest.mark.parametrize("target", ["executorch", "litert", "onnx"])
+@pytest.mark.parametrize("target", ["executorch", "litert", "onnx", "openvino"])
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_backbone_goes_to_every_stock_target(target, precision, architecture):
