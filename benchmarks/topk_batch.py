@@ -54,7 +54,8 @@ def main() -> None:
     config = default_config("sasrec", options.items, dim=options.dim, max_length=options.length)
     master = make_master(initialise(build(config), "random", distribution="normal", seed=options.seed).eval())
     print(
-        f"{platform.processor() or platform.machine()}, SASRec, {options.items:,} items, d = {options.dim}, {options.length} slots, one thread"
+        f"{platform.processor() or platform.machine()}, SASRec, {options.items:,} items, d = {options.dim}, {options.length} slots, "
+        "one thread"
     )
     for target in options.targets.split(","):
         for precision in options.precisions.split(","):

@@ -185,7 +185,12 @@ def test_what_is_no_artifact_is_refused(name, data):
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("executorch", "executorch.extension.pybindings._C"), ("litert", "ai_edge_litert.interpreter"), ("onnx", "onnxruntime"), ("openvino", "openvino")],
+    [
+        ("executorch", "executorch.extension.pybindings._C"),
+        ("litert", "ai_edge_litert.interpreter"),
+        ("onnx", "onnxruntime"),
+        ("openvino", "openvino"),
+    ],
 )
 def test_a_missing_runtime_is_named_with_the_extra_that_brings_it(monkeypatch, artifacts, name, module):
     monkeypatch.setitem(sys.modules, module, None)
