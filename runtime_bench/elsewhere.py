@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import numpy as np
 
-from chordkit.errors import CapabilityError, DeviceError
+from chordkit.errors import CapabilityError, CheckFailed, DeviceError
 from chordkit.export.artifact import Artifact
 from chordkit.export.parity import Scores, VectorSet
 from chordkit.export.targets import find_target
 from chordkit.runtime_bench.android.lock import clear_leftovers, lock
 from chordkit.runtime_bench.devices.device import Device
-from chordkit.runtime_bench.launching import ProgramWay, Purpose, Room
+from chordkit.runtime_bench.launching import ProgramWay, Purpose, RefusedError, Room
 from chordkit.runtime_bench.runners.launch import Launch
 from chordkit.runtime_bench.runners.programs import Program, program_for
 from chordkit.strategy import encode_user_vector, quantize_user_vector
@@ -42,7 +42,8 @@ class ScoresOn:
 
         Raises:
             CapabilityError: the device has nothing that runs this target; the sentence says what is missing.
-            DeviceError: the device went away, or its program failed or refuses the file.
+            CheckFailed: its runtime refuses the file.
+            DeviceError: the device went away, or its program failed.
         """
         program = self._program(artifact.target)
         scores = np.empty(vectors.candidates.shape, np.float32)
@@ -84,7 +85,10 @@ class ScoresOn:
             pid=f"{room.there}/runner.pid",
         )
         command = (*program.prefix, room.put(program.file, program.file.name))
-        answer = ProgramWay(artifact.name, room, command, launch).launch(Purpose.MEMORY)
+        try:
+            answer = ProgramWay(artifact.name, room, command, launch).launch(Purpose.MEMORY)
+        except RefusedError as refusal:
+            raise CheckFailed(str(refusal)) from None
         if answer.scores.size != vectors.candidates.size:
             asked = vectors.candidates.size
             raise DeviceError(f"{artifact.name}: {self.device.name} gave {answer.scores.size} scores where {asked} were asked for")

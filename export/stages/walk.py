@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chordkit.errors import CapabilityError, ChordkitError
+from chordkit.errors import CapabilityError, CheckFailed, ChordkitError
 from chordkit.export.parity import INT8_ACTIVATION_TOLERANCE, ParityReport, Scores, VectorSet, compare, reference_scores, reranker_scores
 from chordkit.export.program import export_program
 from chordkit.export.stages.content import Difference, find_difference
@@ -188,6 +188,8 @@ class _Walk:
             )
         except CapabilityError as error:
             return _absent("arm64", what, str(error))
+        except CheckFailed as error:
+            return StageVerdict(name="arm64", what=what, verdict="wrong", reason=str(error))
 
     # --- parts of them ------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chordkit.export.stages import load_stages
+from chordkit.export import bundle
+from chordkit.export.stages import Subject, load_stages, walk
+from chordkit.runtime_bench.devices.registry import connect
+from chordkit.runtime_bench.elsewhere import ARM64, ScoresOn
 from chordkit.runtime_bench.emulated import prepared
 
 ORDER = ["master", "strategy", "reference", "program", "lowered", "serialised", "loaded", "arm64"]
@@ -58,3 +61,14 @@ def test_files_give_the_same_scores_on_emulated_arm64(project, command) -> None:
     last = {each["artifact"]: each["stages"][-1] for each in found["artifacts"]}
     assert {name: (stage["name"], stage["verdict"]) for name, stage in last.items()} == dict.fromkeys(last, ("arm64", "right"))
     assert len(last) == 3
+
+
+@pytest.mark.long
+@pytest.mark.skipif(prepared() is None, reason="the emulated machine is not prepared; `chordkit devices prepare emulator` makes it")
+def test_a_file_that_the_other_machine_refuses_is_wrong_there(project) -> None:
+    with bundle.open(project / "shop.chord") as opened:
+        entry, vectors, master = opened.artifact_entry("onnx-u5"), opened.vectors(), opened.master()
+        data, strategy = bytes(opened.artifact("onnx-u5")), opened.strategy("u5")
+    there = ScoresOn(connect(ARM64), master.fingerprint)
+    cut = walk(Subject(entry, data, master, strategy, None, vectors), lambda artifact, file, *rest: there(artifact, file[:-100], *rest))
+    assert cut.first_bad == "arm64" and "refuses the file" in cut.summary()
