@@ -17,10 +17,11 @@ from chordkit.backbones import build, default_config, make_master
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.targets import Kind, bytes_of, find_target, ideal_bytes, lower
 from chordkit.files import write_bytes
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import MasterWeights, write_personal
 
 SHARES = (0.65, 0.2, 0.15)
 TARGETS = ("litert", "onnx", "executorch", "executorch-chord", "native")
+PERSONAL = "native, personal file"
 COLUMNS = {
     "int2": (Kind.WEIGHTS_2,),
     "int4": (Kind.WEIGHTS_4,),
@@ -67,6 +68,10 @@ def rows(which: Model) -> Iterator[list[str]]:
             continue
         data = which.master.to_bytes() if target == "native" else lower(ArtifactSpec(target, "strategy"), (which.master, which.widths))
         yield _row(target, bytes_of(target, data), sum(least.values()))
+    if find_target("native").knows(which.architecture):
+        # Its numbers are the least's; what it has beside them is its description.
+        size = len(write_personal(which.master, which.widths))
+        yield _row(PERSONAL, least | {Kind.GRAPH: size - sum(least.values())}, sum(least.values()))
 
 
 def _row(name: str, told: dict[Kind, int], least: int) -> list[str]:
