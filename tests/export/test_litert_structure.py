@@ -299,3 +299,16 @@ def test_a_layer_that_is_run_once_a_slot_stands_once():
     told = bytes_of("litert", data)
     for width in (2, 4, 8):
         assert told[weights_of(width)] == int((master.channel_table.in_features[widths == width].astype(np.int64) * width).sum()) // 8
+
+
+@pytest.mark.parametrize("widths", [None, 8])
+def test_a_file_without_narrow_weights_needs_no_new_runtime(widths):
+    source = build(ONE_HEAD).eval() if widths is None else prepared(ONE_HEAD, widths)
+    data = litert.lower(export_program(source, CANDIDATES))
+    assert not {"INT2", "INT4", "INT16"} & set(describe(data).tensors)
+    model = litert_flatbuffer.schema().Model.GetRootAs(data, 0)
+    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
+    versions = {code.BuiltinCode(): code.Version() for code in codes}
+    names = litert_flatbuffer.schema().BuiltinOperator
+    # What tflite-runtime 2.14 registers.
+    assert versions[names.GATHER] <= 2 and versions.get(names.DEQUANTIZE, 1) <= 5

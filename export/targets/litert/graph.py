@@ -119,11 +119,12 @@ class Builder:
     """Collects nodes; equal constants and equal operators exist once."""
 
     # Nodes in execution order; who writes a tensor, by id; looked-up rows before scaling and their scales, by id; bits of the narrowest
-    # type that the runtime knows.
+    # type that the runtime knows, and of a mask: 8 in a file whose weights are no narrower, so that older runtimes load it.
     nodes: list[Node] = field(default_factory=list)
     producers: dict[int, Node] = field(default_factory=dict)
     scaled_rows: dict[int, tuple[TensorSpec, TensorSpec]] = field(default_factory=dict)
     narrowest: int = 2
+    mask_bits: int = 8
     _constants: dict[Any, TensorSpec] = field(default_factory=dict)
     _emitted: dict[Any, TensorSpec] = field(default_factory=dict)
 

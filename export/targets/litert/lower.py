@@ -71,7 +71,9 @@ def graph(
     top: int | None = None,
 ) -> GraphSpec:
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
-    nodes, inputs, outputs = _trace(exported, top, 2 if profile is None else profile.narrowest)
+    narrowest = 2 if profile is None else profile.narrowest
+    sub_byte = layout == "size" and any(bool((value < 8).any()) for name, value in exported.state_dict.items() if name.endswith(".widths"))
+    nodes, inputs, outputs = _trace(exported, top, Builder(narrowest=narrowest, mask_bits=narrowest if sub_byte else 8))
     nodes = without_dead_nodes(nodes, list(outputs.values()))
     nodes = absorb_values(fold_score_scale(nodes))
     nodes = absorb_keys(nodes, float_weights_only=activations == "int8")
@@ -80,12 +82,11 @@ def graph(
 
 
 def _trace(
-    exported: torch.export.ExportedProgram, top: int | None, narrowest: int
+    exported: torch.export.ExportedProgram, top: int | None, builder: Builder
 ) -> tuple[list[Node], dict[str, TensorSpec], dict[str, TensorSpec]]:
     signature = exported.graph_signature
     constants: dict[str, Any] = {**exported.state_dict, **exported.constants}
     paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
-    builder = Builder(narrowest=narrowest)
     lowering = Lowering(builder, names={name: path.removeprefix("backbone.") for name, path in paths.items()})
     inputs: dict[str, TensorSpec] = {}
     result: Value = None

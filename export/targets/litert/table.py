@@ -44,7 +44,7 @@ class Lowering:
         array = array.astype(np.float32)
         if array.ndim == 2 and array.size > _LARGE_MASK and (factor := two_valued(array)) is not None:
             # Codes 0 and -1, or 1, times a scale are the same numbers in few of the bytes; widened once, at load.
-            codes, width = np.sign(array).astype(np.int8), self.builder.narrowest
+            codes, width = np.sign(array).astype(np.int8), self.builder.mask_bits
             table = TensorSpec(array.shape, f"INT{width}", pack(codes, width), Quantization(factor))
             return view(self.builder.emit("DEQUANTIZE", [table], table.shape, ("DequantizeOptions", {})))
         return view(self.builder.constant(array))
