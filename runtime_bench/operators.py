@@ -113,7 +113,7 @@ def _typical(times: Sequence[float]) -> float:
 
 def _onnx(data: bytes, inputs: dict[str, NDArray], calls: int, folder: Path) -> list[OperatorTime]:
     """From ONNX Runtime's trace: each node's kernel in each call."""
-    from chordkit.export.targets.onnx.runner import session_options
+    from chordkit.export.targets.onnx import session_options
 
     options = session_options(1)
     import onnxruntime
@@ -137,7 +137,7 @@ def _executorch(data: bytes, inputs: dict[str, NDArray], calls: int, folder: Pat
     """From an ETDump, read by ExecuTorch's Inspector: operators of the program, and those inside XNNPACK's delegates."""
     import torch
 
-    from chordkit.export.targets.executorch.silence import quiet
+    from chordkit.export.targets.executorch import quiet
     from chordkit.kernels.executorch.bindings import bindings
 
     with quiet():

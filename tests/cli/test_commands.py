@@ -71,7 +71,7 @@ def test_help_shows_an_example_that_the_command_would_parse(
     for name in verb:
         each = each.commands[name]
     known = {option for parameter in each.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", example.group(1))) <= known | {"--help", "-h"}
+    assert set(re.findall(r"(?<=\s)--?[a-z][a-z0-9-]*", example.group(1))) <= known | {"--help", "-h"}
 
 
 @pytest.mark.parametrize("verb", _verbs(), ids=" ".join)

@@ -10,12 +10,15 @@ from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.filetype import problem_with_onnx, varint
 from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.lowered import named_inputs, row_by_row
+from chordkit.export.targets.onnx.runner import session_options
 from chordkit.export.targets.runner import Ids, Runner, Scores, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 from chordkit.quantization import MasterWeights
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+__all__ = ["TARGET", "OnnxTarget", "session_options"]
 
 _PATCH_FIELD = 33000
 
