@@ -5,14 +5,19 @@ rounding may. Bytes tell that, and nothing else: not which layer reads them, nor
 wherever they stand. Nothing here knows how a target makes its files; what a file may store a channel as is all that counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from chordkit.quantization import MasterWeights, pack_codes, select_codes
+from chordkit.quantization import WIDTHS, MasterWeights, pack_codes, select_codes
+
+Form = Callable[[np.ndarray], bytes]
+"""Codes of one channel to the bytes that they may be stored as."""
 
 _ROWS_ONE_BY_ONE = 4096
 """Tables of more rows are looked up in one piece: they are never in another order."""
+_FIRST = 64
+"""Rows of a table of which one at least is there, if it is stored in a form that is known here."""
 
 
 def missing_constants(
@@ -56,7 +61,7 @@ def missing_constants(
 def _words(data: bytes) -> np.ndarray:
     """Every four neighbouring bytes of ``data`` as a number, sorted: the float32 numbers that it may hold."""
     found = [np.frombuffer(data, "<u4", (len(data) - start) // 4, start) for start in range(4) if len(data) >= start + 4]
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.uint32)
 
 
 def _held(words: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -80,9 +85,15 @@ def _absent_rows(data: bytes, codes: np.ndarray, widths: np.ndarray, orders: lis
     best: list[int] | None = None
     for order in [np.arange(codes.shape[1]), *orders]:
         at, absent = 0, []
+        usual: dict[int, Form] = dict.fromkeys(WIDTHS, _bytes_of)
         for row, width in enumerate(widths):
-            at, found = _find(data, _forms(codes[row, order], int(width)), at)
-            if not found:
+            forms = _forms(codes.shape[1], int(width))
+            # The form of one channel is that of the next of its width, as a rule.
+            forms.sort(key=lambda form, width=int(width): form is not usual[width])  # type: ignore[misc]
+            at, found = _find(data, codes[row, order], forms, at)
+            if found is not None:
+                usual[int(width)] = found
+            else:
                 absent.append(row)
                 if row == len(absent) - 1 == 3:  # nothing of the first four: another order, or another form
                     absent = list(range(len(codes)))
@@ -94,25 +105,38 @@ def _absent_rows(data: bytes, codes: np.ndarray, widths: np.ndarray, orders: lis
     return best
 
 
-def _find(data: bytes, forms: Iterator[bytes], near: int) -> tuple[int, bool]:
-    """Where one of the forms stands, looked for from the last place on, where the neighbour is."""
+def _find(data: bytes, row: np.ndarray, forms: Sequence[Form], near: int) -> tuple[int, Form | None]:
+    """Where one of the forms stands, and which; looked for from the last place on, where the neighbour is."""
     for form in forms:
-        place = data.find(form, near)
+        piece = form(row)
+        place = data.find(piece, near)
         if place < 0:
-            place = data.find(form)
+            place = data.find(piece, 0, near + len(piece))
         if place >= 0:
-            return place, True
-    return near, False
+            return place, form
+    return near, None
 
 
-def _forms(row: np.ndarray, width: int) -> Iterator[bytes]:
+def _forms(inputs: int, width: int) -> list[Form]:
     """What a channel may be stored as: at its width or wider, as far as its codes fill whole bytes."""
-    yield row.astype(np.int8).tobytes()
-    if width <= 4 and len(row) % 2 == 0:
-        yield pack_codes(row[None], 4).tobytes()
-        yield _offset_nibbles(row)
-    if width <= 2 and len(row) % 4 == 0:
-        yield pack_codes(row[None], 2).tobytes()
+    found: list[Form] = [_bytes_of]
+    if width <= 4 and inputs % 2 == 0:
+        found += [_nibbles, _offset_nibbles]
+    if width <= 2 and inputs % 4 == 0:
+        found.append(_crumbs)
+    return found
+
+
+def _bytes_of(row: np.ndarray) -> bytes:
+    return row.astype(np.int8).tobytes()
+
+
+def _nibbles(row: np.ndarray) -> bytes:
+    return pack_codes(row[None], 4).tobytes()
+
+
+def _crumbs(row: np.ndarray) -> bytes:
+    return pack_codes(row[None], 2).tobytes()
 
 
 def _offset_nibbles(codes: np.ndarray) -> bytes:
@@ -126,12 +150,19 @@ def _table_forms(codes: np.ndarray) -> Iterator[bytes]:
     if np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
         yield pack_codes(codes, 4).tobytes()
         yield _offset_nibbles(codes)
+        half = codes.shape[1] // 2  # a row's halves in the halves of its bytes
+        lifted = (codes + 8).astype(np.uint8)
+        yield (lifted[:, :half] | lifted[:, half:] << 4).tobytes()
 
 
 def _lacks_rows(data: bytes, codes: np.ndarray) -> bool:
     """Whether a table that is not there in one piece is there in part."""
-    if len(codes) > _ROWS_ONE_BY_ONE:
-        return True
     kept = codes[codes.any(1)]
-    found = sum(any(form in data for form in _table_forms(row[None])) for row in kept)
-    return 0 < found < len(kept)
+    first = _rows_held(data, kept[:_FIRST])
+    if first == 0 or len(kept) > _ROWS_ONE_BY_ONE:
+        return first > 0
+    return first + _rows_held(data, kept[_FIRST:]) < len(kept)
+
+
+def _rows_held(data: bytes, codes: np.ndarray) -> int:
+    return sum(any(form in data for form in _table_forms(row[None])) for row in codes)

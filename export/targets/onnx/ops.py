@@ -193,11 +193,12 @@ def _embedding(lowering: Lowering, shape: tuple[int, ...], table: Tensor, ids: O
     return lowering.builder.emit("Gather", [lowering.called(lowering.value(table), 0), lowering.ids(ids)], shape, axis=0)
 
 
-def _int4_rows(builder: GraphBuilder, shape: tuple[int, ...], rows: Value, codes: np.ndarray) -> Value:
+def _int4_rows(lowering: Lowering, shape: tuple[int, ...], rows: Value, codes: np.ndarray) -> Value:
     """Rows of a table of int4 codes, which a ``Gather`` does not take: bytes whose lower halves are a row's first half, plus 8 each."""
-    half = codes.shape[1] // 2
+    builder, half = lowering.builder, codes.shape[1] // 2
     lifted = (codes + 8).astype(np.uint8)
-    found = builder.emit("Gather", [builder.constant(lifted[:, :half] | lifted[:, half:] << 4), rows], (*shape[:-1], half), axis=0)
+    table = lowering.called(builder.constant(lifted[:, :half] | lifted[:, half:] << 4), 1)
+    found = builder.emit("Gather", [table, rows], (*shape[:-1], half), axis=0)
     upper = builder.emit("BitShift", [found, builder.constant(np.array(4, np.uint8))], found.shape, direction="RIGHT")
     lower = builder.emit("BitwiseAnd", [found, builder.constant(np.array(15, np.uint8))], found.shape)
     wide = builder.emit("Cast", [builder.emit("Concat", [lower, upper], shape, axis=-1)], shape, to=1)  # TensorProto.FLOAT
@@ -215,7 +216,7 @@ def _row_embedding(lowering: Lowering, shape: tuple[int, ...], ids: Operand, cod
         return builder.emit("DequantizeLinear", [table, lowering.value(scales)], shape, axis=0)
     rows = lowering.ids(ids)
     if int4:
-        wide = _int4_rows(builder, shape, rows, numbers)
+        wide = _int4_rows(lowering, shape, rows, numbers)
     else:
         wide = builder.emit("Cast", [builder.emit("Gather", [lowering.called(lowering.value(codes), 1), rows], shape, axis=0)], shape, to=1)
     factor = builder.emit("Gather", [lowering.value(scales.unsqueeze(1)), rows], (*shape[:-1], 1), axis=0)
