@@ -23,7 +23,7 @@ from chordkit.export.targets import find_target, load_runner, lower
 from chordkit.export.targets.openvino.archive import pack, problem_with, unpack
 from chordkit.export.targets.openvino.lower import lower as lower_program
 
-pytest.importorskip("openvino", reason="openvino is not installed; pip install 'chordkit[openvino]'")
+pytest.importorskip("chordkit.export.targets.openvino.quiet", reason="openvino is not installed; pip install 'chordkit[openvino]'")
 
 CONFIG = SASRecConfig(items=50, max_length=10, dim=16, heads=2, blocks=2)
 

@@ -21,7 +21,9 @@ FORMS: dict[str, dict[str, Any]] = {
 ("snippets") can be switched off because it crashes here on some graphs (see :func:`bind_openvino`)."""
 
 _PROBE = """
-import sys, openvino, json
+import json, sys
+from chordkit.export.targets.openvino.quiet import runtime
+openvino = runtime()
 core = openvino.Core()
 model = core.read_model(open(sys.argv[1], "rb").read())
 core.compile_model(model, "CPU", json.loads(sys.argv[2])).create_infer_request().infer()
@@ -44,7 +46,9 @@ def bind_openvino(model: Any, names: Sequence[str], form: str, *, activations: M
         Missing: OpenVINO is not installed, refuses the model, or crashes on it.
     """
     try:
-        import openvino
+        from chordkit.export.targets.openvino.quiet import runtime
+
+        openvino = runtime()
         from openvino._pyopenvino import InferRequest
     except ImportError:
         raise Missing("not installed: pip install 'chordkit[openvino]'") from None

@@ -34,7 +34,9 @@ def openvino_linears(case: LinearCase, missing: dict[str, str]) -> list[Contende
 
 def _bind(case: LinearCase, fill: Callable[[LinearCase, Any, Any], Any], form: str, options: dict[str, Any] | None = None) -> Bound:
     try:
-        import openvino
+        from chordkit.export.targets.openvino.quiet import runtime
+
+        openvino = runtime()
         from openvino import opset13
     except ImportError:
         raise Missing("not installed: pip install 'chordkit[openvino]'") from None

@@ -160,7 +160,7 @@ def _rows(lowering: Lowering, table: "Node", ids: Any) -> "Node":
 
 def _row_embedding(lowering: Lowering, ids: Any, codes: Tensor, scales: Tensor) -> "Node":
     builder = lowering.builder
-    table, factors = builder.constant(codes.numpy(), "int8"), builder.constant(scales.numpy()[:, None], "scales")
+    table, factors = builder.table(codes.numpy()), builder.constant(scales.numpy()[:, None], "scales")
     if isinstance(ids, Tensor):
         if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
             raise lowering.refuse("reads a quantised table with constant ids other than all of its rows; read all of them")
