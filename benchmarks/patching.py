@@ -4,8 +4,8 @@
 
 Backbones are random, of their default sizes, over 1,682 items; importances of users are drawn, and give strategies of 2.5, 3, 4 and 6
 average bits, a tenth of them with a tenth of the channels off. Every one is exported and patched, and the two files compared byte by byte.
-Times are the processor's: of numpy on one thread, and of Java with its compiler and without (an interpreter, as on a phone before it has
-compiled anything).
+Times are the processor's: of numpy on one thread, and of Java with its compiler and without (an interpreter alone, as on a phone before it
+has compiled anything).
 """
 
 import argparse
