@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from chordkit.export.artifact import Activations, ArtifactSpec
 from chordkit.export.parity import ScoresFn, VectorSet, emulated_scores, reranker_scores
 from chordkit.export.targets.constants import missing_constants
-from chordkit.export.targets.executorch import RUNTIME
+from chordkit.export.targets.executorch import RUNTIME, quiet
 from chordkit.export.targets.executorch_chord import ChordOperatorsTarget
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import QUANTISED, Capability, Source
@@ -49,7 +49,10 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         from chordkit.export.program import export_program
         from chordkit.export.targets.executorch_chord_linear.lower import ChordLinearGraph
 
-        return reranker_scores(ChordLinearGraph(export_program(source, spec.candidates, user_vector=spec.user_vector)).eval())
+        with quiet():
+            import executorch.exir  # noqa: F401  (registers embedding_byte for torch)
+
+            return reranker_scores(ChordLinearGraph(export_program(source, spec.candidates, user_vector=spec.user_vector)).eval())
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ChordOperatorsRunner
