@@ -1,4 +1,4 @@
-"""The patch table ("CHRP") at the end of a master file: where codes and scales stand, and what other widths need (docs/patching.md)."""
+"""The patch table ("CHRT") at the end of a master file: where codes and scales stand, and what other widths need (docs/patching.md)."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ import numpy as np
 
 from chordkit.errors import PatchError
 
-MAGIC, VERSION = b"CHRP", 1
+MAGIC, VERSION = b"CHRT", 1
 MOST_GAP = 16
 """Bytes that a container may need between the content and the table."""
 _HEADER = struct.Struct("<4sBBH8sIII")

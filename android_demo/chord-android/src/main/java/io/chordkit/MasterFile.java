@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * An artifact that becomes any user's: the int8 file of layout speed with its patch table (CHRP, docs/patching.md). A strategy makes of it, byte for
+ * An artifact that becomes any user's: the int8 file of layout speed with its patch table (CHRT, docs/patching.md). A strategy makes of it, byte for
  * byte, the file that the exporter writes for this strategy, in about a millisecond and with no runtime. Any thread.
  */
 public final class MasterFile {

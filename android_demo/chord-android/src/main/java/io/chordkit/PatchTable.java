@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.zip.CRC32;
 
-/** The patch table at the end of a master file (CHRP, docs/patching.md), checked in the order that is written there. */
+/** The patch table at the end of a master file (CHRT, docs/patching.md), checked in the order that is written there. */
 final class PatchTable {
   /** Fields of a layer. */
   static final int CODES = 0;
@@ -65,7 +65,7 @@ final class PatchTable {
     }
     long found = length - (data.getInt(length - END) & 0xFFFFFFFFL);
     boolean inside = found >= 0 && found <= length - HEADER - END;
-    return inside && data.getInt((int) found) == ('C' | 'H' << 8 | 'R' << 16 | 'P' << 24) ? (int) found : -1;
+    return inside && data.getInt((int) found) == ('C' | 'H' << 8 | 'R' << 16 | 'T' << 24) ? (int) found : -1;
   }
 
   byte[] fingerprint() {
