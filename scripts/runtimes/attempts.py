@@ -95,7 +95,6 @@ def _run(environment: Environment, jobs: Sequence[dict[str, object]], folder: Pa
         json.dumps(
             {
                 "paths": [str(path) for path in environment.paths],
-                "preload": [str(path) for path in environment.preload],
                 "runtime": environment.package.runtime,
                 "artifacts": jobs,
             }

@@ -7,7 +7,6 @@ installation. Wheels are fetched once and kept.
 import importlib.util
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,9 +19,6 @@ from packaging.version import Version
 from chordkit import files
 
 _TIMEOUT_S = 600
-_COW = "_ZN3c104impl3cow23materialize_cow_storageERNS_11StorageImplE"
-"""``c10::impl::cow::materialize_cow_storage``: torch 2.13 has no such function, and ExecuTorch up to 1.3 names it. Only tensors that share
-memory until they are written to need it; none does here, and the stand-in ends the process should one ever."""
 
 
 class Unavailable(Exception):
@@ -39,8 +35,7 @@ class Package:
         runtime: what the worker calls it.
         oldest: the first version that is tried.
         old_numpy: versions before this one were built for numpy 1; None = none was.
-        torch: whether tensors of torch carry its inputs; it is then taken from where this script runs.
-        stand_in: versions before this one name a function that torch no longer has.
+        torch: tensors of torch carry its inputs, from this version on of the torch that this script runs with; None = none do.
     """
 
     name: str
@@ -48,15 +43,14 @@ class Package:
     runtime: str
     oldest: str
     old_numpy: str | None = None
-    torch: bool = False
-    stand_in: str | None = None
+    torch: str | None = None
 
 
 PACKAGES = (
     Package("tflite-runtime", "litert", "tflite", "2.14.0", old_numpy="3"),
     Package("ai-edge-litert", "litert", "litert", "1.0.0", old_numpy="1.3"),
     Package("onnxruntime", "onnx", "onnx", "1.17.0", old_numpy="1.19"),
-    Package("executorch", "executorch", "executorch", "1.0.0", torch=True, stand_in="1.4"),
+    Package("executorch", "executorch", "executorch", "1.0.0", torch="1.4"),
     Package("openvino", "openvino", "openvino", "2025.0.0"),
 )
 OLD_NUMPY, NEW_NUMPY = "1.26.4", "2.4.6"
@@ -69,14 +63,12 @@ class Environment:
     Attributes:
         package: the runtime's; version: of it.
         paths: folders for ``sys.path``.
-        preload: libraries to be loaded first.
         beside: what runs with it, by package.
     """
 
     package: Package
     version: str
     paths: tuple[Path, ...]
-    preload: tuple[Path, ...]
     beside: dict[str, str]
 
 
@@ -109,18 +101,18 @@ def prepare(package: Package, version: str, folder: Path) -> Environment:
     Raises:
         Unavailable: a wheel cannot be had for this Python, or a part is missing.
     """
+    if package.torch is not None and Version(version) < Version(package.torch):
+        raise Unavailable("it was built with an older torch, which the registry has for x86_64 with CUDA alone, in gigabytes")
     old = package.old_numpy is not None and Version(version) < Version(package.old_numpy)
     numpy = OLD_NUMPY if old else NEW_NUMPY
     paths = [_unpacked(package.name, version, folder), _unpacked("numpy", numpy, folder)]
-    beside, preload = {"numpy": numpy}, []
-    if package.torch:
+    beside = {"numpy": numpy}
+    if package.torch is not None:
         import torch
 
         paths.append(Path(torch.__file__).parents[1])
         beside = {"torch": str(torch.__version__).partition("+")[0]}
-        if package.stand_in is not None and Version(version) < Version(package.stand_in):
-            preload.append(_stand_in(folder))
-    return Environment(package, version, tuple(paths), tuple(preload), beside)
+    return Environment(package, version, tuple(paths), beside)
 
 
 def installed(package: Package, version: str) -> Environment:
@@ -128,7 +120,7 @@ def installed(package: Package, version: str) -> Environment:
     import numpy
 
     site = Path(numpy.__file__).parents[1]
-    return Environment(package, version, (site,), (), {"numpy": numpy.__version__})
+    return Environment(package, version, (site,), {"numpy": numpy.__version__})
 
 
 def _pip(*arguments: str) -> str:
@@ -161,21 +153,4 @@ def _unpacked(name: str, version: str, folder: Path) -> Path:
         except OSError:
             if not place.is_dir():  # another process was faster
                 raise
-    return place
-
-
-def _stand_in(folder: Path) -> Path:
-    """A library with the function that torch no longer has."""
-    place = folder / "environments" / f"stand-in-{platform.machine()}.so"
-    if place.exists():
-        return place
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise Unavailable("a C compiler is needed for the function that torch no longer has")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
-        source, library = Path(temporary) / "stand_in.c", Path(temporary) / "stand_in.so"
-        source.write_text(f"#include <stdlib.h>\nvoid {_COW}(void *storage) {{ (void)storage; abort(); }}\n")
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True, capture_output=True)
-        files.rename(library, place)
     return place

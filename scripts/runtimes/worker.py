@@ -4,7 +4,6 @@
 
 - ``paths``: folders of the environment, the first one first.
 - ``runtime``: ``litert``, ``tflite``, ``onnx``, ``executorch`` or ``openvino``.
-- ``preload``: shared libraries to be there before the runtime is.
 - ``artifacts``: for each its ``name``, ``file``, ``inputs`` (``.npy`` files in the order history, perhaps user, candidates) and ``scores``,
   the ``.npy`` to write.
 
@@ -12,7 +11,6 @@ Each line on stdout is JSON: ``{"begin": name}``, then ``{"done": name}`` or ``{
 ``{"ready": true}``, or ``{"unusable": reason}`` when the runtime cannot be imported. What the runtime itself prints goes to stderr.
 """
 
-import ctypes
 import json
 import os
 import sys
@@ -155,8 +153,6 @@ def main(path: str) -> None:
         job = json.load(file)
     sys.path[:0] = job["paths"]
     try:
-        for library in job["preload"]:
-            ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
         import numpy  # noqa: F401  (none of an artifact's time)
 
         runtime = open_runtime(job["runtime"])

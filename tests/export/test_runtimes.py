@@ -224,7 +224,7 @@ def test_a_runtime_that_crashes_hangs_refuses_or_is_wrong_has_a_verdict_and_the_
     package = environments.find_package("tflite-runtime")
     site = environments.installed(package, "0").paths
     outcomes = dict(
-        zip(kinds, attempts.attempt(environments.Environment(package, "0", (tmp_path, *site), (), {}), made).values(), strict=True)
+        zip(kinds, attempts.attempt(environments.Environment(package, "0", (tmp_path, *site), {}), made).values(), strict=True)
     )
     assert outcomes["crashes"] == attempts.Outcome("refused", "killed by SIGABRT in the process of the runtime")
     assert outcomes["hangs"] == attempts.Outcome("refused", "no answer after 2 s in the process of the runtime")
@@ -233,7 +233,7 @@ def test_a_runtime_that_crashes_hangs_refuses_or_is_wrong_has_a_verdict_and_the_
     wrong = outcomes["is wrong"]
     assert wrong.verdict == "wrong" and wrong.error is not None and wrong.error > 1 and "kendall_tau" in wrong.reason
     with pytest.raises(environments.Unavailable, match="tflite-runtime 0: No module named"):
-        attempts.attempt(environments.Environment(package, "0", site, (), {}), made)
+        attempts.attempt(environments.Environment(package, "0", site, {}), made)
 
 
 @pytest.mark.checkout
