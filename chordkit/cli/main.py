@@ -36,6 +36,7 @@ from chordkit.cli import (
     import_,
     match,
     patch,
+    personal,
     recommend,
     release,
     report,
@@ -65,6 +66,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 strategy.app.command(name="seal", epilog=envelope.SEAL_EXAMPLE)(envelope.seal)
 strategy.app.command(name="open", epilog=envelope.OPEN_EXAMPLE)(envelope.open_)
+strategy.app.command(name="pack", epilog=personal.PACK_EXAMPLE)(personal.pack)
+strategy.app.command(name="unpack", epilog=personal.UNPACK_EXAMPLE)(personal.unpack)
 app.add_typer(strategy.app, name="strategy")
 evaluate.app.command(name="accuracy", epilog=accuracy.EXAMPLE)(accuracy.accuracy)
 evaluate.app.command(name="flow", epilog=flow.EXAMPLE)(flow.flow)

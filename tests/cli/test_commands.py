@@ -34,7 +34,7 @@ def _verbs() -> list[tuple[str, ...]]:
 def test_the_commands_are_those_of_the_contract() -> None:
     assert {" ".join(verb) for verb in _verbs()} == {
         "data prepare", "data info", "train backbone", "train hypernetwork",
-        "strategy make", "strategy show", "strategy diff", "strategy seal", "strategy open",
+        "strategy make", "strategy show", "strategy diff", "strategy seal", "strategy open", "strategy pack", "strategy unpack",
         "import", "evaluate benefit", "evaluate accuracy", "evaluate flow", "export", "catalogue grow", "match build", "match query",
         "trainer make", "trainer check",
         "bundle make", "bundle verify", "bundle inspect", "bundle diff", "bundle apply", "bundle key", "recommend", "validate", "patch",

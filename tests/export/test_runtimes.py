@@ -223,9 +223,7 @@ def test_a_runtime_that_crashes_hangs_refuses_or_is_wrong_has_a_verdict_and_the_
     made = [Made(Trial("litert", kind.replace(" ", "-"), 1, "fp32"), kind.encode(), vectors, lambda: expected) for kind in kinds]
     package = environments.find_package("tflite-runtime")
     site = environments.installed(package, "0").paths
-    outcomes = dict(
-        zip(kinds, attempts.attempt(environments.Environment(package, "0", (tmp_path, *site), {}), made).values(), strict=True)
-    )
+    outcomes = dict(zip(kinds, attempts.attempt(environments.Environment(package, "0", (tmp_path, *site), {}), made).values(), strict=True))
     assert outcomes["crashes"] == attempts.Outcome("refused", "killed by SIGABRT in the process of the runtime")
     assert outcomes["hangs"] == attempts.Outcome("refused", "no answer after 2 s in the process of the runtime")
     assert outcomes["refuses"] == attempts.Outcome("refused", "no such operator at 0x...")
