@@ -195,4 +195,4 @@ def tidied(reason: str) -> str:
     """``reason`` without what differs from build to build and from machine to machine, on one line of at most 200 characters."""
     for pattern, instead in _NOISE:
         reason = pattern.sub(instead, reason)
-    return reason.strip()[:200]
+    return reason.strip()[:200].strip()

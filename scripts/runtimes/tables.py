@@ -83,8 +83,8 @@ def markdown(table: RuntimeTable) -> str:
         if package.versions:
             beside = f" Beside them: {', '.join(package.beside)}." if package.beside else ""
             lines += [f"Tried: {', '.join(package.versions)}.{beside}", ""]
-        for version, reason in [(each.version, each.reason) for each in package.untried]:
-            lines += [f"Not tried: {version}: {reason}.", ""]
+        for reason, group in itertools.groupby(package.untried, key=lambda each: each.reason):
+            lines += [f"Not tried: {', '.join(each.version for each in group)}: {reason}.", ""]
         rows = [row for row in table.rows if row.package == package.name]
         if rows:
             lines += ["| artifact | backbones, dim | versions | verdict | error | reason |", "|---|---|---|---|---|---|", *_lines(rows), ""]
