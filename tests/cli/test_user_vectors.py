@@ -54,7 +54,7 @@ def data_of(project) -> tuple[object, ...]:
 
 def test_the_bundle_has_them_and_says_so(project, command, personal: Path) -> None:
     seen = command("bundle", "inspect", personal / "shop.chord", "--json").json
-    assert [entry["name"] for entry in seen["user_vectors"]] == ["u5", "u6"] and seen["format_version"] == 4
+    assert [entry["name"] for entry in seen["user_vectors"]] == ["u5", "u6"] and seen["format_version"] == 5
     assert "u5, u6" in command("bundle", "inspect", personal / "shop.chord").out
     report = command("bundle", "verify", personal / "shop.chord", "--public-key", project / "key.pub.pem", "--run", "--json").json
     assert report["passed"] and report["user_vectors"] == 2 and "user_vectors" in report["checks"]

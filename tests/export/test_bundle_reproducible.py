@@ -17,7 +17,7 @@ from chordkit.errors import BundleError, MissingRuntimeError
 from chordkit.export import bundle
 from chordkit.export.assembly import provenance as provenance_here
 
-EXTRAS = ("onnx", "litert", "executorch")
+EXTRAS = ("onnx", "litert", "executorch", "openvino")
 
 _WRITE = """
 import os, sys

@@ -21,7 +21,7 @@ from chordkit.strategy import UserVector, encode_user_vector
 def test_user_vectors_come_out_as_they_went_in(toy, personal: Path) -> None:
     contents = toy.personal_contents()
     with bundle.open(personal, toy.PUBLIC) as opened:
-        assert opened.manifest.format_version == 4
+        assert opened.manifest.format_version == 5
         assert [entry.name for entry in opened.manifest.user_vectors] == ["user-1", "user-3"]
         assert {name: opened.user_vector(name) for name in contents.user_vectors} == contents.user_vectors
         assert opened.user_vector_bytes("user-3") == encode_user_vector(contents.user_vectors["user-3"])

@@ -73,7 +73,7 @@ def test_a_float_file_has_float_weights(files):
         assert told[Kind.POSITIONS] == least[Kind.POSITIONS]
 
 
-@pytest.mark.parametrize(("target", "most"), [("litert", 11_000), ("onnx", 6_000), ("executorch", 19_000)])
+@pytest.mark.parametrize(("target", "most"), [("litert", 11_000), ("onnx", 6_700), ("executorch", 19_000)])
 def test_what_is_no_number_of_the_model_is_bounded(files, target, most):
     data, master, widths = files(target)
     # Measured with these versions, and a tenth: what grows past it is a change of how files are written.

@@ -242,6 +242,9 @@ class Described:
     activations: str = "int8"
     reference: str = "user"
     user_vector: bool = False
+    top: int | None = None
+    batch: int = 1
+    catalogue: bool = False
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def test_a_file_that_is_no_trainer_is_refused(file: bytes) -> None:
 
 
 def test_without_the_runtime_it_says_what_to_install(file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(find_target("executorch")), "installed", lambda self: None)
+    monkeypatch.setattr(type(find_target("executorch")), "in_use", lambda self: None)
     for act in (lambda: make_trainer(SHAPE), lambda: check_trainer(file)):
         with pytest.raises(MissingRuntimeError, match=r"pip install 'chordkit\[executorch\]'"):
             act()

@@ -120,7 +120,7 @@ def test_a_bundle_opens_with_all_its_members_or_is_refused(
         )
         kinds = ["Older", "Damaged", "Untrusted", "Untrusted", "Untrusted", "Damaged", "accepted", "accepted"]
         assert [answer.split(" ")[0] for answer in refused] == kinds
-        assert refused[-2].split(" ")[3] == toy.master().fingerprint.hex() and refused[-1].split(" ")[1:3] == ["4", "7"]
+        assert refused[-2].split(" ")[3] == toy.master().fingerprint.hex() and refused[-1].split(" ")[1:3] == ["5", "7"]
 
 
 def key_id_of(key: str) -> str:

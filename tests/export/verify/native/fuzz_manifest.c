@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (chord_manifest_read(copy, size, &manifest, &diagnosis) == CHORD_VERIFY_OK) {
     chord_level level;
     chord_listed listed;
-    if (manifest.format_version < 1 || manifest.format_version > 4 || manifest.counter >> 53) abort();
+    if (manifest.format_version < 1 || manifest.format_version > 5 || manifest.counter >> 53) abort();
     if (chord_json_enter(&manifest.members, '[', &level))
       while (chord_json_next(&manifest.members, &level) && chord_manifest_member(&manifest.members, &listed))
         if (listed.name.data < copy || listed.name.data + listed.name.bytes > copy + size || listed.bytes >> 53) abort();
