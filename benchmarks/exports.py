@@ -54,7 +54,7 @@ WAYS = (
     Way("litert, layout speed", "litert", layout="speed"),
     Way("litert for tflite-2.14", "litert", runtime="tflite-2.14"),
     Way("litert for litert-1.x", "litert", runtime="litert-1.x"),
-    Way("litert for litert-1.x, int8 activations", "litert", runtime="litert-1.x", activations="int8"),
+    Way("litert for litert-2.x, int8 activations", "litert", runtime="litert-2.x", activations="int8"),
     Way("onnx", "onnx"),
     Way("onnx for onnxruntime-1.18", "onnx", runtime="onnxruntime-1.18"),
     Way("openvino", "openvino"),
