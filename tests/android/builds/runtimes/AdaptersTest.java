@@ -98,7 +98,7 @@ public final class AdaptersTest {
   private static ByteBuffer masterFile() {
     ByteBuffer data = ByteBuffer.allocate(100).order(ByteOrder.LITTLE_ENDIAN);
     data.putInt(LENGTH).putInt(BLOCK).putInt(2).putInt(100).putFloat(0.25f);
-    data.putInt('C' | 'H' << 8 | 'R' << 16 | 'P' << 24).putInt(1).putLong(7).putInt(20).putInt(1).putInt(1);
+    data.putInt('C' | 'H' << 8 | 'R' << 16 | 'T' << 24).putInt(1).putLong(7).putInt(20).putInt(1).putInt(1);
     data.putInt(12).putInt(1).putInt(1).putInt(1).putInt(16).putFloat(1);
     data.putFloat(1).putFloat(1).putShort((short) 400).putShort((short) 2000).putInt(72);
     return sealed(data);
