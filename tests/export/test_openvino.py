@@ -136,7 +136,7 @@ class TwoLayersInARow(nn.Module):
 def test_a_graph_on_which_openvino_ends_the_process_runs(tmp_path):
     # For the test to be seen red: `del OPTIONS["SNIPPETS_MODE"]`.
     model, inputs = TwoLayersInARow().eval(), (torch.ones((1, 3), dtype=torch.int32), torch.ones((1, 5), dtype=torch.int32))
-    path = tmp_path / "model.ov.zip"
+    path = tmp_path / "model.ovzip"
     path.write_bytes(lower_program(canonical(torch.export.export(model, inputs)), 7))
     code = (
         "import sys, pathlib; from chordkit.export.targets.openvino.runner import OPTIONS, OpenvinoRunner\n"

@@ -127,3 +127,8 @@ def test_the_support_matrix_has_a_row_for_each_target_with_its_facts():
         assert row.startswith(f"| {target} |")
         assert target.capability.note in row
     assert "8 / 4 / 4 / 4 bits" in rows[0]
+
+
+def test_a_files_name_is_its_artifacts_and_one_ending() -> None:
+    # Manifests tell an artifact by its member's name up to the last dot.
+    assert all(target.capability.suffix is None or target.capability.suffix.rfind(".") == 0 for target in all_targets())

@@ -1,4 +1,4 @@
-"""OpenVINO: an ``.ov.zip``, its intermediate representation in one file (``docs/targets/openvino.md``)."""
+"""OpenVINO: an ``.ovzip``, its intermediate representation in one file (``docs/targets/openvino.md``)."""
 
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.targets.runner import Runner
@@ -12,7 +12,7 @@ class OpenvinoTarget(Target):
     capability = Capability(
         runtime=("openvino", "2026.4.1"),
         extra="openvino",
-        suffix=".ov.zip",
+        suffix=".ovzip",
         precisions=ALL_PRECISIONS,
         stored_bits={0: 0, 2: 2, 4: 4, 8: 8},
         activations=("fp32",),

@@ -1,4 +1,4 @@
-"""OpenVINO: from an exported re-ranker to the bytes of an ``.ov.zip``, node by node and without a converter.
+"""OpenVINO: from an exported re-ranker to the bytes of an ``.ovzip``, node by node and without a converter.
 
 ``docs/targets/openvino.md`` explains the choices and gives the measurements behind them.
 """
@@ -20,7 +20,7 @@ _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
 
 def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> bytes:
-    """Lower an exported re-ranker to an ``.ov.zip``: inputs ``history``, perhaps ``user``, perhaps ``candidates``; output ``scores``.
+    """Lower an exported re-ranker to an ``.ovzip``: inputs ``history``, perhaps ``user``, perhaps ``candidates``; output ``scores``.
 
     With ``top`` the outputs are ``ids`` and ``scores`` of the best.
 

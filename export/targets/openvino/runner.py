@@ -1,4 +1,4 @@
-"""An ``.ov.zip`` on its runtime."""
+"""An ``.ovzip`` on its runtime."""
 
 import functools
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ def _core() -> "Core":
 
 
 class OpenvinoRunner(GraphRunner):
-    """An ``.ov.zip`` on OpenVINO's CPU plugin."""
+    """An ``.ovzip`` on OpenVINO's CPU plugin."""
 
     def __init__(self, data: bytes, threads: int) -> None:
         graph, weights = unpack(data)
