@@ -1,7 +1,7 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
 from chordkit.export.program.constants import future_value, is_int4_table
-from chordkit.export.program.grouping import Run, regroup, runs
+from chordkit.export.program.grouping import Run, by_width, regroup, runs
 from chordkit.export.program.marked import (
     MarkedEmbedding,
     MarkedLinear,
@@ -13,11 +13,14 @@ from chordkit.export.program.marked import (
 )
 from chordkit.export.program.refusal import refusal
 from chordkit.export.program.spelling import is_spelled_out, spelled_out
+from chordkit.export.program.walk import constant_paths, walk
 
 __all__ = [
     "MarkedEmbedding",
     "MarkedLinear",
     "Run",
+    "by_width",
+    "constant_paths",
     "export_program",
     "future_value",
     "is_int4_table",
@@ -29,5 +32,6 @@ __all__ = [
     "runs",
     "spelled_out",
     "traced_once",
+    "walk",
     "with_widths",
 ]

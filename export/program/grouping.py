@@ -39,6 +39,19 @@ def runs(groups: np.ndarray) -> list[Run]:
     return found
 
 
+def by_width(widths: np.ndarray) -> tuple[list[tuple[int, np.ndarray]], np.ndarray]:
+    """Channels of one width together.
+
+    Args:
+        widths: ``[channels]`` of a layer.
+
+    Returns:
+        Each width in use with its channels, narrowest first, and where each channel is when they stand one width after the other.
+    """
+    members = [(int(width), np.flatnonzero(widths == width)) for width in np.unique(widths)]
+    return members, np.argsort(np.concatenate([channels for _, channels in members]))
+
+
 class Regrouped(NamedTuple):
     """A model in another order of its channels.
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.export.program import Run, future_value, is_int4_table, refusal, runs
+from chordkit.export.program import Run, constant_paths, future_value, is_int4_table, refusal, runs
 from chordkit.export.targets.executorch.top import later_by, top_places
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
@@ -84,11 +84,9 @@ class XnnpackGraph(nn.Module):
         if top is not None:
             columns = program.graph.output_node().args[0][0].meta["val"].shape[1] - int(self._catalogue)
             self.register_buffer("later", later_by(columns))
-        signature = program.graph_signature
-        paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
         constants: dict[str, Any] = {**program.state_dict, **program.constants}
         self._nodes = list(program.graph.nodes)
-        self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in paths.items()}
+        self._constants: dict[str, Tensor] = {name: constants[path].detach() for name, path in constant_paths(program).items()}
         self._layers: dict[str, list[Run]] = {}
         self._masks: dict[str, float] = {}  # causal masks by their names, and the number that hides the future
         self._made: dict[str, str] = {}  # constants that were computed here, and the names of their buffers

@@ -7,12 +7,11 @@ and each byte of metadata in the file is ours to choose; only the schema classes
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Activations, Layout
+from chordkit.export.program import constant_paths, walk
 from chordkit.export.targets.litert import REQUIRED_VERSION, layers, ops  # noqa: F401  (the last two fill the dispatch table)
 from chordkit.export.targets.litert.attention import absorb_keys, absorb_values, fold_score_scale
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, TensorSpec, schema, serialize
@@ -84,26 +83,17 @@ def graph(
 def _trace(
     exported: torch.export.ExportedProgram, top: int | None, builder: Builder
 ) -> tuple[list[Node], dict[str, TensorSpec], dict[str, TensorSpec]]:
-    signature = exported.graph_signature
-    constants: dict[str, Any] = {**exported.state_dict, **exported.constants}
-    paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
-    lowering = Lowering(builder, names={name: path.removeprefix("backbone.") for name, path in paths.items()})
+    lowering = Lowering(builder, names={name: path.removeprefix("backbone.") for name, path in constant_paths(exported).items()})
     inputs: dict[str, TensorSpec] = {}
-    result: Value = None
-    with torch.no_grad():
-        for node in exported.graph.nodes:
-            if node.op == "placeholder" and node.name in paths:
-                lowering.values[node] = constants[paths[node.name]].detach()
-            elif node.op == "placeholder":
-                value = node.meta["val"]
-                if value.dtype not in _INPUTS:
-                    raise CapabilityError(f"litert: the input {node.name} is {value.dtype}; use int32 ids and a float32 user vector")
-                inputs[node.name] = TensorSpec(tuple(value.shape), _INPUTS[value.dtype], name=node.name)
-                lowering.values[node] = view(inputs[node.name])
-            elif node.op == "call_function":
-                lowering.values[node] = lower_node(lowering, node)
-            elif node.op == "output":
-                result = lowering.values[node.args[0][0]]
+
+    def given(name: str, value: torch.Tensor) -> Value:
+        inputs[name] = TensorSpec(tuple(value.shape), _INPUTS[value.dtype], name=name)
+        return view(inputs[name])
+
+    def run(node: torch.fx.Node) -> None:
+        lowering.values[node] = lower_node(lowering, node)
+
+    result = lowering.values[walk(exported, "litert", lowering.values, given, run)]
     if not isinstance(result, View):
         raise CapabilityError("litert: the program's output does not depend on its inputs; there is nothing to export")
     output = builder.reshape(builder.dense(result)[0], result.shape)

@@ -4,14 +4,14 @@
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 import chordkit
-from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Layout
+from chordkit.export.program import constant_paths, walk
 from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
 from chordkit.export.targets.onnx.ops import Lowering, reshape
 from chordkit.export.targets.onnx.top import append_top
@@ -63,27 +63,14 @@ def model(
 ) -> "ModelProto":
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
     builder = GraphBuilder()
-    signature = program.graph_signature
-    paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
-    lowering = Lowering(builder, _batch(program), layout, paths)
-    constants: dict[str, Any] = {**program.state_dict, **program.constants}
+    lowering = Lowering(builder, _batch(program), layout, constant_paths(program))
     inputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-    result: torch.fx.Node | None = None
-    with torch.no_grad():
-        for node in program.graph.nodes:
-            if node.op == "placeholder" and node.name in paths:
-                lowering.values[node] = constants[paths[node.name]].detach()
-            elif node.op == "placeholder":
-                value = node.meta["val"]
-                if value.dtype not in _INPUTS:
-                    raise CapabilityError(f"onnx: the input {node.name} is {value.dtype}; use int32 ids and a float32 user vector")
-                inputs[node.name] = _INPUTS[value.dtype], tuple(value.shape)
-                lowering.values[node] = Value(node.name, tuple(value.shape))
-            elif node.op == "call_function":
-                lowering.run(node)
-            else:
-                result = node.args[0][0]
-    assert result is not None
+
+    def given(name: str, value: torch.Tensor) -> Value:
+        inputs[name] = _INPUTS[value.dtype], tuple(value.shape)
+        return Value(name, tuple(value.shape))
+
+    result = walk(program, "onnx", lowering.values, given, lowering.run)
     entries = {VERSION_KEY: chordkit.__version__, ITEMS_KEY: str(items), **(metadata or {})}
     scores = reshape(lowering, tuple(result.meta["val"].shape), lowering.values[result])
     outputs = {"scores": scores}

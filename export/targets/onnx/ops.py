@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Layout
-from chordkit.export.program import future_value, is_int4_table, refusal
+from chordkit.export.program import by_width, future_value, is_int4_table, refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
 
 Operand = Value | Tensor | int | float
@@ -118,11 +118,9 @@ class Lowering:
 
     def weight(self, codes: Tensor, scales: Tensor, widths: Tensor) -> Value:
         """The float32 weight of a layer as a constant sub-graph over packed codes, one tensor for each width in use."""
-        builder, bits = self.builder, widths.numpy()
-        parts, order = [], []
-        for width in (int(width) for width in np.unique(bits)):
-            members = np.flatnonzero(bits == width)
-            order.append(members)
+        builder, parts = self.builder, []
+        groups, position = by_width(widths.numpy())
+        for width, members in groups:
             shape = (members.size, codes.shape[1])
             if width == 0:
                 parts.append(builder.filled(shape, 0.0))
@@ -133,8 +131,7 @@ class Lowering:
         if len(parts) == 1:
             return parts[0]
         joined = builder.emit("Concat", parts, tuple(codes.shape), axis=0)
-        position = builder.indices(np.argsort(np.concatenate(order)))
-        return builder.emit("Gather", [joined, position], tuple(codes.shape), axis=0)
+        return builder.emit("Gather", [joined, builder.indices(position)], tuple(codes.shape), axis=0)
 
 
 def reshape(lowering: Lowering, shape: tuple[int, ...], x: Value, *_: Any) -> Value:

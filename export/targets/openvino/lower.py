@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import chordkit
-from chordkit.errors import CapabilityError
+from chordkit.export.program import walk
 from chordkit.export.targets.openvino.archive import pack
 from chordkit.export.targets.openvino.graph import GraphBuilder, serialised
 from chordkit.export.targets.openvino.ops import Lowering
@@ -42,26 +42,13 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
     """
     builder = GraphBuilder()
     lowering = Lowering(builder)
-    signature = program.graph_signature
-    paths = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
-    constants: dict[str, Any] = {**program.state_dict, **program.constants}
     inputs: dict[str, Any] = {}
-    result: torch.fx.Node | None = None
-    with torch.no_grad():
-        for node in program.graph.nodes:
-            if node.op == "placeholder" and node.name in paths:
-                lowering.values[node] = constants[paths[node.name]].detach()
-            elif node.op == "placeholder":
-                value = node.meta["val"]
-                if value.dtype not in _INPUTS:
-                    raise CapabilityError(f"openvino: the input {node.name} is {value.dtype}; use int32 ids and a float32 user vector")
-                inputs[node.name] = builder.input(node.name, _INPUTS[value.dtype], tuple(value.shape))
-                lowering.values[node] = inputs[node.name]
-            elif node.op == "call_function":
-                lowering.run(node)
-            else:
-                result = node.args[0][0]
-    assert result is not None
+
+    def given(name: str, value: torch.Tensor) -> Any:
+        inputs[name] = builder.input(name, _INPUTS[value.dtype], tuple(value.shape))
+        return inputs[name]
+
+    result = walk(program, "openvino", lowering.values, given, lowering.run)
     entries = {"version": chordkit.__version__, "items": str(items), **(metadata or {})}
     outputs = {"scores": lowering.values[result]}
     if top is not None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from chordkit.errors import CapabilityError
-from chordkit.export.program import refusal
+from chordkit.export.program import by_width, refusal
 from chordkit.export.targets.openvino.graph import GraphBuilder
 
 if TYPE_CHECKING:
@@ -88,11 +88,9 @@ class Lowering:
 
     def weight(self, codes: Tensor, scales: Tensor, widths: Tensor) -> "Node":
         """The float32 weight of a layer as a constant sub-graph over packed codes, one constant for each width in use."""
-        builder, bits = self.builder, widths.numpy()
-        parts, order = [], []
-        for width in (int(width) for width in np.unique(bits)):
-            members = np.flatnonzero(bits == width)
-            order.append(members)
+        builder, parts = self.builder, []
+        groups, position = by_width(widths.numpy())
+        for width, members in groups:
             if width == 0:
                 zero = builder.constant(np.zeros((), np.float32), "off")
                 parts.append(builder.emit("broadcast", zero, self.integers(members.size, codes.shape[1])))
@@ -102,7 +100,6 @@ class Lowering:
         if len(parts) == 1:
             return parts[0]
         joined = builder.emit("concat", parts, axis=0)
-        position = np.argsort(np.concatenate(order))
         narrow = builder.constant(position.astype(np.uint8 if position.size <= 256 else np.uint16), "order")
         return builder.emit("gather", joined, builder.emit("convert", narrow, "i32"), builder.constant(np.zeros((), np.int32), "axis"))
 
