@@ -20,9 +20,7 @@ from chordkit.export.parity.compare import (
     Scores,
     ScoresFn,
     Vectors,
-    emulation_errors,
-    emulation_reasons,
-    reasons_of,
+    report_of,
     rows_of,
     spread,
 )
@@ -160,38 +158,21 @@ def compare_best(
     hits = (given.ids[:, :k, None] == chosen[:, None, :k]).sum((1, 2)) / k
     tau = kendall_tau(scores, known) if top > 1 else np.ones(n)
     ndcg, ndcg_reference = (1.0, 1.0) if target_ids is None else (_ndcg(ids[:, :k], target_ids) for ids in (given.ids, chosen))
-    measured = {
-        "relative_rms_error": float(np.sqrt(np.mean(error**2))) / expected.spread,
-        "max_relative_error": float(max(error.max(), at_rank.max())) / expected.spread,
-        "kendall_tau": float(tau.mean()),
-        "top10_overlap": float(hits.mean()),
-        "ndcg_difference": ndcg - ndcg_reference,
-    }
-    tolerance = _for_best(tolerance, n, k, candidates, reference, expected.spread)
-    non_finite = int(broken.sum())
-    reasons = _order_reasons(given, given.ids if expected.catalogue else columns, candidates) + reasons_of(
-        measured, tolerance, non_finite, broken.size
-    )
-    emulation: dict[str, float] = {}
-    if emulated is not None:
-        own = scores[: len(emulated)] - emulated
-        emulation = emulation_errors(own, expected.spread)
-        reasons += emulation_reasons(emulation, own, expected.spread, inputs, recurrent)
-    return ParityReport(
-        n=n,
+    return report_of(
+        error,
+        _for_best(tolerance, n, k, candidates, reference, expected.spread),
+        expected.spread,
+        worst=float(max(error.max(), at_rank.max())),
+        tau=tau,
+        overlap=hits,
+        ndcg=(ndcg, ndcg_reference),
+        broken=broken,
+        emulation_error=None if emulated is None else scores[: len(emulated)] - emulated,
         candidates=candidates,
         k=k,
-        score_spread=expected.spread,
-        max_abs_error=float(max(error.max(), at_rank.max())),
-        mean_abs_error=float(error.mean()),
-        kendall_tau_min=float(tau.min()),
-        ndcg_reference=ndcg_reference,
-        non_finite=non_finite,
-        tolerance=tolerance,
-        passed=not reasons,
-        reasons=reasons,
-        **measured,
-        **emulation,
+        inputs=inputs,
+        recurrent=recurrent,
+        reasons=_order_reasons(given, given.ids if expected.catalogue else columns, candidates),
     )
 
 

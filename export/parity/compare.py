@@ -123,6 +123,68 @@ def rows_of(n: int, batch: int) -> Iterator[int | NDArray[np.intp]]:
             yield np.minimum(np.arange(start, start + batch), n - 1)
 
 
+def report_of(
+    error: NDArray[np.float64],
+    tolerance: Tolerance,
+    unit: float,
+    *,
+    worst: float,
+    tau: NDArray[np.floating],
+    overlap: NDArray[np.floating],
+    ndcg: tuple[float, float],
+    broken: NDArray[np.bool_],
+    emulation_error: NDArray[np.floating] | None,
+    candidates: int,
+    k: int,
+    inputs: int,
+    recurrent: bool,
+    reasons: tuple[str, ...] = (),
+) -> ParityReport:
+    """The report of what was measured of ``n`` answers.
+
+    Args:
+        error: of each score, absolute ``[n, scores]``.
+        tolerance: what may differ.
+        unit: of errors.
+        worst: the largest error.
+        tau, overlap: of each answer.
+        ndcg: means of the artifact's and of the reference's.
+        broken: which scores are no numbers.
+        emulation_error: of the first answers' scores, from the emulated reference; None where they are not compared.
+        candidates, k, inputs, recurrent: as for :func:`compare`.
+        reasons: those that are known already.
+    """
+    measured = {
+        "relative_rms_error": float(np.sqrt(np.mean(error**2))) / unit,
+        "max_relative_error": worst / unit,
+        "kendall_tau": float(tau.mean()),
+        "top10_overlap": float(overlap.mean()),
+        "ndcg_difference": ndcg[0] - ndcg[1],
+    }
+    non_finite = int(broken.sum())
+    reasons += _reasons(measured, tolerance, non_finite, broken.size)
+    emulation: dict[str, float] = {}
+    if emulation_error is not None:
+        emulation = _emulation_errors(emulation_error, unit)
+        reasons += _emulation_reasons(emulation, emulation_error, unit, inputs, recurrent)
+    return ParityReport(
+        n=len(error),
+        candidates=candidates,
+        k=k,
+        score_spread=unit,
+        max_abs_error=worst,
+        mean_abs_error=float(error.mean()),
+        kendall_tau_min=float(tau.min()),
+        ndcg_reference=ndcg[1],
+        non_finite=non_finite,
+        tolerance=tolerance,
+        passed=not reasons,
+        reasons=reasons,
+        **measured,
+        **emulation,
+    )
+
+
 def compare(
     scores: NDArray[np.floating],
     reference: NDArray[np.floating],
@@ -159,7 +221,8 @@ def compare(
         raise CheckFailed("the reference model gives scores that are not finite; the backbone itself is broken")
     broken = ~np.isfinite(scores)
     expected = reference.astype(np.float64)
-    error = np.abs(np.where(broken, 0.0, scores.astype(np.float64)) - expected)
+    numbers = np.where(broken, 0.0, scores.astype(np.float64))
+    error = np.abs(numbers - expected)
     ranking = np.where(broken, -np.finfo(np.float32).max, scores)
     unit = spread(expected)
     tau = kendall_tau(ranking, reference)
@@ -167,35 +230,20 @@ def compare(
         ndcg_reference, ndcg = 1.0, float(ndcg_of_ranks(ranking, reference, k).mean())
     else:
         ndcg_reference, ndcg = (float(ndcg_of_target(x, targets, k).mean()) for x in (reference, ranking))
-    measured = {
-        "relative_rms_error": float(np.sqrt(np.mean(error**2))) / unit,
-        "max_relative_error": float(error.max()) / unit,
-        "kendall_tau": float(tau.mean()),
-        "top10_overlap": float(top_k_overlap(reference, ranking, k).mean()),
-        "ndcg_difference": ndcg - ndcg_reference,
-    }
-    non_finite = int(broken.sum())
-    reasons = reasons_of(measured, tolerance, non_finite, broken.size)
-    emulation: dict[str, float] = {}
-    if emulated is not None:
-        own = np.where(broken, 0.0, scores.astype(np.float64))[: len(emulated)] - emulated
-        emulation = emulation_errors(own, unit)
-        reasons += emulation_reasons(emulation, own, unit, inputs, recurrent)
-    return ParityReport(
-        n=len(scores),
+    return report_of(
+        error,
+        tolerance,
+        unit,
+        worst=float(error.max()),
+        tau=tau,
+        overlap=top_k_overlap(reference, ranking, k),
+        ndcg=(ndcg, ndcg_reference),
+        broken=broken,
+        emulation_error=None if emulated is None else numbers[: len(emulated)] - emulated,
         candidates=scores.shape[1],
         k=k,
-        score_spread=unit,
-        max_abs_error=float(error.max()),
-        mean_abs_error=float(error.mean()),
-        kendall_tau_min=float(tau.min()),
-        ndcg_reference=ndcg_reference,
-        non_finite=non_finite,
-        tolerance=tolerance,
-        passed=not reasons,
-        reasons=reasons,
-        **measured,
-        **emulation,
+        inputs=inputs,
+        recurrent=recurrent,
     )
 
 
@@ -231,7 +279,7 @@ def spread(expected: NDArray[np.float64]) -> float:
     return spread
 
 
-def emulation_errors(own: NDArray[np.floating], unit: float) -> dict[str, float]:
+def _emulation_errors(own: NDArray[np.floating], unit: float) -> dict[str, float]:
     """The distance ``own [rows, scores]`` from the emulated reference, relative to ``unit``."""
     return {
         "emulation_rms_error": float(np.sqrt(np.mean(own**2))) / unit,
@@ -239,7 +287,7 @@ def emulation_errors(own: NDArray[np.floating], unit: float) -> dict[str, float]
     }
 
 
-def emulation_reasons(errors: dict[str, float], own: NDArray[np.floating], unit: float, inputs: int, recurrent: bool) -> tuple[str, ...]:
+def _emulation_reasons(errors: dict[str, float], own: NDArray[np.floating], unit: float, inputs: int, recurrent: bool) -> tuple[str, ...]:
     """What of these distances is more than rounding flips make; arguments as for :func:`compare`."""
     limits = zip(errors.items(), emulation_limits(inputs, recurrent), strict=True)
     reasons = tuple(f"{name} {value:.3g} is above {limit:.3g}" for (name, value), limit in limits if value > limit)
@@ -249,7 +297,7 @@ def emulation_reasons(errors: dict[str, float], own: NDArray[np.floating], unit:
     return reasons
 
 
-def reasons_of(measured: dict[str, float], tolerance: Tolerance, non_finite: int, size: int) -> tuple[str, ...]:
+def _reasons(measured: dict[str, float], tolerance: Tolerance, non_finite: int, size: int) -> tuple[str, ...]:
     """A sentence for each measure that misses the tolerance, and one where scores are no numbers."""
     reasons = []
     if non_finite:
