@@ -6,40 +6,24 @@ otherwise are written to FOLDER and the exit status is 1. Which inputs come in w
 Tables are changed field by field and sealed with a checksum that fits: a flipped byte would only ever test the checksum.
 """
 
-import argparse
 import random
 import struct
 import sys
 import time
 import zlib
-from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from chordkit.errors import PatchError, StrategyError
 from chordkit.patching import MOST_GAP, MasterFile, PatchedLayer, PatchTable, attached
 from chordkit.strategy import Strategy, to_wire
+from tests.fuzz.campaign import Campaign, campaign, command
 from tests.patching.test_master_file import by_the_book
 
 FINGERPRINT = b"\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7"
 HEADER, ENTRY = 28, 24
 SLOWEST_S = 0.5
 """The largest of these files takes some milliseconds; whatever takes this long is a fault."""
-
-
-@dataclass
-class Campaign:
-    """What came of so many executions."""
-
-    executions: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        shares = ", ".join(f"{answer} {count:,}" for answer, count in self.answers.most_common())
-        return f"patches: {self.executions:,} executions, {len(self.faults)} faults ({shares})"
 
 
 def some_file(rng: random.Random) -> bytes:
@@ -164,33 +148,13 @@ def examples(count: int, seed: int = 1) -> list[dict[str, str]]:
 
 def run(seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:
     """A campaign of so many seconds, or of so many executions."""
-    rng, campaign, end = random.Random(seed), Campaign(), time.monotonic() + seconds
-    while time.monotonic() < end and campaign.executions != executions:
+
+    def execute(rng: random.Random) -> tuple[str, str, bytes]:
         data = mutated(rng)
-        answer, fault = judged(data, some_strategy(rng, data))
-        campaign.executions += 1
-        campaign.answers[answer] += 1
-        if fault:
-            campaign.faults.append((fault, data))
-    return campaign
+        return *judged(data, some_strategy(rng, data)), data
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a campaign from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
-    options = parser.parse_args(arguments)
-    campaign = run(options.seconds, options.seed)
-    print(campaign)
-    for number, (fault, data) in enumerate(campaign.faults):
-        options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"patches-{options.seed}-{number}.bin"
-        path.write_bytes(data)
-        print(f"{path}: {fault}")
-    return 1 if campaign.faults else 0
+    return campaign("patches", seconds, seed, executions, execute)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, run))

@@ -1,39 +1,24 @@
 """Fuzzing of personal files: whatever is read is byte for byte what would be written; all else is a sentence, and soon.
 
-``python -m tests.fuzz.personal [--seconds N] [--seed N]`` runs a campaign and prints its counts; the exit status is 1 where a file was
-answered otherwise. Which files come in which order depends on the seed alone. Most have a checksum that fits: a flipped byte would only
-ever test that.
+``python -m tests.fuzz.personal [--seconds N] [--seed N] [--out FOLDER]`` runs a campaign and prints its counts; files that were
+answered otherwise are written to FOLDER and the exit status is 1. Which files come in which order depends on the seed alone. Most have a
+checksum that fits: a flipped byte would only ever test that.
 """
 
-import argparse
 import random
 import sys
 import time
 import zlib
-from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from chordkit.errors import MasterError
 from chordkit.quantization import read_personal, write_personal
+from tests.fuzz.campaign import Campaign, campaign, command
 from tests.golden.masters import small_master
 
 SLOWEST_S = 1.0
 """A file here takes a millisecond; whatever takes this long has been led astray by a number."""
-
-
-@dataclass
-class Campaign:
-    """What came of so many executions."""
-
-    executions: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        shares = ", ".join(f"{answer} {count:,}" for answer, count in self.answers.most_common(12))
-        return f"personal: {self.executions:,} executions, {len(self.faults)} faults ({shares})"
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
@@ -56,10 +41,9 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def judge(data: bytes, campaign: Campaign) -> None:
-    """Read one file, and hold the answer against what it may be."""
-    campaign.executions += 1
-    begun = time.perf_counter()
+def judged(data: bytes) -> tuple[str, str]:
+    """(what the reader answered, what is wrong with that)."""
+    begun, fault = time.perf_counter(), ""
     try:
         read = read_personal(data)
         answer = "read"
@@ -67,35 +51,21 @@ def judge(data: bytes, campaign: Campaign) -> None:
     except MasterError as error:
         answer = " ".join(str(error).split()[:4])
     except Exception as error:
-        answer = type(error).__name__
-        campaign.faults.append((repr(error)[:200], data))
-    if time.perf_counter() - begun > SLOWEST_S:
-        campaign.faults.append((f"slow: {answer}", data))
-    campaign.answers[answer] += 1
+        answer, fault = type(error).__name__, repr(error)[:200]
+    return answer, fault or (f"slow: {answer}" if time.perf_counter() - begun > SLOWEST_S else "")
 
 
 def run(seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:
-    """A campaign of so many seconds, or executions if they are fewer."""
-    rng, campaign, end = random.Random(seed), Campaign(), time.perf_counter() + seconds
+    """A campaign of so many seconds, or executions if they are fewer; the first is of a whole file."""
     whole = write_personal(small_master(), np.array([2, 4, 8, 0, 4], np.uint8))
-    judge(whole, campaign)
-    while time.perf_counter() < end and (executions is None or campaign.executions < executions):
-        judge(damaged(rng, whole), campaign)
-    return campaign
+    first = iter([whole])
 
+    def execute(rng: random.Random) -> tuple[str, str, bytes]:
+        data = next(first, None) or damaged(rng, whole)
+        return *judged(data), data
 
-def main() -> int:
-    """Run a campaign as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    campaign = run(arguments.seconds, arguments.seed)
-    print(campaign)
-    for fault, data in campaign.faults[:5]:
-        print(fault, data.hex())
-    return int(bool(campaign.faults))
+    return campaign("personal", seconds, seed, executions, execute)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, run))

@@ -7,37 +7,21 @@ Payloads are taken apart and changed before they are deflated, and sealed with a
 the checksum.
 """
 
-import argparse
 import random
 import struct
 import sys
 import time
 import zlib
-from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from chordkit.coda.samples import MOST_ITEMS, Segments, decode_samples, encode_samples
 from chordkit.errors import SampleError
+from tests.fuzz.campaign import Campaign, campaign, command
 
 FINGERPRINT, ITEMS = b"\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7", 1000
 SLOWEST_S = 0.5
 """The largest samples take some 20 ms; whatever takes this long is a fault."""
-
-
-@dataclass
-class Campaign:
-    """What came of so many executions."""
-
-    executions: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        shares = ", ".join(f"{answer} {count:,}" for answer, count in self.answers.most_common())
-        return f"samples: {self.executions:,} executions, {len(self.faults)} faults ({shares})"
 
 
 def some_segments(rng: random.Random) -> Segments:
@@ -120,33 +104,13 @@ def judged(data: bytes) -> tuple[str, str]:
 
 def run(seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:
     """Judge inputs for so long, or so many."""
-    rng, campaign, end = random.Random(seed), Campaign(), time.monotonic() + seconds
-    while time.monotonic() < end and (executions is None or campaign.executions < executions):
+
+    def execute(rng: random.Random) -> tuple[str, str, bytes]:
         data = mutated(rng)
-        answer, fault = judged(data)
-        campaign.executions += 1
-        campaign.answers[answer] += 1
-        if fault:
-            campaign.faults.append((fault, data))
-    return campaign
+        return *judged(data), data
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a campaign from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
-    options = parser.parse_args(arguments)
-    campaign = run(options.seconds, options.seed)
-    print(campaign)
-    for number, (fault, data) in enumerate(campaign.faults):
-        options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"samples-{options.seed}-{number}.bin"
-        path.write_bytes(data)
-        print(f"{path}: {fault}")
-    return 1 if campaign.faults else 0
+    return campaign("samples", seconds, seed, executions, execute)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, run))
