@@ -6,7 +6,7 @@ candidates and judged by the gate of bundles. Every user has one budget, in turn
 make takes the first ``--slow-users`` users alone. A line of JSON an artifact goes to ``FOLDER/artifacts.jsonl``; the same command goes on
 after a kill.
 
-    python benchmarks/exports.py --folder build/exports --data ml-100k beauty --markdown docs/results/exports.md
+    python benchmarks/exports.py --folder build/exports --data ml-100k beauty
 """
 
 import argparse
@@ -184,15 +184,11 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--slow-users", type=int, default=8)
     parser.add_argument("--all-budgets", action="store_true")
-    parser.add_argument("--markdown", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     work(arguments.folder, arguments.data, arguments.users, arguments.slow_users, arguments.all_budgets)
-    text = "\n".join(table(arguments.folder))
-    print(text)
-    if arguments.markdown is not None:
-        arguments.markdown.write_text(text + "\n")
+    print("\n".join(table(arguments.folder)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chordkit.patching.table import PatchTable, read_table
+from chordkit.patching.table import PatchedLayer, PatchTable, read_table
 from chordkit.quantization import QuantizedRows, select_codes
 from chordkit.strategy import decode
 
@@ -25,7 +25,9 @@ class MasterFile:
         self.table: PatchTable
         self.table, size = read_table(data)
         self._content = bytes(memoryview(data)[:size])
-        self.layers = tuple(self._layer_rows(index) for index in range(len(self.table.layers)))
+        ends = np.cumsum([layer.rows for layer in self.table.layers]).tolist()
+        self._channels = tuple(slice(end - layer.rows, end) for layer, end in zip(self.table.layers, ends, strict=True))
+        self.layers = tuple(map(self._layer_rows, self.table.layers, self._channels))
 
     @property
     def fingerprint(self) -> bytes:
@@ -53,20 +55,15 @@ class MasterFile:
         """
         widths = decode(strategy, fingerprint=self.fingerprint, channels=self.channels).widths
         result = bytearray(self._content)
-        first = 0
-        for layer, rows in zip(self.table.layers, self.layers, strict=True):
-            chosen = widths[first : first + layer.rows]
-            first += layer.rows
+        for layer, rows, channels in zip(self.table.layers, self.layers, self._channels, strict=True):
+            chosen = widths[channels]
             codes, scales = select_codes(rows, chosen)
             scales[chosen == 0] = layer.off_scale
             _codes(result, layer.codes, layer.rows, layer.columns, layer.stride)[:] = codes
             result[layer.scales : layer.scales + 4 * layer.rows] = scales.astype("<f4", copy=False).tobytes()
         return bytes(result)
 
-    def _layer_rows(self, index: int) -> QuantizedRows:
-        layer = self.table.layers[index]
-        first = sum(before.rows for before in self.table.layers[:index])
-        channels = slice(first, first + layer.rows)
+    def _layer_rows(self, layer: PatchedLayer, channels: slice) -> QuantizedRows:
         codes = _codes(self._content, layer.codes, layer.rows, layer.columns, layer.stride)
         own = np.frombuffer(self._content, "<f4", layer.rows, layer.scales)
         scales = np.concatenate([self.table.scales[:, channels], own[None]]).astype(np.float32)

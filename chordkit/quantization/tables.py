@@ -50,3 +50,8 @@ def quantize_table(table: np.ndarray, bits: int = 8, *, name: str = "") -> Quant
 def dequantize_table(table: QuantizedTable) -> np.ndarray:
     """float32 ``[rows, dim]``."""
     return table.codes.astype(np.float32) * table.scales[:, None]
+
+
+def is_int4_table(codes: np.ndarray) -> bool:
+    """Whether int8 codes ``[rows, dim]`` of a table are all on the int4 grid, and two to a byte fill whole bytes."""
+    return codes.shape[1] % 2 == 0 and int(np.abs(codes.astype(np.int16)).max(initial=0)) <= 7

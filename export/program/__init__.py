@@ -1,6 +1,6 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
-from chordkit.export.program.constants import future_value, is_int4_table
+from chordkit.export.program.constants import future_value
 from chordkit.export.program.grouping import Run, by_width, regroup, runs
 from chordkit.export.program.marked import (
     MarkedEmbedding,
@@ -23,7 +23,6 @@ __all__ = [
     "constant_paths",
     "export_program",
     "future_value",
-    "is_int4_table",
     "is_spelled_out",
     "item_count",
     "marked_backbone",

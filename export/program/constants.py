@@ -10,8 +10,3 @@ def future_value(array: np.ndarray) -> float | None:
     number = float(array[0, 1])
     causal = number != 0 and np.isfinite(number) and np.array_equal(array, np.triu(np.full_like(array, number), 1))
     return number if causal else None
-
-
-def is_int4_table(codes: np.ndarray) -> bool:
-    """Whether int8 codes ``[rows, dim]`` of a table are all on the int4 grid, and two to a byte fill whole bytes."""
-    return codes.shape[1] % 2 == 0 and int(np.abs(codes.astype(np.int16)).max(initial=0)) <= 7

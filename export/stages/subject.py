@@ -12,7 +12,7 @@ from chordkit.backbones import Backbone, from_master
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision
 from chordkit.export.judge import expectation, judge
 from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Scores, ScoresFn, VectorSet, compare, reference_scores, run_all
-from chordkit.export.targets import Source, Target, find_target, load_runner, lower
+from chordkit.export.targets import Runner, Source, Target, find_target, load_runner, lower
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 
@@ -140,8 +140,7 @@ class Subject:
         Raises:
             ChordkitError: the runtime refuses the file.
         """
-        runner = load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates)
-        return run_all(runner, *vectors.inputs)
+        return run_all(self._runner(data), *vectors.inputs)
 
     def judge(self, scores: Scores, vectors: VectorSet) -> ParityReport:
         """Hold what an artifact of this kind computes against the reference."""
@@ -153,8 +152,10 @@ class Subject:
         Raises:
             ChordkitError: the runtime refuses the file.
         """
-        runner = load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates)
-        return judge(self.artifact, runner, self.master, None if self.strategy is None else self.widths, self.vectors)
+        return judge(self.artifact, self._runner(data), self.master, None if self.strategy is None else self.widths, self.vectors)
+
+    def _runner(self, data: bytes) -> Runner:
+        return load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates)
 
     def judge_exact(self, scores: Scores, vectors: VectorSet) -> ParityReport:
         """Hold a model with float activations against the reference."""

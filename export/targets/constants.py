@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from chordkit.quantization import WIDTHS, MasterWeights, pack_codes, select_codes
+from chordkit.quantization.tables import is_int4_table
 
 Form = Callable[[np.ndarray], bytes]
 """Codes of one channel to the bytes that they may be stored as."""
@@ -147,7 +148,7 @@ def _offset_nibbles(codes: np.ndarray) -> bytes:
 
 def _table_forms(codes: np.ndarray) -> Iterator[bytes]:
     yield np.ascontiguousarray(codes).tobytes()
-    if np.abs(codes.astype(np.int16)).max(initial=0) <= 7 and codes.shape[1] % 2 == 0:
+    if is_int4_table(codes):
         yield pack_codes(codes, 4).tobytes()
         yield _offset_nibbles(codes)
         half = codes.shape[1] // 2  # a row's halves in the halves of its bytes

@@ -1,6 +1,5 @@
 """Where the bytes of a finished artifact go, told from the file itself, and what it would take at the least."""
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -62,9 +61,6 @@ class Ledger:
         """Bytes of each kind that the file has."""
         counts = np.bincount(self._kinds, minlength=len(_KINDS)).tolist()
         return {kind: count for kind, count in zip(_KINDS, counts, strict=True) if count}
-
-
-Account = Callable[[memoryview, Ledger], None]
 
 
 def ideal_bytes(master: "MasterWeights", widths: np.ndarray | None) -> dict[Kind, int]:

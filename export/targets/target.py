@@ -244,9 +244,7 @@ class Target(abc.ABC):
             layout=spec.layout,
         )
         self.check_shape(spec)
-        profile = self.profile(spec.runtime)
-        layouts = self.capability.layouts if profile is None else profile.layouts
-        layout = "size" if spec.precision is Precision.FP32 else spec.layout or layouts[0]
+        layout = "size" if spec.precision is Precision.FP32 else spec.layout or self._layouts(self.profile(spec.runtime))[0]
         return replace(spec, activations=activations, layout=layout)
 
     def check_shape(self, spec: ArtifactSpec | Artifact) -> None:
@@ -276,10 +274,13 @@ class Target(abc.ABC):
             raise CapabilityError(f"{self}: {runtime} is a runtime of {profile.target}; this target has {own}")
         return profile
 
+    def _layouts(self, profile: Profile | None) -> tuple[Layout, ...]:
+        return self.capability.layouts if profile is None else profile.layouts
+
     def _check_layout(self, profile: Profile | None, layout: Layout | None) -> None:
-        layouts, who = (self.capability.layouts, self.name) if profile is None else (profile.layouts, profile.name)
+        layouts = self._layouts(profile)
         if layout is not None and layout not in layouts:
-            reason = self.capability.reason("layout") if profile is None else profile.why
+            who, reason = (self.name, self.capability.reason("layout")) if profile is None else (profile.name, profile.why)
             raise CapabilityError(f"{who}: layout {layout} is not supported: {reason}; use {' or '.join(layouts)}")
 
     def _check_widths(self, precision: Precision, widths: np.ndarray) -> None:

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chordkit.export.program import Run, constant_paths, future_value, is_int4_table, refusal, runs
+from chordkit.export.program import Run, constant_paths, future_value, refusal, runs
 from chordkit.export.targets.executorch.top import later_by, top_places
+from chordkit.quantization.tables import is_int4_table
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
 INT4, INT8 = 0, 1

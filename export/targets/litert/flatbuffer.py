@@ -63,11 +63,6 @@ class TensorSpec:
     name: str = ""
     owner: str = ""
 
-    @property
-    def is_constant(self) -> bool:
-        """Whether the tensor's values are in the file."""
-        return self.data is not None
-
 
 @dataclass(eq=False)
 class OperatorSpec:

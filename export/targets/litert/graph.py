@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from chordkit.export.program import is_int4_table
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec
+from chordkit.quantization.tables import is_int4_table
 
 Shape = tuple[int, ...]
 
@@ -76,10 +76,6 @@ class LinearWeights:
     codes: np.ndarray
     scales: np.ndarray
     widths: np.ndarray | None
-
-    def dequantized(self) -> np.ndarray:
-        """Float32 ``[out, in]``."""
-        return self.codes.astype(np.float32) * self.scales[:, None]
 
 
 @dataclass(eq=False)

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Layout
-from chordkit.export.program import by_width, future_value, is_int4_table, refusal
+from chordkit.export.program import by_width, future_value, refusal
 from chordkit.export.targets.onnx.graph import GraphBuilder, Value
+from chordkit.quantization.tables import is_int4_table
 
 Operand = Value | Tensor | int | float
 

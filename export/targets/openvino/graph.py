@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chordkit.export.program import is_int4_table
 from chordkit.export.targets.openvino.quiet import runtime
 from chordkit.quantization import pack_codes
+from chordkit.quantization.tables import is_int4_table
 
 if TYPE_CHECKING:
     from openvino import Model, Node
