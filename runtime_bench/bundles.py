@@ -18,7 +18,7 @@ from chordkit.export import bundle as bundles
 from chordkit.export.bundle import MASTER, ArtifactEntry, Bundle, Keys
 from chordkit.export.judge import judge
 from chordkit.export.parity import Best, Ids, Scores, VectorSet, depth_for, references
-from chordkit.export.targets import EagerRunner, Runner, find_target, load_runner
+from chordkit.export.targets import EagerRunner, Runner, Target, find_target, load_runner
 from chordkit.progress import Progress
 from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.app import SUFFIX, AppPart, require_modes
@@ -240,11 +240,16 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
         spec=RunnerSpec("chordkit.runtime_bench.bundles:artifact_runner", arguments, target.imports),
         file=file,
         strategy=None if entry.strategy is None or target.capability.suffix else strategy,
-        user=wire if target.capability.suffix is None or USER_OPERATOR in target.capability.operators else user,
+        user=wire if takes_wire(target) else user,
         top=entry.top,
         batch=entry.batch,
         check=_Check(name, bundle, entry, inputs, values),
     )
+
+
+def takes_wire(target: Target) -> bool:
+    """Whether a program of the target takes a user vector in its wire form, as the engine does; graphs take float32."""
+    return target.capability.suffix is None or USER_OPERATOR in target.capability.operators
 
 
 class _Check:

@@ -12,6 +12,7 @@ from chordkit.export.artifact import Artifact
 from chordkit.export.parity import Scores, VectorSet
 from chordkit.export.targets import find_target
 from chordkit.runtime_bench.android.lock import clear_leftovers, lock
+from chordkit.runtime_bench.bundles import takes_wire
 from chordkit.runtime_bench.devices.device import Device
 from chordkit.runtime_bench.launching import ProgramWay, Purpose, RefusedError, Room
 from chordkit.runtime_bench.runners.launch import Launch
@@ -20,8 +21,6 @@ from chordkit.strategy import encode_user_vector, quantize_user_vector
 
 ARM64 = "qemu-user:cortex-a76"
 """Emulated arm64 with the runtimes' own aarch64 packages."""
-_WIRE = "chord::rerank_for.out"
-"""Of a program that takes a user vector in its wire form, as the native engine does; graphs take float32."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class ScoresOn:
         target = find_target(artifact.target)
         native = target.capability.suffix is None
         contents = {f"artifact{target.capability.suffix or '.chrm'}": data, "strategy.chrd": strategy if native else None}
-        contents["user.bin"] = None if user is None else self._user(user, wire=native or _WIRE in target.capability.operators)
+        contents["user.bin"] = None if user is None else self._user(user, wire=takes_wire(target))
         there = {PurePosixPath(name).stem: _put(room, name, content) for name, content in contents.items() if content is not None}
         launch = Launch(
             target=program.target,

@@ -41,13 +41,13 @@ def fields_of(data: memoryview, position: int) -> Iterator[tuple[int, int, int]]
     What is no protocol buffer ends with (0, -1, 0).
     """
     while position < len(data):
-        tag, position = _varint(data, position)
+        tag, position = read_varint(data, position)
         field, wire = tag >> 3, tag & 7
         if wire == 0:
-            value, position = _varint(data, position)
+            value, position = read_varint(data, position)
             start, size = value, 0
         elif wire == 2:
-            size, start = _varint(data, position)
+            size, start = read_varint(data, position)
             position = start + size
         elif wire in (1, 5):
             start, size = position, 8 if wire == 1 else 4
@@ -60,7 +60,7 @@ def fields_of(data: memoryview, position: int) -> Iterator[tuple[int, int, int]]
         yield field, start, size
 
 
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
+def read_varint(data: memoryview, position: int) -> tuple[int, int]:
     """A base-128 number and the position behind it; a position past the end says that there is none."""
     value = 0
     for shift in range(0, 70, 7):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chordkit.errors import InputError
-from chordkit.export.targets.filetype import fields_of
+from chordkit.export.targets.filetype import fields_of, read_varint
 from chordkit.export.targets.ledger import Kind, Ledger, weights_of
 
 _GRAPH, _NODE, _INITIALIZER = 7, 1, 5
@@ -115,11 +115,9 @@ def _constant(data: memoryview, start: int, size: int) -> tuple[str, _Constant]:
 
 def _varints(data: memoryview, start: int, size: int) -> list[int]:
     """Dimensions, packed."""
-    values, value, shift = [], 0, 0
-    for byte in data[start : start + size]:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
+    values, place, packed = [], 0, data[start : start + size]
+    while place < len(packed):
+        value, place = read_varint(packed, place)
+        if place <= len(packed):
             values.append(value)
-            value, shift = 0, 0
     return values
