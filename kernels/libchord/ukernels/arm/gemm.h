@@ -39,17 +39,20 @@ CHORD_INLINE void chord_load64(const chord_gemm *args, size_t row, size_t rows, 
   }
 }
 
-/* Calls TILE(args, row, rows) for four rows at a time, then for the rest, so that it is inlined with a constant number of rows. */
+/* Calls TILE(args, row, rows) with a constant number of rows, so that it is inlined three times: for four rows, two and one. Three that are left
+ * over are computed with the row before them once more. */
 #define CHORD_GEMM_ROWS(TILE, args)                                     \
   do {                                                                  \
     size_t row = 0;                                                     \
-    for (; row + 4 <= (args)->rows; row += 4) TILE((args), row, 4);     \
-    switch ((args)->rows - row) {                                       \
-      case 3: TILE((args), row, 3); break;                              \
-      case 2: TILE((args), row, 2); break;                              \
-      case 1: TILE((args), row, 1); break;                              \
-      default: break;                                                   \
+    for (;; row--) {                                                    \
+      for (; row + 4 <= (args)->rows; row += 4) TILE((args), row, 4);   \
+      if ((args)->rows - row != 3 || row == 0) break;                   \
     }                                                                   \
+    if ((args)->rows - row >= 2) {                                      \
+      TILE((args), row, 2);                                             \
+      row += 2;                                                         \
+    }                                                                   \
+    if (row < (args)->rows) TILE((args), row, 1);                       \
   } while (0)
 
 /*
