@@ -40,7 +40,7 @@ static CHORD_AVX512 void norm_rows(const chord_norm *args) {
  * a chain of 240 cycles, of which the processor sees less than two tiles at once. The last tile repeats its last row, which is
  * harmless: a tile is read before it is written.
  */
-enum { NORM_CHUNK = 64 };
+enum { NORM_CHUNK = 64, WIDE_CHUNK = 16 };
 
 #define EACH_ROW(M) M(0, p) M(1, q) M(2, r) M(3, s)
 #define ROW_OFFSET(i) const size_t at##i = 64 * (first + i < rows ? first + i : rows - 1);
@@ -70,28 +70,32 @@ enum { NORM_CHUNK = 64 };
   }
 #define SQUARES4(v) _mm512_fmadd_ps(v##3, v##3, _mm512_fmadd_ps(v##2, v##2, _mm512_fmadd_ps(v##1, v##1, _mm512_mul_ps(v##0, v##0))))
 
-/* v = x + delta into sum_out (null when there is nothing to add and nobody asks); factors[row] and offsets[row] of the norm. */
-CHORD_AVX512_INLINE void norm_statistics(size_t rows, const float *x, const float *delta, float eps, float *sum_out, float *factors,
-                                         float *offsets) {
-  const __m512 inverse_dim = _mm512_set1_ps(1.0f / 64.0f);
-  for (size_t first = 0; first < rows; first += 4) {
-    EACH_ROW(NORM_ADD)
-    if (sum_out) {
-      EACH_ROW(NORM_STORE_SUM)
-    }
-    const __m512 mean = _mm512_mul_ps(fold_rows(SUM4(p), SUM4(q), SUM4(r), SUM4(s)), inverse_dim);
-    EACH_ROW(NORM_CENTRE)
-    _mm_store_ps(offsets + first, gather_rows(mean));
-    _mm_store_ps(factors + first, gather_rows(fold_rows(SQUARES4(p), SQUARES4(q), SQUARES4(r), SQUARES4(s))));
-  }
+/* From the sums of squares of rows and their means to what the norm multiplies by and adds. */
+CHORD_AVX512_INLINE void norm_factors(size_t rows, float inverse_dim, float eps, float *factors, float *offsets) {
   for (size_t row = 0; row < rows; row += 16) {
-    const __m512 variance = _mm512_fmadd_ps(_mm512_load_ps(factors + row), inverse_dim, _mm512_set1_ps(eps));
+    const __m512 variance = _mm512_fmadd_ps(_mm512_load_ps(factors + row), _mm512_set1_ps(inverse_dim), _mm512_set1_ps(eps));
     const __m512 factor =
         _mm512_fmadd_ps(variance, _mm512_setzero_ps(), _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(variance)));
     _mm512_store_ps(factors + row, factor);
     const __m512 product = _mm512_mul_ps(_mm512_load_ps(offsets + row), factor);
     _mm512_store_ps(offsets + row, _mm512_sub_ps(_mm512_setzero_ps(), product));
   }
+}
+
+/* v = x + delta into sum_out (null when there is nothing to add and nobody asks); factors[row] and offsets[row] of the norm. */
+CHORD_AVX512_INLINE void norm_statistics(size_t rows, const float *x, const float *delta, float eps, float *sum_out, float *factors,
+                                         float *offsets) {
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(NORM_ADD)
+    if (sum_out) {
+      EACH_ROW(NORM_STORE_SUM)
+    }
+    const __m512 mean = _mm512_mul_ps(fold_rows(SUM4(p), SUM4(q), SUM4(r), SUM4(s)), _mm512_set1_ps(1.0f / 64.0f));
+    EACH_ROW(NORM_CENTRE)
+    _mm_store_ps(offsets + first, gather_rows(mean));
+    _mm_store_ps(factors + first, gather_rows(fold_rows(SQUARES4(p), SQUARES4(q), SQUARES4(r), SQUARES4(s))));
+  }
+  norm_factors(rows, 1.0f / 64.0f, eps, factors, offsets);
 }
 
 #define NORM_APPLY(i, v)                                                                                                            \
@@ -126,6 +130,81 @@ CHORD_AVX512_INLINE void norm_apply(size_t rows, const float *x, const float *fa
   }
 }
 
+/*
+ * Rows of another multiple of 64, four at a time: each step has a vector of every row, so that four chains run side by side. What is too long for
+ * the registers is read again, in the first cache: that is why the passes take turns every WIDE_CHUNK rows.
+ */
+#define WIDE_ROW(i, v)                                                  \
+  const size_t at##v = (first + i < rows ? first + i : rows - 1) * dim; \
+  __m512 chain##v = _mm512_setzero_ps();
+#define WIDE_ADD(i, v)                                                                        \
+  __m512 v = _mm512_loadu_ps(x + at##v + c);                                                  \
+  if (delta) v = _mm512_add_ps(v, _mm512_loadu_ps(delta + at##v + c));                        \
+  chain##v = _mm512_add_ps(chain##v, v);
+#define WIDE_STORE_SUM(i, v) _mm512_storeu_ps(sum_out + at##v + c, v);
+#define WIDE_MEAN(i, v)                                               \
+  const __m512 mean##v = _mm512_shuffle_f32x4(mean, mean, 0x55 * i); \
+  chain##v = _mm512_setzero_ps();
+#define WIDE_SQUARE(i, v)                                                             \
+  const __m512 v = _mm512_sub_ps(_mm512_loadu_ps(sums + at##v + c), mean##v);         \
+  chain##v = _mm512_fmadd_ps(v, v, chain##v);
+
+CHORD_AVX512_INLINE void wide_statistics(size_t rows, size_t dim, const float *x, const float *delta, float eps, float *sum_out, float *factors,
+                                         float *offsets) {
+  const float inverse_dim = 1.0f / (float)dim, *const sums = sum_out ? sum_out : x;
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(WIDE_ROW)
+    for (size_t c = 0; c < dim; c += 16) {
+      EACH_ROW(WIDE_ADD)
+      if (sum_out) {
+        EACH_ROW(WIDE_STORE_SUM)
+      }
+    }
+    const __m512 mean = _mm512_mul_ps(fold_rows(chainp, chainq, chainr, chains), _mm512_set1_ps(inverse_dim));
+    EACH_ROW(WIDE_MEAN)
+    for (size_t c = 0; c < dim; c += 16) {
+      EACH_ROW(WIDE_SQUARE)
+    }
+    _mm_store_ps(offsets + first, gather_rows(mean));
+    _mm_store_ps(factors + first, gather_rows(fold_rows(chainp, chainq, chainr, chains)));
+  }
+  norm_factors(rows, inverse_dim, eps, factors, offsets);
+}
+
+#define WIDE_FACTORS(i, v)                                                                  \
+  const size_t own_##v = first + i < rows ? first + i : rows - 1, at##v = own_##v * dim;      \
+  const __m512 times_##v = _mm512_set1_ps(factors[first + i]), plus_##v = _mm512_set1_ps(offsets[first + i]); \
+  __m512 most##v = _mm512_set1_ps(NAN); /* so that a row of what is no number has no largest magnitude */
+#define WIDE_VALUE(v, c) \
+  _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + at##v + (c)), times_##v, plus_##v), _mm512_loadu_ps(gamma + (c)), _mm512_loadu_ps(beta + (c)))
+#define WIDE_APPLY(i, v)                     \
+  const __m512 v = WIDE_VALUE(v, c);         \
+  most##v = ABS_MAX(most##v, v);
+#define WIDE_STORE(i, v) _mm512_storeu_ps(norm_out + at##v + c, v);
+#define WIDE_AGAIN(v, c) (norm_out ? _mm512_loadu_ps(norm_out + at##v + (c)) : WIDE_VALUE(v, c))
+#define WIDE_CODES(i, v)                                                                                                        \
+  _mm512_storeu_si512(a + own_##v * a_stride + c, codes_of_64(128, WIDE_AGAIN(v, c), WIDE_AGAIN(v, c + 16), WIDE_AGAIN(v, c + 32), \
+                                                             WIDE_AGAIN(v, c + 48), SPREAD_ROW(inverse, i)));
+
+CHORD_AVX512_INLINE void wide_apply(size_t rows, size_t dim, const float *x, const float *factors, const float *offsets, const float *gamma,
+                                    const float *beta, float *norm_out, uint8_t *a, size_t a_stride, float *a_scale) {
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(WIDE_FACTORS)
+    for (size_t c = 0; c < dim; c += 16) {
+      EACH_ROW(WIDE_APPLY)
+      if (norm_out) {
+        EACH_ROW(WIDE_STORE)
+      }
+    }
+    if (!a) continue;
+    const size_t count = rows - first < 4 ? rows - first : 4;
+    const __m128 inverse = activation_scales(larger_rows(mostp, mostq, mostr, mosts), count, a_scale + first);
+    for (size_t c = 0; c < dim; c += 64) {
+      EACH_ROW(WIDE_CODES)
+    }
+  }
+}
+
 static CHORD_AVX512 void norm_rows_of_64(const chord_norm *args) {
   _Alignas(64) float factors[NORM_CHUNK], offsets[NORM_CHUNK];
   for (size_t start = 0; start < args->rows; start += NORM_CHUNK) {
@@ -139,10 +218,24 @@ static CHORD_AVX512 void norm_rows_of_64(const chord_norm *args) {
   }
 }
 
+static CHORD_AVX512 void norm_wide_rows(const chord_norm *args) {
+  _Alignas(64) float factors[WIDE_CHUNK], offsets[WIDE_CHUNK];
+  for (size_t start = 0; start < args->rows; start += WIDE_CHUNK) {
+    const size_t rows = args->rows - start < WIDE_CHUNK ? args->rows - start : WIDE_CHUNK, at = start * args->dim;
+    float *norm_out = args->norm_out ? args->norm_out + at : NULL;
+    float *sum_out = args->sum_out ? args->sum_out + at : args->delta ? norm_out : NULL;
+    wide_statistics(rows, args->dim, args->x + at, args->delta ? args->delta + at : NULL, args->eps, sum_out, factors, offsets);
+    wide_apply(rows, args->dim, sum_out ? sum_out : args->x + at, factors, offsets, args->gamma, args->beta, norm_out,
+               args->a ? args->a + start * args->a_stride : NULL, args->a_stride, args->a ? args->a_scale + start : NULL);
+  }
+}
+
 CHORD_AVX512 void chord_norm_f32__avx512(const chord_norm *args) {
   const int sum_has_a_place = !args->delta || args->sum_out || args->norm_out;
   if (args->dim == 64 && args->rows > 1 && sum_has_a_place)
     norm_rows_of_64(args);
+  else if (args->dim % 64 == 0 && args->rows > 1 && sum_has_a_place)
+    norm_wide_rows(args);
   else
     norm_rows(args);
 }
@@ -162,10 +255,39 @@ static CHORD_AVX512 void quantize_rows_of_64(size_t rows, const float *x, size_t
   }
 }
 
+#define WIDE_QUANTIZE_ROW(i, v)                                                                                              \
+  const size_t own_##v = first + i < rows ? first + i : rows - 1;                                                             \
+  const float *from##v = x + own_##v * x_stride;                                                                              \
+  __m512 most##v = _mm512_setzero_ps();
+#define WIDE_LARGEST(i, v) most##v = larger512(most##v, _mm512_abs_ps(_mm512_loadu_ps(from##v + c)));
+#define WIDE_ROW_CODES(i, v)                                                                                                 \
+  _mm512_storeu_si512(a + own_##v * a_stride + c,                                                                             \
+                      codes_of_64(128, _mm512_loadu_ps(from##v + c), _mm512_loadu_ps(from##v + c + 16), _mm512_loadu_ps(from##v + c + 32), \
+                                  _mm512_loadu_ps(from##v + c + 48), SPREAD_ROW(inverse, i)));
+
+static CHORD_AVX512 void quantize_wide_rows(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
+                                            float *a_scale) {
+  for (size_t first = 0; first < rows; first += 4) {
+    EACH_ROW(WIDE_QUANTIZE_ROW)
+    for (size_t c = 0; c < width; c += 16) {
+      EACH_ROW(WIDE_LARGEST)
+    }
+    const size_t count = rows - first < 4 ? rows - first : 4;
+    const __m128 inverse = activation_scales(larger_rows(mostp, mostq, mostr, mosts), count, a_scale + first);
+    for (size_t c = 0; c < width; c += 64) {
+      EACH_ROW(WIDE_ROW_CODES)
+    }
+  }
+}
+
 CHORD_AVX512 void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                                  float *a_scale) {
   if (width == 64) {
     quantize_rows_of_64(rows, x, x_stride, a, a_stride, a_scale);
+    return;
+  }
+  if (width % 64 == 0 && rows > 1) {
+    quantize_wide_rows(rows, width, x, x_stride, a, a_stride, a_scale);
     return;
   }
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
