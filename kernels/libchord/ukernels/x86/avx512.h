@@ -135,9 +135,9 @@ CHORD_AVX512_INLINE __m512 exp2_512(__m512 x) {
   return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
 }
 
-/* max(y, 0), where what is not a number stays, and -0 becomes 0: for each kind of float, keep (1) or zero (8). From the lowest digit on: quiet
- * and signalling NaN, zero, one, -inf, inf, negative, positive. */
-CHORD_AVX512_INLINE __m512 relu512(__m512 y) { return _mm512_fixupimm_ps(y, y, _mm512_set1_epi32(0x18181811), 0); }
+/* max(y, 0) if asked for, where what is not a number stays, and -0 becomes 0: for each kind of float, keep (0, 1) or zero (8). From the lowest digit
+ * on: quiet and signalling NaN, zero, one, -inf, inf, negative, positive. */
+CHORD_AVX512_INLINE __m512 relu_if512(int asked, __m512 y) { return _mm512_fixupimm_ps(y, y, _mm512_set1_epi32(asked ? 0x18181811 : 0), 0); }
 
 /* Rows of sixteen 32-bit elements to columns. */
 CHORD_AVX512_INLINE void transpose16(__m512i r[16]) {

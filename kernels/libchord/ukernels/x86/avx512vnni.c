@@ -98,7 +98,7 @@ CHORD_AVX512_INLINE __m512 gemm_value(const chord_gemm *args, size_t row, size_t
   const size_t channel = 16 * block;
   const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(args->scale + channel));
   const __m512 y = _mm512_fmadd_ps(product, _mm512_set1_ps(args->a_scale[row]), _mm512_loadu_ps(args->bias + channel));
-  return args->relu ? relu512(y) : y;
+  return relu_if512(args->relu, y);
 }
 
 CHORD_AVX512_INLINE void gemm_store(const chord_gemm *args, size_t row, size_t block, __m512i sum) {
@@ -149,11 +149,11 @@ CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, co
 #define CHAIN_STEP(i, j) \
   if (j < blocks) sum##i##j = dpbusd(sum##i##j, group##i, _mm512_load_si512(panel + j * block_bytes + 64 * i));
 #define CHAIN_STORE(j) \
-  if (j < blocks) gemm_store(args, 0, block + j, _mm512_add_epi32(_mm512_add_epi32(sum0##j, sum1##j), _mm512_add_epi32(sum2##j, sum3##j)));
+  if (j < blocks) gemm_store(args, row, block + j, _mm512_add_epi32(_mm512_add_epi32(sum0##j, sum1##j), _mm512_add_epi32(sum2##j, sum3##j)));
 
-CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, size_t block) {
+CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, size_t row, size_t block) {
   const size_t block_bytes = 16 * args->panel_depth;
-  const uint8_t *a = args->a, *const end = a + args->depth;
+  const uint8_t *a = args->a + row * args->a_stride, *const end = a + args->depth;
   const int8_t *panel = args->panel + block * block_bytes;
   CHAINS(CHAIN_START)
   for (; a != end; a += 16, panel += 256) {
@@ -163,21 +163,16 @@ CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, 
   CHAIN_STORE(0) CHAIN_STORE(1) CHAIN_STORE(2) CHAIN_STORE(3)
 }
 
+/* How many of `left` rows the next tile takes: six or five, so that nothing is left over, else two or one. */
+static inline size_t rows_of_tile(size_t left) { return left % 6 == 0 ? 6 : left >= 5 ? 5 : left >= 2 ? 2 : 1; }
+
 CHORD_AVX512_INLINE void gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block) {
-  if (args->rows == 1) {
-    gemv_tile(args, blocks, block);
-    return;
-  }
-  size_t row = 0;
-  for (; row + 6 <= args->rows; row += 6) gemm_tile(args, 6, blocks, row, block);
-  switch (args->rows - row) {
-    case 5: gemm_tile(args, 5, blocks, row, block); break;
-    case 4: gemm_tile(args, 4, blocks, row, block); break;
-    case 3: gemm_tile(args, 3, blocks, row, block); break;
-    case 2: gemm_tile(args, 2, blocks, row, block); break;
-    case 1: gemm_tile(args, 1, blocks, row, block); break;
-    default: break;
-  }
+  for (size_t row = 0, rows; row < args->rows; row += rows) switch (rows = rows_of_tile(args->rows - row)) {
+      case 6: gemm_tile(args, 6, blocks, row, block); break;
+      case 5: gemm_tile(args, 5, blocks, row, block); break;
+      case 2: gemm_tile(args, 2, blocks, row, block); break;
+      default: gemv_tile(args, blocks, row, block); break;
+    }
 }
 
 static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arguments) {
@@ -222,16 +217,12 @@ CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t ro
 
 static CHORD_AVX512 void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
   const chord_gemm copy = *arguments, *const args = &copy;
-  size_t row = 0;
-  for (; row + 6 <= args->rows; row += 6) quantising_tile(args, 6, row, codes, codes_stride, scales);
-  switch (args->rows - row) {
-    case 5: quantising_tile(args, 5, row, codes, codes_stride, scales); break;
-    case 4: quantising_tile(args, 4, row, codes, codes_stride, scales); break;
-    case 3: quantising_tile(args, 3, row, codes, codes_stride, scales); break;
-    case 2: quantising_tile(args, 2, row, codes, codes_stride, scales); break;
-    case 1: quantising_tile(args, 1, row, codes, codes_stride, scales); break;
-    default: break;
-  }
+  for (size_t row = 0, rows; row < args->rows; row += rows) switch (rows = rows_of_tile(args->rows - row)) {
+      case 6: quantising_tile(args, 6, row, codes, codes_stride, scales); break;
+      case 5: quantising_tile(args, 5, row, codes, codes_stride, scales); break;
+      case 2: quantising_tile(args, 2, row, codes, codes_stride, scales); break;
+      default: quantising_tile(args, 1, row, codes, codes_stride, scales); break;
+    }
 }
 
 /*
