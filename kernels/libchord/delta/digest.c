@@ -12,10 +12,10 @@ void chord_delta_digest_add(chord_delta_digest *state, const uint8_t *data, size
   }
   if (held) {
     memcpy(state->rest + held, data, 64 - held);
-    chord_sha256_block(state->words, state->rest);
+    chord_sha256_blocks(state->words, state->rest, 1);
     data += 64 - held;
     size -= 64 - held;
   }
-  for (; size >= 64; size -= 64, data += 64) chord_sha256_block(state->words, data);
-  if (size) memcpy(state->rest, data, size);
+  chord_sha256_blocks(state->words, data, size / 64);
+  if (size % 64) memcpy(state->rest, data + size / 64 * 64, size % 64);
 }

@@ -1,4 +1,4 @@
-/* CRC-32 (zlib's polynomial, eight bytes a step) and SHA-256 (FIPS 180-4). */
+/* CRC-32 (zlib's polynomial) and SHA-256 (FIPS 180-4): the portable forms, and the choice of the CPU's instructions where data are long. */
 #include "checksum.h"
 
 #include <string.h>
@@ -14,8 +14,8 @@ void chord_crc32_table(uint32_t table[CHORD_CRC_WORDS]) {
   for (uint32_t i = 256; i < CHORD_CRC_WORDS; i++) table[i] = table[i - 256] >> 8 ^ table[table[i - 256] & 255u];
 }
 
-uint32_t chord_crc32(const uint32_t table[CHORD_CRC_WORDS], const uint8_t *data, size_t size) {
-  uint32_t crc = 0xFFFFFFFFu;
+/* From a checksum's state on, eight bytes a step. */
+static uint32_t crc32_portable(const uint32_t *table, uint32_t crc, const uint8_t *data, size_t size) {
   for (; size >= 8; size -= 8, data += 8) {
     uint32_t low, high;
     memcpy(&low, data, 4);
@@ -26,7 +26,7 @@ uint32_t chord_crc32(const uint32_t table[CHORD_CRC_WORDS], const uint8_t *data,
           table[1 * 256 + (high >> 16 & 255)] ^ table[high >> 24];
   }
   for (; size > 0; size--, data++) crc = crc >> 8 ^ table[(crc ^ *data) & 255u];
-  return ~crc;
+  return crc;
 }
 
 static const uint32_t sha256_constants[64] = {
@@ -39,7 +39,7 @@ static const uint32_t sha256_constants[64] = {
 
 static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-void chord_sha256_block(uint32_t state[8], const uint8_t *block) {
+static void sha256_block(uint32_t state[8], const uint8_t *block) {
   uint32_t w[64], s[8];
   for (int i = 0; i < 16; i++)
     w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
@@ -61,20 +61,49 @@ void chord_sha256_block(uint32_t state[8], const uint8_t *block) {
   for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
+#if defined(__x86_64__)
+#include "checksum_x86.h"
+#elif defined(__aarch64__) && defined(__linux__)
+#include "checksum_arm.h"
+#endif
+
+/* Asking the CPU takes as long as this many bytes do. */
+enum { LONG = 4096 };
+
+uint32_t chord_crc32(const uint32_t table[CHORD_CRC_WORDS], const uint8_t *data, size_t size) {
+  uint32_t crc = 0xFFFFFFFFu;
+#if defined(CHORD_HAS_FAST_CHECKSUMS)
+  if (size >= LONG && cpu_has_crc32()) {
+    crc = crc32_fast(table, crc, data, size / 64);
+    data += size / 64 * 64;
+    size %= 64;
+  }
+#endif
+  return ~crc32_portable(table, crc, data, size);
+}
+
+void chord_sha256_blocks(uint32_t state[8], const uint8_t *data, size_t blocks) {
+#if defined(CHORD_HAS_FAST_CHECKSUMS)
+  if (64 * blocks >= LONG && cpu_has_sha256()) {
+    sha256_fast(state, data, blocks);
+    return;
+  }
+#endif
+  for (; blocks > 0; blocks--, data += 64) sha256_block(state, data);
+}
+
 CHORD_COLD void chord_sha256_end(uint32_t state[8], const uint8_t *rest, uint64_t bytes, uint8_t digest[32]) {
   const size_t size = bytes % 64, end = size < 56 ? 64 : 128;
   uint8_t last[128] = {0};
   if (size) memcpy(last, rest, size);
   last[size] = 0x80;
   for (size_t i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(bytes * 8 >> (8 * i));
-  chord_sha256_block(state, last);
-  if (end == 128) chord_sha256_block(state, last + 64);
+  chord_sha256_blocks(state, last, end / 64);
   for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
 void chord_sha256(const uint8_t *data, size_t size, uint8_t digest[32]) {
   uint32_t state[8] = CHORD_SHA256_START;
-  const uint64_t bytes = size;
-  for (; size >= 64; size -= 64, data += 64) chord_sha256_block(state, data);
-  chord_sha256_end(state, data, bytes, digest);
+  chord_sha256_blocks(state, data, size / 64);
+  chord_sha256_end(state, data + size / 64 * 64, size, digest);
 }

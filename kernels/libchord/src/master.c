@@ -1,5 +1,6 @@
 /* The master file (magic CHRM): every rule of docs/formats.md is checked before anything is read through it. What passes is byte for byte
  * what a writer writes; whether this engine runs it is the question of plan.c. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,23 +100,34 @@ static bool has_shape(const chord_entry *entry, chord_dtype dtype, uint32_t dims
          (dims < 2 || entry->shape[1] == second);
 }
 
-static bool all_finite(const chord_entry *entry, bool positive) {
-  const float *values = entry->data;
-  bool fine = true;
-  for (uint64_t i = 0; i < entry->bytes / sizeof *values; i++) fine &= fabsf(values[i]) < INFINITY && (values[i] > 0.0f || !positive);
-  return fine;
+/* Whether all are up to `largest` in magnitude, which is finite, and above 0 where they have to be: as bits, floats have the order of integers. */
+static bool all_up_to(const chord_entry *entry, float largest, bool positive) {
+  const uint32_t *bits = entry->data, kept = positive ? UINT32_MAX : INT32_MAX, first = positive;
+  uint32_t most, wrong = 0;
+  memcpy(&most, &largest, sizeof most);
+  for (uint64_t i = 0; i < entry->bytes / sizeof *bits; i++) wrong |= (bits[i] & kept) - first > most - first;
+  return !wrong;
 }
+
+static bool all_finite(const chord_entry *entry, bool positive) { return all_up_to(entry, FLT_MAX, positive); }
 
 /* The codes of both grids are symmetric; `bits` 4 has two codes a byte, and a last half of zero where `columns` is odd. */
 static bool on_grid(const chord_entry *entry, uint32_t bits, uint32_t columns) {
   const uint8_t *codes = entry->data;
-  bool fine = true;
-  if (bits == 8)
-    for (uint64_t i = 0; i < entry->bytes; i++) fine &= codes[i] != 0x80;
-  else
-    for (uint64_t i = 0; i < entry->bytes; i++) fine &= (codes[i] & 0xF) != 8 && codes[i] >> 4 != 8;
+  const uint64_t ones = bits == 8 ? 0x0101010101010101 : 0x1111111111111111, least = ones << (bits - 1);
+  uint64_t found = 0, word = 0, i = 0;
+  /* A code is the least one where `word` is 0: only a zero borrows, and only from behind a first one. */
+  for (; i + 8 <= entry->bytes; i += 8) {
+    memcpy(&word, codes + i, 8);
+    word ^= least;
+    found |= (word - ones) & ~word & least;
+  }
+  word = 0;
+  if (i < entry->bytes) memcpy(&word, codes + i, (size_t)(entry->bytes - i));
+  word ^= least;
+  bool fine = ((found | ((word - ones) & ~word)) & least) == 0;
   if (bits == 4 && columns % 2 != 0)
-    for (uint64_t i = 1; i <= entry->shape[0]; i++) fine &= codes[i * entry->shape[1] - 1] >> 4 == 0;
+    for (uint64_t row = 1; row <= entry->shape[0]; row++) fine &= codes[row * entry->shape[1] - 1] >> 4 == 0;
   return fine;
 }
 
@@ -280,12 +292,12 @@ chord_status chord_master_floats(chord_master *master, const char *name, uint32_
   chord_entry entry;
   const chord_status status = chord_master_get(master, name, CHORD_F32, dims, first, second, &entry, diagnosis);
   if (status != CHORD_OK) return status;
-  const float *values = entry.data;
+  const float *values = *out = entry.data;
+  if (all_up_to(&entry, LARGEST_FLOAT, positive)) return CHORD_OK;
   for (uint64_t i = 0; i < entry.bytes / 4; i++)
     if (!(fabsf(values[i]) <= LARGEST_FLOAT) || (positive && !(values[i] > 0.0f)))
       return chord_fail(diagnosis, CHORD_BAD_MASTER, "engine: '%s' holds %g, and it runs %s up to 10000", name, (double)values[i],
                         positive ? "positive numbers" : "numbers");
-  *out = values;
   return CHORD_OK;
 }
 
