@@ -7,6 +7,7 @@ import numpy as np
 
 from chordkit.data.dataset import MINIMUM_LENGTH, Dataset
 from chordkit.data.events import Events
+from chordkit.data.ordering import stable_order
 from chordkit.data.selection import Selection, once
 from chordkit.errors import DataError
 
@@ -17,16 +18,18 @@ def k_core(users: np.ndarray, items: np.ndarray, user_minimum: int, item_minimum
 
     Removing a rare item may make a user too short, and the other way round, so it is repeated until nothing changes.
     """
-    kept = np.arange(len(users))
-    while len(kept):
-        user_counts, item_counts = np.bincount(users[kept]), np.bincount(items[kept])
-        stay = (user_counts[users[kept]] >= user_minimum) & (item_counts[items[kept]] >= item_minimum[items[kept]])
-        if stay.all():
-            break
-        kept = kept[stay]
-    mask = np.zeros(len(users), bool)
-    mask[kept] = True
-    return mask
+    mask = np.ones(len(users), bool)
+    user_counts, item_counts = np.bincount(users), np.bincount(items)
+    while True:
+        stay = (user_counts >= user_minimum)[users]
+        stay &= (item_counts >= item_minimum[: len(item_counts)])[items]
+        stay &= mask
+        gone = np.flatnonzero(mask != stay)
+        if not len(gone):
+            return mask
+        user_counts -= np.bincount(users[gone], minlength=len(user_counts))
+        item_counts -= np.bincount(items[gone], minlength=len(item_counts))
+        mask = stay
 
 
 _ONCE: dict[str, str] = {
@@ -37,32 +40,34 @@ _ONCE: dict[str, str] = {
 
 
 class _Left:
-    """The events that are left, in the order of users and time, and what left them out."""
+    """The events that are left, in the order of users and time, and what left them out.
+
+    Attributes:
+        users: int [left], index into the ids of the events.
+        items: the same.
+        order: int64 [left], where in the file.
+        dropped: one record a step.
+    """
 
     def __init__(self, events: Events) -> None:
-        self._events = events
         # Stable: events of one user with equal times stay in file order.
-        self.order = np.lexsort((*(each.values for each in reversed(events.times)), events.users))
+        self.order = stable_order(events.users, *(each.values for each in events.times))
+        self.users, self.items = events.users[self.order], events.items[self.order]
         self.dropped: list[dict[str, Any]] = []
-
-    @property
-    def users(self) -> np.ndarray:
-        return self._events.users[self.order]
-
-    @property
-    def items(self) -> np.ndarray:
-        return self._events.items[self.order]
+        self._counted = self._counts()
 
     def keep(self, why: str, stay: np.ndarray) -> None:
         """Leave out the events that do not ``stay``; say how many interactions, users and items are gone with them."""
-        before = [len(self.order), *self._distinct()]
-        self.order = self.order[stay]
-        after = [len(self.order), *self._distinct()]
-        gone = dict(zip(("interactions", "users", "items"), (b - a for b, a in zip(before, after, strict=True)), strict=True))
+        before = self._counted
+        if not stay.all():
+            self.order, self.users, self.items = self.order[stay], self.users[stay], self.items[stay]
+            self._counted = self._counts()
+        gone = dict(zip(("interactions", "users", "items"), (b - a for b, a in zip(before, self._counted, strict=True)), strict=True))
         self.dropped.append({"kept": why, **gone})
 
-    def _distinct(self) -> tuple[int, int]:
-        return int(np.count_nonzero(np.bincount(self.users))), int(np.count_nonzero(np.bincount(self.items)))
+    def _counts(self) -> tuple[int, int, int]:
+        users, items = (int(np.count_nonzero(np.bincount(each))) for each in (self.users, self.items))
+        return len(self.order), users, items
 
 
 def assemble(
@@ -81,13 +86,14 @@ def assemble(
     left = _Left(events)
     for why, mask in events.kept:
         left.keep(why, mask[left.order])
-    ties = _ties(events, left.order)
+    ties = _ties(events, left)
     if selection.dedupe is not None:
         left.keep(_ONCE[selection.dedupe], once(left.users, left.items, selection.dedupe))
     if selection.sample_users is not None:
-        present = np.unique(left.users)
-        drawn = np.random.default_rng(selection.seed).permutation(present)[: selection.sample_users]
-        left.keep(f"{selection.sample_users} users at random, seed {selection.seed}", np.isin(left.users, drawn))
+        drawn = np.zeros(len(events.user_ids), bool)
+        present = np.flatnonzero(np.bincount(left.users))
+        drawn[np.random.default_rng(selection.seed).permutation(present)[: selection.sample_users]] = True
+        left.keep(f"{selection.sample_users} users at random, seed {selection.seed}", drawn[left.users])
     # A user without any event left was removed by a filter; one or two events are too few to split.
     counts = np.bincount(left.users)
     too_short = int(((counts > 0) & (counts < MINIMUM_LENGTH)).sum())
@@ -101,8 +107,9 @@ def assemble(
     if not stay.any():
         raise _nothing_left(source, events, selection)
     left.keep(words, stay)
-    user_index, user_codes = np.unique(left.users, return_inverse=True)
-    present = np.unique(left.items)
+    lengths = np.bincount(left.users)
+    user_index = np.flatnonzero(lengths)
+    present = np.flatnonzero(np.bincount(left.items))
     new = present[numbers[present] == 0]
     before = [""] if catalogue is None else list(catalogue.item_ids)
     numbers[new] = len(before) + np.arange(len(new))
@@ -110,8 +117,8 @@ def assemble(
     times, clock = events.times[0].clocked() if events.times else (None, None)
     return Dataset(
         name=name,
-        flat=numbers[left.items].astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_codes))]).astype(np.int64),
+        flat=numbers.astype(np.int32)[left.items],
+        offsets=np.concatenate([[0], np.cumsum(lengths[user_index])]).astype(np.int64),
         item_ids=[*before, *(events.item_ids[index] for index in new)],
         user_ids=[events.user_ids[index] for index in user_index],
         times=None if times is None else times[left.order],
@@ -161,14 +168,15 @@ def _told(catalogue: Dataset, present: int, new: int) -> dict[str, Any]:
     return {"name": catalogue.name, "fingerprint": catalogue.fingerprint, "items": catalogue.items, "present": present, "new": new}
 
 
-def _ties(events: Events, order: np.ndarray) -> int:
+def _ties(events: Events, left: _Left) -> int:
     """Events of the time of the one before of the same user: their order is that of the file."""
-    if not events.times or len(order) < 2:
+    if not events.times or len(left.order) < 2:
         return 0
-    same = events.users[order[1:]] == events.users[order[:-1]]
+    same = left.users[1:] == left.users[:-1]
     for times in events.times:
-        same &= times.values[order[1:]] == times.values[order[:-1]]
-    return int(same.sum())
+        values = times.values[left.order]
+        same &= values[1:] == values[:-1]
+    return int(np.count_nonzero(same))
 
 
 def _nothing_left(source: str, events: Events, selection: Selection) -> DataError:

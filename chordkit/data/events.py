@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from chordkit.data.columns import Columns, Roles, roles_in
+from chordkit.data.ordering import numbered
 from chordkit.data.readers.table import Table, TableFile, joined
 from chordkit.data.selection import Selection, masks
 from chordkit.data.times import BadValueError, Times, numbers, read_times
@@ -17,8 +18,8 @@ class Events:
     """One entry per interaction, in file order.
 
     Attributes:
-        users: int64 [events], index into ``user_ids``.
-        items: int64 [events], index into ``item_ids``.
+        users: int32 or int64 [events], index into ``user_ids``.
+        items: int32 or int64 [events], index into ``item_ids``.
         user_ids: distinct original ids, in the order in which users will be numbered.
         item_ids: distinct original ids, in the order in which items will be numbered.
         times: of all events each; the first decides and the next where it ties; none when the file itself is in order.
@@ -56,10 +57,10 @@ def events_of(source: str, parts: list[TableFile], columns: Columns, selection: 
     if not roles.times and (selection.start is not None or selection.end is not None):
         raise DataError(f"{source}: there are no times to keep a part of; name their column with --time")
     names = list(dict.fromkeys([*roles.names, *selection.columns]))
-    table = joined([part.read(names) for part in parts])
+    table = joined([part.read(names, set(roles.names) - set(selection.columns)) for part in parts])
     kept = list(masks(source, selection.where, table.frame))
     frame, rows = _one_event_a_row(source, table, roles)
-    frame = frame.with_columns(pl.all().str.strip_chars())
+    frame = frame.with_columns(pl.col(pl.String).str.strip_chars())
     read = _Read(Table(frame, lambda row: table.place(int(rows[row]))))
     users, user_ids = read.ids("user", roles.user)
     items, item_ids = read.ids("item", roles.item)
@@ -103,11 +104,14 @@ class _Read:
 
     def ids(self, role: str, name: str) -> tuple[np.ndarray, list[str]]:
         column = self._table.frame[name]
+        if column.dtype == pl.Int64:
+            places, distinct = numbered(column.to_numpy())
+            return places, pl.Series(distinct).cast(pl.String).to_list()
         empty = column.is_null() | (column == "").fill_null(True)
         if empty.any():
             raise DataError(f"{self._table.place(int(empty.arg_max() or 0))}: {role} (column '{name}') is empty; fill it or remove the row")
         ids = _in_order(column.unique())
-        return column.cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int64), ids
+        return column.cast(pl.Enum(ids)).to_physical().to_numpy().astype(np.int32), ids
 
     def times(self, name: str, time_format: str | None) -> Times:
         try:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from chordkit.data.ordering import stable_order
 from chordkit.errors import DataError
 
 Dedupe = Literal["first", "last", "consecutive"]
@@ -105,10 +106,8 @@ def once(users: np.ndarray, items: np.ndarray, which: Dedupe) -> np.ndarray:
     """bool [events], of events in the order of users and time: the one of each user and item that is kept."""
     if which == "consecutive":
         return runs(users, items)
-    pairs = users * (int(items.max(initial=0)) + 1) + items
+    order = stable_order(users, items)
+    first = runs(users[order], items[order])
     keep = np.zeros(len(users), bool)
-    if which == "first":
-        keep[np.unique(pairs, return_index=True)[1]] = True
-    else:
-        keep[len(pairs) - 1 - np.unique(pairs[::-1], return_index=True)[1]] = True
+    keep[order[first if which == "first" else np.append(first, True)[1:]]] = True
     return keep

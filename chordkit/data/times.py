@@ -112,15 +112,16 @@ def read_times(column: pl.Series, time_format: str | None) -> Times:
     """Numbers as they are, and dates in nanoseconds since 1970 (UTC where they name no zone).
 
     Args:
-        column: texts, without blanks around them.
+        column: texts, without blanks around them, or Int64.
         time_format: how dates are written; None = numbers, or ISO 8601.
 
     Raises:
         BadValueError: one is empty or neither, or two units are mixed.
     """
     if time_format is not None:
+        column = column.cast(pl.String)
         return _dates(column, column.str.to_datetime(time_format, strict=False, time_unit="ns"))
-    first = column.drop_nulls().head(1).to_list()
+    first = [] if column.dtype == pl.Int64 else column.drop_nulls().head(1).to_list()
     if first and looks_like_date(first[0]):
         return _dates(column, _iso(column))
     values = numbers(column, "give seconds since 1970, or a date as 2026-03-14T09:30:00, or say with --time-format how it is written")
@@ -200,7 +201,7 @@ def _dates(column: pl.Series, found: pl.Series) -> Times:
 
 def _bad(column: pl.Series, bad: pl.Series, words: str) -> BadValueError:
     row = int(bad.arg_max() or 0)
-    value = column[row] or ""
+    value = str(column[row] or "")
     return BadValueError(row, value, words if value else "is empty; fill it or remove the row")
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chordkit.data import Columns, Dataset, load_named, prepare, statistics, synthesize
 from chordkit.data.assembly import k_core
+from chordkit.data.readers import delimited
 from chordkit.errors import DataError
 
 HEADER = "user_id,item_id,rating,timestamp\n"
@@ -314,3 +315,28 @@ def test_progress_is_reported(tmp_path: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     prepare(write(tmp_path, "x.csv", HEADER + ROWS), progress=lambda *call: calls.append(call))
     assert [call[1:] for call in calls] == [(0, 2), (1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("header", ["", HEADER])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "odd", ["9,7,5,100", "007,7,5,100", "9, 7,5,1e2", "9,,5,100", "9,7,5", "9,7,5,100,1", "9,7,5,soon", "9,seven,4.5,1.25"]
+)
+def test_a_file_read_in_pieces_is_the_file_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str, end: str, odd: str
+) -> None:
+    lines = [f"{user},{item},{item % 5},{user * 10 + item}" for user in (1, 2, 3) for item in range(1, 9)]
+    text = header + "".join(line + "\n" for line in [*lines, odd, *lines[::-1]])
+    path = write(tmp_path, "log.csv", text.replace("\n", end))
+
+    def read() -> Any:
+        columns = None if header else Columns("column_1", "column_2", "column_4", "column_3")
+        try:
+            found = prepare(path, columns=columns, min_rating=1)
+        except DataError as error:
+            return str(error)
+        return found.fingerprint, found.user_ids, None if found.times is None else found.times.tolist(), found.provenance
+
+    whole = read()
+    monkeypatch.setattr(delimited, "_PIECE", 100)
+    assert read() == whole

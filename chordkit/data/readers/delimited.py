@@ -3,18 +3,20 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from io import BytesIO, StringIO
+from collections.abc import Collection, Iterator, Sequence
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import polars as pl
 
-from chordkit.data.readers.table import POLARS_ERRORS, Table, in_one_line
+from chordkit.data.readers.table import POLARS_ERRORS, Table, in_one_line, stacked, with_numbers
 from chordkit.errors import DataError
 
 _MOST_COLUMNS = 4096
 # A field that begins with a quotation mark and ends without one, as names in tab-separated files do.
-_STRAY_QUOTE = re.compile(r'(?:^|\t)"(?:[^"\t\r\n]|"")*(?:\t|\r|\n|\Z)', re.MULTILINE)
+_STRAY_QUOTE = re.compile(rb'(?:^|\t)"(?:[^"\t\r\n]|"")*(?:\t|\r|\n|\Z)', re.MULTILINE)
+_PIECE = 1 << 25
+"""Bytes that are read at once: as texts, a column of short numbers takes several times the room that it has in the file."""
 _LIST_TYPES = (":token_seq", ":float_seq")
 """What RecBole writes behind the name of a column whose fields are lists, their parts between blanks."""
 
@@ -29,13 +31,11 @@ class DelimitedFile:
     def __init__(self, path: Path, data: bytes, separator: str, *, has_header: bool) -> None:
         self._path, self._separator, self._has_header = path, separator, has_header
         require_bytes(path, data)
-        try:
-            self._text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            mend = "convert the file, with 'iconv -f LATIN1 -t UTF-8' where it is that"
-            raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; {mend}") from None
-        self._quote = None if separator == "\t" and _STRAY_QUOTE.search(self._text) else '"'
+        self._data = data.removeprefix(codecs.BOM_UTF8)
+        if not data.isascii():
+            _require_utf8(path, self._data)
+        quoted = b'"' in data
+        self._quote = '"' if quoted and not (separator == "\t" and _STRAY_QUOTE.search(self._data)) else None
         first: list[str] = next((fields for _, fields in self._records()), [])
         if len(first) > _MOST_COLUMNS:
             raise DataError(f"{path}: {len(first)} columns in the first line, more than {_MOST_COLUMNS}; keep those of user, item and time")
@@ -45,25 +45,40 @@ class DelimitedFile:
     def names(self) -> list[str]:
         return self._names
 
-    def read(self, names: Sequence[str]) -> Table:
+    def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Table:
         twice = next((name for name in names if self._names.count(name) > 1), None)
         if twice is not None:
             raise DataError(f"{self._path}:1: two columns are called '{twice}'; rename one of them, or name another column")
         try:
-            frame = pl.read_csv(
-                BytesIO(_without_empty_lines(self._text).encode()),
-                separator=self._separator,
-                quote_char=self._quote,
-                has_header=self._has_header,
-                # All as text: a bad value is then ours to report with its line, and ids like "007" stay what they are.
-                infer_schema=False,
-                # No projection: polars would then take a line with too many fields for a good one.
-            )
-            frame = pl.DataFrame({name: frame.to_series(self._names.index(name)) for name in names})
+            frame = stacked([self._read_piece(piece, again, names, numbers) for piece, again in self._pieces()])
         except POLARS_ERRORS as error:
             raise self._bad_shape() or DataError(f"{self._path}: not a readable table ({in_one_line(error)})") from None
         lists = [name for name in names if name.endswith(_LIST_TYPES)]
         return Table(frame.with_columns(pl.col(lists).str.strip_chars().str.split(" ")) if lists else frame, self._place)
+
+    def _read_piece(self, piece: bytes, again: bool, names: Sequence[str], numbers: Collection[str]) -> pl.DataFrame:
+        frame = pl.read_csv(
+            piece,
+            separator=self._separator,
+            quote_char=self._quote,
+            has_header=self._has_header,
+            # All as text: a bad value is then ours to report with its line, and ids like "007" stay what they are.
+            infer_schema=False,
+            # No projection: polars would then take a line with too many fields for a good one.
+        )
+        frame = frame.slice(1) if again and not self._has_header else frame
+        return with_numbers(pl.DataFrame({name: frame.to_series(self._names.index(name)) for name in names}), numbers)
+
+    def _pieces(self) -> Iterator[tuple[bytes, bool]]:
+        """Whole lines of the file, and whether its first line, by which polars counts the columns, stands before them once more."""
+        data = _without_empty_lines(self._data)
+        if self._quote is not None or len(data) <= _PIECE:
+            yield data, False
+            return
+        view, first, end = memoryview(data), data[: data.find(b"\n") + 1], 0
+        while end < len(data):
+            begin, end = end, data.find(b"\n", end + _PIECE) + 1 or len(data)
+            yield (b"".join([first, view[begin:end]]), True) if begin else (bytes(view[:end]), False)
 
     def _place(self, row: int) -> str:
         for order, (line, _) in enumerate(self._records()):
@@ -73,7 +88,7 @@ class DelimitedFile:
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, fields) of every record that is not empty; a whole pass only where a place in the file must be named."""
-        lines, plain = StringIO(self._text, newline=""), self._quote is None
+        lines, plain = TextIOWrapper(BytesIO(self._data), "utf-8", newline=""), self._quote is None
         reader = csv.reader(lines, delimiter=self._separator, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
         line = 1
         try:
@@ -90,9 +105,18 @@ class DelimitedFile:
         for line, fields in self._records():
             if len(fields) > width:
                 return DataError(f"{self._path}:{line}: {len(fields)} fields where the first line has {width}; quote or mend the line")
-        if self._text.count('"') % 2:
+        if self._data.count(b'"') % 2:
             return DataError(f"{self._path}:{line}: a quotation mark is never closed; close or remove it")
         return None
+
+
+def _require_utf8(path: Path, data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        mend = "convert the file, with 'iconv -f LATIN1 -t UTF-8' where it is that"
+        raise DataError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; {mend}") from None
 
 
 def require_bytes(path: Path, data: bytes) -> None:
@@ -122,7 +146,7 @@ def between_tabs(data: bytes, separator: bytes | None) -> bytes:
     return re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
 
 
-def _without_empty_lines(text: str) -> str:
+def _without_empty_lines(data: bytes) -> bytes:
     """polars takes an empty line for a row of nothing."""
-    text = text.lstrip("\r\n")
-    return re.sub(r"(\r?\n){2,}", "\n", text) if "\n\n" in text or "\n\r\n" in text else text
+    data = data.lstrip(b"\r\n")
+    return re.sub(rb"(\r?\n){2,}", b"\n", data) if b"\n\n" in data or b"\n\r\n" in data else data

@@ -3,7 +3,7 @@ published."""
 
 import ast
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class JsonLinesFile:
     def names(self) -> list[str]:
         return list(self._is_list)
 
-    def read(self, names: Sequence[str]) -> Table:
+    def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Table:
         if not self._literal:
             try:
                 return Table(self._select(pl.read_ndjson(BytesIO(self._data), schema=_schema(names, self._is_list)), names), self._place)

@@ -1,6 +1,6 @@
 """Tables that are in memory already: frames of polars and pandas, data sets of Hugging Face, dictionaries of columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -34,10 +34,10 @@ class TableInMemory:
     def names(self) -> list[str]:
         return self._names
 
-    def read(self, names: Sequence[str]) -> Table:
+    def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Table:
         try:
             frame = pl.DataFrame([_column(name, self._value[name]) for name in names])
-            return Table(as_texts(frame), lambda row: f"row {row + 1}")
+            return Table(as_texts(frame, numbers), lambda row: f"row {row + 1}")
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError) as error:
             raise DataError(f"the table: columns of different lengths, or of an unusable type ({in_one_line(error)})") from None
 

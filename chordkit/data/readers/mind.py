@@ -1,6 +1,6 @@
 """MIND's behaviors.tsv (Wu et al., ACL 2020): a row an impression, with what the user had read before and what was shown (N1-1: click)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -26,7 +26,7 @@ class MindFile:
     def names(self) -> list[str]:
         return NAMES
 
-    def read(self, names: Sequence[str]) -> Table:
+    def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Table:
         table = self._file.read(self._file.names)
         rows = table.frame.rename(dict(zip(self._file.names, ["impression", "user", "time", "history", "shown"], strict=True)))
         rows = rows.with_row_index("row").with_columns(when=pl.col("time").str.to_datetime(_TIME, strict=False))

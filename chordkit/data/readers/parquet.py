@@ -1,6 +1,6 @@
 """Parquet tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -35,7 +35,7 @@ class ParquetFile:
     def names(self) -> list[str]:
         return self._names
 
-    def read(self, names: Sequence[str]) -> Table:
+    def read(self, names: Sequence[str], numbers: Collection[str] = ()) -> Table:
         path = self._path
         try:
             with path.open("rb") as stream:
@@ -45,7 +45,7 @@ class ParquetFile:
             # Rows share a text of the dictionary until one of them is changed.
             if sum(texts) > most_bytes(path.stat().st_size):
                 raise ImmodestError(f"its texts unpack to {sum(texts)} bytes")
-            return Table(as_texts(frame), lambda row: f"{path}: row {row + 1}")
+            return Table(as_texts(frame, numbers), lambda row: f"{path}: row {row + 1}")
         except ImmodestError as error:
             raise DataError(
                 f"{path}: far larger than its file ({error}), as no real interactions are; write it as CSV if they are"

@@ -46,7 +46,8 @@ def read_unpacked(path: Path, limit: int | None = None) -> bytes:
                     raise DataError(f"{path}: a {what} file; unpack it first, or pack it with gzip or zstd")
             unpack = next((unpack for magic, unpack in _UNPACK.items() if head.startswith(magic)), None)
             if unpack is None:
-                return head + stream.read(-1 if limit is None else max(0, limit - len(head)))
+                stream.seek(0)
+                return stream.read(-1 if limit is None else limit)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     most = most_bytes(path.stat().st_size)
