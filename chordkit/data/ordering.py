@@ -20,7 +20,7 @@ def stable_order(*keys: np.ndarray) -> np.ndarray:
 
 
 def numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int32 [rows] and int64 [distinct]: the place of every one of int64 ``values`` [rows] among the distinct ones, and these, ascending."""
+    """int32 [rows] and int64 [distinct]: the place of each of int64 ``values`` [rows] among the distinct ones, and these, ascending."""
     least, largest = int(values.min(initial=0)), int(values.max(initial=0))
     if largest - least >= max(_ROOM, 4 * len(values)):
         order = stable_order(values)
