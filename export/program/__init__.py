@@ -1,5 +1,6 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
+from chordkit.export.program.attention import absorbed
 from chordkit.export.program.constants import future_value
 from chordkit.export.program.grouping import Run, by_width, regroup, runs
 from chordkit.export.program.marked import (
@@ -19,6 +20,7 @@ __all__ = [
     "MarkedEmbedding",
     "MarkedLinear",
     "Run",
+    "absorbed",
     "by_width",
     "constant_paths",
     "export_program",

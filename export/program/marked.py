@@ -2,16 +2,7 @@
 
 Every lowering (ExecuTorch, LiteRT, ONNX) starts here. A float backbone is exported as it is. A master with a strategy
 is exported with one *marker op* for each layer that is quantised, so that a lowering sees codes, scales and widths
-instead of having to recognise a dequantise-then-matmul pattern:
-
-``chord::channel_linear(x, codes, scales, widths, bias?) -> Tensor``
-    ``x [..., in] -> [..., out]``; ``codes`` int8 ``[out, in]`` already derived for each channel's width, ``scales``
-    float32 ``[out]``, ``widths`` uint8 ``[out]`` in {0, 2, 4, 8} (0: the channel is off, its codes are zero).
-``chord::row_embedding(ids, codes, scales) -> Tensor``
-    ``ids [...] -> [..., dim]``; ``codes`` int8 ``[rows, dim]``, ``scales`` float32 ``[rows]``.
-
-Their CPU implementations are the reference semantics of DESIGN.md (dequantised float32 weights, float32 activations),
-so the exported program itself is a reference that can be run.
+instead of having to recognise a dequantise-then-matmul pattern (:mod:`chordkit.export.program.operators`).
 """
 
 import functools
@@ -22,40 +13,18 @@ from typing import ParamSpec
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chordkit.backbones import Backbone, CatalogueScorer, PersonalCatalogueScorer, PersonalReranker, Reranker
 from chordkit.backbones.master import from_master
 from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
+from chordkit.export.program.operators import channel_linear, row_embedding
 from chordkit.export.program.spelling import anything_spelled_out, is_spelled_out, with_products
 from chordkit.quantization import MasterWeights, select_codes
 
 Source = Backbone | tuple[MasterWeights, np.ndarray]
 Shape = ParamSpec("Shape")
-
-
-@torch.library.custom_op("chord::channel_linear", mutates_args=())
-def channel_linear(x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Linear layer over per-channel quantised weights, float32 activations (DESIGN.md, contract 1)."""
-    return F.linear(x, codes.to(torch.float32) * scales.unsqueeze(1), bias)
-
-
-@channel_linear.register_fake
-def _(x: Tensor, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None) -> Tensor:
-    return x.new_empty((*x.shape[:-1], codes.shape[0]))
-
-
-@torch.library.custom_op("chord::row_embedding", mutates_args=())
-def row_embedding(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
-    """Lookup in a table quantised per row; the result is float32."""
-    return F.embedding(ids, codes).to(torch.float32) * F.embedding(ids, scales.unsqueeze(1))
-
-
-@row_embedding.register_fake
-def _(ids: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
-    return scales.new_empty((*ids.shape, codes.shape[1]))
 
 
 class MarkedLinear(nn.Module):

@@ -11,7 +11,7 @@ import torch
 
 import chordkit
 from chordkit.export.artifact import Layout
-from chordkit.export.program import constant_paths, walk
+from chordkit.export.program import absorbed, constant_paths, walk
 from chordkit.export.targets.onnx.graph import ITEMS_KEY, VERSION_KEY, GraphBuilder, Value
 from chordkit.export.targets.onnx.ops import Lowering, reshape
 from chordkit.export.targets.onnx.top import append_top
@@ -62,6 +62,7 @@ def model(
     top: int | None = None,
 ) -> "ModelProto":
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
+    program = absorbed(program)
     builder = GraphBuilder()
     lowering = Lowering(builder, _batch(program), layout, constant_paths(program))
     inputs: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}

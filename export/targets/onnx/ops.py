@@ -232,12 +232,20 @@ def _linear(lowering: Lowering, shape: tuple[int, ...], x: Value, weight: Operan
 def _channel_linear(
     lowering: Lowering, shape: tuple[int, ...], x: Operand, codes: Tensor, scales: Tensor, widths: Tensor, bias: Tensor | None = None
 ) -> Value:
+    return _linear(lowering, shape, lowering.value(x), _layer_weight(lowering, codes, scales, widths), bias)
+
+
+def _channel_linear_transposed(
+    lowering: Lowering, shape: tuple[int, ...], x: Value, codes: Tensor, scales: Tensor, widths: Tensor
+) -> Value:
+    return lowering.called(lowering.builder.emit("MatMul", [x, _layer_weight(lowering, codes, scales, widths)], shape), 1)
+
+
+def _layer_weight(lowering: Lowering, codes: Tensor, scales: Tensor, widths: Tensor) -> Value:
     layer = lowering.node.args[1]
     if lowering.layout == "speed" and isinstance(layer, torch.fx.Node):
-        weight = lowering.whole_weight(layer.name, codes, scales)
-    else:
-        weight = lowering.weight(codes, scales, widths)
-    return _linear(lowering, shape, lowering.value(x), weight, bias)
+        return lowering.whole_weight(layer.name, codes, scales)
+    return lowering.weight(codes, scales, widths)
 
 
 def _layer_norm(
@@ -336,5 +344,6 @@ _HANDLERS: dict[str, Callable[..., Value]] = {
     "aten.sum.dim_IntList": _reduce("ReduceSum"),
     "aten.softmax.int": _softmax,
     "chord.channel_linear.default": _channel_linear,
+    "chord.channel_linear_transposed.default": _channel_linear_transposed,
     "chord.row_embedding.default": _row_embedding,
 }

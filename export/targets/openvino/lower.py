@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import chordkit
-from chordkit.export.program import walk
+from chordkit.export.program import absorbed, walk
 from chordkit.export.targets.openvino.archive import pack
 from chordkit.export.targets.openvino.graph import GraphBuilder, serialised
 from chordkit.export.targets.openvino.ops import Lowering
@@ -40,6 +40,7 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         CapabilityError: the program has an operator without a lowering.
         ImportError: ``openvino`` is not installed.
     """
+    program = absorbed(program)
     builder = GraphBuilder()
     lowering = Lowering(builder)
     inputs: dict[str, Any] = {}

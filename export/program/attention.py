@@ -1,0 +1,173 @@
+"""Algebra of attention: the same numbers, up to rounding, from fewer products, where one query is asked for.
+
+The last block asks for the last position alone. With ``P`` the softmax over the slots ``X``, and ``q`` the query:
+
+* values: ``P (X W^T + b) = (P X) W^T + b``, as the rows of ``P`` sum to one. The value layer runs on one row for each head instead of one
+  for each slot.
+* keys: ``q (X W^T + b)^T = (q W) X^T + q b^T``; the last term is one number for all slots, which a softmax does not see. The key layer
+  runs on one row for each head, transposed (``chord::channel_linear_transposed``).
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
+from torch.fx import Graph, Node
+
+from chordkit.export.program.operators import LINEAR, LINEAR_TRANSPOSED
+
+_aten = torch.ops.aten
+_LAYERS = (LINEAR, _aten.linear.default)
+
+
+def absorbed(program: ExportedProgram) -> ExportedProgram:
+    """The same re-ranker with the key and value layers of each attention of one query applied behind the attention.
+
+    Args:
+        program: from :func:`chordkit.export.program.export_program`; it is left as it is.
+
+    Returns:
+        A program in the same spelling. It is ``program`` itself where no attention has one query.
+    """
+    if not any(_is(node, _aten.matmul.default) and node.meta["val"].shape[-2:-1] == (1,) for node in program.graph.nodes):
+        return program
+    module = copy.deepcopy(program.graph_module)
+    rewriting = _Rewriting(module.graph, list(program.graph_signature.input_specs), dict(program.constants))
+    for node in list(module.graph.nodes):
+        if _is(node, _aten.matmul.default):
+            rewriting.values(node)
+            rewriting.keys(node)
+    module.graph.eliminate_dead_code()
+    module.graph.lint()
+    module.recompile()
+    signature = torch.export.graph_signature.ExportGraphSignature(rewriting.inputs, list(program.graph_signature.output_specs))
+    return ExportedProgram(
+        root=module,
+        graph=module.graph,
+        graph_signature=signature,
+        state_dict=program.state_dict,
+        range_constraints=program.range_constraints,
+        module_call_graph=program.module_call_graph,
+        example_inputs=program.example_inputs,
+        constants=rewriting.constants,
+        verifiers=program.verifiers,
+    )
+
+
+@dataclass
+class _Layer:
+    """A linear layer over slots ``[batch, slots, in]`` whose output is split into heads ``[batch, heads, slots, out / heads]``."""
+
+    node: Node
+    heads: int
+
+    @property
+    def x(self) -> Node:
+        node: Node = self.node.all_input_nodes[0]
+        return node
+
+
+@dataclass
+class _Rewriting:
+    graph: Graph
+    inputs: list[InputSpec]
+    constants: dict[str, Any]
+
+    def values(self, product: Node) -> None:
+        """Apply the value layer behind the product of a softmax of one row with the values."""
+        softmax, values = _arguments(product)
+        layer = _layer_in_heads(values)
+        if layer is None or not _is(softmax, _aten.softmax.int) or softmax.meta["val"].shape[-2] != 1:
+            return
+        joined = _only_user(_only_user(product, _aten.permute.default), _aten.reshape.default, _aten.view.default)
+        batch, slots, _ = layer.x.meta["val"].shape
+        if joined is None or softmax.meta["val"].shape[:2] != (batch, layer.heads):
+            return
+        with self.graph.inserting_before(joined):
+            rows = self._call(_aten.view.default, softmax, [batch, layer.heads, slots])
+            mixed = self._call(_aten.matmul.default, rows, layer.x)
+            result = self._call(layer.node.target, mixed, *_arguments(layer.node)[1:])
+            if layer.heads > 1:
+                own = self._call(_aten.mul.Tensor, result, self._own_channels(layer))
+                result = self._call(_aten.sum.dim_IntList, own, [1], True)
+        joined.replace_all_uses_with(result)
+
+    def keys(self, product: Node) -> None:
+        """Apply the key layer to the query, where the scores go into a softmax."""
+        query, keys = _arguments(product)
+        layer, asked = _layer_in_heads(_transposed(keys)), _layer_in_heads(query)
+        if layer is None or asked is None or product.meta["val"].shape[-2] != 1 or not _ends_in_softmax(product):
+            return
+        batch, slots, _ = layer.x.meta["val"].shape
+        with self.graph.inserting_before(product):
+            rows = asked.node
+            if layer.heads > 1:
+                rows = self._call(_aten.mul.Tensor, rows, self._own_channels(layer))
+            if layer.node.target is _aten.linear.default:
+                projected = self._call(_aten.matmul.default, rows, _arguments(layer.node)[1])
+            else:
+                projected = self._call(LINEAR_TRANSPOSED, rows, *_arguments(layer.node)[1:4])
+            slots_last = self._call(_aten.permute.default, layer.x, [0, 2, 1])
+            scores = self._call(_aten.matmul.default, projected, slots_last)
+            result = self._call(_aten.view.default, scores, [batch, layer.heads, 1, slots])
+        product.replace_all_uses_with(result)
+
+    def _call(self, target: Any, *arguments: Any) -> Node:
+        node = self.graph.call_function(target, arguments)
+        node.meta["val"] = target(*torch.fx.map_arg(arguments, lambda each: each.meta["val"]))
+        return node
+
+    def _own_channels(self, layer: _Layer) -> Node:
+        """``[heads, out]``: 1 where the channel belongs to the head."""
+        channels = int(layer.node.meta["val"].shape[-1])
+        name = f"own_channels_{layer.heads}_{channels}"
+        found = next((node for node in self.graph.nodes if node.op == "placeholder" and node.name == name), None)
+        if found is not None:
+            return found
+        own = torch.eye(layer.heads).repeat_interleave(channels // layer.heads, dim=1)
+        first = next(node for node in self.graph.nodes if node.op == "placeholder")
+        with self.graph.inserting_before(first):
+            node = self.graph.placeholder(name)
+        mode = first.meta["val"].fake_mode
+        node.meta["val"] = mode.from_tensor(own)
+        self.inputs.insert(0, InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(name), name))
+        self.constants[name] = own
+        return node
+
+
+def _arguments(node: Node) -> list[Any]:
+    return list(node.args)
+
+
+def _is(node: Any, *targets: Any) -> TypeGuard[Node]:
+    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
+
+
+def _only_user(node: Node | None, *targets: Any) -> Node | None:
+    user = next(iter(node.users)) if node is not None and len(node.users) == 1 else None
+    return user if _is(user, *targets) else None
+
+
+def _transposed(node: Any) -> Any:
+    """What ``node`` is the transposition of, of its last two axes."""
+    return _arguments(node)[0] if _is(node, _aten.permute.default) and _arguments(node)[1] == [0, 1, 3, 2] else None
+
+
+def _layer_in_heads(node: Any) -> _Layer | None:
+    """The layer whose output ``node`` is, split into heads; None where it is anything else, or is read elsewhere too."""
+    if not _is(node, _aten.permute.default) or _arguments(node)[1] != [0, 2, 1, 3] or len(node.users) != 1:
+        return None
+    split = _arguments(node)[0]
+    layer = _arguments(split)[0] if _is(split, _aten.view.default, _aten.reshape.default) and len(split.users) == 1 else None
+    if not _is(layer, *_LAYERS) or len(layer.users) != 1 or layer.meta["val"].dim() != 3:
+        return None
+    heads, size = split.meta["val"].shape[2:]
+    return _Layer(layer, heads) if split.meta["val"].shape[:2] == layer.meta["val"].shape[:2] and size else None
+
+
+def _ends_in_softmax(node: Node) -> bool:
+    reader = _only_user(node, _aten.mul.Tensor, _aten.add.Tensor, _aten.softmax.int)
+    return reader is not None and (reader.target is _aten.softmax.int or _ends_in_softmax(reader))
