@@ -68,7 +68,7 @@ def _kinds(nodes: list[_Node], constants: dict[str, _Constant]) -> dict[str, Kin
             kinds.setdefault(more[0], Kind.ORDERS)
         elif node.operator == "Cast" and any(reader.operator == "Gather" for output in node.outputs for reader in readers.get(output, [])):
             kinds.setdefault(first, Kind.ORDERS)
-        elif node.operator == "Gemm" and more and more[0] in constants and len(constants[more[0]].dims) == 2:
+        elif node.operator in ("Gemm", "MatMul") and more and more[0] in constants and len(constants[more[0]].dims) == 2:
             kinds[more[0]] = Kind.WEIGHTS_32
         elif node.operator == "Add":
             for name in node.inputs:
