@@ -119,6 +119,7 @@ chord_status chord_adopt(chord_model *model, const void *strategy, size_t strate
   }
   chord_unpack(model, strategy, slot->widths);
   chord_fill_slot(model, slot);
+  slot->generation = model->slots[1 - spare].generation + 1;
   atomic_store(&slot->left, 0);
   model->slots[1 - spare].entered = atomic_exchange(&model->current, spare) >> 1;
   atomic_store(&model->adopting, 0);

@@ -97,10 +97,8 @@ static chord_status rerank(chord_session *s, const int32_t *history, size_t leng
     __builtin_prefetch(table->scales + candidates[i]);
   }
 #endif
-  size_t found;
-  const chord_status status = chord_encode(s, history, length, &found);
-  if (status != CHORD_OK) return status;
-  return chord_score(s, chord_take_query(s), count, candidates, 0, scores);
+  const chord_status status = chord_encode(s, history, length);
+  return status == CHORD_OK ? chord_score(s, count, candidates, 0, scores) : status;
 }
 
 chord_status chord_rerank(chord_session *session, const int32_t *history, size_t history_length, const int32_t *candidates,
@@ -130,8 +128,7 @@ chord_status chord_hidden_batch(chord_session *session, size_t users, const int3
   const size_t dim = session->model->dim;
   if (!chord_fits(users, history_length, sizeof *histories) || !chord_fits(users, dim, sizeof *hidden)) return CHORD_BAD_ARGUMENT;
   for (size_t user = 0; user < users; user++) {
-    size_t found;
-    const chord_status status = chord_encode(session, histories + user * history_length, history_length, &found);
+    const chord_status status = chord_encode(session, histories + user * history_length, history_length);
     if (status != CHORD_OK) return status;
     memcpy(hidden + user * dim, session->hidden, dim * sizeof(float));
   }
@@ -145,6 +142,5 @@ chord_status chord_score_hidden(chord_session *session, const float *hidden, con
     return CHORD_BAD_ARGUMENT;
   if (!all_known(session->model, candidates, candidate_count)) return CHORD_BAD_CANDIDATE;
   const chord_status status = chord_take_hidden(session, hidden);
-  if (status != CHORD_OK) return status;
-  return chord_score(session, chord_take_query(session), candidate_count, candidates, 0, scores);
+  return status == CHORD_OK ? chord_score(session, candidate_count, candidates, 0, scores) : status;
 }

@@ -119,6 +119,7 @@ typedef struct chord_slot {
   float *scales;
   int32_t *corrections;
   uint8_t *widths; /* strategy codes, one byte a channel */
+  uint64_t generation;     /* one more than that of the slot that it followed: no two adoptions have the same */
   uint32_t entered;      /* readers, while it was the one in use; written when it is no longer */
   _Atomic uint32_t left; /* of these */
 } chord_slot;
@@ -170,19 +171,22 @@ struct chord_model {
   uint32_t crc[CHORD_CRC_WORDS];
 };
 
-enum { CHORD_PART = 256 };
+enum { CHORD_PART = 256, CHORD_SPARE = 1024 };
 
 struct chord_session {
   uint32_t magic;
   chord_model *model;
   int32_t *ids;      /* [max_length] items of the history without empty slots */
   int32_t *slots;    /* [max_length] */
+  size_t count;      /* of `ids`, when `hidden` is theirs under the strategy of `generation` and this user vector; else 0 */
+  uint64_t generation;
   float *hidden;     /* [dim] */
   float largest;     /* magnitude of `hidden` */
   float *user_values; /* [dim], as the backbone wants them */
   const float *user; /* user_values; null = no user vector */
   int16_t *query;    /* [dim] hidden state in 16 bits */
-  float *x;          /* [rows][dim] residual stream, or embeddings */
+  float query_scale;
+  float *x;          /* [rows][dim] residual stream, or embeddings; at least [2][CHORD_SPARE] */
   float *y;          /* [rows][dim] */
   float *wide;       /* [rows][widest] projections */
   float *work;       /* attention */
@@ -246,12 +250,12 @@ void chord_multiply_halves(chord_session *session, const chord_gemm *gemm, const
 
 static inline size_t chord_blocks(const chord_layer *layer) { return chord_round_up(layer->virtuals, 16) / 16; }
 
-/* score.c: session->hidden after a history, with the number of its items, or as it is given; that state in 16 bits, with its scale; the
- * scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not finite are refused. */
-chord_status chord_encode(chord_session *session, const int32_t *history, size_t length, size_t *count);
+/* score.c: session->hidden and session->query after a history (session->count items), unless they are still those of the call before, or of a
+ * hidden state as it is given; the scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not
+ * finite are refused. */
+chord_status chord_encode(chord_session *session, const int32_t *history, size_t length);
 chord_status chord_take_hidden(chord_session *session, const float *hidden);
-float chord_take_query(chord_session *session);
-chord_status chord_score(const chord_session *session, float scale, size_t count, const int32_t *ids, uint32_t first, float *scores);
+chord_status chord_score(const chord_session *session, size_t count, const int32_t *ids, uint32_t first, float *scores);
 
 static inline bool chord_usable(const chord_session *session) { return session && session->magic == CHORD_SESSION_MAGIC; }
 

@@ -181,7 +181,8 @@ uint64_t chord_session_layout(const chord_model *model, chord_session *session, 
   session->hidden = chord_carve(&c, dim * sizeof(float));
   session->user_values = chord_carve(&c, dim * sizeof(float));
   session->query = chord_carve(&c, dim * sizeof(int16_t));
-  session->x = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));
+  const size_t stream = room.rows * dim + 16;
+  session->x = chord_carve(&c, (stream < 2 * CHORD_SPARE ? 2 * CHORD_SPARE : stream) * sizeof(float));
   session->y = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));
   session->wide_stride = room.wide;
   session->wide = chord_carve(&c, (room.rows * room.wide + 16) * sizeof(float));

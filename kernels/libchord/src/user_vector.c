@@ -42,6 +42,7 @@ chord_status chord_adopt_user(chord_session *session, const void *vector, size_t
   if (!chord_usable(session) || (!vector && vector_bytes != 0))
     return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "the session is null or not open, or the user vector is null but not empty");
   if (!vector) {
+    session->count = 0;
     session->user = NULL;
     return CHORD_OK;
   }
@@ -51,6 +52,7 @@ chord_status chord_adopt_user(chord_session *session, const void *vector, size_t
   if (status != CHORD_OK) return status;
   float scale;
   memcpy(&scale, data + 20, 4);
+  session->count = 0;
   for (size_t i = 0; i < model->dim; i++) session->user_values[i] = (float)(int8_t)data[HEADER_BYTES + i] * scale;
   if (model->backbone->user) model->backbone->user(model, session->user_values);
   session->user = session->user_values;
