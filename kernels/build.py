@@ -63,16 +63,24 @@ def declarations(header: Path) -> str:
 def ffibuilder() -> FFI:
     """The binding; paths are relative to the project, as setuptools wants them."""
     ffi = FFI()
-    included = [LIBCHORD / "include" / "chord.h", LIBCHORD / "ukernels" / "ukernels.h", LIBCHORD / "include" / "chord_learn.h"]
+    included = [
+        LIBCHORD / "include" / "chord.h",
+        LIBCHORD / "ukernels" / "ukernels.h",
+        LIBCHORD / "include" / "chord_learn.h",
+        HERE / "crew.h",
+    ]
     for header in included:
         ffi.cdef(declarations(header))
     ffi.set_source(
         "chordkit.kernels._native",
         "".join(f'#include "{name}"\n' for name in _relative(included)),
-        sources=_relative([*sources(), *learner_sources()]),
+        sources=_relative([*sources(), *learner_sources(), HERE / "crew.c"]),
         include_dirs=["."],
-        extra_compile_args=[*flags(), "-g0"],
-        depends=_relative([*headers(), LIBCHORD / "sources.txt", LIBCHORD / "learn" / "sources.txt", LIBCHORD / "flags.txt"]),
+        extra_compile_args=[*flags(), "-g0", "-pthread"],
+        extra_link_args=["-pthread"],
+        depends=_relative(
+            [*headers(), HERE / "crew.h", LIBCHORD / "sources.txt", LIBCHORD / "learn" / "sources.txt", LIBCHORD / "flags.txt"]
+        ),
     )
     return ffi
 

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +11,9 @@ import numpy as np
 
 from chordkit.errors import ChordkitError, InputError, MasterError, MissingRuntimeError, StrategyError, UserVectorError
 from chordkit.inputs import checked_candidates, checked_history
-from chordkit.strategy import UserVector, encode_user_vector
+from chordkit.kernels.crew import Crew
+from chordkit.kernels.sessions import Session, wire_form
+from chordkit.strategy import UserVector
 
 try:
     from chordkit.kernels._native import ffi as _ffi
@@ -116,8 +117,10 @@ class Engine:
         self.items, self.max_length, self.dim, self.channels = info.items, info.max_length, info.dim, info.channels
         self.fingerprint = bytes(ffi.buffer(info.fingerprint))
         self.variant = ffi.string(info.variant).decode()
-        # A session (scratch memory) is taken for each call and given back: as many exist as calls ever ran at once.
-        self._idle: deque[tuple[Any, Any]] = deque()
+        # A session is taken for each call and given back: as many exist as calls ever ran at once. The last one goes first, as it knows its
+        # history and its user vector.
+        self._idle: deque[Session] = deque()
+        self._crew = Crew(ffi, lib)
         # Types and dtypes looked up once: a rerank takes a few microseconds, and so would finding them by name in each call.
         self._ids_type, self._floats_type = ffi.typeof("int32_t[]"), ffi.typeof("float[]")
 
@@ -159,7 +162,7 @@ class Engine:
             history: item ids ``[length]``, oldest first, zeros = empty slots; or ``[users, length]``.
             candidates: item ids ``[count]``; or ``[users, count]``.
             user: a user vector (or its wire form) for all histories of this call; None = none.
-            threads: among how many the users of a batch are shared out.
+            threads: among how many, this one included, the users of a batch are shared out; they stay for the next batch.
 
         Returns:
             float32 of the shape of ``candidates``.
@@ -171,25 +174,27 @@ class Engine:
         """
         history, candidates = checked_history(history, self.items), checked_candidates(candidates, self.items)
         users = _users(history, candidates)
-        if threads > 1 and users > 1:
-            parts = [part for part in np.array_split(np.arange(users), threads) if part.size]
-            with ThreadPoolExecutor(len(parts)) as pool:
-                return np.concatenate(list(pool.map(lambda part: self._scores(history[part], candidates[part], user, int(part[0])), parts)))
-        return self._scores(history, candidates, user)
+        return self._scores(history, candidates, wire_form(user), users, min(threads, users))
 
-    def _scores(self, history: np.ndarray, candidates: np.ndarray, user: UserVector | bytes | None, first: int = 0) -> np.ndarray:
-        """As :meth:`scores`; ``first`` is the row of a batch that the first of these is."""
-        users = 1 if history.ndim == 1 else len(history)
+    def _scores(self, history: np.ndarray, candidates: np.ndarray, user: bytes | None, users: int, threads: int) -> np.ndarray:
         scores = np.empty(candidates.shape, _FLOAT)
-        buffer, ids, session = self._ffi.from_buffer, self._ids_type, self._take(user)
-        status = self._lib.chord_rerank_batch(
-            session[0], users, buffer(ids, history), history.shape[-1],
-            buffer(ids, candidates), candidates.shape[-1], buffer(self._floats_type, scores),
+        buffer, ids = self._ffi.from_buffer, self._ids_type
+        batch = (
+            users, buffer(ids, history), history.shape[-1], buffer(ids, candidates), candidates.shape[-1],
+            buffer(self._floats_type, scores),
         )  # fmt: skip
-        self._give_back(session, user)
+        if threads > 1:
+            sessions = [self._take(user) for _ in range(threads)]
+            handles = [session.handle for session in sessions]
+            status = self._lib.chord_crew_rerank(self._crew.of(threads - 1), handles, threads, *batch)
+            self._idle.extend(sessions)
+        else:
+            session = self._take(user)
+            status = self._lib.chord_rerank_batch(session.handle, *batch)
+            self._idle.append(session)
         if status:
             if users > 1:
-                self._name_row(lambda row: self._scores(history[row], candidates[row], user), users, first)
+                self._name_row(lambda row: self._scores(history[row], candidates[row], user, 1, 1), users)
             self._check(status)
         return scores
 
@@ -212,13 +217,13 @@ class Engine:
         history = checked_history(history, self.items)
         users = 1 if history.ndim == 1 else len(history)
         hidden = np.empty((*history.shape[:-1], self.dim), np.float32)
-        session = self._take(user)
+        session = self._take(wire_form(user))
         status = self._lib.chord_hidden_batch(
-            session[0], users, self._ffi.from_buffer("int32_t[]", history), history.shape[-1], self._ffi.from_buffer("float[]", hidden)
+            session.handle, users, self._ffi.from_buffer("int32_t[]", history), history.shape[-1], self._ffi.from_buffer("float[]", hidden)
         )
-        self._give_back(session, user)
+        self._idle.append(session)
         if status and users > 1:
-            self._name_row(lambda row: self.hidden(history[row], user=user), users, 0)
+            self._name_row(lambda row: self.hidden(history[row], user=user), users)
         self._check(status)
         return hidden
 
@@ -237,10 +242,10 @@ class Engine:
         scores = np.empty(candidates.shape, _FLOAT)
         buffer, session = self._ffi.from_buffer, self._take(None)
         status = self._lib.chord_score_hidden(
-            session[0], buffer(self._floats_type, hidden), buffer(self._ids_type, candidates), candidates.size,
+            session.handle, buffer(self._floats_type, hidden), buffer(self._ids_type, candidates), candidates.size,
             buffer(self._floats_type, scores),
         )  # fmt: skip
-        self._give_back(session, None)
+        self._idle.append(session)
         self._check(status)
         return scores
 
@@ -280,51 +285,45 @@ class Engine:
         k = min(k, self.items)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         found = self._ffi.new("size_t *")
-        session = self._take(user)
+        session = self._take(wire_form(user))
         status = self._lib.chord_top_k(
-            session[0], self._ffi.from_buffer("int32_t[]", history), history.size, k, exclude_history,
+            session.handle, self._ffi.from_buffer("int32_t[]", history), history.size, k, exclude_history,
             self._ffi.from_buffer("int32_t[]", items), self._ffi.from_buffer("float[]", scores), found,
         )  # fmt: skip
-        self._give_back(session, user)
+        self._idle.append(session)
         self._check(status)
         return items[: found[0]], scores[: found[0]]
 
-    def _name_row(self, run: Callable[[int], object], users: int, first: int) -> None:
+    def _name_row(self, run: Callable[[int], object], users: int) -> None:
         """Run the rows of a batch that failed one by one, and raise the error of the first that fails, with its number."""
         for row in range(users):
             try:
                 run(row)
             except InputError as error:
-                raise type(error)(f"row {first + row}: {error}") from None
+                raise type(error)(f"row {row}: {error}") from None
 
-    def _take(self, user: UserVector | bytes | None) -> tuple[Any, Any]:
-        """A session with this user vector, and the memory it lives in; appending and popping a deque is atomic."""
+    def _take(self, user: bytes | None) -> Session:
+        """A session with this user vector; appending and popping a deque is atomic."""
         try:
             session = self._idle.pop()
         except IndexError:
             session = self._open_session()
-        if user is not None:
+        if session.user != user:
             self._adopt_user(session, user)
         return session
 
-    def _give_back(self, session: tuple[Any, Any], user: UserVector | bytes | None) -> None:
-        """Idle sessions have no user vector: one whose call ended in an exception is dropped, with what it had."""
-        if user is not None:
-            self._adopt_user(session, None)
-        self._idle.append(session)
-
-    def _adopt_user(self, session: tuple[Any, Any], user: UserVector | bytes | None) -> None:
+    def _adopt_user(self, session: Session, user: bytes | None) -> None:
         diagnosis = self._diagnosis()
-        data = encode_user_vector(user) if isinstance(user, UserVector) else user
-        view = self._ffi.NULL if data is None else self._ffi.from_buffer(data)
-        status = self._lib.chord_adopt_user(session[0], view, 0 if data is None else len(view), diagnosis)
+        view = self._ffi.NULL if user is None else self._ffi.from_buffer(user)
+        status = self._lib.chord_adopt_user(session.handle, view, 0 if user is None else len(user), diagnosis)
         self._check(status, diagnosis)
+        session.user = user
 
-    def _open_session(self) -> tuple[Any, Any]:
+    def _open_session(self) -> Session:
         memory = self._ffi.new("char[]", self.session_bytes)
         session = self._ffi.new("chord_session **")
         self._check(self._lib.chord_session_open(self._model, memory, self.session_bytes, session))
-        return session[0], memory
+        return Session(session[0], memory)
 
     def _diagnosis(self) -> Any:
         return self._ffi.new("chord_diagnosis *", {"struct_size": self._ffi.sizeof("chord_diagnosis")})
@@ -363,7 +362,7 @@ class PreparedRerank:
         self._session = engine._open_session()
         arrays = ffi.from_buffer("int32_t[]", self.history), ffi.from_buffer("int32_t[]", self.candidates)
         scores = ffi.from_buffer("float[]", self.scores)
-        self._rerank = partial(lib.chord_rerank, self._session[0], arrays[0], history_length, arrays[1], candidates, scores)
+        self._rerank = partial(lib.chord_rerank, self._session.handle, arrays[0], history_length, arrays[1], candidates, scores)
 
     def adopt_user(self, user: UserVector | bytes | None) -> None:
         """Make a user vector (or its wire form) the one of all further runs; None takes it off.
@@ -371,7 +370,7 @@ class PreparedRerank:
         Raises:
             UserVectorError: it is damaged or belongs to another backbone; the one in use stays.
         """
-        self._engine._adopt_user(self._session, user)
+        self._engine._adopt_user(self._session, wire_form(user))
 
     def run(self) -> np.ndarray:
         """Score ``candidates`` after ``history``; returns ``scores``, which the next run overwrites.

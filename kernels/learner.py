@@ -109,12 +109,12 @@ class Learner:
 
     def _taught(self, items: np.ndarray, places: np.ndarray) -> NativeLessons:
         states, diagnosis = np.zeros((len(places), self._engine.dim), np.float32), self._struct("chord_diagnosis")
-        session, memory = self._engine._open_session()
+        session = self._engine._open_session()
         status = self._lib.chord_lesson_states(
-            session, self._ffi.from_buffer("int32_t[]", items), len(items), self._places(places), len(places),
+            session.handle, self._ffi.from_buffer("int32_t[]", items), len(items), self._places(places), len(places),
             self._ffi.from_buffer("float[]", states), diagnosis,
         )  # fmt: skip
-        del memory
+        del session
         self._check(status, diagnosis)
         return NativeLessons(items, places, states)
 
@@ -203,12 +203,12 @@ class Learner:
         """
         hidden, items = np.ascontiguousarray(hidden, np.float32), np.ascontiguousarray(candidates, np.int32)
         scores, view = np.zeros(len(items), np.float32), self._open(adapter)
-        session, memory = self._engine._open_session()
+        session = self._engine._open_session()
         status = self._lib.chord_adapted_scores(
-            session, view[0], self._temperature, self._ffi.from_buffer("float[]", hidden), self._ffi.from_buffer("int32_t[]", items),
+            session.handle, view[0], self._temperature, self._ffi.from_buffer("float[]", hidden), self._ffi.from_buffer("int32_t[]", items),
             len(items), self._ffi.from_buffer("float[]", scores),
         )  # fmt: skip
-        del memory
+        del session
         self._check(status)
         return scores
 

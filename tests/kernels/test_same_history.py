@@ -25,7 +25,8 @@ class Session:
     def __init__(self, engine: Engine, user: bytes | None = None) -> None:
         self.ffi, self.lib = native()
         self.engine = engine
-        self.session, self._memory = engine._open_session()
+        self._opened = engine._open_session()
+        self.session = self._opened.handle
         if user is not None:
             assert self.adopt_user(user) == self.lib.CHORD_OK
 

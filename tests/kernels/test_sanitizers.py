@@ -79,7 +79,8 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
             pytest.skip(f"nothing links here with {target[0]}: install libc6-dev-i386 and lib32gcc-12-dev")
         sanitize = f"-fsanitize={sanitizers}{',fuzzer' if fuzzed else ''}"
         out = folder / f"{program}{''.join(target)}"
-        call([sanitize, *target, str(NATIVE / f"{program}.c"), *library(sanitizers, target, "learn" in program), "-lm", "-o", str(out)])
+        sources = [str(NATIVE / f"{program}.c"), *([str(libchord.HERE / "crew.c")] if "crew" in program else [])]
+        call([sanitize, *target, *sources, *library(sanitizers, target, "learn" in program), "-lm", "-o", str(out)])
         return out
 
     return make
@@ -154,6 +155,11 @@ def test_in_32_bits_models_adopt_and_run_clean(masters: Path, compile_native: Co
 def test_adoptions_of_eight_threads_at_once_all_find_their_turn(masters: Path, compile_native: Compile) -> None:
     program = compile_native("adopt_stress", "thread")
     _run([str(program), str(masters / "sasrec.chrm"), "8", "100"])
+
+
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_batches_that_share_a_crew_at_once_are_clean(masters: Path, compile_native: Compile, sanitizers: str) -> None:
+    _run([str(compile_native("crew_stress", sanitizers)), str(masters / "caser.chrm"), "3", "60"])
 
 
 @pytest.mark.parametrize("name", ["sasrec", "tuned", "caser"])
