@@ -4,8 +4,8 @@
     python -m benchmarks.android.java_overhead --cpu cortex-a53 --boots 1 --json
 
 The machine boots with Debian's OpenJDK for arm64; a JVM is no ART, so the numbers bound what a phone adds and are not its own. Both
-sides have the same compiler, model (SASRec d=64, L=50, 2 blocks, 100 candidates, a strategy at 3.0 bits) and history, and must give the
-same scores. Figures belong to a way of running Java:
+sides have the same compiler, model (SASRec d=64, L=50, 2 blocks, 100 candidates, a strategy at 3.0 bits) and two histories, in turns
+because the engine knows the last one, and must give the same scores. Figures belong to a way of running Java:
 
     interpreter     -Xint: nothing is compiled, as in the first calls of an app
     C1              -XX:TieredStopAtLevel=1: compiled quickly
@@ -96,7 +96,7 @@ def _scores(device: Emulator, case: Case) -> np.ndarray:
 def _of_c(device: Emulator, case: Case) -> dict[str, float]:
     names = {"artifact": case.artifact, "strategy": case.strategy, "histories": case.histories, "candidates": case.candidates}
     paths = {**{name: path.name for name, path in names.items()}, "scores": "scores.f32", "records": "records.jsonl"}
-    command = [f"{device.folder}/chord_runner", "--target", "native", "--users", "1", "--adoptions", str(CALLS)]
+    command = [f"{device.folder}/chord_runner", "--target", "native", "--users", "2", "--adoptions", str(CALLS)]
     command += [word for name, file in paths.items() for word in (f"--{name}", f"{device.folder}/{file}")]
     found: dict[str, float] = {}
     for more in (["--min-samples", str(CALLS), "--min-seconds", "0"], ["--count", str(CALLS)]):

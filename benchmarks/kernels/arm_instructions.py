@@ -32,7 +32,7 @@ ROOTS = {"count": "bench_call", "adoptions": "bench_adopt"}
 
 @dataclass(frozen=True)
 class Case:
-    """Files of one measurement: master weights, a strategy at 3.0 bits, one history, candidates."""
+    """Files of one measurement: master weights, a strategy at 3.0 bits, two histories in turns (the engine knows the last), candidates."""
 
     artifact: Path
     strategy: Path
@@ -43,7 +43,7 @@ class Case:
         """Options of ``chord_runner``."""
         named = {"artifact": self.artifact, "strategy": self.strategy, "histories": self.histories, "candidates": self.candidates}
         named |= {"scores": self.artifact.with_name("scores.f32"), "records": self.artifact.with_name("records.jsonl")}
-        return ["--target", "native", "--users", "1", *(part for name, path in named.items() for part in (f"--{name}", str(path)))]
+        return ["--target", "native", "--users", "2", *(part for name, path in named.items() for part in (f"--{name}", str(path)))]
 
 
 def make_case(folder: Path, *, filled: int = 50, candidates: int = 100, heads: int = 1, items: int = 3707, sharp: bool = False) -> Case:
@@ -66,8 +66,9 @@ def make_case(folder: Path, *, filled: int = 50, candidates: int = 100, heads: i
     case = Case(folder / "master.chrm", folder / "strategy.chrd", folder / "histories.i32", folder / "candidates.i32")
     case.artifact.write_bytes(master.to_bytes())
     case.strategy.write_bytes(encode(Strategy(widths, master.fingerprint)))
-    case.histories.write_bytes(history.tobytes())
-    case.candidates.write_bytes(rng.integers(1, items + 1, candidates).astype(np.int32).tobytes())
+    other = np.append(history[:-1], 1 + history[-1] % items).astype(np.int32)
+    case.histories.write_bytes(np.stack([history, other]).tobytes())
+    case.candidates.write_bytes(np.tile(rng.integers(1, items + 1, candidates).astype(np.int32), 2).tobytes())
     return case
 
 

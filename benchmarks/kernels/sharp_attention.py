@@ -13,6 +13,7 @@ not take is computed by its numpy reference. `times` runs each shape with ordina
 import argparse
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,14 +129,19 @@ def errors(arguments: argparse.Namespace) -> None:
             )
 
 
-def rerank(config: SASRecConfig, variant: str, factor: float) -> Callable[[], object]:
-    """One call with a full history and 100 candidates; a sharp model's where ``factor`` is large."""
+def reranks(config: SASRecConfig, variant: str, factor: float) -> list[Callable[[], object]]:
+    """Calls with two full histories, as the last one is known, and 100 candidates; a sharp model's where ``factor`` is large."""
     torch.manual_seed(0)
     prepared = Engine(make_master(scaled(build(config), factor, ".query")).to_bytes(), variant).prepare(config.max_length, CANDIDATES)
     generator = np.random.default_rng(0)
     prepared.history[:] = generator.integers(1, config.items + 1, config.max_length)
     prepared.candidates[:] = generator.integers(1, config.items + 1, CANDIDATES)
-    return prepared.run
+
+    def run(newest: int) -> None:
+        prepared.history[-1] = newest
+        prepared.run()
+
+    return [partial(run, newest) for newest in (1, 2)]
 
 
 def times(arguments: argparse.Namespace) -> None:
@@ -144,9 +150,9 @@ def times(arguments: argparse.Namespace) -> None:
     print("| | variant | us in 8 bits | us in 16 bits and floats | ratio |\n|---|---|---|---|---|")
     for shape, config in SHAPES.items():
         for name in names:
-            runs = [rerank(config, name, factor) for factor in (1.0, 100.0)]
+            walks = [reranks(config, name, factor) for factor in (1.0, 100.0)]
             with one_processor(last_processor()), no_collection():
-                blocks = interleave([[run] for run in runs], [20, 20], arguments.rounds, np.random.default_rng(0), warmup_calls=2)
+                blocks = interleave(walks, [20, 20], arguments.rounds, np.random.default_rng(0), warmup_calls=2)
             ordinary, sharp = (np.array([np.median(block.calls) for block in mine]) for mine in blocks)
             print(f"| {shape} | {name} | {ordinary.min():.1f} | {sharp.min():.1f} | {np.median(sharp / ordinary):.2f} x |", flush=True)
 

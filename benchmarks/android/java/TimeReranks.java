@@ -9,7 +9,8 @@ import java.util.Arrays;
 
 /**
  * Times {@code Engine.rerank} and counts its instructions: {@code TimeReranks FOLDER SHORT_CALLS CALLS}. FOLDER holds master.chrm,
- * strategy.chrd, histories.i32 (one history) and candidates.i32, and takes scores.f32.
+ * strategy.chrd, histories.i32 (two of a length, taken in turns, as the engine knows the last one) and candidates.i32, and takes
+ * scores.f32.
  */
 public final class TimeReranks {
   static {
@@ -33,29 +34,29 @@ public final class TimeReranks {
     IntBuffer candidates = map(folder + "candidates.i32").asIntBuffer();
     ByteBuffer bytes = ByteBuffer.allocateDirect(4 * candidates.remaining()).order(ByteOrder.nativeOrder());
     FloatBuffer scores = bytes.asFloatBuffer();
+    int slots = history.limit() / 2;
+    int count = candidates.limit() / 2;
 
     Engine engine = Engine.open(map(folder + "master.chrm"));
     engine.adopt(strategy);
     // Short calls make the virtual machine compile the Java side, which is the same for all histories. Buffers of other classes would make
     // it compile for those.
-    history.position(history.limit() - 1);
     candidates.limit(1);
-    run(engine, history, candidates, scores, warm);
-    history.rewind();
-    candidates.clear();
-    run(engine, history, candidates, scores, 30);
+    run(engine, history, 1, candidates, scores, warm);
+    candidates.limit(count);
+    run(engine, history, slots, candidates, scores, 30);
     long[] times = new long[calls];
     for (int i = 0; i < calls; i++) {
       long start = System.nanoTime();
-      engine.rerank(history, candidates, scores);
+      rerank(engine, history, slots, candidates, scores, i);
       times[i] = System.nanoTime() - start;
     }
     say("us", times);
 
     int counter = openCounter();
-    run(counter, engine, history, candidates, scores, calls); // to find what the loop itself needs
-    long two = run(counter, engine, history, candidates, scores, 2 * calls);
-    long once = run(counter, engine, history, candidates, scores, calls);
+    run(counter, engine, history, slots, candidates, scores, calls); // to find what the loop itself needs
+    long two = run(counter, engine, history, slots, candidates, scores, 2 * calls);
+    long once = run(counter, engine, history, slots, candidates, scores, calls);
     System.out.println("instructions " + (counter < 0 ? "null" : String.valueOf((two - once) / (double) calls)));
 
     for (int i = 0; i < calls; i++) {
@@ -65,23 +66,35 @@ public final class TimeReranks {
     }
     say("adopt_us", times);
     System.out.println("variant " + engine.variant());
-    engine.rerank(history, candidates, scores);
+    for (int row = 0; row < 2; row++) {
+      scores.position(row * count);
+      rerank(engine, history, slots, candidates, scores, row);
+    }
     RandomAccessFile file = new RandomAccessFile(folder + "scores.f32", "rw");
     file.getChannel().write(bytes);
     file.close();
     engine.close();
   }
 
-  private static void run(Engine engine, IntBuffer history, IntBuffer candidates, FloatBuffer scores, int calls) throws Exception {
+  private static void rerank(Engine engine, IntBuffer histories, int slots, IntBuffer candidates, FloatBuffer scores, int turn)
+      throws Exception {
+    int end = histories.capacity() / (2 - turn % 2);
+    histories.limit(end);
+    histories.position(end - slots);
+    engine.rerank(histories, candidates, scores);
+  }
+
+  private static void run(Engine engine, IntBuffer histories, int slots, IntBuffer candidates, FloatBuffer scores, int calls)
+      throws Exception {
     for (int i = 0; i < calls; i++) {
-      engine.rerank(history, candidates, scores);
+      rerank(engine, histories, slots, candidates, scores, i);
     }
   }
 
-  private static long run(int counter, Engine engine, IntBuffer history, IntBuffer candidates, FloatBuffer scores, int calls)
-      throws Exception {
+  private static long run(
+      int counter, Engine engine, IntBuffer histories, int slots, IntBuffer candidates, FloatBuffer scores, int calls) throws Exception {
     startCounter(counter);
-    run(engine, history, candidates, scores, calls);
+    run(engine, histories, slots, candidates, scores, calls);
     return stopCounter(counter);
   }
 

@@ -1,6 +1,11 @@
-"""The native engine's ways to be called, over one model."""
+"""The native engine's ways to be called, over one model.
 
+A session knows its last history, so every other call has another newest item: what is timed is a whole rerank.
+"""
+
+from collections.abc import Callable
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 
@@ -29,10 +34,8 @@ def engine_contenders(case: ModelCase) -> list[Contender]:
 def _prepared(engine: Engine, case: ModelCase) -> Bound:
     call = engine.prepare(case.histories.shape[1], case.candidates.shape[1])
 
-    def write(history: Array, candidates: Array) -> None:
-        call.history[:], call.candidates[:] = history, candidates
-
-    return Bound(write, call.run, lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
+    write, run = _varied(call.history, call.candidates, call.run)
+    return Bound(write, run, lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
 
 
 def _c_call(engine: Engine, case: ModelCase) -> Bound:
@@ -44,12 +47,13 @@ def _c_call(engine: Engine, case: ModelCase) -> Bound:
     history, candidates = np.zeros(case.histories.shape[1], np.int32), np.zeros(case.candidates.shape[1], np.int32)
     scores = np.empty(len(candidates), np.float32)
     pointers = [ffi.from_buffer(kind, array) for kind, array in (("int32_t[]", history), ("int32_t[]", candidates), ("float[]", scores))]
-    run = partial(lib.chord_rerank, session[0], pointers[0], len(history), pointers[1], len(candidates), pointers[2])
+    rerank = partial(lib.chord_rerank, session[0], pointers[0], len(history), pointers[1], len(candidates), pointers[2])
     keep = (engine, memory)
+    bind, run = _varied(history, candidates, rerank)
 
     def write(*arrays: Array) -> None:
-        history[:], candidates[:] = arrays
-        if run() != lib.CHORD_OK:
+        bind(*arrays)
+        if rerank() != lib.CHORD_OK:
             raise RuntimeError("chord_rerank refuses the input")
 
     def read() -> Array:
@@ -61,9 +65,26 @@ def _c_call(engine: Engine, case: ModelCase) -> Bound:
 
 def _scores(engine: Engine, case: ModelCase) -> Bound:
     history, candidates = np.ones(case.histories.shape[1], np.int32), np.ones(case.candidates.shape[1], np.int32)
+    last: list[Array] = []
+
+    def score() -> None:
+        last[:] = [engine.scores(history, candidates)]
+
+    write, run = _varied(history, candidates, score)
+    return Bound(write, run, lambda: last[0], "Engine.scores(history, candidates): checks, and a new array of scores in every call")
+
+
+def _varied(history: Array, candidates: Array, rerank: Callable[[], object]) -> tuple[Callable[..., None], Callable[[], object]]:
+    """How both arrays are written, and a rerank whose newest item is in turns the one that was written and the one beside it."""
+    newest = cycle([0])
 
     def write(*arrays: Array) -> None:
+        nonlocal newest
         history[:], candidates[:] = arrays
+        newest = cycle([int(history[-1]), int(history[-1]) - 1 or 2])
 
-    run = partial(engine.scores, history, candidates)
-    return Bound(write, run, run, "Engine.scores(history, candidates): checks, and a new array of scores in every call")
+    def run() -> object:
+        history[-1] = next(newest)
+        return rerank()
+
+    return write, run

@@ -167,6 +167,10 @@ public final class Engine implements Scorer, Searcher {
     return widths;
   }
 
+  /**
+   * As {@link Scorer#rerank}. The history of the call before is not read again, until a strategy or a user vector is adopted: a further page of
+   * candidates costs their scores only.
+   */
   @Override
   public void rerank(IntBuffer history, IntBuffer candidates, FloatBuffer scores) throws EngineException {
     Buffers.check("history", history);

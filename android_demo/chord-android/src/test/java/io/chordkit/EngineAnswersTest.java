@@ -11,6 +11,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.Random;
 import java.util.Set;
 import org.junit.Test;
 
@@ -50,6 +51,45 @@ public final class EngineAnswersTest {
     assertEquals(MODELS.length * STRATEGIES.length * USERS.length * CASES.length, compared);
     // A strategy or a user that made no difference would make this test blind to it.
     assertEquals(compared, seen.size());
+  }
+
+  @Test
+  public void inAnyOrderOfCallsEveryAnswerIsPythons() throws Exception {
+    Random random = new Random(0);
+    for (String model : MODELS) {
+      Engine engine = open(model);
+      String strategy = "plain";
+      String user = "nobody";
+      String name = "full";
+      for (int step = 0; step < 400; step++) {
+        switch (random.nextInt(6)) {
+          case 0:
+            strategy = STRATEGIES[1 + random.nextInt(STRATEGIES.length - 1)];
+            engine.adopt(Material.bytes(model + "/strategies/" + strategy + ".chrd"));
+            break;
+          case 1:
+            user = USERS[random.nextInt(USERS.length)];
+            engine.adoptUser(user.equals("nobody") ? null : Material.bytes(model + "/users/" + user + ".chru"));
+            break;
+          case 2:
+            name = CASES[random.nextInt(CASES.length)];
+            break;
+          case 3: // a state that no history has
+            FloatBuffer hidden = Buffers.floatsOf(engine.dim());
+            hidden.put(0, 1 + step);
+            IntBuffer one = Buffers.intsOf(1);
+            one.put(0, 1);
+            engine.score(hidden, one, Buffers.floatsOf(1));
+            break;
+          default: // often the history of the call before
+            IntBuffer candidates = Material.ids(model + "/" + name + "/candidates.i32");
+            FloatBuffer scores = Buffers.floatsOf(candidates.remaining());
+            engine.rerank(Material.ids(model + "/" + name + "/history.i32"), candidates, scores);
+            assertBits(model + "/" + name + "/" + strategy + "-" + user + "/scores.f32", scores);
+        }
+      }
+      engine.close();
+    }
   }
 
   private static void assertAnswers(Engine engine, String inputs, String answers) throws Exception {
