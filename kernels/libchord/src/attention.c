@@ -92,7 +92,7 @@ static void pack_panels(const chord_ukernels *kernels, size_t all_rows, const pa
   }
 }
 
-void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, void *work, float *out, uint8_t *a,
+CHORD_CODE_PART(engine) void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, void *work, float *out, uint8_t *a,
                   size_t a_stride, float *a_scale) {
   const size_t all_rows = qkv->rows, width = dim / heads;
   parts parts_of_a_head, *const p = &parts_of_a_head;

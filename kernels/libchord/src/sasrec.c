@@ -128,7 +128,7 @@ static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t co
   return chord_product(r->session, r->slot, layer, blocks, rows, relu, out, out_stride);
 }
 
-static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
+CHORD_CODE_PART(engine) static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
   const chord_gemm gemm = product(r, rows, first, 1, 0, out, out_stride);
   multiply(r, &gemm);
 }
@@ -142,7 +142,7 @@ static void norm(const run *r, size_t rows, const float *x, const float *delta, 
 }
 
 /* The norm, whose result also goes to the session as activations. norm_out may be null: `y` may be overwritten then. */
-static void norm_to_activations(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out,
+CHORD_CODE_PART(engine) static void norm_to_activations(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out,
                                 float *norm_out) {
   chord_session *s = r->session;
   if (!r->config->sharp) {
@@ -155,7 +155,7 @@ static void norm_to_activations(const run *r, size_t rows, const float *x, const
 }
 
 /* Feed-forward of `rows` rows whose input lies quantised in the session; the result goes to y. */
-static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
+CHORD_CODE_PART(engine) static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
   chord_session *s = r->session;
   const chord_ukernels *kernels = r->model->kernels;
   const sasrec *config = r->config;
@@ -173,7 +173,7 @@ static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
 
 /* Attention in floats of positions [from, r->rows) over x (all rows), keys and values absorbed. These positions lie quantised in the
  * session; their results go to the first rows of y, which may be x. */
-static void attend(const run *r, uint32_t first, const float *x, size_t from, float *y) {
+CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const float *x, size_t from, float *y) {
   chord_session *s = r->session;
   const chord_model *model = r->model;
   const chord_ukernels *kernels = model->kernels;
@@ -221,7 +221,7 @@ static void user(const chord_model *model, float *values) {
   for (size_t i = 0; !s->norm_first && i < model->dim; i++) values[i] += s->edge.beta[i];
 }
 
-static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
+CHORD_CODE_PART(engine) static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
   const sasrec *config = CHORD_OWN(const sasrec, model);
   const size_t dim = model->dim, last = (count - 1) * dim;

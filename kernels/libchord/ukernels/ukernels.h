@@ -118,7 +118,25 @@ typedef struct chord_table {
   uint32_t rows;
 } chord_table;
 
+/* Code of nearly every inference lies together, so that after the caches were used by others all of it can be asked for at once (`read_code`
+ * in score.c): instructions that are fetched when they are reached come one line after another. A part is a section of its own. */
+typedef struct chord_code {
+  const char *begin, *end; /* null where the file format has no such sections */
+} chord_code;
+
+#if defined(__ELF__)
+#define CHORD_CODE_PART(part) __attribute__((section("chord_code_" #part)))
+#define CHORD_CODE_DECLARE(part) \
+  extern const char __start_chord_code_##part[] __attribute__((visibility("hidden"))), __stop_chord_code_##part[] __attribute__((visibility("hidden")));
+#define CHORD_CODE(part) {__start_chord_code_##part, __stop_chord_code_##part}
+#else
+#define CHORD_CODE_PART(part)
+#define CHORD_CODE_DECLARE(part)
+#define CHORD_CODE(part) {NULL, NULL}
+#endif
+
 typedef struct chord_ukernels {
+  chord_code code[2];
   uint32_t depth_group; /* of the panels: 4, 8 or 16 */
   uint8_t zero;         /* how activations store the code 0: 0, or 128 */
 

@@ -32,12 +32,12 @@ static float softmax(float *s, size_t count, uint32x4_t last) {
   return 1.0f / chord_fold(sums[0], sums[1], sums[2], sums[3]);
 }
 
-void chord_softmax_f32_qa8__neon(const chord_softmax *args) {
+CHORD_CODE_PART(arm) void chord_softmax_f32_qa8__neon(const chord_softmax *args) {
   static const uint32_t mask[32] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
   if (args->rows) chord_softmax_rows(args, mask + 15);
 }
 
-void chord_mix_rows_f32__neon(size_t rows, size_t dim, const float *p, const float *x, float *out) {
+CHORD_CODE_PART(arm) void chord_mix_rows_f32__neon(size_t rows, size_t dim, const float *p, const float *x, float *out) {
   for (size_t c = 0; c < dim; c += 16) {
     float32x4_t sums[4][4];
     for (int chain = 0; chain < 4; chain++)
@@ -78,7 +78,7 @@ static void products(size_t dim, size_t rows, const float *probe, const float *x
   }
 }
 
-void chord_attend_last_f32__neon(const chord_attend_last *args) {
+CHORD_CODE_PART(arm) void chord_attend_last_f32__neon(const chord_attend_last *args) {
   const size_t dim = args->dim, rows = args->rows, padded = chord_round_up(rows, 4);
   static const uint32_t part[4][4] = {{~0u, ~0u, ~0u, ~0u}, {~0u, 0, 0, 0}, {~0u, ~0u, 0, 0}, {~0u, ~0u, ~0u, 0}};
   float *p = args->work;

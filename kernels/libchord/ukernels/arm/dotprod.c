@@ -60,7 +60,7 @@ CHORD_DOTPROD CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t 
   chord_finish(args, chord_row_scales(args, row, rows), row, 0, rows, 4, sum);
 }
 
-CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
+CHORD_CODE_PART(dotprod) CHORD_DOTPROD static void chord_gemm_qa8_c8__dotprod(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
 
 /*
  * Packed weights. Shifts and masks turn a line into vectors of codes + 2^(bits - 1), four channels by four inputs each, as sdot
@@ -155,7 +155,11 @@ CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int
 
 CHORD_PACK_OPERATIONS(dotprod)
 
+CHORD_CODE_DECLARE(dotprod)
+CHORD_CODE_DECLARE(arm)
+
 const chord_ukernels chord_ukernels_dotprod = {
+    .code = {CHORD_CODE(dotprod), CHORD_CODE(arm)},
     .depth_group = 4,
     .expand_c8 = chord_expand_c8__dotprod,
     .derive_rows = chord_derive_rows__neon,

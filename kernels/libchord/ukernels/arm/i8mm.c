@@ -70,7 +70,7 @@ CHORD_I8MM CHORD_INLINE void tile(const chord_gemm *args, size_t row, size_t row
   chord_finish(args, chord_row_scales(args, row, rows), row, 0, rows, 4, own);
 }
 
-CHORD_I8MM static void chord_gemm_qa8_c8__i8mm(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
+CHORD_CODE_PART(i8mm) CHORD_I8MM static void chord_gemm_qa8_c8__i8mm(const chord_gemm *args) { CHORD_GEMM_WALK(tile64, tile, args); }
 
 static void chord_expand_c8__i8mm(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale) {
   for (size_t c = 0; c < CHORD_LANES; c += 2) {
@@ -95,7 +95,11 @@ CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int
 
 CHORD_PACK_OPERATIONS(i8mm)
 
+CHORD_CODE_DECLARE(i8mm)
+CHORD_CODE_DECLARE(arm)
+
 const chord_ukernels chord_ukernels_i8mm = {
+    .code = {CHORD_CODE(i8mm), CHORD_CODE(arm)},
     .depth_group = 8,
     .expand_c8 = chord_expand_c8__i8mm,
     .derive_rows = chord_derive_rows__neon,

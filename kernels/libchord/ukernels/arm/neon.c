@@ -116,7 +116,7 @@ static void some_blocks(const chord_gemm *args) {
   }
 }
 
-static void chord_gemm_qa8_c8__neon(const chord_gemm *args) {
+CHORD_CODE_PART(neon) static void chord_gemm_qa8_c8__neon(const chord_gemm *args) {
   chord_gemm some = *args;
   for (size_t left = args->blocks; left; left -= some.blocks) {
     some.blocks = left < BLOCKS ? left : BLOCKS;
@@ -143,7 +143,11 @@ CHORD_INLINE void store16(int8_t *panel, size_t panel_depth, size_t k, const int
 
 CHORD_PACK_OPERATIONS(neon)
 
+CHORD_CODE_DECLARE(neon)
+CHORD_CODE_DECLARE(arm)
+
 const chord_ukernels chord_ukernels_neon = {
+    .code = {CHORD_CODE(neon), CHORD_CODE(arm)},
     .depth_group = 16,
     .expand_c8 = chord_expand_c8__neon,
     .derive_rows = chord_derive_rows__neon,

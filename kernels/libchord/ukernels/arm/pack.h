@@ -27,6 +27,7 @@ CHORD_INLINE void chord_load16(size_t rows, size_t depth, const uint8_t *a, size
 
 /* The two operations of a variant, whose corrections are zero. */
 #define CHORD_PACK_OPERATIONS(variant)                                                                                               \
+  CHORD_CODE_PART(variant)                                                                                                           \
   static void chord_pack_rows_qa8_c8__##variant(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {   \
     memset(correction, 0, CHORD_LANES * sizeof(int32_t));                                                                            \
     for (size_t k = 0; k < depth; k += 16) {                                                                                         \
@@ -35,6 +36,7 @@ CHORD_INLINE void chord_load16(size_t rows, size_t depth, const uint8_t *a, size
       store16(panel, depth, k, codes);                                                                                               \
     }                                                                                                                                \
   }                                                                                                                                  \
+  CHORD_CODE_PART(variant)                                                                                                           \
   static void chord_pack_columns_qa8_c8__##variant(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel,         \
                                                    size_t panel_depth, int32_t *correction) {                                        \
     memset(correction, 0, depth * sizeof(int32_t));                                                                                  \

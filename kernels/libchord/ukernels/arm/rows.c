@@ -9,7 +9,7 @@ static float largest_of(const float32x4_t most[4]) {
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(most[0], most[1]), vmaxq_f32(most[2], most[3])));
 }
 
-void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+CHORD_CODE_PART(arm) void chord_quantize_f32_qa8__neon(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
   if (width == 64) {
     if (rows) chord_quantize_rows64(rows, x, x_stride, a, a_stride, a_scale);
     return;
@@ -88,7 +88,7 @@ static void norm_any(const chord_norm n) {
   }
 }
 
-void chord_norm_f32__neon(const chord_norm *args) {
+CHORD_CODE_PART(arm) void chord_norm_f32__neon(const chord_norm *args) {
   if (args->dim != 64)
     norm_any(*args);
   else if (args->rows)
@@ -131,7 +131,7 @@ CHORD_INLINE void embed(size_t rows, size_t dim, const chord_table *items, uint3
   }
 }
 
-void chord_embed_e_f32__neon(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
+CHORD_CODE_PART(arm) void chord_embed_e_f32__neon(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
                              const int32_t *slots, float *out) {
   if (dim == 64 && items->bits == 8 && positions && positions->bits == 8)
     embed(rows, 64, items, 8, ids, positions, 8, slots, out);
@@ -157,7 +157,7 @@ CHORD_INLINE void add_codes(float32x4_t sums[4], const int8_t *codes, float weig
 }
 
 /* Sixteen columns of `count` rows of codes, weighted. */
-void chord_combine_rows_f32__neon(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
+CHORD_CODE_PART(arm) void chord_combine_rows_f32__neon(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
   for (size_t k = 0; k < dim; k += 16) {
     float32x4_t sums[4][4];
     for (int chain = 0; chain < 4; chain++)
@@ -203,7 +203,7 @@ CHORD_INLINE void score(uint32_t bits, size_t count, size_t dim, const int16_t *
   }
 }
 
-void chord_score_q16_e__neon(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
+CHORD_CODE_PART(arm) void chord_score_q16_e__neon(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
                              uint32_t first, float *scores) {
   if (items->bits == 8 && dim == 64)
     score(8, count, 64, h, h_scale, items, ids, first, scores); /* all of h stays in registers */

@@ -10,10 +10,14 @@
 #include "../ukernels.h"
 
 #define CHORD_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define CHORD_AVX512_HOT CHORD_AVX512 CHORD_CODE_PART(avx512)
 #define CHORD_AVX512_INLINE static inline __attribute__((always_inline)) CHORD_AVX512
 
 /* A loop over registers: both compilers must unroll it fully, else gcc keeps the array of accumulators in memory. */
 #define CHORD_UNROLL _Pragma("GCC unroll 16")
+/* The same for loops that are also compiled for any length. */
+#define CHORD_UNROLL_4 _Pragma("GCC unroll 4")
+#define CHORD_NOINLINE __attribute__((noinline))
 
 /* 16 -> 8 -> 4 -> 2 -> 1, as ukernels.h defines it. */
 CHORD_AVX512_INLINE float fold512(__m512 x) {

@@ -7,14 +7,14 @@ CHORD_AVX512_INLINE __m512i signed_codes(const uint8_t *a, __mmask16 present) {
   return _mm512_maskz_xor_epi32(present, _mm512_maskz_loadu_epi32(present, a), _mm512_set1_epi8(-128));
 }
 
-CHORD_AVX512_INLINE void pack_rows(size_t rows, const size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
+CHORD_AVX512_HOT void chord_pack_rows_qa8_c8__avx512(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
   __m512i sums = _mm512_setzero_si512();
   for (size_t start = 0; start < depth; start += 64) {
     const size_t lines = depth - start < 64 ? (depth - start) / 4 : 16;
     const __mmask16 present = (__mmask16)(0xFFFFu >> (16 - lines));
     __m512i r[16];
     CHORD_UNROLL for (size_t i = 0; i < 16; i++)
-      r[i] = i < rows ? signed_codes(a + i * depth + start, present) : _mm512_setzero_si512();
+      r[i] = signed_codes(a + (i < rows ? i : 0) * depth + start, i < rows ? present : 0);
     transpose16(r);
     CHORD_UNROLL for (size_t line = 0; line < 16; line++) {
       if (line >= lines) break;
@@ -25,15 +25,8 @@ CHORD_AVX512_INLINE void pack_rows(size_t rows, const size_t depth, const uint8_
   _mm512_storeu_si512(correction, _mm512_sub_epi32(_mm512_setzero_si512(), sums));
 }
 
-CHORD_AVX512 void chord_pack_rows_qa8_c8__avx512(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
-  if (depth == 64 && rows == 16)
-    pack_rows(16, 64, a, panel, correction);
-  else
-    pack_rows(rows, depth, a, panel, correction);
-}
-
 /* The codes of weights are not below zero, so they are stored without 128 and need no correction. */
-CHORD_AVX512 void chord_pack_columns_qa8_c8__avx512(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+CHORD_AVX512_HOT void chord_pack_columns_qa8_c8__avx512(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
                                                     int32_t *correction) {
   memset(correction, 0, depth * sizeof(int32_t));
   const size_t block_bytes = 16 * panel_depth;
@@ -127,7 +120,7 @@ CHORD_AVX512_INLINE void softmax_codes(const size_t count, const chord_softmax *
   }
 }
 
-CHORD_AVX512 void chord_softmax_f32_qa8__avx512(const chord_softmax *arguments) {
+CHORD_AVX512_HOT void chord_softmax_f32_qa8__avx512(const chord_softmax *arguments) {
   const chord_softmax copy = *arguments, *const args = &copy;
   size_t row = 0;
   for (; row + 4 <= args->rows; row += 4) softmax_codes(4, args, row);
@@ -156,13 +149,13 @@ CHORD_AVX512_INLINE void mix_columns(size_t rows, size_t dim, const size_t vecto
                                                  _mm512_set1_ps(factor)));
 }
 
-CHORD_AVX512_INLINE void mix(size_t rows, size_t dim, const float *p, const float *x, float factor, float *out) {
+static CHORD_AVX512_HOT CHORD_NOINLINE void mix(size_t rows, size_t dim, const float *p, const float *x, float factor, float *out) {
   size_t c = 0;
   for (; c + 64 <= dim; c += 64) mix_columns(rows, dim, 4, p, x + c, factor, out + c);
   for (; c < dim; c += 16) mix_columns(rows, dim, 1, p, x + c, factor, out + c);
 }
 
-CHORD_AVX512 void chord_mix_rows_f32__avx512(size_t rows, size_t dim, const float *p, const float *x, float *out) {
+CHORD_AVX512_HOT void chord_mix_rows_f32__avx512(size_t rows, size_t dim, const float *p, const float *x, float *out) {
   mix(rows, dim, p, x, 1.0f, out);
 }
 
@@ -173,14 +166,14 @@ CHORD_AVX512_INLINE void last_scores(size_t rows, const size_t dim, const float 
       sums[i] = _mm512_setzero_ps();
       /* Rows past the end repeat the last one: their scores are never used. */
       const float *row = x + (t + i < rows ? t + i : rows - 1) * dim;
-      CHORD_UNROLL for (size_t c = 0; c < dim; c += 16)
+      CHORD_UNROLL_4 for (size_t c = 0; c < dim; c += 16)
         sums[i] = _mm512_fmadd_ps(_mm512_loadu_ps(probe + c), _mm512_loadu_ps(row + c), sums[i]);
     }
     _mm512_storeu_ps(scores + t, fold16_512(sums));
   }
 }
 
-CHORD_AVX512 void chord_attend_last_f32__avx512(const chord_attend_last *args) {
+CHORD_AVX512_HOT void chord_attend_last_f32__avx512(const chord_attend_last *args) {
   const size_t dim = args->dim;
   for (size_t head = 0; head < args->heads; head++) {
     const float *probe = args->probe + head * dim;
@@ -214,7 +207,7 @@ CHORD_AVX512_INLINE void combine_columns(size_t count, const size_t vectors, con
     _mm512_storeu_ps(out + 16 * j, _mm512_add_ps(_mm512_add_ps(sums[0][j], sums[1][j]), _mm512_add_ps(sums[2][j], sums[3][j])));
 }
 
-CHORD_AVX512 void chord_combine_rows_f32__avx512(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
+CHORD_AVX512_HOT void chord_combine_rows_f32__avx512(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
   size_t k = 0;
   for (; k + 64 <= dim; k += 64) combine_columns(count, 4, x, codes + k, stride, out + k);
   for (; k < dim; k += 16) combine_columns(count, 1, x, codes + k, stride, out + k);

@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include "avx512.h"
 
-static CHORD_AVX512 void norm_rows(const chord_norm *args) {
+static CHORD_AVX512_HOT void norm_rows(const chord_norm *args) {
   const size_t dim = args->dim;
   const size_t vectors = dim / 16;
   const float inverse_dim = 1.0f / (float)dim;
@@ -205,7 +205,7 @@ CHORD_AVX512_INLINE void wide_apply(size_t rows, size_t dim, const float *x, con
   }
 }
 
-static CHORD_AVX512 void norm_rows_of_64(const chord_norm *args) {
+static CHORD_AVX512_HOT void norm_rows_of_64(const chord_norm *args) {
   _Alignas(64) float factors[NORM_CHUNK], offsets[NORM_CHUNK];
   for (size_t start = 0; start < args->rows; start += NORM_CHUNK) {
     const size_t rows = args->rows - start < NORM_CHUNK ? args->rows - start : NORM_CHUNK, at = start * 64;
@@ -218,7 +218,7 @@ static CHORD_AVX512 void norm_rows_of_64(const chord_norm *args) {
   }
 }
 
-static CHORD_AVX512 void norm_wide_rows(const chord_norm *args) {
+static CHORD_AVX512 CHORD_NOINLINE void norm_wide_rows(const chord_norm *args) {
   _Alignas(64) float factors[WIDE_CHUNK], offsets[WIDE_CHUNK];
   for (size_t start = 0; start < args->rows; start += WIDE_CHUNK) {
     const size_t rows = args->rows - start < WIDE_CHUNK ? args->rows - start : WIDE_CHUNK, at = start * args->dim;
@@ -230,7 +230,7 @@ static CHORD_AVX512 void norm_wide_rows(const chord_norm *args) {
   }
 }
 
-CHORD_AVX512 void chord_norm_f32__avx512(const chord_norm *args) {
+CHORD_AVX512_HOT void chord_norm_f32__avx512(const chord_norm *args) {
   const int sum_has_a_place = !args->delta || args->sum_out || args->norm_out;
   if (args->dim == 64 && args->rows > 1 && sum_has_a_place)
     norm_rows_of_64(args);
@@ -246,7 +246,7 @@ CHORD_AVX512 void chord_norm_f32__avx512(const chord_norm *args) {
   const __m512 v##0 = _mm512_loadu_ps(row##i), v##1 = _mm512_loadu_ps(row##i + 16), v##2 = _mm512_loadu_ps(row##i + 32), \
                v##3 = _mm512_loadu_ps(row##i + 48);
 
-static CHORD_AVX512 void quantize_rows_of_64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+static CHORD_AVX512_HOT void quantize_rows_of_64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
   for (size_t first = 0; first < rows; first += 4) {
     EACH_ROW(QUANTIZE_LOAD)
     const size_t count = rows - first < 4 ? rows - first : 4;
@@ -265,7 +265,7 @@ static CHORD_AVX512 void quantize_rows_of_64(size_t rows, const float *x, size_t
                       codes_of_64(128, _mm512_loadu_ps(from##v + c), _mm512_loadu_ps(from##v + c + 16), _mm512_loadu_ps(from##v + c + 32), \
                                   _mm512_loadu_ps(from##v + c + 48), SPREAD_ROW(inverse, i)));
 
-static CHORD_AVX512 void quantize_wide_rows(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
+static CHORD_AVX512 CHORD_NOINLINE void quantize_wide_rows(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                             float *a_scale) {
   for (size_t first = 0; first < rows; first += 4) {
     EACH_ROW(WIDE_QUANTIZE_ROW)
@@ -280,7 +280,7 @@ static CHORD_AVX512 void quantize_wide_rows(size_t rows, size_t width, const flo
   }
 }
 
-CHORD_AVX512 void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
+CHORD_AVX512_HOT void chord_quantize_f32_qa8__avx512(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                                  float *a_scale) {
   if (width == 64) {
     quantize_rows_of_64(rows, x, x_stride, a, a_stride, a_scale);
@@ -320,7 +320,7 @@ CHORD_AVX512_INLINE void embed_rows(size_t rows, const size_t dim, chord_table i
   for (size_t row = 0; row < rows; row++) {
     const size_t id = (size_t)ids[row], slot = positions.codes ? (size_t)slots[row] : 0;
     const __m512 scale = _mm512_set1_ps(items.scales[id]), position_scale = _mm512_set1_ps(positions.codes ? positions.scales[slot] : 0.0f);
-    CHORD_UNROLL for (size_t i = 0; i < dim; i += 16, out += 16) {
+    CHORD_UNROLL_4 for (size_t i = 0; i < dim; i += 16, out += 16) {
       __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(table16(&items, dim, id, i))), scale);
       if (positions.codes)
         x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(table16(&positions, dim, slot, i))), position_scale, x);
@@ -329,7 +329,7 @@ CHORD_AVX512_INLINE void embed_rows(size_t rows, const size_t dim, chord_table i
   }
 }
 
-CHORD_AVX512 void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids,
+CHORD_AVX512_HOT void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids,
                                             const chord_table *positions, const int32_t *slots, float *out) {
   /* Tables by value: a vector store may alias anything, so their fields would be read again after each one. */
   const chord_table none = {0}, table = *items, places = positions ? *positions : none;

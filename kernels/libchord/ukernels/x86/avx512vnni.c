@@ -175,7 +175,7 @@ CHORD_AVX512_INLINE void gemm_blocks(const chord_gemm *args, const size_t blocks
     }
 }
 
-static CHORD_AVX512 void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arguments) {
+static CHORD_AVX512_HOT void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arguments) {
   /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
   const chord_gemm copy = *arguments, *const args = &copy;
   size_t block = 0;
@@ -215,7 +215,7 @@ CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t ro
   }
 }
 
-static CHORD_AVX512 void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
+static CHORD_AVX512_HOT void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
   const chord_gemm copy = *arguments, *const args = &copy;
   for (size_t row = 0, rows; row < args->rows; row += rows) switch (rows = rows_of_tile(args->rows - row)) {
       case 6: quantising_tile(args, 6, row, codes, codes_stride, scales); break;
@@ -341,20 +341,22 @@ CHORD_AVX512_INLINE void score_rows(size_t count, const size_t dim, const unsign
     const size_t here = count - start < 16 ? count - start : 16;
     const __mmask16 there = (__mmask16)(0xFFFFu >> (16 - here));
     __m512i sums[16];
-    __m512 scales;
-    if (ids) {
-      CHORD_UNROLL for (size_t i = 0; i < 16; i++) sums[i] = score_row(dim, h, &items, (size_t)ids[start + (i < here ? i : here - 1)]);
-      scales = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), there, _mm512_maskz_loadu_epi32(there, ids + start), items.scales, 4);
-    } else {
-      CHORD_UNROLL for (size_t i = 0; i < 16; i++) sums[i] = score_row(dim, h, &items, first + start + (i < here ? i : here - 1));
-      scales = _mm512_maskz_loadu_ps(there, items.scales + first + start);
+    float scales[16] = {0};
+    for (size_t i = 0; i < 16; i++) {
+      const size_t at = start + (i < here ? i : here - 1), id = ids ? (size_t)ids[at] : first + at;
+      scales[i] = items->scales[id];
+      sums[i] = _mm512_setzero_si512();
+      CHORD_UNROLL_4 for (size_t c = 0; c < dim; c += 32) {
+        const __m512i query = c + 32 > dim ? _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(h + c))) : _mm512_loadu_si512(h + c);
+        sums[i] = _mm512_dpwssd_epi32(sums[i], query, table_words(items, dim, id, c));
+      }
     }
     const __m512 sum = _mm512_cvtepi32_ps(fold16_epi32_512(sums));
     _mm512_mask_storeu_ps(scores + start, there, _mm512_mul_ps(_mm512_mul_ps(sum, scales), _mm512_set1_ps(h_scale)));
   }
 }
 
-static CHORD_AVX512 void chord_score_q16_e__avx512vnni(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+static CHORD_AVX512_HOT void chord_score_q16_e__avx512vnni(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
                                                        const int32_t *ids, uint32_t first, float *scores) {
   if (dim == 64 && items->bits == 8)
     score_rows(count, 64, 8, h, h_scale, items, ids, first, scores);
@@ -362,7 +364,10 @@ static CHORD_AVX512 void chord_score_q16_e__avx512vnni(size_t count, size_t dim,
     score_rows(count, dim, items->bits, h, h_scale, items, ids, first, scores);
 }
 
+CHORD_CODE_DECLARE(avx512)
+
 const chord_ukernels chord_ukernels_avx512vnni = {
+    .code = {CHORD_CODE(avx512)},
     .depth_group = 4,
     .zero = 128,
     .expand_c8 = chord_expand_c8__avx512vnni,
