@@ -19,6 +19,7 @@ F32 = np.float32
 LANES = 16
 SMALLEST_MAX = F32(1e-30)
 LOG2E = F32(1.44269504)
+ENLARGED = {0: 0, 2: 63, 4: 18, 8: 1}  # what brings the codes of a width to the range of int8
 
 
 def fma(a: np.ndarray | F32, b: np.ndarray | F32, c: np.ndarray | F32) -> np.ndarray:
@@ -159,6 +160,12 @@ class Linear:
         return relu(y) if clamp else y
 
 
+def _merged(outer: np.ndarray, inner: np.ndarray) -> Activations:
+    """Rows of ``outer @ inner``, whose rows are 8 bits and whose columns are codes; quantised in turn."""
+    a = quantize(outer)
+    return quantize((a.codes.astype(np.float64) @ inner).astype(F32) * a.scales[:, None])
+
+
 class ReferenceEngine:
     """The engine in numpy. Interface and errors as :class:`chordkit.kernels.Engine`, one history at a time.
 
@@ -180,6 +187,7 @@ class ReferenceEngine:
         self.tensors, self.tables, self.fingerprint = master.tensors, master.embeddings, master.fingerprint
         self.sharp = is_sharp(master) if sharp is None else sharp
         self.layers: dict[str, Linear] = {}
+        self._widths = {name: chosen[table.layer_slice(name)] for name in master.layers}
         for name, layer in master.layers.items():
             codes, scales = select_codes(layer.rows, chosen[table.layer_slice(name)])
             factor = F32(1)
@@ -246,13 +254,17 @@ class ReferenceEngine:
     def _attention_in_codes(self, x: np.ndarray, block: str) -> np.ndarray:
         """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/libchord/src/attention.c)."""
         rows, dim = x.shape
-        width = dim // int(self.config["heads"])
+        heads = int(self.config["heads"])
+        width = dim // heads
         a = quantize(x)
-        q, k, v = (self.layers[f"{block}.{part}"](a) for part in ("query", "key", "value"))
+        absorbed = heads == 1
+        probe, output = self._absorbed(block) if absorbed else (self.layers[f"{block}.query"], self.layers[f"{block}.output"])
+        q = probe(a)
         mixed = np.zeros_like(x)
         for start in range(0, dim, width):
             head = slice(start, start + width)
-            queries, keys, values = quantize(q[:, head]), quantize(k[:, head]), quantize(v[:, head])
+            queries = quantize(q[:, head])
+            keys, values = (a if absorbed else quantize(self.layers[f"{block}.{part}"](a)[:, head]) for part in ("key", "value"))
             sums = (queries.codes.astype(np.int32) @ keys.codes.T.astype(np.int32)).astype(F32)
             scores = (sums * keys.scales) * queries.scales[:, None]
             for i in range(rows):
@@ -260,7 +272,24 @@ class ReferenceEngine:
                 weights = quantize((p * values.scales[: i + 1])[None])
                 sums_of_values = (weights.codes[0].astype(np.int32) @ values.codes[: i + 1].astype(np.int32)).astype(F32)
                 mixed[i, head] = sums_of_values * (weights.scales[0] * inverse)
-        return self.layers[f"{block}.output"](quantize(mixed))
+        return output(quantize(mixed))
+
+    def _absorbed(self, block: str) -> tuple[Linear, Linear]:
+        """Queries that meet the block's input itself, and output after value (see kernels/libchord/src/merge.c)."""
+        key, output = self.layers[f"{block}.key"], self.layers[f"{block}.output"]
+        query, of_query = self._enlarged(f"{block}.query")
+        value, of_value = self._enlarged(f"{block}.value")
+        probe = _merged(key.codes.T * (of_query * key.scales), query.codes)
+        mix = _merged(output.codes * of_value, value.codes)
+        bias = chains(query.bias * key.scales, key.codes.astype(F32))
+        constant = chains(value.bias, output.codes.T.astype(F32)) * output.scales + output.bias
+        return Linear(probe.codes, probe.scales, bias), Linear(mix.codes, mix.scales * output.scales, constant)
+
+    def _enlarged(self, name: str) -> tuple[Linear, np.ndarray]:
+        """A layer with all codes in the range of int8, and its scales; those of channels that are off are 0."""
+        layer, by = self.layers[name], np.array([ENLARGED[int(width)] for width in self._widths[name]])
+        scales = np.divide(layer.scales, by.astype(F32), out=np.zeros_like(layer.scales), where=by > 0)
+        return Linear(layer.codes * by[:, None], layer.scales, layer.bias), scales
 
     def _attention(self, x: np.ndarray, block: str, first: int) -> np.ndarray:
         """Causal attention of rows ``first`` and later in floats: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""

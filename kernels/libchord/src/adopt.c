@@ -81,9 +81,23 @@ static void gather(const chord_model *model, const chord_slot *slot, const chord
   channels->scales8 = l->scales8;
 }
 
+void chord_derive(const chord_model *model, const chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales) {
+  for (size_t first = 0; first < layer->out; first += 16) {
+    lanes l;
+    gather(model, slot, layer, first, &l);
+    model->kernels->derive_rows(&l.channels, codes + first * layer->depth, scales + first);
+  }
+}
+
 void chord_fill_slot(const chord_model *model, chord_slot *slot) {
   for (uint32_t i = 0; i < model->layer_count; i++) {
     const chord_layer *layer = &model->layers[i];
+    if (layer->form == CHORD_MEETING || layer->form == CHORD_FOLLOWING) {
+      chord_merge(model, slot, layer);
+      continue;
+    }
+    for (uint32_t c = 0; layer->bias && layer->form < CHORD_ABSORBED && layer->form != CHORD_WINDOWS && c < layer->out; c++)
+      slot->biases[layer->lanes + c] = layer->bias[c] * layer->factor;
     for (size_t first = 0; first < layer->virtuals; first += 16) {
       lanes l;
       gather(model, slot, layer, first, &l);

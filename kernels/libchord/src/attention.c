@@ -92,8 +92,16 @@ static void pack_panels(const chord_ukernels *kernels, size_t all_rows, const pa
   }
 }
 
-CHORD_CODE_PART(engine) void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, void *work, float *out, uint8_t *a,
-                  size_t a_stride, float *a_scale) {
+/* What was multiplied as it is: keys, and with a second name values. */
+static void take_inputs(const chord_gemm *qkv, parts *p) {
+  for (size_t row = 0; row < qkv->rows; row++) memcpy(p->codes[1] + row * p->depth, qkv->a + row * qkv->a_stride, p->depth);
+  memcpy(p->scales[1], qkv->a_scale, qkv->rows * sizeof(float));
+  p->codes[2] = p->codes[1];
+  p->scales[2] = p->scales[1];
+}
+
+void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, bool absorbed, void *work, float *out,
+                  uint8_t *a, size_t a_stride, float *a_scale) {
   const size_t all_rows = qkv->rows, width = dim / heads;
   parts parts_of_a_head, *const p = &parts_of_a_head;
   lay_out(all_rows, width, work, p);
@@ -102,13 +110,14 @@ CHORD_CODE_PART(engine) void chord_attend(const chord_ukernels *kernels, const c
   const bool quantising = width == QUANTISED_WIDTH && kernels->gemm_qa8_c8_qa8, whole = width == p->depth;
   if (!quantising) kernels->gemm_qa8_c8(qkv);
   for (size_t head = 0; head < heads; head++) {
-    for (int part = 0; part < 3; part++) {
+    for (int part = 0; part < (absorbed ? 1 : 3); part++) {
       const size_t column = (size_t)part * dim + head * width;
       if (quantising)
         project_part(kernels, qkv, column / 16, p, part);
       else
         quantize_part(kernels, all_rows, width, qkv->out + column, qkv->out_stride, p, part);
     }
+    if (absorbed) take_inputs(qkv, p);
     pack_panels(kernels, all_rows, p);
     for (size_t first = 0; first < all_rows; first += QUERIES) {
       const size_t rows = all_rows - first < QUERIES ? all_rows - first : QUERIES, seen = chord_round_up(first + rows, 16);

@@ -94,7 +94,10 @@ typedef struct chord_plan chord_plan; /* plan.h */
 typedef enum chord_form {
   CHORD_PANEL,   /* int8 panels of all its channels over all its inputs */
   CHORD_WINDOWS, /* Caser's horizontal filters: a panel of the virtual channels (slot in the window, filter), each over `dim` inputs */
-  CHORD_ROWS     /* int8 codes row by row */
+  CHORD_ROWS,    /* int8 codes row by row */
+  CHORD_MEETING,   /* panels of what meets the inputs of the next layer as this layer's outputs meet its outputs: q . K x = (K^T q) . x */
+  CHORD_FOLLOWING, /* panels of this layer after the one before it, as one */
+  CHORD_ABSORBED   /* nothing: a neighbour of one of these two forms holds it */
 } chord_form;
 
 typedef struct chord_layer {
@@ -110,7 +113,7 @@ typedef struct chord_layer {
   chord_form form;
   float factor;      /* folded into its scales and bias: log2 e / sqrt(head width) for queries */
   size_t weights;    /* offset of its codes in a slot's weights */
-  size_t lanes;      /* offset of its channels in a slot's scales and corrections, and in the model's biases (zero for windows) */
+  size_t lanes;      /* offset of its channels in a slot's scales, corrections and biases (zero for windows) */
 } chord_layer;
 
 /* One complete set of adopted weights. Two of them take turns (adopt.c). */
@@ -118,6 +121,7 @@ typedef struct chord_slot {
   int8_t *weights;
   float *scales;
   int32_t *corrections;
+  float *biases;
   uint8_t *widths; /* strategy codes, one byte a channel */
   uint64_t generation;     /* one more than that of the slot that it followed: no two adoptions have the same */
   uint32_t entered;      /* readers, while it was the one in use; written when it is no longer */
@@ -163,7 +167,7 @@ struct chord_model {
   const float *item_bias; /* [items + 1], added to the scores; or null */
   _Alignas(max_align_t) unsigned char own[CHORD_OWN_BYTES]; /* of the backbone: see CHORD_OWN */
   uint64_t weight_bytes, lane_count; /* of one slot */
-  float *biases;                   /* [lane_count] */
+  void *merging;                   /* chord_merge_bytes: one adoption goes on at a time */
   int8_t *spare_rows;              /* 16 channels of the deepest layer, for codes whose rows are not a multiple of 16 long */
   chord_slot slots[2];
   _Atomic uint32_t current;  /* which slot is in use, and how many readers have entered it: see adopt.c */
@@ -223,15 +227,21 @@ void chord_unpack(const chord_model *model, const uint8_t *data, uint8_t *codes)
 
 /* adopt.c: fills a slot from its widths. */
 void chord_fill_slot(const chord_model *model, chord_slot *slot);
+/* All channels of a layer at the slot's widths: codes [out][in], whose rows must be multiples of 16 long, and scales. */
+void chord_derive(const chord_model *model, const chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales);
 chord_slot *chord_acquire(chord_model *model);
 void chord_release(chord_slot *slot);
 
+/* merge.c: the panels, scales, corrections and biases of a layer that is CHORD_MEETING or CHORD_FOLLOWING, dim x dim as its neighbour. */
+size_t chord_merge_bytes(size_t dim);
+void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer);
+
 /* attention.c: causal attention. `qkv` is the product that gives queries (times log2 e / sqrt(head width)), keys and values side by side,
- * with room for them in its `out`; the heads, joined, come out as activations in `a`, which may be the product's own. `out` [rows][dim]
- * and `work` (chord_attend_bytes, aligned to 64) are scratch. */
+ * with room for them in its `out`. Absorbed (of one head): it gives queries alone, and its input is keys and values. The heads, joined, come
+ * out as activations in `a`, which may be the product's own. `out` [rows][dim] and `work` (chord_attend_bytes, aligned to 64) are scratch. */
 size_t chord_attend_bytes(size_t rows, size_t width);
-void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, void *work, float *out, uint8_t *a,
-                  size_t a_stride, float *a_scale);
+void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, bool absorbed, void *work, float *out,
+                  uint8_t *a, size_t a_stride, float *a_scale);
 
 /* `rows` rows, which lie quantised in the session, times the panels of `layer` and of those behind it that read the same input: `blocks`
  * of 16 channels in all. */
@@ -240,7 +250,7 @@ static inline chord_gemm chord_product(const chord_session *s, const chord_slot 
   return (chord_gemm){.rows = rows, .blocks = blocks, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
                       .panel = slot->weights + layer->weights, .panel_depth = layer->depth,
                       .correction = slot->corrections + layer->lanes, .scale = slot->scales + layer->lanes,
-                      .bias = s->model->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
+                      .bias = slot->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
 }
 
 /* halves.c: `rows` rows [width] to the session as activations of 16 bits, and a product of `chord_product` with them. The session must have

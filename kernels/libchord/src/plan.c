@@ -145,6 +145,7 @@ chord_status chord_plan_model(chord_master *master, const chord_options *options
   if (p.status != CHORD_OK) return p.status;
   for (uint32_t i = 0; i < model->layer_count; i++) {
     chord_layer *l = &model->layers[i];
+    if (l->form == CHORD_ABSORBED) l->virtuals = 0;
     const size_t lanes = chord_round_up(l->virtuals, 16);
     l->weights = (size_t)model->weight_bytes;
     l->lanes = (size_t)model->lane_count;
@@ -157,15 +158,18 @@ chord_status chord_plan_model(chord_master *master, const chord_options *options
 uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
   chord_carver c = {.base = base};
   chord_carve(&c, sizeof(chord_model));
-  model->biases = chord_carve(&c, model->lane_count * sizeof(float));
   size_t deepest = 16;
   for (uint32_t i = 0; i < model->layer_count; i++) deepest = model->layers[i].depth > deepest ? model->layers[i].depth : deepest;
   model->spare_rows = chord_carve(&c, 16 * deepest);
+  bool merges = false;
+  for (uint32_t i = 0; i < model->layer_count; i++) merges |= model->layers[i].form >= CHORD_MEETING;
+  model->merging = chord_carve(&c, merges ? chord_merge_bytes(model->dim) : 0);
   for (int i = 0; i < 2; i++) {
     chord_slot *slot = &model->slots[i];
     slot->weights = chord_carve(&c, model->weight_bytes);
     slot->scales = chord_carve(&c, model->lane_count * sizeof(float));
     slot->corrections = chord_carve(&c, model->lane_count * sizeof(int32_t));
+    slot->biases = chord_carve(&c, model->lane_count * sizeof(float));
     slot->widths = chord_carve(&c, model->channels + 64);
   }
   return c.used + ALIGNMENT;

@@ -19,7 +19,7 @@ enum { MAX_BLOCKS = 32 };
 
 typedef struct sasrec {
   uint32_t blocks, heads, ffn, ffn_padded;
-  bool gelu, norm_first, from_oldest, sharp;
+  bool gelu, norm_first, from_oldest, sharp, absorbs;
   float eps;
   chord_table positions;
   chord_norm_weights edge; /* final_norm or embedding_norm */
@@ -72,7 +72,17 @@ static void plan(chord_plan *p) {
   chord_layer *layers = p->model->layers;
   for (uint32_t i = 0; i < s->blocks; i++)
     if (chord_sharp(&layers[6 * i], &layers[6 * i + 1], before(s, i), model->dim / s->heads)) s->sharp = true;
-  for (uint32_t i = s->sharp ? 0 : s->blocks - 1; i < s->blocks; i++) layers[6 * i + 1].form = CHORD_ROWS;
+  s->absorbs = s->heads == 1 && !s->sharp;
+  for (uint32_t i = 0; i < s->blocks; i++) {
+    chord_layer *of_block = &layers[6 * i];
+    if (s->sharp || i + 1 == s->blocks) {
+      of_block[1].form = CHORD_ROWS;
+    } else if (s->absorbs) {
+      of_block[0].form = CHORD_MEETING;
+      of_block[1].form = of_block[2].form = CHORD_ABSORBED;
+      of_block[3].form = CHORD_FOLLOWING;
+    }
+  }
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -197,7 +207,7 @@ CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const f
         .rows = rows, .blocks = end - block, .depth = value->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
         .panel = r->slot->weights + value->weights + block * 16 * value->depth, .panel_depth = value->depth,
         .correction = r->slot->corrections + value->lanes + block * 16, .scale = r->slot->scales + value->lanes + block * 16,
-        .bias = model->biases + value->lanes + block * 16, .out = part, .out_stride = dim};
+        .bias = r->slot->biases + value->lanes + block * 16, .out = part, .out_stride = dim};
     multiply(r, &gemm);
     for (size_t row = 0; row < rows; row++)
       memcpy(joined + row * dim + column, part + row * dim + (column - block * 16), width * sizeof(float));
@@ -210,8 +220,9 @@ CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const f
 static void attend_in_codes(const run *r, uint32_t first, float *y) {
   chord_session *s = r->session;
   const size_t dim = r->model->dim;
-  const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, 3 * dim);
-  chord_attend(r->model->kernels, &qkv, dim, r->config->heads, s->work, y, s->a, s->a_stride, s->a_scale);
+  const bool absorbed = r->config->absorbs;
+  const chord_gemm qkv = product(r, r->rows, first, absorbed ? 1 : 3, 0, s->wide, 3 * dim);
+  chord_attend(r->model->kernels, &qkv, dim, r->config->heads, absorbed, s->work, y, s->a, s->a_stride, s->a_scale);
   linear(r, r->rows, first + 3, y, dim);
 }
 

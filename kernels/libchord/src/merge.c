@@ -1,0 +1,115 @@
+/*
+ * Two layers as one, when a strategy is adopted: y = outer (inner x), or, of queries q = inner x that meet keys outer x', the probes
+ * y = outer^T q that meet x' itself, because q . (outer x') = (outer^T q) . x'.
+ *
+ * Merged weights are sums over the channels between the two, each with a scale of its own. So that these sums are a product in 8 bits
+ * like any other: inner codes of 4 and 2 bits are enlarged to the range of 8, which is exact; rows of outer weights take what is left of the
+ * inner scales, and are quantised like activations; rows of the result are quantised once more, and are the panels.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+typedef struct parts {
+  int8_t *codes, *turned, *panel; /* [dim][dim] */
+  int32_t *corrections;           /* [dim], and so on */
+  float *inner_scales, *outer_scales, *zeros, *ones, *bias;
+  float *rows; /* [16][dim] */
+  uint8_t *a;  /* [16][dim] */
+  float *a_scale;
+} parts;
+
+static size_t lay_out(size_t dim, void *base, parts *p) {
+  chord_carver c = {.base = base};
+  p->codes = chord_carve(&c, dim * dim);
+  p->turned = chord_carve(&c, dim * dim);
+  p->panel = chord_carve(&c, dim * dim);
+  p->corrections = chord_carve(&c, dim * sizeof(int32_t));
+  p->inner_scales = chord_carve(&c, dim * sizeof(float));
+  p->outer_scales = chord_carve(&c, dim * sizeof(float));
+  p->zeros = chord_carve(&c, dim * sizeof(float));
+  p->ones = chord_carve(&c, dim * sizeof(float));
+  p->bias = chord_carve(&c, dim * sizeof(float));
+  p->rows = chord_carve(&c, 16 * dim * sizeof(float));
+  p->a = chord_carve(&c, 16 * dim);
+  p->a_scale = chord_carve(&c, 16 * sizeof(float));
+  return (size_t)c.used;
+}
+
+size_t chord_merge_bytes(size_t dim) {
+  parts p;
+  return lay_out(dim, NULL, &p);
+}
+
+/* Rows become columns: squares of 8 x 8, whose quarters, then those of the quarters, change places. */
+static void turn(size_t dim, const int8_t *from, int8_t *to) {
+  static const uint64_t low[3] = {0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF, 0x00000000FFFFFFFF};
+  for (size_t row = 0; row < dim; row += 8)
+    for (size_t column = 0; column < dim; column += 8) {
+      uint64_t x[8];
+      for (size_t i = 0; i < 8; i++) memcpy(&x[i], from + (row + i) * dim + column, 8);
+      for (size_t step = 0; step < 3; step++)
+        for (size_t i = 0; i < 4; i++) {
+          const size_t half = (size_t)1 << step, at = (i & ~(half - 1)) * 2 + (i & (half - 1)), bits = 8 * half;
+          const uint64_t changing = ((x[at] >> bits) ^ x[at + half]) & low[step];
+          x[at] ^= changing << bits;
+          x[at + half] ^= changing;
+        }
+      for (size_t i = 0; i < 8; i++) memcpy(to + (column + i) * dim + row, &x[i], 8);
+    }
+}
+
+/* Codes of 2 and 4 bits to the range of 8, as activations; channels that are off have no scale. */
+static void enlarge(const chord_model *model, const chord_layer *layer, const uint8_t *widths, const parts *p) {
+  static const int by[4] = {0, 63, 18, 1};
+  const size_t dim = model->dim;
+  const int zero = model->kernels->zero;
+  for (size_t c = 0; c < dim; c++) {
+    const int times = by[widths[c]];
+    for (size_t i = 0; i < dim; i++) p->codes[c * dim + i] = (int8_t)(uint8_t)(p->codes[c * dim + i] * times + zero);
+    p->inner_scales[c] = times ? p->inner_scales[c] * layer->factor / (float)times : 0.0f;
+  }
+}
+
+void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer) {
+  const chord_ukernels *kernels = model->kernels;
+  const bool meeting = layer->form == CHORD_MEETING;
+  const chord_layer *inner = meeting ? layer : layer - 1, *outer = inner + 1;
+  const size_t dim = model->dim;
+  parts parts_of_two, *const p = &parts_of_two;
+  lay_out(dim, model->merging, p);
+  chord_derive(model, slot, inner, p->codes, p->inner_scales);
+  enlarge(model, inner, slot->widths + inner->first, p);
+  turn(dim, p->codes, p->turned);
+  for (size_t row = 0; row < dim; row += 16)
+    kernels->pack_rows_qa8_c8(16, dim, (uint8_t *)p->turned + row * dim, p->panel + row * dim, p->corrections + row);
+  chord_derive(model, slot, outer, p->codes, p->outer_scales);
+  turn(dim, p->codes, p->turned);
+  /* [channel between the two][channel of the result], and the other way round */
+  const int8_t *by_inner = meeting ? p->codes : p->turned, *by_result = meeting ? p->turned : p->codes;
+  for (size_t c = 0; c < dim; c++) {
+    const float bias = inner->bias ? inner->bias[c] * inner->factor : 0.0f;
+    p->zeros[c] = 0.0f;
+    p->ones[c] = 1.0f;
+    if (meeting) p->inner_scales[c] *= p->outer_scales[c];
+    p->bias[c] = meeting ? bias * p->outer_scales[c] : bias;
+  }
+  int8_t *panel = slot->weights + layer->weights;
+  float *scales = slot->scales + layer->lanes, *biases = slot->biases + layer->lanes;
+  kernels->combine_rows_f32(dim, dim, p->bias, by_inner, dim, biases);
+  for (size_t row = 0; row < dim; row += 16) {
+    for (size_t i = 0; i < 16; i++)
+      for (size_t c = 0; c < dim; c++) p->rows[i * dim + c] = (float)by_result[(row + i) * dim + c] * p->inner_scales[c];
+    kernels->quantize_f32_qa8(16, dim, p->rows, dim, p->a, dim, p->a_scale);
+    const chord_gemm gemm = {.rows = 16, .blocks = dim / 16, .depth = dim, .a = p->a, .a_stride = dim, .a_scale = p->a_scale,
+                             .panel = p->panel, .panel_depth = dim, .correction = p->corrections, .scale = p->ones, .bias = p->zeros,
+                             .out = p->rows, .out_stride = dim};
+    kernels->gemm_qa8_c8(&gemm);
+    kernels->quantize_f32_qa8(16, dim, p->rows, dim, p->a, dim, scales + row);
+    kernels->pack_rows_qa8_c8(16, dim, p->a, panel + row * dim, slot->corrections + layer->lanes + row);
+  }
+  for (size_t c = 0; !meeting && c < dim; c++) {
+    scales[c] *= p->outer_scales[c];
+    biases[c] = biases[c] * p->outer_scales[c] + (outer->bias ? outer->bias[c] : 0.0f);
+  }
+}
