@@ -4,6 +4,7 @@ It returns the engine's floats bit for bit. What quantised activations cost is t
 of contract 1 (``chordkit.backbones.from_master``).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +132,7 @@ class Activations:
 
 def quantize(x: np.ndarray) -> Activations:
     """Dynamic quantisation: scale = max|x| / 127 for each row of ``x [rows, width]``; NaN, with codes 0, for a row that is not finite."""
-    most = np.abs(x).max(-1)
+    most = np.abs(x).max(-1, initial=F32(0))
     finite = np.isfinite(most)
     inverse = np.divide(F32(127), most, out=np.zeros_like(most), where=finite & (most >= SMALLEST_MAX))
     # The product is exact in fp64: rounded once.
@@ -160,10 +161,35 @@ class Linear:
         return relu(y) if clamp else y
 
 
-def _merged(outer: np.ndarray, inner: np.ndarray) -> Activations:
-    """Rows of ``outer @ inner``, whose rows are 8 bits and whose columns are codes; quantised in turn."""
-    a = quantize(outer)
-    return quantize((a.codes.astype(np.float64) @ inner).astype(F32) * a.scales[:, None])
+def without_columns(layer: Linear, kept: np.ndarray, constant: np.ndarray, values: np.ndarray) -> Linear:
+    """A layer that reads only the columns ``kept``; the columns ``constant`` have ``values`` in every row and go into its bias.
+
+    Their sums are exact, of values in 16 bits, 512 columns at a time.
+    """
+    bias = layer.bias
+    if len(values):
+        most = np.abs(values).max()
+        codes = np.rint(values * (F32(32767) / most if most >= SMALLEST_MAX else F32(0))).astype(np.int64)
+        for start in range(0, len(values), 512):
+            part = slice(start, start + 512)
+            sums = (layer.codes[:, constant[part]].astype(np.int64) @ codes[part]).astype(F32)
+            bias = bias + (sums * layer.scales) * (most * F32(1 / 32767))
+    return Linear(layer.codes[:, kept], layer.scales, bias)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Channels of an attention head that are on.
+
+    Attributes:
+        keys: of queries and keys, where both are.
+        values: of the values.
+        left: one more row of the keys, for the queries that are off; None if they leave nothing.
+    """
+
+    keys: np.ndarray
+    values: np.ndarray
+    left: Linear | None
 
 
 class ReferenceEngine:
@@ -195,6 +221,40 @@ class ReferenceEngine:
                 factor = LOG2E / np.sqrt(F32(int(self.config["dim"]) // int(self.config["heads"])))
             bias = np.zeros(len(codes), F32) if layer.bias is None else layer.bias
             self.layers[name] = Linear(codes, scales * factor, bias * factor)
+        self.on = {name: chosen[table.layer_slice(name)] != 0 for name in master.layers}
+        self.heads: dict[str, list[Head]] = {}
+        if self.config["architecture"] == "sasrec":
+            for index in range(int(self.config["blocks"])):
+                self._leave_out_of_block(f"blocks.{index}")
+        else:
+            filters = [(f"horizontal.{index}", 1, relu) for index in range(len(self.config["heights"]))]
+            self._leave_out("fc", [*filters, ("vertical", int(self.config["dim"]), np.positive)])
+
+    def _leave_out_of_block(self, block: str) -> None:
+        query, key, on = self.layers[f"{block}.query"], self.layers[f"{block}.key"], self.on
+        width = int(self.config["dim"]) // int(self.config["heads"])
+        self.heads[block] = heads = []
+        for first in range(0, int(self.config["dim"]), width):
+            head = np.arange(first, first + width)
+            queries, keys, values = (on[f"{block}.{part}"][head] for part in ("query", "key", "value"))
+            left = head[~queries & keys & (query.bias[head] != 0)]
+            total = np.zeros(key.codes.shape[1], F32)
+            for start in range(0, len(left), 16):
+                some = left[start : start + 16]
+                total = total + chains(key.scales[some] * query.bias[some], key.codes[some].astype(F32))
+            rounded = quantize(total[None])
+            row = Linear(rounded.codes, rounded.scales, np.zeros(1, F32)) if len(left) else None
+            heads.append(Head(head[queries & keys], head[values], row))
+        self._leave_out(f"{block}.output", [(f"{block}.value", 1, np.positive)])
+        self._leave_out(f"{block}.ffn2", [(f"{block}.ffn1", 1, gelu if self.config["activation"] == "gelu" else relu)])
+
+    def _leave_out(self, name: str, producers: list[tuple[str, int, Callable[[np.ndarray], np.ndarray]]]) -> None:
+        """Columns of channels that are off, from the layer that reads them; of each producer the columns a channel and its activation."""
+        on = np.concatenate([np.repeat(self.on[producer], spread) for producer, spread, _ in producers])
+        values = np.concatenate([np.repeat(self.layers[producer].bias, spread) for producer, spread, _ in producers])
+        left = np.concatenate([np.repeat(act(self.layers[producer].bias), spread) for producer, spread, act in producers])
+        constant = np.flatnonzero(~on & (values != 0) & ((left != 0) | (self.config.get("activation") == "gelu")))
+        self.layers[name] = without_columns(self.layers[name], np.flatnonzero(on), constant, left[constant])
 
     def hidden(self, history: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:
         """Hidden state float32 ``[dim]``.
@@ -248,65 +308,45 @@ class ReferenceEngine:
 
     def _feed_forward(self, x: np.ndarray, block: str) -> np.ndarray:
         use_gelu = self.config["activation"] == "gelu"
-        wide = self._linear(f"{block}.ffn1", x, clamp=not use_gelu)
+        wide = self._linear(f"{block}.ffn1", x, clamp=not use_gelu)[:, self.on[f"{block}.ffn1"]]
         return self._linear(f"{block}.ffn2", gelu(wide) if use_gelu else wide)
 
     def _attention_in_codes(self, x: np.ndarray, block: str) -> np.ndarray:
         """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/libchord/src/attention.c)."""
-        rows, dim = x.shape
-        heads = int(self.config["heads"])
-        width = dim // heads
         a = quantize(x)
-        absorbed = heads == 1
-        probe, output = self._absorbed(block) if absorbed else (self.layers[f"{block}.query"], self.layers[f"{block}.output"])
-        q = probe(a)
-        mixed = np.zeros_like(x)
-        for start in range(0, dim, width):
-            head = slice(start, start + width)
-            queries = quantize(q[:, head])
-            keys, values = (a if absorbed else quantize(self.layers[f"{block}.{part}"](a)[:, head]) for part in ("key", "value"))
+        q, k, v = (self.layers[f"{block}.{part}"](a) for part in ("query", "key", "value"))
+        mixed = []
+        for head in self.heads[block]:
+            queries, keys, values = quantize(q[:, head.keys]), quantize(k[:, head.keys]), quantize(v[:, head.values])
             sums = (queries.codes.astype(np.int32) @ keys.codes.T.astype(np.int32)).astype(F32)
-            scores = (sums * keys.scales) * queries.scales[:, None]
-            for i in range(rows):
+            left = F32(0) if head.left is None else head.left(a)[:, 0]
+            scores = fma(sums * keys.scales, queries.scales[:, None], left)
+            mix = np.zeros((len(x), len(head.values)), F32)
+            for i in range(len(x)):
                 p, inverse = softmax_parts(scores[i, : i + 1])
                 weights = quantize((p * values.scales[: i + 1])[None])
                 sums_of_values = (weights.codes[0].astype(np.int32) @ values.codes[: i + 1].astype(np.int32)).astype(F32)
-                mixed[i, head] = sums_of_values * (weights.scales[0] * inverse)
-        return output(quantize(mixed))
-
-    def _absorbed(self, block: str) -> tuple[Linear, Linear]:
-        """Queries that meet the block's input itself, and output after value (see kernels/libchord/src/merge.c)."""
-        key, output = self.layers[f"{block}.key"], self.layers[f"{block}.output"]
-        query, of_query = self._enlarged(f"{block}.query")
-        value, of_value = self._enlarged(f"{block}.value")
-        probe = _merged(key.codes.T * (of_query * key.scales), query.codes)
-        mix = _merged(output.codes * of_value, value.codes)
-        bias = chains(query.bias * key.scales, key.codes.astype(F32))
-        constant = chains(value.bias, output.codes.T.astype(F32)) * output.scales + output.bias
-        return Linear(probe.codes, probe.scales, bias), Linear(mix.codes, mix.scales * output.scales, constant)
-
-    def _enlarged(self, name: str) -> tuple[Linear, np.ndarray]:
-        """A layer with all codes in the range of int8, and its scales; those of channels that are off are 0."""
-        layer, by = self.layers[name], np.array([ENLARGED[int(width)] for width in self._widths[name]])
-        scales = np.divide(layer.scales, by.astype(F32), out=np.zeros_like(layer.scales), where=by > 0)
-        return Linear(layer.codes * by[:, None], layer.scales, layer.bias), scales
+                mix[i] = sums_of_values * (weights.scales[0] * inverse)
+            mixed.append(mix)
+        return self.layers[f"{block}.output"](quantize(np.concatenate(mixed, 1)))
 
     def _attention(self, x: np.ndarray, block: str, first: int) -> np.ndarray:
         """Causal attention of rows ``first`` and later in floats: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""
-        dim = x.shape[1]
-        width = dim // int(self.config["heads"])
         key = self.layers[f"{block}.key"]
         queries = self._linear(f"{block}.query", x[first:]) * key.scales
-        mixed = np.zeros((len(queries), dim), F32)
-        for start in range(0, dim, width):
-            head = slice(start, start + width)
-            mix = np.empty_like(mixed)
-            for row, query in enumerate(queries):
+        mixed = []
+        for head in self.heads[block]:
+            mix, codes = np.empty((len(queries), x.shape[1]), F32), key.codes[head.keys].astype(F32)
+            for row, query in enumerate(queries[:, head.keys]):
                 seen = x[: first + row + 1]
-                p, inverse = softmax_parts(lane_dot(chains(query[head], key.codes[head].astype(F32)), seen))
+                if head.left is None:
+                    probe = chains(query, codes)
+                else:
+                    probe = chains(np.append(query, head.left.scales), np.append(codes, head.left.codes.astype(F32), 0))
+                p, inverse = softmax_parts(lane_dot(probe, seen))
                 mix[row] = chains(p, seen) * inverse
-            mixed[:, head] = self._linear(f"{block}.value", mix)[:, head]
-        return self._linear(f"{block}.output", mixed)
+            mixed.append(self._linear(f"{block}.value", mix)[:, head.values])
+        return self._linear(f"{block}.output", np.concatenate(mixed, 1))
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         positions = self.tables["position_embedding"]
@@ -348,10 +388,10 @@ class ReferenceEngine:
                     if start + part in row_of:
                         total = total + products[part][row_of[start + part]]
                 best = np.maximum(best, total)
-            features.append(best)
+            features.append(best[self.on[f"horizontal.{index}"]])
         vertical, x = self.layers["vertical"], self._embed(ids)
         weights = vertical.codes[:, slots].astype(F32) * vertical.scales[:, None]
-        features += [chains(weights[v], x) + vertical.bias[v] for v in range(len(weights))]
+        features += [chains(weights[v], x) + vertical.bias[v] for v in np.flatnonzero(self.on["vertical"])]
         hidden = self.layers["fc"](quantize(np.concatenate(features)[None]), clamp=True)[0]
         return hidden if added is None else hidden + added
 

@@ -39,10 +39,6 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   if (!file.grown) chord_sha256(file.data, file.bytes, digest);
   memcpy(model->fingerprint, file.grown ? file.data + CHORD_ORIGIN : digest, sizeof model->fingerprint);
   chord_crc32_table(model->crc);
-  for (int i = 0; i < 2; i++) {
-    memset(model->slots[i].corrections, 0, (size_t)model->lane_count * sizeof(int32_t));
-    memset(model->slots[i].biases, 0, (size_t)model->lane_count * sizeof(float));
-  }
   chord_slot *slot = &model->slots[0];
   memset(slot->widths, 3, model->channels);
   chord_fill_slot(model, slot);

@@ -42,18 +42,23 @@ static void plan(chord_plan *p) {
     chord_layer *horizontal = chord_plan_layer(p, chord_named("horizontal.%u", i).text, c->filters, (uint32_t)height * dim);
     if (!horizontal) return;
     horizontal->form = CHORD_WINDOWS;
-    horizontal->depth = dim;
+    horizontal->leaves = CHORD_BIAS_RELU;
+    horizontal->row = horizontal->depth = dim;
     horizontal->virtuals = (uint32_t)height * c->filters;
     windows += chord_round_up(horizontal->virtuals, 16);
   }
   if (windows > CHORD_MAX_DEPTH) chord_plan_refuse(p, "the horizontal filters are too many");
   c->window_channels = (uint32_t)windows;
   chord_layer *vertical = chord_plan_layer(p, "vertical", c->vertical, model->max_length);
-  if (vertical) vertical->form = CHORD_ROWS;
+  if (!vertical) return;
+  vertical->form = CHORD_ROWS;
+  vertical->leaves = CHORD_BIAS;
+  vertical->spread = dim;
   const uint64_t inputs = (uint64_t)c->filters * c->height_count + (uint64_t)c->vertical * dim;
   if (inputs > CHORD_MAX_DEPTH) chord_plan_refuse(p, "fc has too many inputs");
   c->features = (uint32_t)chord_round_up((size_t)inputs, 16);
-  chord_plan_layer(p, "fc", dim, (uint32_t)inputs);
+  chord_layer *fc = chord_plan_layer(p, "fc", dim, (uint32_t)inputs);
+  if (fc) fc->reads = c->height_count + 1;
   if (item_bias) model->item_bias = chord_plan_floats(p, "tensors/item_bias", 1, model->items + 1, 0, false);
 }
 
@@ -63,21 +68,21 @@ static chord_room room(const chord_model *model) {
       .rows = model->max_length,
       .wide = c->window_channels > c->features ? c->window_channels : c->features,
       .inputs = model->dim > c->features ? model->dim : c->features,
-      .work = c->features + chord_round_up(c->filters, 16) + chord_round_up(model->max_length, 16),
+      .work = c->features + 2 * chord_round_up(c->filters, 16) + chord_round_up(model->max_length, 16),
   };
 }
 
 /* A comparison would pass over what is not finite, but nothing is: the largest sum of products and bias is far below. */
 _Static_assert(127.0 * 127.0 * CHORD_MAX_DIM * CHORD_MAX_LENGTH * CHORD_LARGEST_WEIGHT * CHORD_LARGEST_WEIGHT < 1e30, "sums of windows overflow");
 
-/* out[f] = max over all windows of relu(bias[f] + sum over the window's slots of products[slot][part][f]), for one height. */
-static void horizontal(const chord_session *s, const chord_layer *layer, const int32_t *row_of, const float *products, float *sum,
-                       float *out) {
-  const size_t filters = layer->out, stride = s->wide_stride, length = s->model->max_length;
-  const size_t height = layer->virtuals / filters;
+/* out[f] = max over all windows of relu(bias[f] + sum over the window's slots of products[slot][part][f]), for the `filters` of one height that
+ * are on. `sum` is scratch. */
+static void horizontal(const chord_session *s, size_t filters, size_t height, const float *bias, const int32_t *row_of, const float *products,
+                       float *sum, float *out) {
+  const size_t stride = s->wide_stride, length = s->model->max_length;
   for (size_t f = 0; f < filters; f++) out[f] = 0.0f;
   for (size_t start = 0; start + height <= length; start++) {
-    for (size_t f = 0; f < filters; f++) sum[f] = layer->bias ? layer->bias[f] : 0.0f;
+    for (size_t f = 0; f < filters; f++) sum[f] = bias[f];
     bool empty = true;
     for (size_t part = 0; part < height; part++) {
       const int32_t row = row_of[start + part];
@@ -93,6 +98,16 @@ static void horizontal(const chord_session *s, const chord_layer *layer, const i
   }
 }
 
+/* Of a layer's channels that are on; their number. */
+static size_t biases_of(const chord_slot *slot, const chord_layer *layer, float *out) {
+  size_t count = 0;
+  for (size_t c = 0; c < layer->out; c++) {
+    if (slot->widths[layer->first + c] == 0) continue;
+    out[count++] = layer->bias ? layer->bias[c] : 0.0f;
+  }
+  return count;
+}
+
 static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
   const caser *config = CHORD_OWN(const caser, model);
@@ -103,26 +118,32 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   for (size_t row = 0; row < count; row++) row_of[s->slots[row]] = (int32_t)row;
 
   const chord_layer *layer = model->layers;
+  const chord_extent *extent = slot->extents;
   kernels->gather_e_qa8(count, dim, &model->table, s->ids, s->a, s->a_stride, s->a_scale);
-  const chord_gemm windows = chord_product(s, slot, layer, config->window_channels / 16, count, 0, s->wide, s->wide_stride);
+  const chord_gemm windows = chord_product(s, slot, layer, extent[heights].lanes / 16, count, 0, s->wide, s->wide_stride);
   kernels->gemm_qa8_c8(&windows);
-  float *features = s->work, *sum = features + config->features, *mix = sum + chord_round_up(config->filters, 16);
+  const size_t filters_padded = chord_round_up(config->filters, 16);
+  float *features = s->work, *bias = features + config->features, *sum = bias + filters_padded, *mix = sum + filters_padded;
   float *out = features;
-  for (size_t i = 0; i < heights; i++, layer++, out += config->filters)
-    horizontal(s, layer, row_of, s->wide + (layer->lanes - model->layers[0].lanes), sum, out);
+  for (size_t i = 0; i < heights; i++, layer++, extent++) {
+    const size_t filters = biases_of(slot, layer, bias);
+    horizontal(s, filters, layer->virtuals / layer->out, bias, row_of, s->wide + extent->lanes, sum, out);
+    out += filters;
+  }
 
   /* The vertical filters weigh whole slots: a mix of embedding rows, in floats. */
   kernels->embed_e_f32(count, dim, &model->table, s->ids, NULL, NULL, s->x);
-  const int8_t *codes = slot->weights + layer->weights;
-  for (uint32_t v = 0; v < config->vertical; v++, codes += layer->depth, out += dim) {
-    for (size_t row = 0; row < count; row++) mix[row] = (float)codes[s->slots[row]] * slot->scales[layer->lanes + v];
+  const int8_t *codes = slot->weights + extent->weights;
+  for (uint32_t v = 0; v < slot->groups[layer->groups_at].count; v++, codes += extent->depth, out += dim) {
+    for (size_t row = 0; row < count; row++) mix[row] = (float)codes[s->slots[row]] * slot->scales[extent->lanes + v];
     kernels->mix_rows_f32(count, dim, mix, s->x, out);
-    for (size_t j = 0; layer->bias && j < dim; j++) out[j] += layer->bias[v];
+    for (size_t j = 0; j < dim; j++) out[j] += slot->biases[extent->lanes + v];
   }
   layer++;
-  for (; out < features + config->features; out++) *out = 0.0f;
-  kernels->quantize_f32_qa8(1, config->features, features, config->features, s->a, s->a_stride, s->a_scale);
-  const chord_gemm fc = chord_product(s, slot, layer, chord_blocks(layer), 1, 1, s->hidden, dim);
+  extent++;
+  for (; out < features + extent->depth; out++) *out = 0.0f;
+  kernels->quantize_f32_qa8(1, extent->depth, features, extent->depth, s->a, s->a_stride, s->a_scale);
+  const chord_gemm fc = chord_product(s, slot, layer, extent->blocks, 1, 1, s->hidden, dim);
   kernels->gemm_qa8_c8(&fc);
 }
 

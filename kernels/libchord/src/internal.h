@@ -100,6 +100,12 @@ typedef enum chord_form {
   CHORD_ABSORBED   /* nothing: a neighbour of one of these two forms holds it */
 } chord_form;
 
+/* Queries and keys are kept where both are on: see fill.c. */
+typedef enum chord_part { CHORD_OTHER, CHORD_QUERY, CHORD_KEY } chord_part;
+
+/* What the layer that reads it gets of a channel that is off; or its lane is kept. */
+typedef enum chord_leaves { CHORD_KEPT, CHORD_BIAS, CHORD_BIAS_RELU, CHORD_BIAS_GELU } chord_leaves;
+
 typedef struct chord_layer {
   const int8_t *codes;   /* in the master: [out][in] */
   const float *scales;   /* [3][out] for widths 2, 4, 8 */
@@ -108,20 +114,43 @@ typedef struct chord_layer {
   uint32_t out;
   uint32_t in;
   uint32_t first;    /* index of its first channel in the strategy */
-  uint32_t depth;    /* inputs of one (virtual) channel, padded to 16 */
-  uint32_t virtuals; /* (virtual) channels, before padding to 16 */
+  uint32_t row;      /* inputs of one (virtual) channel in the master */
+  uint32_t depth;    /* inputs of one (virtual) channel in a slot, padded to 16: at most so many */
+  uint32_t virtuals; /* (virtual) channels */
+  uint32_t groups;   /* of its channels that are padded to 16 each: the heads of queries, keys and values */
+  uint32_t reads;    /* its inputs are the channels of so many layers before it; 0: of none */
+  uint32_t spread;   /* inputs that each of its channels is to the layer that reads it */
   chord_form form;
-  float factor;      /* folded into its scales and bias: log2 e / sqrt(head width) for queries */
-  size_t weights;    /* offset of its codes in a slot's weights */
-  size_t lanes;      /* offset of its channels in a slot's scales, corrections and biases (zero for windows) */
+  chord_part part;
+  chord_leaves leaves;
+  float factor;       /* folded into its scales and bias: log2 e / sqrt(head width) for queries */
+  uint32_t groups_at; /* its first group in a slot's groups */
 } chord_layer;
+
+/* A group of a layer's channels in a slot. */
+typedef struct chord_group {
+  uint32_t first; /* lane of the slot, a multiple of 16 */
+  uint32_t width; /* lanes, a multiple of 16 */
+  uint32_t count; /* channels that are kept */
+  bool left;      /* of queries and keys: the last of `count` stands for what queries leave that are off */
+} chord_group;
+
+/* Where a layer lies in a slot. All of them lie side by side, in their order. */
+typedef struct chord_extent {
+  size_t weights; /* offset of its codes */
+  size_t lanes;   /* of its channels in scales, corrections and biases */
+  uint32_t blocks; /* of 16 lanes */
+  uint32_t depth;  /* inputs of a lane, a multiple of 16 */
+} chord_extent;
 
 /* One complete set of adopted weights. Two of them take turns (adopt.c). */
 typedef struct chord_slot {
   int8_t *weights;
   float *scales;
   int32_t *corrections;
-  float *biases;
+  float *biases; /* zero for windows */
+  chord_extent *extents; /* of each layer */
+  chord_group *groups;
   uint8_t *widths; /* strategy codes, one byte a channel */
   uint64_t generation;     /* one more than that of the slot that it followed: no two adoptions have the same */
   uint32_t entered;      /* readers, while it was the one in use; written when it is no longer */
@@ -131,7 +160,8 @@ typedef struct chord_slot {
 /* Scratch of one inference, as a backbone asks for it. */
 typedef struct chord_room {
   size_t rows;   /* of x, y, wide and a; at least max_length */
-  size_t wide;   /* floats in a row of `wide` */
+  size_t narrow; /* floats in a row of `y`, at least dim */
+  size_t wide;   /* of `wide` */
   size_t inputs; /* of its widest layer: a row of `a` */
   size_t work;   /* floats */
 } chord_room;
@@ -153,6 +183,17 @@ enum { CHORD_OWN_BYTES = 2048 };
 #define CHORD_OWN(type, model) ((type *)(void *)(model)->own)
 #define CHORD_OWN_FITS(type) _Static_assert(sizeof(type) <= CHORD_OWN_BYTES, "CHORD_OWN_BYTES are too few for " #type)
 
+/* Scratch of adoption. */
+typedef struct chord_scratch {
+  int8_t *rows[3];  /* 16 rows of the deepest layer: copies of the master's, at their widths, with the columns that are kept */
+  uint32_t *order;  /* which channels of the master the lanes of a layer are */
+  uint32_t *from;   /* columns that are kept: inputs of the master, */
+  uint32_t *to;     /* and of the slot */
+  uint32_t *off;    /* columns of channels that are off and leave something, */
+  float *constants; /* that (twice as many), */
+  int16_t *codes;   /* and in 16 bits */
+} chord_scratch;
+
 enum { CHORD_MODEL_MAGIC = 0x4d524843, CHORD_SESSION_MAGIC = 0x53524843 };
 
 struct chord_model {
@@ -166,9 +207,9 @@ struct chord_model {
   chord_layer layers[CHORD_MAX_LAYERS];
   const float *item_bias; /* [items + 1], added to the scores; or null */
   _Alignas(max_align_t) unsigned char own[CHORD_OWN_BYTES]; /* of the backbone: see CHORD_OWN */
-  uint64_t weight_bytes, lane_count; /* of one slot */
-  void *merging;                   /* chord_merge_bytes: one adoption goes on at a time */
-  int8_t *spare_rows;              /* 16 channels of the deepest layer, for codes whose rows are not a multiple of 16 long */
+  uint64_t weight_bytes, lane_count; /* of one slot, at most */
+  uint32_t group_count;
+  chord_scratch scratch;
   chord_slot slots[2];
   _Atomic uint32_t current;  /* which slot is in use, and how many readers have entered it: see adopt.c */
   _Atomic uint32_t adopting;
@@ -189,9 +230,8 @@ struct chord_session {
   float *user_values; /* [dim], as the backbone wants them */
   const float *user; /* user_values; null = no user vector */
   int16_t *query;    /* [dim] hidden state in 16 bits */
-  float query_scale;
-  float *x;          /* [rows][dim] residual stream, or embeddings; at least [2][CHORD_SPARE] */
-  float *y;          /* [rows][dim] */
+  float *x;          /* [rows][dim] residual stream, or embeddings */
+  float *y;          /* [rows][narrow] */
   float *wide;       /* [rows][widest] projections */
   float *work;       /* attention */
   float *block;      /* scores of CHORD_PART items of the catalogue */
@@ -225,10 +265,10 @@ uint64_t chord_session_layout(const chord_model *model, chord_session *session, 
 chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis);
 void chord_unpack(const chord_model *model, const uint8_t *data, uint8_t *codes);
 
-/* adopt.c: fills a slot from its widths. */
+/* fill.c: fills a slot from its widths. */
 void chord_fill_slot(const chord_model *model, chord_slot *slot);
-/* All channels of a layer at the slot's widths: codes [out][in], whose rows must be multiples of 16 long, and scales. */
-void chord_derive(const chord_model *model, const chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales);
+
+/* adopt.c */
 chord_slot *chord_acquire(chord_model *model);
 void chord_release(chord_slot *slot);
 
@@ -237,20 +277,26 @@ size_t chord_merge_bytes(size_t dim);
 void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer);
 
 /* attention.c: causal attention. `qkv` is the product that gives queries (times log2 e / sqrt(head width)), keys and values side by side,
- * with room for them in its `out`. Absorbed (of one head): it gives queries alone, and its input is keys and values. The heads, joined, come
- * out as activations in `a`, which may be the product's own. `out` [rows][dim] and `work` (chord_attend_bytes, aligned to 64) are scratch. */
+ * with room for them in its `out`, in `groups`: those of all heads' queries, then keys, then values. The heads, joined, come out as
+ * activations of `width` channels, all of the values' lanes, in `a`, which may be the product's own. `out` [rows][width] and `work`
+ * (chord_attend_bytes of the widest head, aligned to 64) are scratch. */
 size_t chord_attend_bytes(size_t rows, size_t width);
-void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, size_t dim, size_t heads, bool absorbed, void *work, float *out,
-                  uint8_t *a, size_t a_stride, float *a_scale);
+void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const chord_group *groups, size_t heads, size_t width, void *work,
+                  float *out, uint8_t *a, size_t a_stride, float *a_scale);
+
+static inline const chord_extent *chord_extent_of(const chord_model *model, const chord_slot *slot, const chord_layer *layer) {
+  return slot->extents + (layer - model->layers);
+}
 
 /* `rows` rows, which lie quantised in the session, times the panels of `layer` and of those behind it that read the same input: `blocks`
  * of 16 channels in all. */
 static inline chord_gemm chord_product(const chord_session *s, const chord_slot *slot, const chord_layer *layer, size_t blocks, size_t rows,
                                        int relu, float *out, size_t out_stride) {
-  return (chord_gemm){.rows = rows, .blocks = blocks, .depth = layer->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-                      .panel = slot->weights + layer->weights, .panel_depth = layer->depth,
-                      .correction = slot->corrections + layer->lanes, .scale = slot->scales + layer->lanes,
-                      .bias = slot->biases + layer->lanes, .out = out, .out_stride = out_stride, .relu = relu};
+  const chord_extent *e = chord_extent_of(s->model, slot, layer);
+  return (chord_gemm){.rows = rows, .blocks = blocks, .depth = e->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
+                      .panel = slot->weights + e->weights, .panel_depth = e->depth, .correction = slot->corrections + e->lanes,
+                      .scale = slot->scales + e->lanes, .bias = slot->biases + e->lanes, .out = out, .out_stride = out_stride,
+                      .relu = relu};
 }
 
 /* halves.c: `rows` rows [width] to the session as activations of 16 bits, and a product of `chord_product` with them. The session must have
@@ -258,12 +304,9 @@ static inline chord_gemm chord_product(const chord_session *s, const chord_slot 
 void chord_quantize_halves(chord_session *session, size_t rows, size_t width, const float *x);
 void chord_multiply_halves(chord_session *session, const chord_gemm *gemm, const float *zeros);
 
-static inline size_t chord_blocks(const chord_layer *layer) { return chord_round_up(layer->virtuals, 16) / 16; }
-
-/* score.c: session->hidden and session->query after a history (session->count items), unless they are still those of the call before, or of a
- * hidden state as it is given; the scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not
- * finite are refused. */
-chord_status chord_encode(chord_session *session, const int32_t *history, size_t length);
+/* score.c: session->hidden after a history, with the number of its items, or as it is given; that state in 16 bits, with its scale; the
+ * scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not finite are refused. */
+chord_status chord_encode(chord_session *session, const int32_t *history, size_t length, size_t *count);
 chord_status chord_take_hidden(chord_session *session, const float *hidden);
 chord_status chord_score(const chord_session *session, size_t count, const int32_t *ids, uint32_t first, float *scores);
 

@@ -86,9 +86,9 @@ chord_layer *chord_plan_layer(chord_plan *p, const char *name, uint32_t out, uin
   if (p->status != CHORD_OK) return NULL;
   chord_layer *result = &model->layers[model->layer_count++];
   *result = (chord_layer){.codes = codes.data, .scales = scales, .ratios = ratios.data, .bias = bias,
-                          .out = out, .in = in, .first = model->channels, .factor = 1.0f};
+                          .out = out, .in = in, .first = model->channels, .row = in, .virtuals = out, .groups = 1, .spread = 1,
+                          .factor = 1.0f};
   result->depth = (uint32_t)chord_round_up(in, 16);
-  result->virtuals = out;
   model->channels += out;
   return result;
 }
@@ -145,31 +145,43 @@ chord_status chord_plan_model(chord_master *master, const chord_options *options
   if (p.status != CHORD_OK) return p.status;
   for (uint32_t i = 0; i < model->layer_count; i++) {
     chord_layer *l = &model->layers[i];
-    if (l->form == CHORD_ABSORBED) l->virtuals = 0;
-    const size_t lanes = chord_round_up(l->virtuals, 16);
-    l->weights = (size_t)model->weight_bytes;
-    l->lanes = (size_t)model->lane_count;
+    const size_t lanes = l->groups * chord_round_up(l->virtuals / l->groups, 16);
+    l->groups_at = model->group_count;
+    model->group_count += l->groups;
     model->weight_bytes += (uint64_t)lanes * l->depth;
     model->lane_count += lanes;
   }
   return CHORD_OK;
 }
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
 uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
   chord_carver c = {.base = base};
   chord_carve(&c, sizeof(chord_model));
-  size_t deepest = 16;
-  for (uint32_t i = 0; i < model->layer_count; i++) deepest = model->layers[i].depth > deepest ? model->layers[i].depth : deepest;
-  model->spare_rows = chord_carve(&c, 16 * deepest);
-  bool merges = false;
-  for (uint32_t i = 0; i < model->layer_count; i++) merges |= model->layers[i].form >= CHORD_MEETING;
-  model->merging = chord_carve(&c, merges ? chord_merge_bytes(model->dim) : 0);
+  size_t deepest = 16, most = 16;
+  for (uint32_t i = 0; i < model->layer_count; i++) {
+    const chord_layer *l = &model->layers[i];
+    const size_t lanes = l->groups * chord_round_up(l->virtuals / l->groups, 16);
+    deepest = larger(deepest, larger(l->depth, chord_round_up(l->row, 16)));
+    most = larger(most, lanes);
+  }
+  chord_scratch *scratch = &model->scratch;
+  for (int i = 0; i < 3; i++) scratch->rows[i] = chord_carve(&c, 16 * deepest);
+  scratch->order = chord_carve(&c, most * sizeof(uint32_t));
+  scratch->from = chord_carve(&c, deepest * sizeof(uint32_t));
+  scratch->to = chord_carve(&c, deepest * sizeof(uint32_t));
+  scratch->off = chord_carve(&c, deepest * sizeof(uint32_t));
+  scratch->constants = chord_carve(&c, 2 * deepest * sizeof(float));
+  scratch->codes = chord_carve(&c, deepest * sizeof(int16_t));
   for (int i = 0; i < 2; i++) {
     chord_slot *slot = &model->slots[i];
     slot->weights = chord_carve(&c, model->weight_bytes);
     slot->scales = chord_carve(&c, model->lane_count * sizeof(float));
     slot->corrections = chord_carve(&c, model->lane_count * sizeof(int32_t));
     slot->biases = chord_carve(&c, model->lane_count * sizeof(float));
+    slot->extents = chord_carve(&c, model->layer_count * sizeof(chord_extent));
+    slot->groups = chord_carve(&c, model->group_count * sizeof(chord_group));
     slot->widths = chord_carve(&c, model->channels + 64);
   }
   return c.used + ALIGNMENT;
@@ -185,9 +197,8 @@ uint64_t chord_session_layout(const chord_model *model, chord_session *session, 
   session->hidden = chord_carve(&c, dim * sizeof(float));
   session->user_values = chord_carve(&c, dim * sizeof(float));
   session->query = chord_carve(&c, dim * sizeof(int16_t));
-  const size_t stream = room.rows * dim + 16;
-  session->x = chord_carve(&c, (stream < 2 * CHORD_SPARE ? 2 * CHORD_SPARE : stream) * sizeof(float));
-  session->y = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));
+  session->x = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));
+  session->y = chord_carve(&c, (room.rows * larger(dim, room.narrow) + 16) * sizeof(float));
   session->wide_stride = room.wide;
   session->wide = chord_carve(&c, (room.rows * room.wide + 16) * sizeof(float));
   session->work = chord_carve(&c, (room.work + 16) * sizeof(float));

@@ -29,17 +29,28 @@ typedef struct sasrec {
 
 CHORD_OWN_FITS(sasrec);
 
+/* Channels of all heads, each padded to 16. */
+static size_t heads_width(const sasrec *s, size_t dim) { return s->heads * chord_round_up(dim / s->heads, 16); }
+
 static void plan_block(chord_plan *p, sasrec *s, uint32_t block) {
   const uint32_t dim = p->model->dim;
   s->attention[block] = chord_plan_norm(p, chord_named("blocks.%u.attention_norm", block).text);
   s->feed[block] = chord_plan_norm(p, chord_named("blocks.%u.ffn_norm", block).text);
   chord_layer *query = chord_plan_layer(p, chord_named("blocks.%u.query", block).text, dim, dim);
-  if (query) query->factor = CHORD_LOG2E / sqrtf((float)(dim / s->heads));
   chord_plan_layer(p, chord_named("blocks.%u.key", block).text, dim, dim);
   chord_plan_layer(p, chord_named("blocks.%u.value", block).text, dim, dim);
   chord_plan_layer(p, chord_named("blocks.%u.output", block).text, dim, dim);
   chord_plan_layer(p, chord_named("blocks.%u.ffn1", block).text, s->ffn, dim);
   chord_plan_layer(p, chord_named("blocks.%u.ffn2", block).text, dim, s->ffn);
+  if (p->status != CHORD_OK) return;
+  query->factor = CHORD_LOG2E / sqrtf((float)(dim / s->heads));
+  query[0].part = CHORD_QUERY;
+  query[1].part = CHORD_KEY;
+  for (int i = 0; i < 3; i++) query[i].groups = s->heads;
+  for (int i = 0; i < 3; i++) query[i].leaves = CHORD_BIAS;
+  query[4].leaves = s->gelu ? CHORD_BIAS_GELU : CHORD_BIAS_RELU;
+  query[3].reads = query[5].reads = 1;
+  query[3].depth = (uint32_t)heads_width(s, dim);
 }
 
 /* The norm before a block's attention. */
@@ -87,20 +98,20 @@ static void plan(chord_plan *p) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Scratch in `work` of attention in floats: weights of one query, then results [rows][dim]. Zeros [widest layer] lie behind them. */
-static size_t part_at(const chord_model *model) { return chord_round_up(model->max_length + 16, 16); }
-static size_t zeros_at(const chord_model *model) { return part_at(model) + (size_t)model->max_length * model->dim; }
+/* Zeros [widest layer] lie in `work` behind the attention weights of one query. */
+static size_t zeros_at(const chord_model *model) { return chord_round_up(model->max_length + 16, 16); }
 
 /* A sharp model has twice the rows, for the low halves of its activations. */
 static chord_room room(const chord_model *model) {
   const sasrec *s = CHORD_OWN(const sasrec, model);
-  const size_t rows = model->max_length, dim = model->dim, inputs = larger(dim, s->ffn_padded);
+  const size_t rows = model->max_length, joined = heads_width(s, model->dim), inputs = larger(joined, s->ffn_padded);
   return (chord_room){
       .rows = s->sharp ? 2 * rows : rows,
-      .wide = larger(3 * dim, s->ffn_padded),
+      .narrow = joined,
+      .wide = larger(3 * joined, s->ffn_padded),
       .inputs = inputs,
       .work = s->sharp ? zeros_at(model) + inputs
-                       : larger(chord_attend_bytes(rows, dim / s->heads) / sizeof(float), part_at(model) + dim),
+                       : larger(chord_attend_bytes(rows, model->dim / s->heads) / sizeof(float), zeros_at(model)),
   };
 }
 
@@ -129,13 +140,14 @@ static void multiply(const run *r, const chord_gemm *gemm) {
     r->model->kernels->gemm_qa8_c8(gemm);
 }
 
-/* Linear layers [first, first + count) that read the same input, which lies quantised in the session, and lie side by side, as one
- * product. */
+/* Channels of a layer in the slot, those that are padding with them. */
+static size_t channels(const run *r, uint32_t layer) { return 16 * (size_t)r->slot->extents[layer].blocks; }
+
+/* Linear layers [first, first + count) that read the same input, which lies quantised in the session, as one product. */
 static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t count, int relu, float *out, size_t out_stride) {
-  const chord_layer *layer = &r->model->layers[first];
-  size_t blocks = 0;
-  for (uint32_t i = 0; i < count; i++) blocks += chord_blocks(&layer[i]);
-  return chord_product(r->session, r->slot, layer, blocks, rows, relu, out, out_stride);
+  size_t lanes = 0;
+  for (uint32_t i = 0; i < count; i++) lanes += channels(r, first + i);
+  return chord_product(r->session, r->slot, &r->model->layers[first], lanes / 16, rows, relu, out, out_stride);
 }
 
 CHORD_CODE_PART(engine) static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
@@ -169,7 +181,7 @@ CHORD_CODE_PART(engine) static void feed_forward(const run *r, size_t rows, uint
   chord_session *s = r->session;
   const chord_ukernels *kernels = r->model->kernels;
   const sasrec *config = r->config;
-  const size_t wide = config->ffn_padded;
+  const size_t wide = channels(r, first + 4);
   const chord_gemm inner = product(r, rows, first + 4, 1, !config->gelu, s->wide, wide);
   if (wide == 64 && !config->gelu && !config->sharp && kernels->gemm_qa8_c8_qa8) {
     kernels->gemm_qa8_c8_qa8(&inner, s->a, s->a_stride, s->a_scale);
@@ -186,44 +198,45 @@ CHORD_CODE_PART(engine) static void feed_forward(const run *r, size_t rows, uint
 CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const float *x, size_t from, float *y) {
   chord_session *s = r->session;
   const chord_model *model = r->model;
+  const chord_slot *slot = r->slot;
   const chord_ukernels *kernels = model->kernels;
-  const size_t dim = model->dim, heads = r->config->heads, width = dim / heads, rows = r->rows - from;
-  const chord_layer *key = &model->layers[first + 1], *value = &model->layers[first + 2];
-  float *query = s->wide, *mix = query + rows * dim, *joined = mix + rows * dim, *probe = s->hidden, *part = s->work + part_at(model);
-  linear(r, rows, first, query, dim);
+  const size_t dim = model->dim, heads = r->config->heads, rows = r->rows - from, queries = channels(r, first), width = channels(r, first + 2);
+  const chord_extent *key = &slot->extents[first + 1], *value = &slot->extents[first + 2];
+  const chord_group *key_head = slot->groups + model->layers[first + 1].groups_at;
+  float *query = s->wide, *mix = query + rows * queries, *joined = mix + rows * dim, *probe = s->hidden;
+  linear(r, rows, first, query, queries);
   for (size_t row = 0; row < rows; row++)
-    for (size_t c = 0; c < dim; c++) query[row * dim + c] *= r->slot->scales[key->lanes + c];
-  for (size_t column = 0; column < dim; column += width) {
+    for (size_t c = 0; c < queries; c++) query[row * queries + c] *= slot->scales[key->lanes + c];
+  for (size_t head = 0; head < heads; head++, key_head++) {
+    const size_t column = key_head->first - key->lanes, at = key_head[heads].first - value->lanes;
     for (size_t row = 0; row < rows; row++) {
-      kernels->combine_rows_f32(width, dim, query + row * dim + column, r->slot->weights + key->weights + column * key->depth, key->depth,
-                                probe);
+      kernels->combine_rows_f32(key_head->count, dim, query + row * queries + column, slot->weights + key->weights + column * dim, dim, probe);
       const chord_attend_last one = {.rows = from + row + 1, .dim = dim, .heads = 1, .probe = probe, .x = x, .work = s->work,
                                      .out = mix + row * dim};
       kernels->attend_last_f32(&one);
     }
     quantize(r, rows, dim, mix);
-    const size_t block = column / 16, end = (column + width + 15) / 16;
-    const chord_gemm gemm = {
-        .rows = rows, .blocks = end - block, .depth = value->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
-        .panel = r->slot->weights + value->weights + block * 16 * value->depth, .panel_depth = value->depth,
-        .correction = r->slot->corrections + value->lanes + block * 16, .scale = r->slot->scales + value->lanes + block * 16,
-        .bias = r->slot->biases + value->lanes + block * 16, .out = part, .out_stride = dim};
+    chord_gemm gemm = product(r, rows, first + 2, 1, 0, joined + at, width);
+    gemm.blocks = key_head[heads].width / 16;
+    gemm.panel += at * dim;
+    gemm.correction += at;
+    gemm.scale += at;
+    gemm.bias += at;
     multiply(r, &gemm);
-    for (size_t row = 0; row < rows; row++)
-      memcpy(joined + row * dim + column, part + row * dim + (column - block * 16), width * sizeof(float));
   }
-  quantize(r, rows, dim, joined);
+  quantize(r, rows, width, joined);
   linear(r, rows, first + 3, y, dim);
 }
 
 /* Attention in 8 bits of all positions, which lie quantised in the session. */
 static void attend_in_codes(const run *r, uint32_t first, float *y) {
   chord_session *s = r->session;
-  const size_t dim = r->model->dim;
-  const bool absorbed = r->config->absorbs;
-  const chord_gemm qkv = product(r, r->rows, first, absorbed ? 1 : 3, 0, s->wide, 3 * dim);
-  chord_attend(r->model->kernels, &qkv, dim, r->config->heads, absorbed, s->work, y, s->a, s->a_stride, s->a_scale);
-  linear(r, r->rows, first + 3, y, dim);
+  const chord_model *model = r->model;
+  const chord_slot *slot = r->slot;
+  const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, s->wide_stride);
+  chord_attend(model->kernels, &qkv, slot->groups + model->layers[first].groups_at, r->config->heads, channels(r, first + 2), s->work, y, s->a,
+               s->a_stride, s->a_scale);
+  linear(r, r->rows, first + 3, y, model->dim);
 }
 
 /* What is added after the embedding's norm is a change of its beta; where there is no such norm, hidden() adds it. */
