@@ -41,21 +41,28 @@ size_t chord_merge_bytes(size_t dim) {
   return lay_out(dim, NULL, &p);
 }
 
-/* Rows become columns: squares of 8 x 8, whose quarters, then those of the quarters, change places. */
+typedef int8_t sixteen __attribute__((vector_size(16)));
+
+#ifdef __clang__
+#define SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (sixteen){__VA_ARGS__})
+#endif
+
+/* Rows become columns, in squares of 16: four perfect shuffles of their rows. */
 static void turn(size_t dim, const int8_t *from, int8_t *to) {
-  static const uint64_t low[3] = {0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF, 0x00000000FFFFFFFF};
-  for (size_t row = 0; row < dim; row += 8)
-    for (size_t column = 0; column < dim; column += 8) {
-      uint64_t x[8];
-      for (size_t i = 0; i < 8; i++) memcpy(&x[i], from + (row + i) * dim + column, 8);
-      for (size_t step = 0; step < 3; step++)
-        for (size_t i = 0; i < 4; i++) {
-          const size_t half = (size_t)1 << step, at = (i & ~(half - 1)) * 2 + (i & (half - 1)), bits = 8 * half;
-          const uint64_t changing = ((x[at] >> bits) ^ x[at + half]) & low[step];
-          x[at] ^= changing << bits;
-          x[at + half] ^= changing;
+  for (size_t row = 0; row < dim; row += 16)
+    for (size_t column = 0; column < dim; column += 16) {
+      sixteen x[16], y[16];
+      for (size_t i = 0; i < 16; i++) memcpy(&x[i], from + (row + i) * dim + column, 16);
+      for (size_t step = 0; step < 4; step++) {
+        for (size_t i = 0; i < 8; i++) {
+          y[2 * i] = SHUFFLE(x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+          y[2 * i + 1] = SHUFFLE(x[i], x[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
-      for (size_t i = 0; i < 8; i++) memcpy(to + (column + i) * dim + row, &x[i], 8);
+        memcpy(x, y, sizeof x);
+      }
+      for (size_t i = 0; i < 16; i++) memcpy(to + (column + i) * dim + row, &x[i], 16);
     }
 }
 
