@@ -24,6 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "code.h"
+
 enum { CHORD_LANES = 16 };
 
 /* Sixteen channels to derive from int8 codes. Widths are the 2-bit codes of a strategy (0 off, 1 int2, 2 int4, 3 int8). */
@@ -119,21 +121,10 @@ typedef struct chord_table {
 } chord_table;
 
 /* Code of nearly every inference lies together, so that after the caches were used by others all of it can be asked for at once (`read_code`
- * in score.c): instructions that are fetched when they are reached come one line after another. A part is a section of its own. */
+ * in score.c): instructions that are fetched when they are reached come one line after another. A part is a section of its own (code.h). */
 typedef struct chord_code {
   const char *begin, *end; /* null where the file format has no such sections */
 } chord_code;
-
-#if defined(__ELF__)
-#define CHORD_CODE_PART(part) __attribute__((section("chord_code_" #part)))
-#define CHORD_CODE_DECLARE(part) \
-  extern const char __start_chord_code_##part[] __attribute__((visibility("hidden"))), __stop_chord_code_##part[] __attribute__((visibility("hidden")));
-#define CHORD_CODE(part) {__start_chord_code_##part, __stop_chord_code_##part}
-#else
-#define CHORD_CODE_PART(part)
-#define CHORD_CODE_DECLARE(part)
-#define CHORD_CODE(part) {NULL, NULL}
-#endif
 
 typedef struct chord_ukernels {
   chord_code code[2];
