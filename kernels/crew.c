@@ -4,8 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* How often the end of a helper's last user is looked for before it is slept for: a few users' time. */
-enum { LOOKS = 20000 };
+/* How often the end of a helper's last user, and the next batch, are looked for before they are slept for: a few users' time, as waking up takes
+ * longer. */
+enum { LOOKS = 40000 };
 
 typedef struct batch {
   chord_session **sessions;
@@ -20,9 +21,11 @@ struct chord_crew {
   pthread_mutex_t lock;
   pthread_cond_t begin, end;
   batch *batch;
-  size_t wanted; /* helpers that may still join; they have the sessions 1 to wanted */
+  /* Changed under the lock only, like the rest. */
+  atomic_size_t wanted; /* helpers that may still join; they have the sessions 1 to wanted */
   atomic_size_t at_work;
-  int busy, closing;
+  atomic_int closing;
+  int busy;
   size_t helpers;
   pthread_t threads[];
 };
@@ -51,6 +54,9 @@ static void *help(void *argument) {
     work(b, session);
     pthread_mutex_lock(&crew->lock);
     if (--crew->at_work == 0) pthread_cond_signal(&crew->end);
+    pthread_mutex_unlock(&crew->lock);
+    for (int look = 0; look < LOOKS && !atomic_load(&crew->wanted) && !atomic_load(&crew->closing); look++) {}
+    pthread_mutex_lock(&crew->lock);
   }
   pthread_mutex_unlock(&crew->lock);
   return NULL;

@@ -122,7 +122,8 @@ CHORD_API chord_status chord_adopt_user(chord_session *session, const void *vect
 /* Of what is not finite (infinite, or no number) nothing is ever made up: CHORD_NOT_FINITE when the hidden state is not finite, or a score.
  * In a batch the users before the first that fails have their results. */
 
-/* scores[i] = score of candidates[i]. */
+/* scores[i] = score of candidates[i]. A session keeps its last history: under the same strategy and user vector it is not encoded again, here,
+ * in chord_hidden or in chord_top_k, so that a further page of candidates costs their scores only. */
 CHORD_API chord_status chord_rerank(chord_session *session, const int32_t *history, size_t history_length, const int32_t *candidates,
                                     size_t candidate_count, float *scores);
 
