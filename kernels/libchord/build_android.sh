@@ -48,13 +48,15 @@ build() { # abi, target, flags, flags of the scalar kernels and of what runs onc
   for source in $sources; do
     case $source in
     ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | learn/[aglps]* | verify/* | "$jni"/*.c) more=$4 ;;
+    src/fill.c) more=-Os ;;
+    src/*) more=-O2 ;; # what unrolling them further saves is nothing that could be counted
     *) more= ;;
     esac
     $clang --target="$2" $compile $3 $more -c "$source" -o "$objects/$(echo "${source#"$jni"/}" | tr / _).o"
   done
   mkdir -p "$output/$1"
   $clang --target="$2" -shared -nostdlib -fuse-ld="$lld" -Wl,-soname,$name -Wl,-z,max-page-size=16384 -Wl,-z,relro,-z,now,-z,defs \
-    -Wl,--gc-sections,--strip-all,--as-needed,--hash-style=gnu $link -o "$output/$1/$name" "$objects"/*.o "$objects/libc.so" "$objects/libm.so"
+    -Wl,--gc-sections,--strip-all,--pack-dyn-relocs=android,--as-needed,--hash-style=gnu $link -o "$output/$1/$name" "$objects"/*.o "$objects/libc.so" "$objects/libm.so"
   echo "$output/$1/$name $(wc -c <"$output/$1/$name") bytes"
 }
 

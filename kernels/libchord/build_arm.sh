@@ -21,7 +21,8 @@ esac
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 for source in $(grep -v '^#' sources.txt); do
-  $cc $flags -c "$source" -o "$objects/$(echo "$source" | tr / _).o"
+  case $source in src/fill.c) more=-Os ;; src/*) more=-O2 ;; *) more= ;; esac # as build_android.sh
+  $cc $flags $more -c "$source" -o "$objects/$(echo "$source" | tr / _).o"
 done
 for tool in tools/*/; do
   $cc $flags -o "$output/chord_$(basename "$tool")" "$tool"*.c "$objects"/*.o -lm
