@@ -55,6 +55,7 @@ def _c_call(engine: Engine, case: ModelCase) -> Bound:
         bind(*arrays)
         if rerank() != lib.CHORD_OK:
             raise RuntimeError("chord_rerank refuses the input")
+        lib.chord_adopt_user(session[0], ffi.NULL, 0, ffi.NULL)  # so that this history is not known
 
     def read() -> Array:
         assert keep
