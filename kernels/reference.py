@@ -164,16 +164,15 @@ class Linear:
 def without_columns(layer: Linear, kept: np.ndarray, constant: np.ndarray, values: np.ndarray) -> Linear:
     """A layer that reads only the columns ``kept``; the columns ``constant`` have ``values`` in every row and go into its bias.
 
-    Their sums are exact, of values in 16 bits, 512 columns at a time.
+    Their sums are exact: the values are rounded to integers whose sums fit 32 bits.
     """
-    bias = layer.bias
-    if len(values):
-        most = np.abs(values).max()
-        codes = np.rint(values * (F32(32767) / most if most >= SMALLEST_MAX else F32(0))).astype(np.int64)
-        for start in range(0, len(values), 512):
-            part = slice(start, start + 512)
-            sums = (layer.codes[:, constant[part]].astype(np.int64) @ codes[part]).astype(F32)
-            bias = bias + (sums * layer.scales) * (most * F32(1 / 32767))
+    most = np.abs(values).max(initial=F32(0))
+    if most < SMALLEST_MAX:
+        return Linear(layer.codes[:, kept], layer.scales, layer.bias)
+    largest = F32(32767 * 512 // max(512, -(-layer.codes.shape[1] // LANES) * LANES))
+    codes = np.rint(values * (largest / most)).astype(np.int64)
+    sums = (layer.codes[:, constant].astype(np.int64) @ codes).astype(F32)
+    bias = layer.bias + (sums * layer.scales) * (most / largest)
     return Linear(layer.codes[:, kept], layer.scales, bias)
 
 
@@ -251,9 +250,8 @@ class ReferenceEngine:
     def _leave_out(self, name: str, producers: list[tuple[str, int, Callable[[np.ndarray], np.ndarray]]]) -> None:
         """Columns of channels that are off, from the layer that reads them; of each producer the columns a channel and its activation."""
         on = np.concatenate([np.repeat(self.on[producer], spread) for producer, spread, _ in producers])
-        values = np.concatenate([np.repeat(self.layers[producer].bias, spread) for producer, spread, _ in producers])
         left = np.concatenate([np.repeat(act(self.layers[producer].bias), spread) for producer, spread, act in producers])
-        constant = np.flatnonzero(~on & (values != 0) & ((left != 0) | (self.config.get("activation") == "gelu")))
+        constant = np.flatnonzero(~on)
         self.layers[name] = without_columns(self.layers[name], np.flatnonzero(on), constant, left[constant])
 
     def hidden(self, history: np.ndarray, *, user: UserVector | bytes | None = None) -> np.ndarray:

@@ -22,9 +22,8 @@ typedef struct filling {
   chord_extent *extent;
   size_t row;       /* inputs of a channel in the master, padded to 16 */
   bool whole;       /* all columns are kept */
-  size_t columns;   /* that are kept, else */
-  size_t constants; /* columns that leave something */
-  float scale;      /* of the constants' codes */
+  bool leaves;      /* those that are not leave something, whose codes have this scale */
+  float scale;
 } filling;
 
 /* Sixteen (virtual) channels. Where the file cannot be read in place (other channels than sixteen in a row, rows that are not a
@@ -129,9 +128,14 @@ static void order_lanes(const filling *f) {
   for (size_t group = 0; group < layer->groups; group++) {
     uint32_t *kept = order + lane;
     size_t count = 0;
-    for (size_t c = group * width; c < (group + 1) * width; c++) {
-      kept[count] = (uint32_t)c;
-      count += residual | ((own[c] != 0) & (other[c] != 0));
+    const size_t first = group * width;
+    if (residual || (!memchr(own + first, 0, width) && !memchr(other + first, 0, width))) {
+      for (; count < width; count++) kept[count] = (uint32_t)(first + count);
+    } else {
+      for (size_t c = first; c < first + width; c++) {
+        kept[count] = (uint32_t)c;
+        count += (own[c] != 0) & (other[c] != 0);
+      }
     }
     for (size_t part = 1; part < parts; part++)
       for (size_t i = 0; i < count; i++) kept[part * count + i] = kept[i] + (uint32_t)(part * layer->out);
@@ -146,91 +150,74 @@ static void order_lanes(const filling *f) {
   f->extent->blocks = (uint32_t)(lane / 16);
 }
 
-/* What a channel that is off leaves: of GELU what it is of. */
-static float left_by(const chord_layer *layer, size_t channel) {
-  const float bias = layer->bias ? layer->bias[channel] : 0.0f;
-  return layer->leaves == CHORD_BIAS_RELU && bias <= 0.0f ? 0.0f : bias;
-}
-
-/* Columns that are kept, and what the others leave, in 16 bits. */
-static void find_columns(filling *f) {
-  const chord_layer *layer = f->layer, *producer = layer - layer->reads;
+/* What columns leave that are not kept, in integers whose sums fit 32 bits: up to 16 bits each. `gelu`: of GELU. */
+static void round_constants(filling *f, bool gelu) {
   const chord_scratch *s = &f->model->scratch;
-  const uint8_t *widths = f->slot->widths + producer->first;
-  bool aligned = true;
-  for (const chord_layer *p = producer; p < layer; p++) aligned &= p->groups == 1 || p->out / p->groups % 16 == 0;
-  f->whole = layer->reads == 0 || (aligned && !memchr(widths, 0, layer->first - producer->first));
-  f->constants = 0;
-  if (f->whole) return;
-  size_t columns = 0, off = 0, column = 0, place = 0;
-  bool gelu = false;
-  for (; producer < layer; producer++) {
-    const size_t width = producer->out / producer->groups, spread = producer->spread;
-    const chord_extent *lanes_of_it = chord_extent_of(f->model, f->slot, producer);
-    gelu |= producer->leaves == CHORD_BIAS_GELU;
-    for (size_t c = 0; c < producer->out; c++, column += spread) {
-      /* Panels are padded group by group; what a backbone itself puts side by side is not. */
-      if (producer->form == CHORD_PANEL && c % width == 0) place = f->slot->groups[producer->groups_at + c / width].first - lanes_of_it->lanes;
-      const bool on = f->slot->widths[producer->first + c] != 0;
-      const float value = on ? 0.0f : left_by(producer, c);
-      for (size_t i = 0; on && i < spread; i++) {
-        s->from[columns] = (uint32_t)(column + i);
-        s->to[columns++] = (uint32_t)place++;
-      }
-      for (size_t i = 0; value != 0.0f && i < spread; i++) {
-        s->off[off] = (uint32_t)(column + i);
-        s->constants[off++] = value;
-      }
-    }
-    if (producer->form == CHORD_PANEL) place = 16 * lanes_of_it->blocks;
-  }
-  f->extent->depth = (uint32_t)(place ? chord_round_up(place, 16) : 16);
-  f->columns = columns;
-  f->constants = off;
-  for (; off % 16; off++) s->constants[off] = 0.0f;
-  if (gelu) f->model->kernels->gelu_f32(off, s->constants);
   float most = 0.0f;
-  for (size_t i = 0; i < off; i++) {
+  if (gelu) f->model->kernels->gelu_f32(f->row, s->constants);
+  for (size_t i = 0; i < f->row; i++) {
     const float magnitude = s->constants[i] < 0.0f ? -s->constants[i] : s->constants[i];
     most = magnitude > most ? magnitude : most;
   }
-  const float inverse = most >= CHORD_SMALLEST_MAX ? 32767.0f / most : 0.0f, round = CHORD_ROUND;
-  for (size_t i = 0; i < off; i++) s->codes[i] = (int16_t)(int32_t)((s->constants[i] * inverse + round) - round);
-  f->scale = most * (1.0f / 32767.0f);
+  f->leaves = most >= CHORD_SMALLEST_MAX;
+  const float largest = f->row <= CHORD_MAX_DIM ? 32767.0f : (float)(32767 * CHORD_MAX_DIM / f->row), round = CHORD_ROUND;
+  const float inverse = f->leaves ? largest / most : 0.0f;
+  for (size_t i = 0; i < f->row; i++) s->codes[i] = (int16_t)(int32_t)((s->constants[i] * inverse + round) - round);
+  f->scale = most / largest;
 }
 
-/* Sixteen rows that hold the columns `from` of others; `to` null: side by side. */
-static void take_columns(const lanes *l, const int8_t *rows, size_t row, const uint32_t *from, const uint32_t *to, size_t count, int8_t *out,
-                         size_t depth) {
-  memset(out, 0, 16 * depth);
-  for (size_t i = 0; i < 16; i++, rows += row, out += depth) {
-    if (l->channels.widths[i] == 0) continue;
-    for (size_t k = 0; k < count; k++) out[to ? to[k] : k] = rows[from[k]];
+/* Columns that are kept, in scratch->from, and what the others leave. */
+static void find_columns(filling *f) {
+  const chord_layer *layer = f->layer, *producer = layer - layer->reads;
+  const chord_scratch *s = &f->model->scratch;
+  bool aligned = true, gelu = false;
+  for (const chord_layer *p = producer; p < layer; p++) aligned &= p->groups == 1 || p->out / p->groups % 16 == 0;
+  f->whole = aligned && !memchr(f->slot->widths + producer->first, 0, layer->first - producer->first);
+  if (f->whole) return;
+  uint32_t *from = s->from;
+  memset(s->constants, 0, f->row * sizeof(float));
+  for (uint32_t column = 0; producer < layer; producer++) {
+    const uint8_t *widths = f->slot->widths + producer->first;
+    const size_t width = producer->out / producer->groups, spread = producer->spread;
+    const bool relu = producer->leaves == CHORD_BIAS_RELU;
+    gelu |= producer->leaves == CHORD_BIAS_GELU;
+    for (size_t c = 0; c < producer->out; c++)
+      for (size_t i = 0; i < spread; i++, column++) {
+        const float bias = widths[c] || !producer->bias ? 0.0f : producer->bias[c];
+        s->constants[column] = relu && bias <= 0.0f ? 0.0f : bias;
+        *from = column;
+        from += widths[c] != 0;
+        /* Panels are padded group by group, with zeros: any weight will do there. What a backbone itself joins is not. */
+        if (producer->form != CHORD_PANEL || (c + 1) % width) continue;
+        const size_t end = f->slot->groups[producer->groups_at + c / width].first + f->slot->groups[producer->groups_at + c / width].width;
+        for (uint32_t *const stop = s->from + (end - chord_extent_of(f->model, f->slot, producer)->lanes); from < stop;) *from++ = 0;
+      }
   }
+  for (; from == s->from || (from - s->from) % 16;) *from++ = 0;
+  f->extent->depth = (uint32_t)(from - s->from);
+  round_constants(f, gelu);
 }
 
-/* The channels at their widths, in scratch->rows[2] with the columns that are kept; what the others leave is added to the biases. */
-static void compact(const filling *f, lanes *l, float *scales, float *biases) {
-  static const uint8_t whole[16] = {3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3};
+/* Adds to the biases what the columns leave that are not kept, then keeps the others, in scratch->rows[2]. */
+static void compact(const filling *f, lanes *l, float *biases) {
   const chord_ukernels *kernels = f->model->kernels;
   const chord_scratch *s = &f->model->scratch;
-  kernels->derive_rows(&l->channels, s->rows[1], scales);
-  for (size_t first = 0; first < f->constants; first += CHORD_MAX_DIM) {
-    const size_t count = f->constants - first < CHORD_MAX_DIM ? f->constants - first : CHORD_MAX_DIM, depth = chord_round_up(count, 16);
-    float sums[16];
-    take_columns(l, s->rows[1], f->row, s->off + first, NULL, count, s->rows[2], depth);
-    const chord_table table = {.codes = (const uint8_t *)s->rows[2], .scales = scales, .bits = 8, .rows = 16};
-    kernels->score_q16_e(16, depth, s->codes + first, f->scale, &table, NULL, 0, sums);
+  const size_t depth = f->extent->depth;
+  if (f->leaves) {
+    float scales[16], sums[16];
+    kernels->derive_rows(&l->channels, s->rows[1], scales);
+    const chord_table table = {.codes = (const uint8_t *)s->rows[1], .scales = scales, .bits = 8, .rows = 16};
+    kernels->score_q16_e(16, f->row, s->codes, f->scale, &table, NULL, 0, sums);
     for (size_t i = 0; i < 16; i++) biases[i] += sums[i];
   }
-  take_columns(l, s->rows[1], f->row, s->from, s->to, f->columns, s->rows[2], f->extent->depth);
   for (size_t i = 0; i < 16; i++) {
-    l->channels.rows[i] = s->rows[2] + i * f->extent->depth;
-    l->scales8[i] = scales[i];
+    const int8_t *row = l->channels.rows[i];
+    int8_t *out = s->rows[2] + i * depth;
+    l->channels.rows[i] = out;
+    if (l->channels.widths[i] == 0) continue;
+    for (size_t k = 0; k < depth; k++) out[k] = row[s->from[k]];
   }
-  l->channels.depth = f->extent->depth;
-  l->channels.widths = whole;
-  l->channels.scales8 = l->scales8;
+  l->channels.depth = depth;
 }
 
 static void fill_lanes(const filling *f, size_t group, const uint32_t *order, size_t lane) {
@@ -242,12 +229,15 @@ static void fill_lanes(const filling *f, size_t group, const uint32_t *order, si
   const bool biased = layer->bias && layer->form != CHORD_WINDOWS;
   size_t left = 16;
   float left_scale = 0.0f;
-  for (size_t i = 0; i < 16 && layer->part != CHORD_OTHER; i++)
+  for (size_t i = 0; i < 16 && layer->part != CHORD_OTHER && !in_a_row(order); i++)
     if (order[i] == left_behind) left = i;
   if (left < 16 && layer->part == CHORD_KEY) left_scale = make_left(f, group, f->model->scratch.rows[2]);
   lanes l;
   gather(f, layer, order, &l);
-  for (size_t i = 0; i < 16; i++) biases[i] = biased && order[i] < left_behind ? layer->bias[order[i]] * layer->factor : 0.0f;
+  if (biased && in_a_row(order))
+    for (size_t i = 0; i < 16; i++) biases[i] = layer->bias[order[0] + i] * layer->factor;
+  else
+    for (size_t i = 0; i < 16; i++) biases[i] = biased && order[i] < left_behind ? layer->bias[order[i]] * layer->factor : 0.0f;
   if (left < 16 && layer->part == CHORD_KEY) {
     l.channels.rows[left] = f->model->scratch.rows[2];
     l.widths[left] = 3;
@@ -255,7 +245,7 @@ static void fill_lanes(const filling *f, size_t group, const uint32_t *order, si
   } else if (left < 16 && (layer + 1)->form == CHORD_ROWS) {
     biases[left] = 1.0f; /* keys that are absorbed see it as one more channel */
   }
-  if (!f->whole) compact(f, &l, scales, biases);
+  if (!f->whole) compact(f, &l, biases);
   if (layer->form == CHORD_ROWS)
     kernels->derive_rows(&l.channels, weights, scales);
   else

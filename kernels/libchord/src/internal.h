@@ -187,11 +187,10 @@ enum { CHORD_OWN_BYTES = 2048 };
 typedef struct chord_scratch {
   int8_t *rows[3];  /* 16 rows of the deepest layer: copies of the master's, at their widths, with the columns that are kept */
   uint32_t *order;  /* which channels of the master the lanes of a layer are */
-  uint32_t *from;   /* columns that are kept: inputs of the master, */
-  uint32_t *to;     /* and of the slot */
-  uint32_t *off;    /* columns of channels that are off and leave something, */
-  float *constants; /* that (twice as many), */
-  int16_t *codes;   /* and in 16 bits */
+  uint32_t *from;   /* which columns of the master the inputs of a layer are */
+  uint32_t *off;    /* queries that are off */
+  float *constants; /* what columns leave that are not kept (twice as many), */
+  int16_t *codes;   /* and in integers */
 } chord_scratch;
 
 enum { CHORD_MODEL_MAGIC = 0x4d524843, CHORD_SESSION_MAGIC = 0x53524843 };

@@ -170,7 +170,6 @@ uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
   for (int i = 0; i < 3; i++) scratch->rows[i] = chord_carve(&c, 16 * deepest);
   scratch->order = chord_carve(&c, most * sizeof(uint32_t));
   scratch->from = chord_carve(&c, deepest * sizeof(uint32_t));
-  scratch->to = chord_carve(&c, deepest * sizeof(uint32_t));
   scratch->off = chord_carve(&c, deepest * sizeof(uint32_t));
   scratch->constants = chord_carve(&c, 2 * deepest * sizeof(float));
   scratch->codes = chord_carve(&c, deepest * sizeof(int16_t));
