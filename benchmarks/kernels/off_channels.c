@@ -1,0 +1,98 @@
+/* For benchmarks/kernels/off_channels.py: MASTER ROUNDS STRATEGY...: ns of adoption, of a rerank (100 candidates, a full history) and of each
+ * product of the first block, under each strategy. They take turns; of each a round's mean over 40 calls, and of the rounds the median. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "../../kernels/libchord/src/internal.h"
+
+enum { MAX_STRATEGIES = 8, LAYERS = 6, KINDS = LAYERS + 2, CALLS = 40, CANDIDATES = 100 };
+
+typedef struct contender {
+  chord_model *model;
+  chord_session *session;
+  void *strategy;
+  size_t bytes;
+  double *ns[KINDS];
+} contender;
+
+static int32_t history[CHORD_MAX_LENGTH], candidates[CANDIDATES];
+static float scores[CANDIDATES];
+
+static void *need(void *pointer, const char *what) {
+  if (pointer) return pointer;
+  fprintf(stderr, "off_channels: %s\n", what);
+  exit(2);
+}
+
+static void *read_all(const char *path, size_t *bytes) {
+  FILE *file = need(fopen(path, "rb"), path);
+  fseek(file, 0, SEEK_END);
+  *bytes = (size_t)ftell(file);
+  rewind(file);
+  void *data = need(malloc(*bytes + 1), "no memory");
+  if (fread(data, 1, *bytes, file) != *bytes) need(NULL, path);
+  fclose(file);
+  return data;
+}
+
+static double now(void) {
+  struct timespec t;
+  timespec_get(&t, TIME_UTC);
+  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void run(const contender *c, int kind) {
+  chord_session *s = c->session;
+  if (kind == LAYERS) {
+    if (chord_rerank(s, history, c->model->max_length, candidates, CANDIDATES, scores)) need(NULL, "rerank");
+  } else if (kind > LAYERS) {
+    if (chord_adopt(c->model, c->strategy, c->bytes, NULL)) need(NULL, "adopt");
+  } else {
+    const chord_layer *layer = &c->model->layers[kind];
+    const chord_slot *slot = &c->model->slots[atomic_load(&c->model->current) & 1];
+    const size_t blocks = slot->extents[kind].blocks;
+    const chord_gemm gemm = chord_product(s, slot, layer, blocks, c->model->max_length, 0, s->wide, s->wide_stride);
+    if (blocks) c->model->kernels->gemm_qa8_c8(&gemm);
+  }
+}
+
+static int by_size(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+int main(int count, char **arguments) {
+  const int strategies = count - 3, rounds = count > 2 ? atoi(arguments[2]) : 0;
+  if (strategies < 1 || strategies > MAX_STRATEGIES || rounds < 1) need(NULL, "MASTER ROUNDS STRATEGY...");
+  contender all[MAX_STRATEGIES];
+  size_t bytes;
+  const void *master = read_all(arguments[1], &bytes);
+  for (int i = 0; i < strategies; i++) {
+    contender *c = &all[i];
+    chord_sizes sizes = {.struct_size = sizeof sizes};
+    c->strategy = read_all(arguments[3 + i], &c->bytes);
+    if (chord_query_sizes(master, bytes, NULL, &sizes, NULL)) need(NULL, "the master");
+    if (chord_open(master, bytes, NULL, need(malloc(sizes.model_bytes), "no memory"), sizes.model_bytes, &c->model, NULL) ||
+        chord_session_open(c->model, need(malloc(sizes.session_bytes), "no memory"), sizes.session_bytes, &c->session))
+      need(NULL, "the model");
+    for (int kind = 0; kind < KINDS; kind++) c->ns[kind] = need(malloc((size_t)rounds * sizeof(double)), "no memory");
+    run(c, LAYERS + 1);
+  }
+  const chord_model *model = all[0].model;
+  srand(1);
+  for (uint32_t i = 0; i < model->max_length; i++) history[i] = 1 + rand() % (int)model->items;
+  for (int i = 0; i < CANDIDATES; i++) candidates[i] = 1 + rand() % (int)model->items;
+  for (int round = 0; round < rounds; round++)
+    for (int kind = 0; kind < KINDS; kind++)
+      for (int turn = 0; turn < strategies; turn++) {
+        const contender *c = &all[(turn + round) % strategies];
+        run(c, kind);
+        const double begun = now();
+        for (int call = 0; call < CALLS; call++) run(c, kind);
+        c->ns[kind][round] = (now() - begun) / CALLS;
+      }
+  for (int i = 0; i < strategies; i++)
+    for (int kind = 0; kind < KINDS; kind++) {
+      qsort(all[i].ns[kind], (size_t)rounds, sizeof(double), by_size);
+      printf("%.0f%c", all[i].ns[kind][rounds / 2], kind + 1 == KINDS ? '\n' : ' ');
+    }
+  return 0;
+}
