@@ -20,6 +20,7 @@ typedef struct filling {
   chord_slot *slot;
   const chord_layer *layer;
   chord_extent *extent;
+  bool dense;       /* no channel of the model is off */
   size_t row;       /* inputs of a channel in the master, padded to 16 */
   bool whole;       /* all columns are kept */
   bool leaves;      /* those that are not leave something, whose codes have this scale */
@@ -129,7 +130,7 @@ static void order_lanes(const filling *f) {
     uint32_t *kept = order + lane;
     size_t count = 0;
     const size_t first = group * width;
-    if (residual || (!memchr(own + first, 0, width) && !memchr(other + first, 0, width))) {
+    if (f->dense || residual || (!memchr(own + first, 0, width) && !memchr(other + first, 0, width))) {
       for (; count < width; count++) kept[count] = (uint32_t)(first + count);
     } else {
       for (size_t c = first; c < first + width; c++) {
@@ -172,7 +173,7 @@ static void find_columns(filling *f) {
   const chord_scratch *s = &f->model->scratch;
   bool aligned = true, gelu = false;
   for (const chord_layer *p = producer; p < layer; p++) aligned &= p->groups == 1 || p->out / p->groups % 16 == 0;
-  f->whole = aligned && !memchr(f->slot->widths + producer->first, 0, layer->first - producer->first);
+  f->whole = aligned && (f->dense || !memchr(f->slot->widths + producer->first, 0, layer->first - producer->first));
   if (f->whole) return;
   uint32_t *from = s->from;
   memset(s->constants, 0, f->row * sizeof(float));
@@ -227,14 +228,15 @@ static void fill_lanes(const filling *f, size_t group, const uint32_t *order, si
   float *scales = f->slot->scales + at, *biases = f->slot->biases + at;
   int8_t *weights = f->slot->weights + f->extent->weights + lane * f->extent->depth;
   const bool biased = layer->bias && layer->form != CHORD_WINDOWS;
+  const bool plain = in_a_row(order);
   size_t left = 16;
   float left_scale = 0.0f;
-  for (size_t i = 0; i < 16 && layer->part != CHORD_OTHER && !in_a_row(order); i++)
+  for (size_t i = 0; i < 16 && layer->part != CHORD_OTHER && !plain; i++)
     if (order[i] == left_behind) left = i;
   if (left < 16 && layer->part == CHORD_KEY) left_scale = make_left(f, group, f->model->scratch.rows[2]);
   lanes l;
   gather(f, layer, order, &l);
-  if (biased && in_a_row(order))
+  if (biased && plain)
     for (size_t i = 0; i < 16; i++) biases[i] = layer->bias[order[0] + i] * layer->factor;
   else
     for (size_t i = 0; i < 16; i++) biases[i] = biased && order[i] < left_behind ? layer->bias[order[i]] * layer->factor : 0.0f;
@@ -255,12 +257,13 @@ static void fill_lanes(const filling *f, size_t group, const uint32_t *order, si
 }
 
 void chord_fill_slot(const chord_model *model, chord_slot *slot) {
+  const bool dense = !memchr(slot->widths, 0, model->channels);
   chord_extent next = {0};
   for (uint32_t i = 0; i < model->layer_count; i++) {
     const chord_layer *layer = &model->layers[i];
     chord_extent *extent = &slot->extents[i];
     *extent = (chord_extent){.weights = next.weights, .lanes = next.lanes, .depth = layer->depth};
-    filling f = {.model = model, .slot = slot, .layer = layer, .extent = extent, .row = chord_round_up(layer->row, 16)};
+    filling f = {.model = model, .slot = slot, .layer = layer, .extent = extent, .dense = dense, .row = chord_round_up(layer->row, 16)};
     order_lanes(&f);
     find_columns(&f);
     size_t lane = 0;
