@@ -87,6 +87,15 @@ static void pack_panels(const chord_ukernels *kernels, size_t all_rows, size_t d
   }
 }
 
+/* Keys or values that are what was multiplied. */
+static void take_input(const chord_gemm *qkv, parts *p, int part) {
+  if (qkv->a_stride == qkv->depth)
+    p->codes[part] = (uint8_t *)qkv->a;
+  else
+    for (size_t row = 0; row < qkv->rows; row++) memcpy(p->codes[part] + row * qkv->depth, qkv->a + row * qkv->a_stride, qkv->depth);
+  memcpy(p->scales[part], qkv->a_scale, qkv->rows * sizeof(float));
+}
+
 void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const chord_group *groups, size_t heads, size_t width, void *work,
                   float *out, uint8_t *a, size_t a_stride, float *a_scale) {
   const size_t all_rows = qkv->rows;

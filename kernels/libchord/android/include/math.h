@@ -2,6 +2,7 @@
 #ifndef CHORD_ANDROID_MATH_H
 #define CHORD_ANDROID_MATH_H
 #define INFINITY __builtin_inff()
+#define NAN __builtin_nanf("")
 double ceil(double x);
 float fabsf(float x);
 float fmaf(float a, float b, float c);
