@@ -23,16 +23,20 @@ def sources() -> list[Path]:
     return [path for pattern in _lines("sources.txt") for path in sorted(LIBCHORD.glob(pattern))]
 
 
-def learner_sources() -> list[Path]:
-    """All C files of the learner (``include/chord_learn.h``) that are not the library's."""
-    return sorted({path for pattern in _lines("learn/sources.txt") for path in LIBCHORD.glob(pattern)} - set(sources()))
+PARTS = ("learn", "personal")
+"""Parts beside the library that are in the binding: their folder, and their header ``include/chord_<part>.h``."""
+
+
+def part_sources(part: str) -> list[Path]:
+    """All C files of a part that are not the library's."""
+    return sorted({path for pattern in _lines(f"{part}/sources.txt") for path in LIBCHORD.glob(pattern)} - set(sources()))
 
 
 def headers() -> list[Path]:
     """All that the C files include of the library's own."""
     return sorted(
         path
-        for folder in ("include", "src", "ukernels", "learn")
+        for folder in ("include", "src", "ukernels", *PARTS)
         for path in (LIBCHORD / folder).rglob("*")
         if path.suffix in (".h", ".inc")
     )
@@ -63,24 +67,18 @@ def declarations(header: Path) -> str:
 def ffibuilder() -> FFI:
     """The binding; paths are relative to the project, as setuptools wants them."""
     ffi = FFI()
-    included = [
-        LIBCHORD / "include" / "chord.h",
-        LIBCHORD / "ukernels" / "ukernels.h",
-        LIBCHORD / "include" / "chord_learn.h",
-        HERE / "crew.h",
-    ]
+    include = LIBCHORD / "include"
+    included = [include / "chord.h", LIBCHORD / "ukernels" / "ukernels.h", *(include / f"chord_{part}.h" for part in PARTS)]
+    lists = [LIBCHORD / "sources.txt", LIBCHORD / "flags.txt", *(LIBCHORD / part / "sources.txt" for part in PARTS)]
     for header in included:
         ffi.cdef(declarations(header))
     ffi.set_source(
         "chordkit.kernels._native",
         "".join(f'#include "{name}"\n' for name in _relative(included)),
-        sources=_relative([*sources(), *learner_sources(), HERE / "crew.c"]),
+        sources=_relative([*sources(), *(path for part in PARTS for path in part_sources(part))]),
         include_dirs=["."],
-        extra_compile_args=[*flags(), "-g0", "-pthread"],
-        extra_link_args=["-pthread"],
-        depends=_relative(
-            [*headers(), HERE / "crew.h", LIBCHORD / "sources.txt", LIBCHORD / "learn" / "sources.txt", LIBCHORD / "flags.txt"]
-        ),
+        extra_compile_args=[*flags(), "-g0"],
+        depends=_relative([*headers(), *lists]),
     )
     return ffi
 

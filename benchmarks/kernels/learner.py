@@ -56,7 +56,7 @@ def build_program(folder: Path, compiler: str) -> Path:
         command = [*clang, f"-B{paths[0]}", *(f"-L{path}" for path in paths), "-fuse-ld=lld-19"]
     else:
         command = ["aarch64-linux-gnu-gcc"]
-    sources = [str(path) for path in (*libchord.sources(), *libchord.learner_sources(), HERE / "learner.c")]
+    sources = [str(path) for path in (*libchord.sources(), *libchord.part_sources("learn"), HERE / "learner.c")]
     program = folder / "learner"
     subprocess.run([*command, *libchord.flags(), "-D_GNU_SOURCE", "-g1", "-static", *sources, "-lm", "-o", str(program)], check=True)
     return program

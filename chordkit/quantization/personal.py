@@ -1,7 +1,8 @@
 """One user's model in as few bytes as its widths take ("CHRP"), for a device where the int8 master is not wanted.
 
-docs/formats.md has the byte-level table. The engine does not read it: :func:`read_personal` makes the master file that it does read, whose
-int8 codes are the widths' codes and whose scales are theirs, so that all channels at 8 bits give the strategy's scores bit for bit.
+docs/formats.md has the byte-level table. :func:`read_personal` makes the master file that the engine reads, whose int8 codes are the
+widths' codes and whose scales are theirs, so that all channels at 8 bits give the strategy's scores bit for bit. In C it is
+``libchord/personal``, which writes the same bytes.
 """
 
 import struct
@@ -94,7 +95,8 @@ def read_personal(data: bytes | memoryview) -> PersonalModel:
     reader.end()
     if len(layers) != len(shapes) or len(embeddings) != len(tables) or len(tensors) != len(kinds):
         raise MasterError("personal: a name stands twice; make the file again")
-    master = MasterWeights(config, layers, embeddings, tensors)
+    # What it expands into has to be a master for every reader: names that fit its entries, each of them once.
+    master = MasterWeights.from_bytes(MasterWeights(config, layers, embeddings, tensors).to_bytes())
     if _file(master, config, widths, fingerprint, own) != bytes(data):
         raise MasterError("personal: the file is not as it would be written; make it again")
     return PersonalModel(master, widths, fingerprint)

@@ -4,7 +4,8 @@
 # their names, which the linker looks at and the phone never sees. With an NDK, kernels/libchord/CMakeLists.txt is the normal way.
 #
 #   kernels/libchord/build_android.sh OUTPUT_FOLDER        -> OUTPUT_FOLDER/<abi>/libchord.so, stripped, 16 KB page aligned
-#   kernels/libchord/build_android.sh OUTPUT_FOLDER JNI    -> libchord_jni.so instead: the engine, the verifier, the learner and the C files of the
+#   kernels/libchord/build_android.sh OUTPUT_FOLDER JNI    -> libchord_jni.so instead: the engine, the verifier, the learner, the reader of
+#                                                             personal files and the C files of the
 #                                                             folder JNI, of which only what its exports.map lists is seen from outside
 #
 # CLANG and LLD name other tools. JNI_HEADERS: folders of jni.h, with colons between them.
@@ -22,7 +23,7 @@ if [ -n "$jni" ]; then
   ln -s "$jni" "$work/jni"
   name=libchord_jni.so jni=$work/jni
   # shellcheck disable=SC2046
-  sources=$(printf '%s\n' $(grep -hv '^#' sources.txt verify/sources.txt learn/sources.txt) "$jni"/*.c | sort -u)
+  sources=$(printf '%s\n' $(grep -hv '^#' sources.txt verify/sources.txt learn/sources.txt personal/sources.txt) "$jni"/*.c | sort -u)
   more_flags="-Iinclude -isystem $(echo "${JNI_HEADERS:?folders of jni.h: the include folder of a JDK, and include/linux}" | sed 's/:/ -isystem /g')"
   link="-Wl,--version-script=$jni/exports.map" libc="malloc free posix_memalign" libm="ceil fmaxf log sqrt"
 fi
@@ -47,9 +48,7 @@ build() { # abi, target, flags, flags of the scalar kernels and of what runs onc
   stand_in "$2" libm.so "fmaf log1pf rintf sqrtf $libm" "$objects"
   for source in $sources; do
     case $source in
-    ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | learn/[aglps]* | verify/* | "$jni"/*.c) more=$4 ;;
-    src/fill.c) more=-Os ;;
-    src/*) more=-O2 ;; # what unrolling them further saves is nothing that could be counted
+    ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | learn/[aglps]* | verify/* | personal/* | "$jni"/*.c) more=$4 ;;
     *) more= ;;
     esac
     $clang --target="$2" $compile $3 $more -c "$source" -o "$objects/$(echo "${source#"$jni"/}" | tr / _).o"

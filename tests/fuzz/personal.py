@@ -1,4 +1,5 @@
-"""Fuzzing of personal files: whatever is read is byte for byte what would be written; all else is a sentence, and soon.
+"""Fuzzing of personal files: whatever is read is byte for byte what would be written; all else is a sentence, and soon. The reader in C
+gives the same answer, and the same master.
 
 ``python -m tests.fuzz.personal [--seconds N] [--seed N] [--out FOLDER]`` runs a campaign and prints its counts; files that were
 answered otherwise are written to FOLDER and the exit status is 1. Which files come in which order depends on the seed alone. Most have a
@@ -13,12 +14,16 @@ import zlib
 import numpy as np
 
 from chordkit.errors import MasterError
+from chordkit.kernels.engine import native
 from chordkit.quantization import read_personal, write_personal
 from tests.fuzz.campaign import Campaign, campaign, command
 from tests.golden.masters import small_master
 
 SLOWEST_S = 1.0
 """A file here takes a millisecond; whatever takes this long has been led astray by a number."""
+
+LARGEST_MASTER = 1 << 24
+"""Channels that are off take nothing of a file: larger ones are left unmade in C."""
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
@@ -41,17 +46,35 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
+def expanded_in_c(data: bytes) -> bytes | str:
+    """The master that libchord makes of a file, or its refusal."""
+    ffi, lib = native()
+    found = ffi.new("chord_personal *", {"struct_size": ffi.sizeof("chord_personal")})
+    diagnosis = ffi.new("chord_diagnosis *", {"struct_size": ffi.sizeof("chord_diagnosis")})
+    file = ffi.from_buffer(data)
+    status = lib.chord_personal_query(file, len(data), found, diagnosis)
+    if status == lib.CHORD_OK and found.master_bytes <= LARGEST_MASTER:
+        memory = ffi.new("char[]", found.master_bytes)
+        status = lib.chord_personal_expand(file, len(data), memory, found.master_bytes, diagnosis)
+        if status == lib.CHORD_OK:
+            return bytes(ffi.buffer(memory))
+    assert status in (lib.CHORD_OK, lib.CHORD_BAD_MASTER)
+    return str(ffi.string(diagnosis.text).decode(errors="replace"))
+
+
 def judged(data: bytes) -> tuple[str, str]:
     """(what the reader answered, what is wrong with that)."""
-    begun, fault = time.perf_counter(), ""
+    begun, fault, expanded = time.perf_counter(), "", None
     try:
-        read = read_personal(data)
+        expanded = read_personal(data).master.to_bytes()
         answer = "read"
-        read.master.to_bytes()
     except MasterError as error:
         answer = " ".join(str(error).split()[:4])
     except Exception as error:
         answer, fault = type(error).__name__, repr(error)[:200]
+    in_c = expanded_in_c(data)
+    if in_c != expanded if isinstance(in_c, bytes) else expanded is not None and len(expanded) <= LARGEST_MASTER:
+        fault = fault or f"Python: {answer}; C: {in_c if isinstance(in_c, str) else 'another master'}"
     return answer, fault or (f"slow: {answer}" if time.perf_counter() - begun > SLOWEST_S else "")
 
 

@@ -22,7 +22,9 @@ def test_checksums_are_the_known_ones_with_the_cpus_instructions_and_without(emu
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     program = tmp_path / "checksum"
-    built = subprocess.run([compiler, *libchord.flags(), "-O1", "-static", str(PROGRAM), "-o", str(program)], capture_output=True, text=True)
+    built = subprocess.run(
+        [compiler, *libchord.flags(), "-O1", "-static", str(PROGRAM), "-o", str(program)], capture_output=True, text=True
+    )
     assert built.returncode == 0, built.stderr
     done = subprocess.run([*emulator, str(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

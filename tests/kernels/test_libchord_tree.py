@@ -24,11 +24,11 @@ def test_a_build_reads_the_lists_and_repeats_neither(path: Path) -> None:
 def test_every_c_file_is_in_the_list_or_a_tools_or_of_a_part_beside_the_engine() -> None:
     tools = {path for tool in (libchord.LIBCHORD / "tools").iterdir() for path in libchord.tool(tool.name)}
     verifier = set((libchord.LIBCHORD / "verify").rglob("*.c"))
-    learner = set(libchord.learner_sources())
+    parts = {part: set(libchord.part_sources(part)) for part in libchord.PARTS}
     delta = set((libchord.LIBCHORD / "delta").rglob("*.c"))
     assert tools and tools.isdisjoint(libchord.sources()) and (verifier | delta).isdisjoint(libchord.sources())
-    assert learner and {path.parent.name for path in learner} == {"learn"}
-    assert tools | verifier | learner | delta | set(libchord.sources()) == set(libchord.LIBCHORD.rglob("*.c"))
+    assert all(found and {path.parent.name for path in found} == {part} for part, found in parts.items())
+    assert tools | verifier | delta | set().union(*parts.values()) | set(libchord.sources()) == set(libchord.LIBCHORD.rglob("*.c"))
 
 
 @pytest.mark.skipif(not available(), reason="the native engine was not compiled")

@@ -18,7 +18,7 @@ import torch
 from chordkit.backbones import SASRecConfig, build, make_master
 from chordkit.coda.adapter import Adapter, encode_adapter
 from chordkit.kernels import build as libchord
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import MasterWeights, write_personal
 from chordkit.strategy import Strategy, UserVector, encode, encode_user_vector
 from tests.kernels.conftest import random_master
 
@@ -65,9 +65,9 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         assert built.returncode == 0, built.stderr
 
     @lru_cache
-    def library(sanitizers: str, target: tuple[str, ...], learner: bool) -> list[str]:
-        objects = library(sanitizers, target, False).copy() if learner else []
-        for source in libchord.learner_sources() if learner else libchord.sources():
+    def library(sanitizers: str, target: tuple[str, ...], part: str | None) -> list[str]:
+        objects = [] if part is None else library(sanitizers, target, None).copy()
+        for source in libchord.sources() if part is None else libchord.part_sources(part):
             objects.append(str(folder / f"{source.parent.name}-{source.stem}-{sanitizers.replace(',', '-')}{''.join(target)}.o"))
             extra = KERNEL_FLAGS if "ukernels" in source.parts else []
             call(["-c", f"-fsanitize={sanitizers},fuzzer-no-link", *target, *extra, str(source), "-o", objects[-1]])
@@ -79,8 +79,8 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
             pytest.skip(f"nothing links here with {target[0]}: install libc6-dev-i386 and lib32gcc-12-dev")
         sanitize = f"-fsanitize={sanitizers}{',fuzzer' if fuzzed else ''}"
         out = folder / f"{program}{''.join(target)}"
-        sources = [str(NATIVE / f"{program}.c"), *([str(libchord.HERE / "crew.c")] if "crew" in program else [])]
-        call([sanitize, *target, *sources, *library(sanitizers, target, "learn" in program), "-lm", "-o", str(out)])
+        part = next((part for part in libchord.PARTS if part in program), None)
+        call([sanitize, *target, str(NATIVE / f"{program}.c"), *library(sanitizers, target, part), "-lm", "-o", str(out)])
         return out
 
     return make
@@ -121,6 +121,18 @@ def test_a_fuzzed_master_opens_and_runs_or_is_refused(masters: Path, compile_nat
     for name, base in json.loads((NATIVE.parents[1] / "golden" / "master_refused.json").read_text())["bases"].items():
         (tmp_path / name).write_bytes(bytes.fromhex(base["bytes"]))
     _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=65536"])
+
+
+def test_a_fuzzed_personal_file_expands_into_a_master_or_is_refused(
+    small_masters: dict[str, MasterWeights], compile_native: Compile, tmp_path: Path
+) -> None:
+    program = compile_native("fuzz_personal", "address,undefined")
+    for name, master in small_masters.items():
+        widths = np.resize(np.array([2, 0, 4, 8, 2], np.uint8), master.channel_table.channels)
+        (tmp_path / name).write_bytes(write_personal(master, widths))
+    golden = json.loads((NATIVE.parents[1] / "golden" / "personal.json").read_text())
+    (tmp_path / "golden").write_bytes(bytes.fromhex(golden["bytes"]))
+    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=16384"])
 
 
 def test_fuzzed_samples_adapters_and_lessons_are_refused_or_learned_from(masters: Path, compile_native: Compile, tmp_path: Path) -> None:
