@@ -17,7 +17,7 @@ EXPORTS = JNI / "exports.map"
 
 def sources() -> list[Path]:
     """What the library is compiled from, each file once."""
-    parts = [LIBCHORD / part / "sources.txt" for part in ("verify", "learn")]
+    parts = [LIBCHORD / part / "sources.txt" for part in ("verify", "learn", "personal")]
     patterns = [line for part in parts for line in part.read_text().splitlines() if line and not line.startswith("#")]
     others = [path for pattern in patterns for path in sorted(LIBCHORD.glob(pattern))]
     return [*dict.fromkeys([*build.sources(), *others]), *sorted(JNI.glob("*.c"))]

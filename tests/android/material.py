@@ -7,6 +7,7 @@ The folder is given to them as the system property ``chord.test.folder``. Number
         master.chrm pools.i32
         overflowing.chrm           (sasrec) the same with weights too large for a finite result
         strategies/NAME.chrd       and NAME.widths, a byte a channel
+        personal/NAME.chrp         the same as personal files
         users/NAME.chru
         CASE/                      a history and candidates
             history.i32 candidates.i32 profile.f32
@@ -53,7 +54,7 @@ from chordkit.export.collection import Sources
 from chordkit.export.parity import draw, references
 from chordkit.export.targets import lower
 from chordkit.kernels import Engine
-from chordkit.quantization import MasterWeights
+from chordkit.quantization import MasterWeights, write_personal
 from chordkit.signing import raw_key
 from chordkit.strategy import Strategy, UserVector, encode_user_vector, quantize_user_vector, to_wire, uniform
 from chordkit.strategy.envelope import seal
@@ -142,6 +143,7 @@ def _model(folder: Path, name: str) -> None:
     for strategy, value in strategies_of(name).items():
         write(folder / "strategies" / f"{strategy}.chrd", to_wire(value))
         write(folder / "strategies" / f"{strategy}.widths", engine.check(to_wire(value)).tobytes())
+        write(folder / "personal" / f"{strategy}.chrp", write_personal(master, value.widths))
     for user, vector in users_of(name).items():
         write(folder / "users" / f"{user}.chru", encode_user_vector(vector))
     for case, history in histories_of(name).items():

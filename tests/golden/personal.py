@@ -36,6 +36,8 @@ def personal() -> dict[str, Any]:
         ("more behind the last part", _sealed(bytearray(data + b"\0")), "follow the last part"),
         ("pad bits of the widths", changed(first_codes - 1, data[first_codes - 1] | 0x80), "pad bit of the widths"),
         ("cut", _sealed(bytearray(data[:-4])), "truncated"),
+        ("a scale of 0", _sealed(bytearray(data[: first_codes + 7] + bytes(4) + data[first_codes + 11 :])), "layers/first/scales"),
+        ("a zero byte in a name", _sealed(bytearray(data.replace(b"\3dim", b"\3di\0"))), "config/di"),
         ("-8 in 4 bits", changed(first_codes + 1, 0x88), "outside the grid"),
     ]
     return {

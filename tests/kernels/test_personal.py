@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not available(), reason="the native engine was n
 
 
 def expanded(data: bytes, spare: int = 0, shift: int = 0) -> tuple[int, str, bytes]:
-    """Status, sentence and memory after the attempt, with ``spare`` bytes more than needed, ``shift`` bytes from where they should start."""
+    """Status, sentence and memory after the attempt: ``spare`` bytes more than needed, ``shift`` bytes from where they should start."""
     ffi, lib = native()
     found = ffi.new("chord_personal *", {"struct_size": ffi.sizeof("chord_personal")})
     diagnosis = ffi.new("chord_diagnosis *", {"struct_size": ffi.sizeof("chord_diagnosis")})
