@@ -32,20 +32,29 @@ def pack(
 def unpack(
     file: Annotated[Path, typer.Argument(help="A personal file (.chrp).")],
     out: Annotated[Path, typer.Option("--out", "-o", callback=writable_file, help="Where the master weights (.chrm) go.")],
+    strategy: Annotated[
+        Path | None, typer.Option(callback=writable_file, help="Where the strategy (.chrd) for them goes; needed where channels are off.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Master weights whose int8 codes are one user's: all channels at 8 bits, and so without a strategy, they score as hers did.
+    """Master weights whose int8 codes are one user's: at 8 bits, and with the same channels off, they score as hers did.
 
     They have a fingerprint of their own; another strategy does not fit them.
     """
-    from chordkit.errors import MasterError
-    from chordkit.files import read_bytes
+    from chordkit.errors import InputError, MasterError
+    from chordkit.files import read_bytes, write_bytes
     from chordkit.quantization import read_personal
+    from chordkit.strategy import Strategy, to_wire
 
     try:
         personal = read_personal(read_bytes(file, "personal file"))
     except MasterError as error:
         raise MasterError(f"{file}: {error}") from None
+    widths = personal.master_widths
+    if strategy is None and not widths.all():
+        raise InputError(f"{file}: {int((widths == 0).sum())} of its channels are off, which the weights alone cannot say; give --strategy")
+    if strategy is not None:
+        write_bytes(strategy, to_wire(Strategy(widths, personal.master.fingerprint)))
     personal.master.save(out)
     payload = {
         "file": str(out),

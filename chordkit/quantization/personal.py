@@ -1,7 +1,7 @@
 """One user's model in as few bytes as its widths take ("CHRP"), for a device where the int8 master is not wanted.
 
 docs/formats.md has the byte-level table. :func:`read_personal` makes the master file that the engine reads, whose int8 codes are the
-widths' codes and whose scales are theirs, so that all channels at 8 bits give the strategy's scores bit for bit. In C it is
+widths' codes and whose scales are theirs: at 8 bits, and with the same channels off, it gives the strategy's scores bit for bit. In C it is
 ``libchord/personal``, which writes the same bytes.
 """
 
@@ -42,6 +42,11 @@ class PersonalModel:
     master: MasterWeights
     widths: np.ndarray
     fingerprint: bytes
+
+    @property
+    def master_widths(self) -> np.ndarray:
+        """Of the strategy to run :attr:`master` with: 8 bits, and 0 where a channel is off."""
+        return np.where(self.widths > 0, 8, 0).astype(np.uint8)
 
 
 def write_personal(master: MasterWeights, widths: np.ndarray) -> bytes:

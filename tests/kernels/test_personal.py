@@ -9,6 +9,7 @@ import pytest
 from chordkit.kernels import available
 from chordkit.kernels.engine import native
 from chordkit.quantization import read_personal, write_personal
+from chordkit.strategy import Strategy, to_wire, wire_bytes
 from tests.kernels.conftest import SMALL, random_master
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "personal.json").read_text())
@@ -34,7 +35,14 @@ def test_a_file_expands_into_the_master_that_python_makes_of_it(architecture: st
     widths = np.random.default_rng(0).choice([0, 2, 4, 8], master.channel_table.channels).astype(np.uint8)
     data = write_personal(master, widths)
     status, _, memory = expanded(data)
-    assert status == 0 and memory == read_personal(data).master.to_bytes()
+    read = read_personal(data)
+    assert status == 0 and memory == read.master.to_bytes()
+    ffi, lib = native()
+    wire, fingerprint = ffi.new("char[]", wire_bytes(widths.size)), ffi.from_buffer(read.master.fingerprint)
+    assert lib.chord_personal_strategy(ffi.from_buffer(data), len(data), fingerprint, wire, len(wire), ffi.NULL) == lib.CHORD_OK
+    assert bytes(ffi.buffer(wire)) == to_wire(Strategy(read.master_widths, read.master.fingerprint))
+    too_few = lib.chord_personal_strategy(ffi.from_buffer(data), len(data), fingerprint, wire, len(wire) - 1, ffi.NULL)
+    assert too_few == lib.CHORD_NO_MEMORY
 
 
 def test_the_golden_file_is_what_it_was() -> None:
@@ -43,6 +51,7 @@ def test_the_golden_file_is_what_it_was() -> None:
     found = ffi.new("chord_personal *", {"struct_size": ffi.sizeof("chord_personal")})
     assert lib.chord_personal_query(ffi.from_buffer(data), len(data), found, ffi.NULL) == lib.CHORD_OK
     assert (bytes(ffi.buffer(found.fingerprint)).hex(), found.channels) == (GOLDEN["fingerprint"], len(GOLDEN["widths"]))
+    assert found.strategy_bytes == wire_bytes(found.channels)
     assert expanded(data) == (lib.CHORD_OK, "", bytes.fromhex(GOLDEN["expanded"]))
     assert expanded(data, spare=64)[2] == bytes.fromhex(GOLDEN["expanded"]) + b"\xa5" * 64
 

@@ -10,7 +10,7 @@ from chordkit.backbones import CaserConfig, SASRecConfig, build, make_master
 from chordkit.errors import MasterError
 from chordkit.kernels import Engine, available
 from chordkit.quantization import read_personal, write_personal
-from chordkit.strategy import Strategy, encode, uniform
+from chordkit.strategy import Strategy, encode, to_wire
 
 MODELS = {
     "sasrec": SASRecConfig(items=300, max_length=10, dim=32, blocks=1, heads=2, ffn_dim=48),
@@ -33,9 +33,9 @@ def test_the_expanded_master_gives_the_strategys_scores_bit_for_bit(architecture
     master, widths = made(architecture, bits)
     own = Engine(master.to_bytes())
     own.adopt(encode(Strategy(widths, master.fingerprint), allow_off=True))
-    expanded = read_personal(write_personal(master, widths)).master
-    personal = Engine(expanded.to_bytes())
-    personal.adopt(encode(uniform(expanded.channel_table, 8, expanded.fingerprint)))
+    read = read_personal(write_personal(master, widths))
+    personal = Engine(read.master.to_bytes())
+    personal.adopt(to_wire(Strategy(read.master_widths, read.master.fingerprint)))
     generator = np.random.default_rng(1)
     for _ in range(20):
         history = generator.integers(1, 301, MODELS[architecture].max_length).astype(np.int32)

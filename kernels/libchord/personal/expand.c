@@ -165,6 +165,11 @@ static chord_status measure(const void *file, size_t bytes, outline *parts, uint
   return status;
 }
 
+/* A strategy (magic CHRD): header, codes, checksum. */
+enum { STRATEGY_HEADER = 20, STRATEGY_CRC = 4 };
+
+static uint32_t strategy_bytes_of(const outline *parts) { return STRATEGY_HEADER + (uint32_t)((parts->channels + 3) / 4) + STRATEGY_CRC; }
+
 chord_status chord_personal_query(const void *file, size_t bytes, chord_personal *found, chord_diagnosis *diagnosis) {
   chord_personal own = {0};
   if (!found || !chord_give(&own, sizeof own, sizeof own, found))
@@ -173,6 +178,7 @@ chord_status chord_personal_query(const void *file, size_t bytes, chord_personal
   const chord_status status = measure(file, bytes, &parts, &own.master_bytes, diagnosis);
   if (status != CHORD_OK) return status;
   own.channels = (uint32_t)parts.channels;
+  own.strategy_bytes = strategy_bytes_of(&parts);
   memcpy(own.fingerprint, (const uint8_t *)file + FINGERPRINT, sizeof own.fingerprint);
   chord_give(&own, sizeof own, sizeof own, found);
   return CHORD_OK;
@@ -196,4 +202,32 @@ chord_status chord_personal_expand(const void *file, size_t bytes, void *master,
   status = chord_master_read(master, (size_t)image.used, &whole, diagnosis);
   if (status != CHORD_OK) memset(master, 0, TABLE_FROM);
   return status;
+}
+
+chord_status chord_personal_strategy(const void *file, size_t bytes, const uint8_t fingerprint[8], void *strategy, size_t strategy_bytes,
+                                     chord_diagnosis *diagnosis) {
+  if (!fingerprint || !strategy) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "personal file: a pointer is null");
+  outline parts;
+  uint64_t unused;
+  const chord_status status = measure(file, bytes, &parts, &unused, diagnosis);
+  if (status != CHORD_OK) return status;
+  const uint32_t needed = strategy_bytes_of(&parts), channels = (uint32_t)parts.channels;
+  if (strategy_bytes < needed) return chord_fail(diagnosis, CHORD_NO_MEMORY, "personal file: the strategy needs %u bytes", (unsigned)needed);
+  uint8_t *out = strategy, *codes = out + STRATEGY_HEADER;
+  const uint8_t *widths = parts.numbers.at;
+  uint32_t off = 0, table[CHORD_CRC_WORDS];
+  memset(out, 0, needed);
+  for (uint32_t c = 0; c < channels; c++) {
+    const bool on = width_of(widths, c) != 0;
+    codes[c / 4] |= (uint8_t)((on ? 3u : 0u) << 2 * (c % 4));
+    off |= !on;
+  }
+  memcpy(out, "CHRD\1", 5);
+  out[6] = (uint8_t)off;
+  memcpy(out + 8, fingerprint, 8);
+  memcpy(out + 16, &channels, sizeof channels);
+  chord_crc32_table(table);
+  const uint32_t crc = chord_crc32(table, out, needed - STRATEGY_CRC);
+  memcpy(out + needed - STRATEGY_CRC, &crc, sizeof crc);
+  return CHORD_OK;
 }

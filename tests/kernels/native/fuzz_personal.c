@@ -29,6 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       chord_session *session;
       if (chord_open(master, bytes, NULL, memory, sizes.model_bytes, &model, NULL) != CHORD_OK) abort();
       if (chord_session_open(model, scratch, sizes.session_bytes, &session) != CHORD_OK) abort();
+      chord_info info = {.struct_size = sizeof info};
+      uint8_t *wire = malloc(found.strategy_bytes);
+      if (chord_describe(model, &info) != CHORD_OK) abort();
+      if (chord_personal_strategy(file, size, info.fingerprint, wire, found.strategy_bytes, NULL) != CHORD_OK) abort();
+      if (chord_adopt(model, wire, found.strategy_bytes, NULL) != CHORD_OK) abort();
+      free(wire);
       const int32_t history[3] = {1, 0, 1}, candidates[2] = {1, 1};
       float scores[2];
       chord_rerank(session, history, 3, candidates, 2, scores);

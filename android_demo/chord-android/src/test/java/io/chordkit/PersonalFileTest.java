@@ -15,8 +15,8 @@ public final class PersonalFileTest {
   public void itScoresAsTheStrategyOnItsMaster() throws Exception {
     for (String model : new String[] {"sasrec", "caser"}) {
       for (String strategy : new String[] {"mixed", "off", "narrow"}) {
-        PersonalFile personal = PersonalFile.read(Material.map(model + "/personal/" + strategy + ".chrp"));
-        Engine engine = Engine.open(personal.master());
+        PersonalFile personal = PersonalFile.open(Material.map(model + "/personal/" + strategy + ".chrp"));
+        Engine engine = personal.engine();
         Engine first = Engine.open(Material.map(model + "/master.chrm"));
         try {
           assertArrayEquals(first.fingerprint(), personal.madeFrom());
@@ -44,7 +44,7 @@ public final class PersonalFileTest {
     new Attempt() {
       @Override
       public void run() throws Exception {
-        PersonalFile.read(damaged);
+        PersonalFile.open(damaged);
       }
     }.assertThrows(EngineException.BadMaster.class, "personal file: the checksum is wrong, copy the file again");
   }
@@ -55,7 +55,7 @@ public final class PersonalFileTest {
     new Attempt() {
       @Override
       public void run() throws Exception {
-        PersonalFile.read(heap);
+        PersonalFile.open(heap);
       }
     }.assertThrowsWith(IllegalArgumentException.class, "file: the buffer is not direct");
   }
