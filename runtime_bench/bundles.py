@@ -12,15 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.backbones import from_master
 from chordkit.errors import CheckFailed, DeviceError, InputError
 from chordkit.export import bundle as bundles
 from chordkit.export.bundle import MASTER, ArtifactEntry, Bundle, Keys
 from chordkit.export.judge import judge
 from chordkit.export.parity import Best, Ids, Scores, VectorSet, depth_for, references
-from chordkit.export.targets import EagerRunner, Runner, Target, find_target, load_runner
+from chordkit.export.targets import Target, find_target
 from chordkit.progress import Progress
-from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.app import SUFFIX, AppPart, require_modes
 from chordkit.runtime_bench.contender import Argument, Contender, RunnerSpec
 from chordkit.runtime_bench.devices.device import Device
@@ -37,21 +35,6 @@ USER_OPERATOR = "chord::rerank_for.out"
 """Takes a user vector in its wire form, as the native engine does; graphs take float32."""
 Vectors = NDArray[np.float32]
 _HOST_ALONE = "what gives the best, or takes several histories a call, is measured on the host alone (--device host)"
-
-
-def artifact_runner(target: str, path: str, strategy: str | None, candidates: int, user: str | None = None) -> Runner:
-    """Load an artifact on its runtime, one thread, from its file, the file of its strategy, and one of its user's numbers, float32."""
-    wire = None if strategy is None else Path(strategy).read_bytes()
-    runner = load_runner(target, Path(path).read_bytes(), strategy=wire, candidates=candidates, threads=1)
-    return runner if user is None else runner.for_user(np.fromfile(user, np.float32))
-
-
-def eager_runner(master: str, candidates: int, user: str | None = None) -> Runner:
-    """The PyTorch reference, int8 weights dequantised to FP32, from the file of the master and one of a user's numbers, float32."""
-    backbone = from_master(MasterWeights.load(master))
-    if user is None:
-        return EagerRunner(backbone, threads=1)
-    return EagerRunner(backbone, threads=1, candidates=candidates, user_vector=True).for_user(np.fromfile(user, np.float32))
 
 
 def bench_bundles(
@@ -209,7 +192,7 @@ def _eager(bundle: Bundle, folder: Path) -> Contender:
         "candidates": bundle.manifest.vectors.candidates,
         "user": str(user) if names else None,
     }
-    return Contender(EAGER, "pytorch", "fp32", RunnerSpec("chordkit.runtime_bench.bundles:eager_runner", arguments, ("torch",)))
+    return Contender(EAGER, "pytorch", "fp32", RunnerSpec("chordkit.runtime_bench.recipes:eager_runner", arguments, ("torch",)))
 
 
 def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSet, folder: Path) -> Contender:
@@ -237,7 +220,7 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
         name=name,
         target=entry.target,
         precision=entry.precision,
-        spec=RunnerSpec("chordkit.runtime_bench.bundles:artifact_runner", arguments, target.imports),
+        spec=RunnerSpec("chordkit.runtime_bench.recipes:artifact_runner", arguments, target.imports),
         file=file,
         strategy=None if entry.strategy is None or target.capability.suffix else strategy,
         user=wire if takes_wire(target) else user,

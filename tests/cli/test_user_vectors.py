@@ -14,7 +14,7 @@ from chordkit.export.assembly import assemble
 from chordkit.export.collection import Sources, read_folder
 from chordkit.export.targets import EagerRunner
 from chordkit.quantization import MasterWeights
-from chordkit.runtime_bench.bundles import eager_runner
+from chordkit.runtime_bench.recipes import eager_runner
 from chordkit.strategy import decode, encode_user_vector, quantize_user_vector
 
 CANDIDATES = 20
