@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 
 from chordkit.backbones import build, default_config, make_master
-from chordkit.hypernetwork import Hypernetwork, HypernetworkOptions, make_strategies
+from chordkit.hypernetwork import Hypernetwork, HypernetworkOptions, StrategyMaker
 from chordkit.quantization import ChannelTable
 from chordkit.runtime_bench.interleave import interleave, last_processor, no_collection, one_processor
-from chordkit.strategy import Budget, Strategy, allocate, average_bits_each, encode
+from chordkit.strategy import Budget, Strategy, allocate, average_bits_each, encode_each, to_wire
 
 FINGERPRINT = bytes(8)
 TABLES = {
@@ -46,7 +46,12 @@ def _rates(seconds: np.ndarray, users: int) -> dict[str, float]:
 
 def allocate_and_encode(importance: np.ndarray, table: ChannelTable, budget: Budget) -> list[bytes]:
     """Strategies on the wire."""
-    return [encode(Strategy(widths, FINGERPRINT)) for widths in allocate(importance, table, budget)]
+    return encode_each(allocate(importance, table, budget), FINGERPRINT)
+
+
+def encode_one_by_one(widths: np.ndarray) -> list[bytes]:
+    """The same bytes, a strategy at a time."""
+    return [to_wire(Strategy(each, FINGERPRINT)) for each in widths]
 
 
 def from_histories(users: int) -> Callable[[], object]:
@@ -55,7 +60,8 @@ def from_histories(users: int) -> Callable[[], object]:
     config = default_config("sasrec", 2000)
     network = Hypernetwork(make_master(build(config), options.scale_policy), options).eval()
     histories = np.random.default_rng(0).integers(1, config.items + 1, (users, options.pools[-1])).astype(np.int32)
-    return lambda: [encode(Strategy(widths, FINGERPRINT)) for widths in make_strategies(network, histories)]
+    maker = StrategyMaker(network)
+    return lambda: maker.strategies(maker.profiles(histories), maker.budget(None))
 
 
 def main() -> None:
@@ -71,8 +77,15 @@ def main() -> None:
         for budget in (Budget(3.0, (0.7, 0.2, 0.1)), Budget(3.0)):
             widths = allocate(importance, table, budget)
             error = float(np.abs(average_bits_each(widths, table) / budget.average_bits - 1).max())
-            alone, encoded = (partial(make, importance, table, budget) for make in (allocate, allocate_and_encode))
-            rates = dict(zip(("allocate", "allocate_and_encode"), measure([alone, encoded], users, arguments.rounds), strict=True))
+            if encode_one_by_one(widths) != encode_each(widths, FINGERPRINT):
+                raise SystemExit(f"{name}: one by one the strategies are other bytes than together")
+            runs = {
+                "allocate": partial(allocate, importance, table, budget),
+                "allocate_and_encode": partial(allocate_and_encode, importance, table, budget),
+                "encode": partial(encode_each, widths, FINGERPRINT),
+                "encode_one_by_one": partial(encode_one_by_one, widths),
+            }
+            rates = dict(zip(runs, measure(list(runs.values()), users, arguments.rounds), strict=True))
             result = {
                 "table": name,
                 "channels": table.channels,

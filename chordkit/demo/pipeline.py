@@ -5,7 +5,6 @@ resumes from its checkpoints, everything else is quick and starts clean.
 """
 
 import datetime
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.backbones import default_config, find_architecture, make_master
+from chordkit.backbones import default_config, find_architecture
 from chordkit.data import Dataset, SplitPart, load_named, split, world_behind
+from chordkit.demo.beside import DATASET, rivals_beside
 from chordkit.demo.cloud import PHONES, in_the_cloud
 from chordkit.demo.emulated import on_emulated_phone
-from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan
+from chordkit.demo.shipments import CANDIDATES, PERSONAL, Shipment, clear, export, full_shipment, personal_shipment, static_shipment
+from chordkit.demo.training import HELD_OUT, Trainer, TrainingPlan, full_rival, static_rival
 from chordkit.demo.users import describe_users, to_bytes
 from chordkit.errors import DataError, MissingRuntimeError
 from chordkit.evaluation import ExperimentOptions, Models, SeedResult, Summary, measure_models, summarise_seeds
@@ -27,13 +28,10 @@ from chordkit.evaluation.truth import Attainable, attainable
 from chordkit.export import bundle
 from chordkit.export.artifact import Precision
 from chordkit.export.assembly import assemble
-from chordkit.export.bundle import ArtifactContents
-from chordkit.export.collection import Sources, export_artifacts, write_folder
 from chordkit.export.targets import Target, all_targets, find_target
 from chordkit.files import write_bytes
-from chordkit.hypernetwork import TrainedHypernetwork, make_static_strategy, make_strategies, to_strategy
+from chordkit.hypernetwork import TrainedHypernetwork, make_strategies, to_strategy
 from chordkit.progress import Progress
-from chordkit.quantization import WIDTHS, ScalePolicy
 from chordkit.report import Report, save_html, save_json, sections
 from chordkit.report.evaluation_document import SummaryDocument, headline, strategy_accuracy
 from chordkit.report.model import Benefit, Cloud, Stage
@@ -44,10 +42,8 @@ from chordkit.strategy import Strategy, to_wire
 from chordkit.training import TrainedBackbone
 
 HISTORIES = 1000
-CANDIDATES = 100
 PUBLIC_KEY = "demo.pub.pem"
 DEMO_USERS = "demo_users.json"
-PERSONAL, STATIC, FULL = "demo", "static", "fp32"
 _PERSONAL_MODEL = "personal"
 
 
@@ -126,17 +122,6 @@ class DemoResult:
     full: Path
 
 
-@dataclass(frozen=True)
-class _Shipment:
-    """What goes into one bundle."""
-
-    name: str
-    holds: str
-    trained: TrainedHypernetwork
-    sources: Sources
-    precisions: tuple[Precision, ...]
-
-
 def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     """Train, personalise, compare, export, validate, bundle, measure, report.
 
@@ -161,31 +146,36 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
                 f"{options.data}: {dataset.users} users and {dataset.items} items are too few; "
                 f"the demo needs {options.users} and {CANDIDATES}"
             )
-        dataset.save(out / "dataset.safetensors")
+        dataset.save(out / DATASET)
     trainer = Trainer(dataset, options.plan, out, progress)
     with clock.stage("train the backbone (FP32)"):
         trained = trainer.start()
-    with clock.stage("train the personal strategies"):
-        personal = trainer.joint(_PERSONAL_MODEL, trained)
-    with clock.stage("train the static rival"):
-        static = trainer.joint("static", trained, personal=False)
-    with clock.stage("train the FP32 rival"):
-        full = trainer.joint("fp32", trained, personal=False, quantised=False)
-    models = Models(personal=personal, static=static, full=full, start=trained.backbone)
-    part = split(dataset, personal.backbone.config.max_length, HELD_OUT, HELD_OUT).test
-    with clock.stage("compare"):
-        result = measure_models(dataset, models, _experiment(options), options.seed, progress)
-        summary = summarise_seeds([result], seen_masked=_experiment(options).personal.seen_masked)
-        world = world_behind(dataset)
-        truth = attainable(result, world, part) if world is not None else ()
-    with clock.stage("make strategies"):
-        strategies, names = _strategies(personal, dataset, part, options)
-    shipments = _shipments(personal, static, full, strategies, options)
-    with clock.stage("export"):
-        artifacts = {each.name: _export(each, targets, progress) for each in shipments}
-        shutil.rmtree(out / "artifacts", ignore_errors=True)  # of an earlier demo, whose backbones were others
-        for each in shipments:
-            write_folder(out / "artifacts" / each.name, artifacts[each.name], each.sources)
+    clear(out)
+    with rivals_beside(out, options.plan, targets) as beside:
+        with clock.stage("train the personal strategies"):
+            personal = trainer.joint(_PERSONAL_MODEL, trained)
+        part = split(dataset, personal.backbone.config.max_length, HELD_OUT, HELD_OUT).test
+        with clock.stage("make strategies"):
+            strategies, names = _strategies(personal, dataset, part, options)
+        ours = personal_shipment(personal, dict(list(strategies.items())[: options.exported_users]))
+        with clock.stage("export the personal model"):
+            artifacts = {PERSONAL: export(ours, targets, out, progress=progress)}
+        with clock.stage("train the static and the FP32 rival"):
+            beside.wait_until_trained()
+            static, full = static_rival(trainer, trained), full_rival(trainer, trained)
+        models = Models(personal=personal, static=static, full=full, start=trained.backbone)
+        with clock.stage("compare"):
+            result = measure_models(dataset, models, _experiment(options), options.seed, progress)
+            summary = summarise_seeds([result], seen_masked=_experiment(options).personal.seen_masked)
+            world = world_behind(dataset)
+            truth = attainable(result, world, part) if world is not None else ()
+        rivals = static_shipment(static), full_shipment(full, personal.options.average_bits)
+        with clock.stage("export the rivals"):
+            export(rivals[1], targets, out, (Precision.STRATEGY,), progress)
+            beside.wait_until_exported()
+            artifacts |= {each.name: export(each, targets, out, progress=progress) for each in rivals}
+    shipments = [ours, *rivals]
+    write_bytes(out / "strategies" / "static.chrd", to_wire(rivals[0].sources.strategies["static"]))
     with clock.stage("validate, bundle, sign"):
         holds = {}
         for each in shipments:
@@ -226,51 +216,13 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     return DemoResult(report, html, document, out / DEMO_USERS, *paths)
 
 
-def _export(shipment: _Shipment, targets: tuple[Target, ...], progress: Progress | None) -> list[ArtifactContents]:
-    artifacts: list[ArtifactContents] = []
-    for precision in shipment.precisions:
-        able = [target for target in targets if precision in target.capability.precisions]
-        artifacts += export_artifacts(able, shipment.sources, [precision], CANDIDATES, progress)
-    return artifacts
-
-
-def _path(out: Path, shipment: _Shipment) -> Path:
+def _path(out: Path, shipment: Shipment) -> Path:
     return out / f"{shipment.name}.chord"
 
 
 def _experiment(options: DemoOptions) -> ExperimentOptions:
     plan = options.plan
     return ExperimentOptions(options.architecture, plan.personal, plan.start, (options.seed,), HELD_OUT, HELD_OUT, vectors=False, ages=())
-
-
-def _shipments(
-    personal: TrainedHypernetwork,
-    static: TrainedHypernetwork,
-    full: TrainedHypernetwork,
-    strategies: Mapping[str, Strategy],
-    options: DemoOptions,
-) -> list[_Shipment]:
-    """The personal model, the static rival, and the FP32 rival with what becomes of it when it is quantised evenly."""
-    shared = to_strategy(static.hypernetwork, make_static_strategy(static.hypernetwork))
-    # As in the comparison: what was trained in FP32 is rounded with least squared error.
-    rounded = make_master(full.backbone, ScalePolicy.MSE)
-    bits = int(personal.options.average_bits)
-    even = {}
-    if bits == personal.options.average_bits and bits in WIDTHS[:-1]:
-        even[f"uniform{bits}"] = Strategy(np.full(rounded.channel_table.channels, bits, np.uint8), rounded.fingerprint)
-    write_bytes(options.out / "strategies" / "static.chrd", to_wire(shared))
-    exported = dict(list(strategies.items())[: options.exported_users])
-    return [
-        _Shipment(PERSONAL, "the personal model", personal, Sources(personal.master, None, exported), (Precision.STRATEGY,)),
-        _Shipment(STATIC, "the static rival", static, Sources(static.master, None, {"static": shared}), (Precision.STRATEGY,)),
-        _Shipment(
-            FULL,
-            "the FP32 rival, and the same quantised evenly",
-            full,
-            Sources(rounded, full.backbone, even),
-            tuple(Precision) if even else (Precision.FP32, Precision.INT8),
-        ),
-    ]
 
 
 def _targets(options: DemoOptions) -> tuple[tuple[Target, ...], list[str]]:
@@ -344,7 +296,7 @@ class _Findings:
     summary: Summary
     truth: tuple[Attainable, ...]
     strategies: Mapping[str, Strategy]
-    shipments: list[_Shipment]
+    shipments: list[Shipment]
     measured: BenchReport
     emulated: BenchReport | None
     cloud: Cloud | None

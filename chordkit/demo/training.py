@@ -95,3 +95,13 @@ class Trainer:
         save_backbone(self.out / f"{name}.fp32.safetensors", trained.backbone, self._provenance)
         save_hypernetwork(self.out / f"{name}.hypernetwork.safetensors", trained.hypernetwork, self._provenance)
         return trained
+
+
+def static_rival(trainer: Trainer, start: TrainedBackbone) -> TrainedHypernetwork:
+    """One strategy for everybody."""
+    return trainer.joint("static", start, personal=False)
+
+
+def full_rival(trainer: Trainer, start: TrainedBackbone) -> TrainedHypernetwork:
+    """The same without any."""
+    return trainer.joint("fp32", start, personal=False, quantised=False)
