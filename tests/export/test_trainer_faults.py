@@ -147,9 +147,9 @@ def by_xnnpack(loss: AdapterLoss, *rules: str) -> bytes:
         from executorch.backends.xnnpack.partition.config import gemm_configs
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
-        from chordkit.export.targets.executorch.partition import needed_passes
+        from chordkit.export.targets.executorch.passes import fewer_rounds
 
-        with needed_passes():
+        with fewer_rounds():
             partitioner = XnnpackPartitioner([getattr(gemm_configs, rule) for rule in rules] or None)
             data = bytes(edge_program(loss).to_backend(partitioner).to_executorch().buffer)
     assert b"XnnpackBackend" in data

@@ -37,24 +37,23 @@ def lower(program: torch.export.ExportedProgram, items: int, graph: Rewriting = 
     """
     with quiet():
         import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
-        from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+        from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge
 
         from chordkit.export.targets.executorch.compact import SEGMENT_ALIGNMENT, compact_graphs, compact_program
-        from chordkit.export.targets.executorch.partition import needed_passes, partitioner
+        from chordkit.export.targets.executorch.partition import WHOLE, partitioner
+        from chordkit.export.targets.executorch.passes import fewer_rounds
 
         inputs = tuple(_example(program))
         with torch.no_grad():
             rewritten = torch.export.export(graph(program, top).eval(), inputs, strict=False)
         # The validity check knows core ATen operators only; the linear layers stay whole for XNNPACK.
-        with needed_passes(), compact_graphs():
-            edge = to_edge_transform_and_lower(
-                rewritten,
-                partitioner=[partitioner()],
-                compile_config=EdgeCompileConfig(_check_ir_validity=False),
-                constant_methods={ITEMS_METHOD: items},
-            )
-        with compact_program():
-            return bytes(edge.to_executorch(ExecutorchBackendConfig(segment_alignment=SEGMENT_ALIGNMENT)).buffer)
+        config = EdgeCompileConfig(_check_ir_validity=False, preserve_ops=[*WHOLE])  # a list that ExecuTorch adds to
+        with fewer_rounds():
+            edge = to_edge(rewritten, constant_methods={ITEMS_METHOD: items}, compile_config=config)
+            with compact_graphs():
+                edge = edge.to_backend(partitioner())
+            with compact_program():
+                return bytes(edge.to_executorch(ExecutorchBackendConfig(segment_alignment=SEGMENT_ALIGNMENT)).buffer)
 
 
 def _example(program: torch.export.ExportedProgram) -> Iterator[torch.Tensor]:

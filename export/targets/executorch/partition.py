@@ -6,23 +6,13 @@ kernel, which is exactly the reference semantics. Not with a bias, though: these
 scale, so a bias is added by a node of its own. Imported only when ExecuTorch is.
 """
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any
-from unittest import mock
-
-from executorch.backends.xnnpack import xnnpack_preprocess
-from executorch.backends.xnnpack._passes import XNNPACKPassManager, XNNPACKRemoveCloneOpsTransform
-from executorch.backends.xnnpack._passes.decompose_cat import DecomposeConcatenate
-from executorch.backends.xnnpack._passes.fuse_activation_pass import FuseActivationPass
-from executorch.backends.xnnpack._passes.remove_redundant_copy_pass import RemoveRedundantCopyPass
+import torch
 from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
 from executorch.backends.xnnpack.partition.config.gemm_configs import LinearConfig
 from executorch.backends.xnnpack.partition.config.xnnpack_config import ConfigPrecisionType
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.backends.xnnpack.utils.quant_utils import is_dequant
 from executorch.backends.xnnpack.utils.utils import get_input_node, is_param_node
-from executorch.exir.passes.memory_format_ops_pass import DimOrderOpsRevertPass
 from torch.export import ExportedProgram
 from torch.fx import Node
 
@@ -43,28 +33,10 @@ class WeightOnlyLinearConfig(LinearConfig):
         return all(is_param_node(ep, constant) for constant in weight.all_input_nodes), [weight, *weight.all_input_nodes]
 
 
+# What stays whole for XNNPACK. Its own way there decomposes three times, for layers that it might not take; it takes all of ours.
+WHOLE = [torch.ops.aten.linear.default]
+
+
 def partitioner() -> XnnpackPartitioner:
     """The partitioner for weight-only quantised and float32 graphs."""
     return XnnpackPartitioner([WeightOnlyLinearConfig if config is LinearConfig else config for config in ALL_PARTITIONER_CONFIGS])
-
-
-# Of XNNPACK's seventeen graph passes the ones that find anything to do in a re-ranker; the others (images, batch norm,
-# fused attention) take two thirds of the whole export to find nothing.
-_PASSES = [
-    XNNPACKRemoveCloneOpsTransform,
-    DimOrderOpsRevertPass,
-    FuseActivationPass,
-    DecomposeConcatenate,
-    RemoveRedundantCopyPass,
-]
-
-
-@contextlib.contextmanager
-def needed_passes() -> Iterator[None]:
-    """Run XNNPACK's serialiser with :data:`_PASSES` only."""
-
-    def manager(program: ExportedProgram, passes: Any = None) -> XNNPACKPassManager:
-        return XNNPACKPassManager(program, passes or _PASSES)
-
-    with mock.patch.object(xnnpack_preprocess, "XNNPACKPassManager", manager):
-        yield
