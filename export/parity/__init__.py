@@ -13,7 +13,6 @@ from chordkit.export.parity.activations import (
 from chordkit.export.parity.best import Best, Expected, compare_best, depth_for, expected_of, run_best
 from chordkit.export.parity.compare import Ids, ParityReport, Runner, Scores, ScoresFn, compare, parity, rows_of, run_all
 from chordkit.export.parity.reference import reference_scores, references, reranker_scores
-from chordkit.export.parity.stages import Stage, StageResult, first_bad_stage, stages_to, walk_stages
 from chordkit.export.parity.tolerance import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance
 from chordkit.export.parity.vectors import VectorSet, draw, problem_with, read_vectors
 
@@ -27,8 +26,6 @@ __all__ = [
     "Runner",
     "Scores",
     "ScoresFn",
-    "Stage",
-    "StageResult",
     "Tolerance",
     "VectorSet",
     "compare",
@@ -39,7 +36,6 @@ __all__ = [
     "engine_scores",
     "exact_engine_scores",
     "expected_of",
-    "first_bad_stage",
     "parity",
     "problem_with",
     "quantize_asymmetric",
@@ -51,6 +47,4 @@ __all__ = [
     "rows_of",
     "run_all",
     "run_best",
-    "stages_to",
-    "walk_stages",
 ]

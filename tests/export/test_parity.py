@@ -14,12 +14,9 @@ from chordkit.export.parity import (
     FP32_TOLERANCE,
     INT8_ACTIVATION_TOLERANCE,
     ParityReport,
-    Stage,
     compare,
-    first_bad_stage,
     parity,
     run_all,
-    walk_stages,
 )
 from chordkit.export.parity.measures import kendall_tau, ndcg_of_ranks, ndcg_of_target, top_k, top_k_overlap
 from chordkit.export.targets import all_targets, find_target
@@ -248,35 +245,6 @@ def test_few_histories_get_the_allowance_of_their_number_and_not_more() -> None:
     assert few.kendall_tau == pytest.approx(INT8_ACTIVATION_TOLERANCE.kendall_tau, abs=2e-3)
     assert few.relative_rms_error == INT8_ACTIVATION_TOLERANCE.relative_rms_error
     assert INT8_ACTIVATION_TOLERANCE.for_few(1000) is INT8_ACTIVATION_TOLERANCE
-
-
-# --- stages
-
-
-def test_the_first_bad_stage_is_named_and_the_walk_stops_there() -> None:
-    truth = _scores(0)
-    strategy = _noisy(truth, 0.3)  # a strategy changes the model on purpose
-    wrong = np.roll(strategy, 1, axis=1)
-
-    def stage(name: str, scores: np.ndarray, tolerance: object = FP32_TOLERANCE) -> Stage:
-        return Stage(name, lambda histories, candidates: scores, tolerance)  # type: ignore[arg-type]
-
-    ids = np.zeros((200, 100), np.int32)
-    good = [
-        stage("float", truth),
-        stage("master", _noisy(truth, 0.005), INT8_ACTIVATION_TOLERANCE),
-        stage("strategy", strategy, None),
-        stage("program", _noisy(strategy, 1e-6)),
-    ]
-    results = walk_stages([*good, stage("artifact", _noisy(strategy, 1e-5))], ids, ids)
-    assert [result.name for result in results] == ["master", "strategy", "program", "artifact"]
-    assert first_bad_stage(results) is None
-    assert not results[1].judged and not results[1].report.passed
-    results = walk_stages([*good[:3], stage("program", wrong), stage("artifact", wrong)], ids, ids)
-    assert first_bad_stage(results) == "program"
-    assert [result.name for result in results] == ["master", "strategy", "program"]
-    results = walk_stages([*good, stage("artifact", np.full_like(truth, np.nan))], ids, ids)
-    assert first_bad_stage(results) == "artifact"
 
 
 def test_a_recurrence_may_flip_in_most_histories_but_not_in_all() -> None:
