@@ -38,11 +38,12 @@ def vectors_from(dataset: Dataset, max_length: int, *, histories: int, candidate
 
 def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: VectorSet) -> ParityReport:
     """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
-    find_target(artifact.target).require_runtime(runtime_range(artifact.target, artifact.runtime), artifact.name)
     strategy = None if artifact.strategy is None else sources.strategies[artifact.strategy]
+    widths = None if strategy is None else strategy.widths
+    find_target(artifact.target).require_runtime(runtime_range(artifact, sources.master, widths), artifact.name)
     data = sources.master.to_bytes() if artifact.data is None else artifact.data
     runner = load_runner(artifact.target, data, strategy=None if strategy is None else to_wire(strategy), candidates=artifact.candidates)
-    return judge(artifact, runner, sources.master, None if strategy is None else strategy.widths, vectors, data=data)
+    return judge(artifact, runner, sources.master, widths, vectors, data=data)
 
 
 def assemble(

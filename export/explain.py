@@ -1,16 +1,16 @@
 """What of an artifact will run where, and in how many bytes: told before anything is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from chordkit.errors import CapabilityError
-from chordkit.export.artifact import Precision
+from chordkit.export.artifact import Precision, RuntimeRange, version_numbers
 from chordkit.export.bundle import ArtifactContents
 from chordkit.export.collection import Sources
-from chordkit.export.targets import Kind, Target, bytes_of, find_target, profiles_of, runtime_range
-from chordkit.quantization import packed_row_bytes
+from chordkit.export.targets import Kind, Target, bytes_of, find_target, profiles_of, rows_like, runtime_range, stretches
+from chordkit.quantization import MasterWeights, packed_row_bytes
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class ChannelGroup:
         stored: bits that a weight takes in the file.
         container: "native": as wide as the width; "wider": the same numbers in a wider type.
         bytes: of weights and scales.
+        oldest: version of the package from which on channels of this width run in such a file, as measured; None where none was tried.
     """
 
     layer: str
@@ -32,23 +33,26 @@ class ChannelGroup:
     stored: int
     container: str
     bytes: int
+    oldest: str | None
 
 
 @dataclass(frozen=True)
-class Older:
-    """A runtime that does not run the artifact, and what to ask for instead.
+class Elsewhere:
+    """Versions of a runtime other than those that the artifact is for, and what they made of everything in it that was tried.
 
     Attributes:
-        runtime: its name, for ``--runtime``.
         package, oldest, newest: which versions.
-        why: what keeps it.
+        verdict: "right", "wrong" (it answers, and not with the reference's scores) or "refused".
+        reason: what the runtime says, or what is wrong.
+        runtimes: what to name with ``--runtime`` for a file that runs on the newest of them.
     """
 
-    runtime: str
     package: str
     oldest: str
     newest: str
-    why: str
+    verdict: str
+    reason: str
+    runtimes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,12 @@ class Explanation:
         artifact: its name.
         target, precision, layout, activations: what it is.
         package: whose runtime runs it; None = chordkit's own engine.
-        oldest, newest: versions of it that were run; None where there is no package.
+        oldest, newest: versions of it that run everything in the file, as measured; None where none was tried.
         computing: what the runtime makes of the weights.
         groups: layer by layer.
         kinds: bytes by what they are for; empty where nobody has taken such files apart.
         bytes: of the file.
-        older: runtimes that this file is not for.
+        elsewhere: the other versions that were tried, of all packages that run the target's files.
     """
 
     artifact: str
@@ -79,7 +83,7 @@ class Explanation:
     groups: tuple[ChannelGroup, ...]
     kinds: dict[Kind, int]
     bytes: int
-    older: tuple[Older, ...]
+    elsewhere: tuple[Elsewhere, ...]
 
 
 def explain(artifacts: Sequence[ArtifactContents], sources: Sources) -> list[Explanation]:
@@ -98,7 +102,8 @@ def explain(artifacts: Sequence[ArtifactContents], sources: Sources) -> list[Exp
 def _explain(artifact: ArtifactContents, sources: Sources) -> Explanation:
     target = find_target(artifact.target)
     data = sources.master.to_bytes() if artifact.data is None else artifact.data
-    runs = runtime_range(artifact.target, artifact.runtime)
+    widths = None if artifact.strategy is None else sources.strategies[artifact.strategy].widths
+    runs = runtime_range(artifact, sources.master, widths)
     return Explanation(
         artifact=artifact.name,
         target=artifact.target,
@@ -109,10 +114,10 @@ def _explain(artifact: ArtifactContents, sources: Sources) -> Explanation:
         oldest=runs.oldest if runs else None,
         newest=runs.newest if runs else None,
         computing=(target.capability.computing or {}).get(artifact.activations, ""),
-        groups=tuple(_groups(artifact, target, sources)),
+        groups=tuple(_groups(artifact, target, sources.master, widths, runs)),
         kinds=_kinds(artifact.target, data),
         bytes=len(data),
-        older=_older(artifact, target),
+        elsewhere=_elsewhere(artifact, sources.master, widths, runs),
     )
 
 
@@ -123,28 +128,48 @@ def _kinds(target: str, data: bytes) -> dict[Kind, int]:
         return {}
 
 
-def _groups(artifact: ArtifactContents, target: Target, sources: Sources) -> list[ChannelGroup]:
-    table = sources.master.channel_table
+def _groups(
+    artifact: ArtifactContents, target: Target, master: MasterWeights, strategy: np.ndarray | None, runs: RuntimeRange | None
+) -> list[ChannelGroup]:
+    table = master.channel_table
     floats = artifact.precision == Precision.FP32
-    widths = np.full(table.channels, 32 if floats else 8)
-    if artifact.strategy is not None:
-        widths = sources.strategies[artifact.strategy].widths
+    widths = np.full(table.channels, 32 if floats else 8) if strategy is None else strategy
+    oldest = {} if runs is None else {int(width): _oldest(artifact, master, int(width), runs) for width in np.unique(widths)}
     found = []
-    for name, layer in sources.master.layers.items():
+    for name, layer in master.layers.items():
         inputs = layer.rows.codes.shape[1]
         for width, channels in zip(*np.unique(widths[table.layer_slice(name)], return_counts=True), strict=True):
             stored = 32 if floats else 8 if artifact.layout == "speed" else target.capability.stored_bits[int(width)]
             row = 4 * inputs if floats else packed_row_bytes(inputs, stored) + 4 if stored else 0
             container = "native" if stored == width else "wider"
-            found.append(ChannelGroup(name, int(width), int(channels), stored, container, int(channels) * row))
+            found.append(ChannelGroup(name, int(width), int(channels), stored, container, int(channels) * row, oldest.get(int(width))))
     return found
 
 
-def _older(artifact: ArtifactContents, target: Target) -> tuple[Older, ...]:
-    """Profiles of the target that the file is not made for: those that do not have its layout or its activations."""
-    quantised = artifact.precision == Precision.STRATEGY
+def _oldest(artifact: ArtifactContents, master: MasterWeights, width: int, runs: RuntimeRange) -> str | None:
+    """From which version on channels of one width run beside int8 ones, in a file that has nothing else."""
+    plain = artifact.model_copy(update={"user_vector": False, "top": None, "batch": 1, "catalogue": False})
+    eight = replace(master, embeddings={name: replace(table, bits=8) for name, table in master.embeddings.items()})
+    found = runtime_range(plain, eight, None if width == 32 else np.array([width]))
+    return None if found is None else found.oldest
+
+
+def _elsewhere(
+    artifact: ArtifactContents, master: MasterWeights, widths: np.ndarray | None, runs: RuntimeRange | None
+) -> tuple[Elsewhere, ...]:
     return tuple(
-        Older(profile.name, profile.package, profile.oldest, profile.newest, profile.why)
-        for profile in profiles_of(target.name)
-        if (quantised and artifact.layout not in profile.layouts) or artifact.activations not in profile.activations
+        Elsewhere(
+            each.package,
+            each.oldest,
+            each.newest,
+            each.verdict,
+            each.reason,
+            tuple(profile.name for profile in profiles_of(artifact.target) if profile.has(each.package, each.newest))
+            if each.verdict != "right"
+            else (),
+        )
+        for each in stretches(rows_like(artifact, master, widths), artifact.target)
+        if runs is None
+        or each.package != runs.package
+        or not (version_numbers(runs.oldest) <= version_numbers(each.newest) <= version_numbers(runs.newest))
     )

@@ -21,7 +21,7 @@ from chordkit.cli.output import JsonOption, emit, progress_bar, rows, writable_f
 from chordkit.errors import InputError
 
 if TYPE_CHECKING:
-    from chordkit.export.explain import Explanation
+    from chordkit.export.explain import Elsewhere, Explanation
 
 _TARGETS = "executorch,litert,onnx,native"
 
@@ -143,15 +143,30 @@ def _tell(explanations: "list[Explanation]", as_json: bool) -> None:
 
 def _tables(each: "Explanation") -> list[RenderableType]:
     body = [
-        [group.layer, _width(group.width), f"{group.channels:,}", f"{group.stored} bits, {group.container}", f"{group.bytes:,}"]
+        [
+            group.layer,
+            _width(group.width),
+            f"{group.channels:,}",
+            f"{group.stored} bits, {group.container}",
+            f"{group.bytes:,}",
+            group.oldest or "",
+        ]
         for group in each.groups
     ]
-    where = f"{each.package} {each.oldest} to {each.newest}" if each.package else "chordkit's own engine"
-    layers = rows(f"{each.artifact}: {each.bytes:,} bytes, on {where}", ["layer", "width", "channels", "stored in", "bytes"], body)
+    where = f"{each.package} {each.oldest} to {each.newest}" if each.oldest else each.package or "chordkit's own engine"
+    heads = ["layer", "width", "channels", "stored in", "bytes", f"from {each.package}" if each.oldest else ""]
+    layers = rows(f"{each.artifact}: {each.bytes:,} bytes, on {where}", heads, body)
     facts = [["computes with", f"{each.activations} activations" + (f": {each.computing}" if each.computing else "")]]
     facts += [[str(kind), f"{size:,} bytes"] for kind, size in each.kinds.items()]
-    facts += [[f"not on {old.package} {old.oldest}", f"{old.why}; --runtime {old.runtime} makes a file for it"] for old in each.older]
+    facts += [[f"{other.package} {other.oldest} to {other.newest}", _verdict(other)] for other in each.elsewhere]
     return [layers, rows("of the whole file", ["", ""], facts)]
+
+
+def _verdict(other: "Elsewhere") -> str:
+    if other.verdict == "right":
+        return "right as well"
+    mend = f"; make a file for it with --runtime {other.runtimes[-1]}" if other.runtimes else ""
+    return f"{other.verdict} ({other.reason}){mend}"
 
 
 def _width(width: int) -> str:

@@ -231,7 +231,7 @@ def _manifest(contents: BundleContents, members: Mapping[str, bytes], signature:
                 temperature=contents.temperature,
             ),
             dataset=contents.dataset,
-            artifacts=tuple(_artifact_entry(artifact, requires[artifact.name]) for artifact in contents.artifacts),
+            artifacts=tuple(_artifact_entry(artifact, contents, requires[artifact.name]) for artifact in contents.artifacts),
             strategies=tuple(
                 StrategyEntry(name=name, member=f"strategies/{name}.chrd", average_bits=float(average_bits(strategy.widths, table)))
                 for name, strategy in contents.strategies.items()
@@ -263,6 +263,7 @@ def _words_section(members: Mapping[str, bytes]) -> WordsSection | None:
     return WordsSection.model_validate(there) if any(there.values()) else None
 
 
-def _artifact_entry(artifact: ArtifactContents, requires: dict[str, str]) -> ArtifactEntry:
-    runs_on = runtime_range(artifact.target, artifact.runtime)
+def _artifact_entry(artifact: ArtifactContents, contents: BundleContents, requires: dict[str, str]) -> ArtifactEntry:
+    widths = None if artifact.strategy is None else contents.strategies[artifact.strategy].widths
+    runs_on = runtime_range(artifact, contents.master, widths)
     return ArtifactEntry.of(artifact, member=_artifact_member(artifact), requires=requires, parity=artifact.parity, runs_on=runs_on)

@@ -124,7 +124,7 @@ def _forms(inputs: int, width: int) -> list[Form]:
     if width <= 4 and inputs % 2 == 0:
         found += [_nibbles, _offset_nibbles]
     if width <= 2 and inputs % 4 == 0:
-        found.append(_crumbs)
+        found += [_crumbs, _offset_crumbs]
     return found
 
 
@@ -138,6 +138,11 @@ def _nibbles(row: np.ndarray) -> bytes:
 
 def _crumbs(row: np.ndarray) -> bytes:
     return pack_codes(row[None], 2).tobytes()
+
+
+def _offset_crumbs(row: np.ndarray) -> bytes:
+    """2-bit codes plus 2: OpenVINO's, which has no signed type of them."""
+    return pack_codes(row[None] ^ -2, 2).tobytes()
 
 
 def _offset_nibbles(codes: np.ndarray) -> bytes:

@@ -84,18 +84,6 @@ def find_profile(name: str) -> Profile:
     raise CapabilityError(f"{name}: there is no such runtime; use {', '.join(profile.name for profile in _PROFILES)}")
 
 
-def runtime_range(target: str, runtime: str | None) -> RuntimeRange | None:
-    """What a file of ``target`` that was made for ``runtime``, None = the newest, runs on; None where no version was tried.
-
-    Raises:
-        CapabilityError: there is no such runtime.
-    """
-    if runtime is not None:
-        return find_profile(runtime).range
-    own = profiles_of(target)
-    return own[-1].range if own else None
-
-
 def artifact_name(spec: ArtifactSpec, strategy: str | None) -> str:
     """How an artifact is called: after its runtime or target, its strategy or precision, and what else sets it apart.
 

@@ -4,16 +4,25 @@
 """
 
 import functools
+import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import resources
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from chordkit.documents import Document, parse_json
 from chordkit.errors import InputError
-from chordkit.export.artifact import Activations, Label
+from chordkit.export.artifact import Activations, Artifact, Label, Precision, RuntimeRange
+from chordkit.export.targets.profiles import find_profile, profiles_of
+from chordkit.quantization import WIDTHS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from chordkit.quantization import MasterWeights
 
 FILE = "runtimes.json"
 Verdict = Literal["right", "wrong", "refused"]
@@ -28,6 +37,7 @@ def _version(text: str) -> str:
 
 
 VersionText = Annotated[str, AfterValidator(_version)]
+_VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "refused")
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -167,6 +177,85 @@ def right_range(rows: Iterable[Row], versions: Sequence[str]) -> tuple[str, str]
     while oldest > 0 and right[oldest - 1]:
         oldest -= 1
     return versions[oldest], versions[newest]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What consecutive versions of a package make of something.
+
+    Attributes:
+        package, oldest, newest: which versions.
+        verdict: the worst of anything in it; reason: what the runtime says, or what is wrong.
+    """
+
+    package: str
+    oldest: str
+    newest: str
+    verdict: Verdict
+    reason: str
+
+
+def rows_like(artifact: Artifact, master: "MasterWeights", widths: "np.ndarray | None") -> list[Row]:
+    """Everything tried that has nothing but what ``artifact`` has, of any backbone and size; how its calls are shaped does not count.
+
+    Arguments as those of :func:`runtime_range`.
+    """
+    floats, bits = artifact.precision == Precision.FP32, master.embeddings["item_embedding"].bits
+    known = {8} if widths is None else {8, *widths.tolist()} if artifact.layout == "size" else {0, *WIDTHS}
+    return [
+        row
+        for row in load_runtimes().of(artifact.target, runtime=artifact.runtime, activations=artifact.activations)
+        if (row.precision == Precision.FP32) is floats
+        and (floats or row.layout == artifact.layout)
+        and set(row.widths) <= known
+        and (floats or row.embedding_bits in (8, bits))
+        and row.user_vector <= artifact.user_vector
+    ]
+
+
+def stretches(rows: Iterable[Row], target: str) -> list[Stretch]:
+    """What every tried version of every package makes of the artifacts of ``rows``, oldest first; the worst of them counts."""
+    rows, found = list(rows), []
+    for tried in load_runtimes().tried(target):
+        own = [row for row in rows if row.package == tried.name]
+        worst = [
+            max((row for row in own if row.covers(version)), key=lambda row: _VERDICTS.index(row.verdict))
+            for version in tried.versions
+            if own
+        ]
+        for (verdict, reason), group in itertools.groupby(
+            zip(tried.versions, worst, strict=False), key=lambda each: (each[1].verdict, each[1].reason)
+        ):
+            members = [version for version, _ in group]
+            found.append(Stretch(tried.name, members[0], members[-1], verdict, reason))
+    return found
+
+
+def runtime_range(artifact: Artifact, master: "MasterWeights", widths: "np.ndarray | None") -> RuntimeRange | None:
+    """The versions of its runtime that a file runs on, from the table; None where none was tried.
+
+    A file of a shape that the table does not try (its best alone, several histories a call) has the versions that run everything.
+
+    Args:
+        artifact: what it is.
+        master: that it is made from.
+        widths: of its strategy; None = it has none.
+
+    Raises:
+        CapabilityError: there is no such runtime.
+    """
+    if artifact.runtime is not None:
+        return find_profile(artifact.runtime).range
+    own = profiles_of(artifact.target)
+    if not own:
+        return None
+    newest = own[-1]
+    tried = next(each for each in load_runtimes().packages if each.name == newest.package)
+    if artifact.top is not None or artifact.batch != 1:
+        return newest.range
+    rows = (row for row in rows_like(artifact, master, widths) if row.package == tried.name)
+    found = right_range(rows, tried.versions)
+    return newest.range if found is None else RuntimeRange(package=tried.name, oldest=found[0], newest=found[1])
 
 
 def ranges_markdown(target: str, package: str) -> str:

@@ -6,7 +6,6 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +21,8 @@ from scripts.runtimes.environments import Environment, Unavailable
 WORKER = Path(__file__).with_name("worker.py")
 START_S, ARTIFACT_S = 180.0, 60.0
 """Longest that a runtime may take to be imported, and to load and run one artifact; beyond that it hangs."""
+_EMULATED = 10
+"""How many times longer under emulation."""
 
 _NOISE = (
     (re.compile(r"\S*/[\w/.-]+\.(?:cc|h|cpp|py):\d+:?\s*"), ""),  # where in its sources a runtime stands
@@ -102,7 +103,7 @@ def _run(environment: Environment, jobs: Sequence[dict[str, object]], folder: Pa
     )
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(WORKER), str(job)],
+        [*environment.python, "-I", "-S", str(WORKER), str(job)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables, cwd=folder,
     )  # fmt: skip
     done: list[str] = []
@@ -110,8 +111,9 @@ def _run(environment: Environment, jobs: Sequence[dict[str, object]], folder: Pa
     begun: str | None = None
     ready, hung = False, False
     lines = _Lines(process)
+    patience = _EMULATED if environment.emulated else 1
     try:
-        while (line := lines.next(ARTIFACT_S if ready else START_S)) is not None:
+        while (line := lines.next(patience * (ARTIFACT_S if ready else START_S))) is not None:
             event = json.loads(line)
             if "unusable" in event:
                 return _Told(done, outcomes, event["unusable"])

@@ -11,12 +11,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.version import Version
 
 from chordkit import files
+from chordkit.runtime_bench import emulated
+from chordkit.runtime_bench.emulated.python import INTERPRETER, MODULES
+from chordkit.runtime_bench.emulated.wheels import PLATFORMS, PYTHON
 
 _TIMEOUT_S = 600
 
@@ -36,6 +40,7 @@ class Package:
         oldest: the first version that is tried.
         old_numpy: versions before this one were built for numpy 1; None = none was.
         torch: tensors of torch carry its inputs, from this version on of the torch that this script runs with; None = none do.
+        emulated: the torch of versions before that one, which the registry has without CUDA for arm64 alone: they run under emulation.
     """
 
     name: str
@@ -44,13 +49,16 @@ class Package:
     oldest: str
     old_numpy: str | None = None
     torch: str | None = None
+    emulated: Mapping[str, str] = field(default_factory=dict)
 
+
+_TORCH_OF = {"1.0.0": "2.9.1", "1.0.1": "2.9.1", "1.1.0": "2.10.0", "1.2.0": "2.10.0"}
 
 PACKAGES = (
     Package("tflite-runtime", "litert", "tflite", "2.14.0", old_numpy="3"),
     Package("ai-edge-litert", "litert", "litert", "1.0.0", old_numpy="1.3"),
     Package("onnxruntime", "onnx", "onnx", "1.17.0", old_numpy="1.19"),
-    Package("executorch", "executorch", "executorch", "1.0.0", torch="1.4"),
+    Package("executorch", "executorch", "executorch", "1.0.0", torch="1.4", emulated=_TORCH_OF),
     Package("openvino", "openvino", "openvino", "2025.0.0"),
 )
 OLD_NUMPY, NEW_NUMPY = "1.26.4", "2.4.6"
@@ -64,12 +72,16 @@ class Environment:
         package: the runtime's; version: of it.
         paths: folders for ``sys.path``.
         beside: what runs with it, by package.
+        python: how its Python is started.
+        emulated: whether that is an emulated arm64 one.
     """
 
     package: Package
     version: str
     paths: tuple[Path, ...]
     beside: dict[str, str]
+    python: tuple[str, ...] = (sys.executable,)
+    emulated: bool = False
 
 
 def find_package(name: str) -> Package:
@@ -102,7 +114,7 @@ def prepare(package: Package, version: str, folder: Path) -> Environment:
         Unavailable: a wheel cannot be had for this Python, or a part is missing.
     """
     if package.torch is not None and Version(version) < Version(package.torch):
-        raise Unavailable("it was built with an older torch, which the registry has for x86_64 with CUDA alone, in gigabytes")
+        return _emulated(package, version, folder)
     old = package.old_numpy is not None and Version(version) < Version(package.old_numpy)
     numpy = OLD_NUMPY if old else NEW_NUMPY
     paths = [_unpacked(package.name, version, folder), _unpacked("numpy", numpy, folder)]
@@ -113,6 +125,20 @@ def prepare(package: Package, version: str, folder: Path) -> Environment:
         paths.append(Path(torch.__file__).parents[1])
         beside = {"torch": str(torch.__version__).partition("+")[0]}
     return Environment(package, version, tuple(paths), beside)
+
+
+def _emulated(package: Package, version: str, folder: Path) -> Environment:
+    """One with the aarch64 wheels of the package and of its torch, and the emulated machine's Python and numpy."""
+    torch, machine = package.emulated.get(version), emulated.prepared()
+    if torch is None:
+        raise Unavailable("it was built with a torch that the registry has with CUDA alone, in gigabytes")
+    if machine is None:
+        raise Unavailable(f"its torch has a build without CUDA for arm64 alone, and there is no emulated machine; run `{emulated.COMMAND}`")
+    numpy = machine.python_tree / MODULES
+    here = Path(importlib.util.find_spec("typing_extensions").origin).parent  # type: ignore[union-attr, arg-type]  # what torch imports
+    paths = (_unpacked(package.name, version, folder, "aarch64"), _unpacked("torch", torch, folder, "aarch64"), numpy, here)
+    python = (str(machine.qemu_user), "-L", str(machine.python_tree), str(machine.python_tree / INTERPRETER))
+    return Environment(package, version, paths, {"torch": torch}, python, emulated=True)
 
 
 def installed(package: Package, version: str) -> Environment:
@@ -137,13 +163,16 @@ def _pip(*arguments: str) -> str:
     return done.stdout
 
 
-def _unpacked(name: str, version: str, folder: Path) -> Path:
-    place = folder / "environments" / f"{name}-{version}-cp{sys.version_info[0]}{sys.version_info[1]}-{platform.machine()}"
+def _unpacked(name: str, version: str, folder: Path, machine: str = platform.machine()) -> Path:
+    here = machine == platform.machine()
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}" if here else PYTHON
+    place = folder / "environments" / f"{name}-{version}-cp{python.replace('.', '')}-{machine}"
     if place.is_dir():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
-        _pip("download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", temporary, f"{name}=={version}")
+        other = [] if here else ["--python-version", python, *(word for each in PLATFORMS for word in ("--platform", each))]
+        _pip("download", "--quiet", "--no-deps", "--only-binary", ":all:", *other, "--dest", temporary, f"{name}=={version}")
         (wheel,) = Path(temporary).glob("*.whl")
         unpacked = Path(temporary) / "unpacked"
         with zipfile.ZipFile(wheel) as archive:

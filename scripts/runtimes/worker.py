@@ -77,12 +77,16 @@ class ExecuTorch:
     """A ``.pte`` on ExecuTorch; tensors of torch carry its inputs and outputs, and nothing else of torch runs."""
 
     def __init__(self) -> None:
-        import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte)
         import torch
-        from executorch.extension.pybindings import portable_lib
 
-        portable_lib._unsafe_reset_threadpool(1)
-        self.torch, self.runtime = torch, portable_lib
+        try:  # in this order: the folder behind the version's own has the newest ExecuTorch, and the two are one namespace
+            from executorch.extension.pybindings import _portable_lib as binding
+        except ImportError:  # from 1.5 on
+            from executorch.extension.pybindings import _C as binding
+        import executorch.kernels.quantized  # noqa: F401  (registers embedding_byte; finds the binding that it links to once that is loaded)
+
+        binding._unsafe_reset_threadpool(1)
+        self.torch, self.runtime = torch, binding
 
     def load(self, path: str) -> None:
         self.module = self.runtime._load_for_executorch(path)

@@ -10,6 +10,7 @@ from chordkit.backbones import build, make_master
 from chordkit.backbones.architectures.sasrec import SASRecConfig
 from chordkit.cli.main import run
 from chordkit.export.targets import find_target
+from chordkit.export.targets.runtimes import load_runtimes
 from chordkit.strategy import Strategy, to_wire
 
 
@@ -33,10 +34,10 @@ def asked(capsys, folder, *more):
 
 def test_every_channel_is_told_and_nothing_is_written(capsys, folder):
     before = sorted(folder[0].iterdir())
-    status, said = asked(capsys, folder, "--explain", "--json", "--target", "litert,onnx,native")
+    status, said = asked(capsys, folder, "--explain", "--json", "--target", "litert,onnx,openvino,native")
     assert status == 0 and sorted(folder[0].iterdir()) == before
     explained = json.loads(said.out)["artifacts"]
-    assert [each["artifact"] for each in explained] == ["litert-42", "onnx-42", "native-42"]
+    assert [each["artifact"] for each in explained] == ["litert-42", "onnx-42", "openvino-42", "native-42"]
     _, master, widths = folder
     for each in explained:
         stored = find_target(each["target"]).capability.stored_bits
@@ -49,8 +50,8 @@ def test_every_channel_is_told_and_nothing_is_written(capsys, folder):
             )
             assert all(group["stored"] == stored[width] for width, group in groups.items())
             assert all((group["container"] == "native") == (group["stored"] == width) for width, group in groups.items())
-    assert explained[0]["package"] == "ai-edge-litert" and explained[2]["package"] is None
-    assert {old["runtime"] for old in explained[0]["older"]} >= {"tflite-2.14"}
+    assert explained[0]["package"] == "ai-edge-litert" and explained[3]["package"] is None
+    assert {name for other in explained[0]["elsewhere"] for name in other["runtimes"]} >= {"tflite-2.14", "litert-1.x"}
 
 
 def test_for_an_older_runtime_all_channels_stand_in_bytes(capsys, folder):
@@ -59,6 +60,20 @@ def test_for_an_older_runtime_all_channels_stand_in_bytes(capsys, folder):
     assert status == 0 and explained["package"] == "tflite-runtime" and explained["layout"] == "speed"
     assert {group["stored"] for group in explained["groups"]} == {8}
     assert set(explained["kinds"]) & {"weights, 2 bits", "weights, 4 bits"} == set()
+
+
+def test_from_which_version_on_a_width_runs_is_what_the_table_found(capsys, folder):
+    status, said = asked(capsys, folder, "--explain", "--json", "--target", "onnx")
+    (explained,) = json.loads(said.out)["artifacts"]
+    oldest = {group["width"]: group["oldest"] for group in explained["groups"]}
+    for width, found in oldest.items():
+        rows = load_runtimes().of("onnx", precision="strategy" if width != 8 else "int8", layout="size", runtime=None, user_vector=False)
+        right = [row for row in rows if set(row.widths) == {width, 8} and row.verdict == "right"]
+        assert {row.oldest for row in right if row.embedding_bits == 8} == {found}
+    assert oldest[8] == "1.17.0" < oldest[4] == "1.19.0" < oldest[2] == explained["oldest"]
+    refused = [other for other in explained["elsewhere"] if other["verdict"] == "refused"]
+    assert status == 0 and refused and all(other["reason"] for other in refused)
+    assert refused[-1]["runtimes"] == ["onnxruntime-1.18"]
 
 
 def test_people_read_a_table_a_layer(capsys, folder):

@@ -12,6 +12,7 @@ from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, draw, references
 from chordkit.export.targets import find_target, load_runner, lower
 from chordkit.export.targets.constants import missing_constants
+from chordkit.export.targets.openvino.archive import pack, unpack
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows, QuantizedTable
 from chordkit.strategy import Strategy
 
@@ -53,14 +54,17 @@ def _judged(target: str, data: bytes, master: MasterWeights, widths: np.ndarray)
     return judge(artifact, load_runner(target, data), master, widths, vectors, data=data)
 
 
-@pytest.mark.parametrize("target", ["litert", "onnx"])
+@pytest.mark.parametrize("target", ["litert", "onnx", "openvino"])
 def test_a_code_that_no_score_shows_is_seen_in_the_bytes(target: str, master: MasterWeights, widths: np.ndarray) -> None:
     if find_target(target).installed() is None:
         pytest.skip(f"{target} is not installed")
     spec = ArtifactSpec(target, Precision.STRATEGY, CANDIDATES)
     assert _judged(target, lower(spec, (master, widths)), master, widths).passed
     wrong, channel = _one_code_off(master, widths)
-    data = lower(spec, (wrong, widths)).replace(wrong.fingerprint.hex().encode(), master.fingerprint.hex().encode())
+    data = lower(spec, (wrong, widths))
+    graph, weights = unpack(data) if target == "openvino" else (data, b"")
+    graph = graph.replace(wrong.fingerprint.hex().encode(), master.fingerprint.hex().encode())
+    data = pack(graph, weights) if target == "openvino" else graph
     report = _judged(target, data, master, widths)
     assert not report.passed
     assert f"of layer blocks.0.query it lacks the codes of channel {channel} (1 channels in all)" in report.reasons

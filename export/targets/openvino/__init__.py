@@ -1,8 +1,13 @@
 """OpenVINO: an ``.ovzip``, its intermediate representation in one file (``docs/targets/openvino.md``)."""
 
+import numpy as np
+
 from chordkit.export.artifact import ArtifactSpec
+from chordkit.export.targets.constants import missing_constants
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
+from chordkit.quantization import MasterWeights
 
 
 class OpenvinoTarget(Target):
@@ -39,6 +44,20 @@ class OpenvinoTarget(Target):
         from chordkit.export.targets.openvino.runner import OpenvinoRunner
 
         return OpenvinoRunner(bytes(data), threads)
+
+    def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        """Also whose weights the file says that they are."""
+        from chordkit.export.targets.openvino.archive import unpack
+
+        graph, weights = unpack(data)
+        if master.fingerprint.hex().encode() not in graph:
+            return f"it does not say that its weights are those of the master {master.fingerprint.hex()}"
+        return missing_constants(weights, master, widths)
+
+    def account(self, data: memoryview, ledger: Ledger) -> None:
+        from chordkit.export.targets.openvino.account import account
+
+        account(data, ledger)
 
     def problem_with_file(self, data: memoryview) -> str | None:
         from chordkit.export.targets.openvino.archive import problem_with

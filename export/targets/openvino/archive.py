@@ -15,6 +15,7 @@ _GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 _END = 22  # bytes of the record that an archive without a remark ends in
+_HEADER = 30  # bytes of the record that stands before an entry, whose last two numbers are the lengths of what follows it
 _MOST_GRAPH = 64 << 20
 """Bytes of a graph: fifty times what the largest of ours has."""
 
@@ -44,6 +45,13 @@ def unpack(data: bytes) -> tuple[bytes, bytes]:
         except _DAMAGE as error:
             problem = f"the file is damaged: {error}"
     raise CapabilityError(f"openvino: the runtime refuses the file ({problem}); export it again")
+
+
+def weights_start(data: bytes) -> int:
+    """Where in a file that :func:`unpack` takes its weights begin."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        header = archive.getinfo(_WEIGHTS).header_offset
+    return header + _HEADER + sum(struct.unpack_from("<HH", data, header + _HEADER - 4))
 
 
 def problem_with(data: bytes) -> str | None:

@@ -58,12 +58,12 @@ class GraphBuilder:
         wide = self.emit("convert", self._constant(kind, codes.shape, packed.tobytes(), f"int{width}"), "f32")
         return wide if width == 4 else self.emit("subtract", wide, self.constant(np.array(2, np.float32)))
 
-    def table(self, codes: np.ndarray) -> "Node":
-        """A table's codes as int8, from a constant of 4 bits an element where they fit."""
+    def table(self, codes: np.ndarray, kind: str) -> "Node":
+        """A table's codes as int8, from a constant called ``kind``, of 4 bits an element where they fit."""
         if not is_int4_table(codes):
-            return self.constant(codes, "int8")
+            return self.constant(codes, kind)
         packed = pack_codes(codes.reshape(1, -1), 4)
-        return self.emit("convert", self._constant(self._openvino.Type.i4, codes.shape, packed.tobytes(), "int4"), "i8")
+        return self.emit("convert", self._constant(self._openvino.Type.i4, codes.shape, packed.tobytes(), kind), "i8")
 
     def bits(self, places: np.ndarray) -> "Node":
         """Truth values as float32 ones and zeros, from a constant of 2 bits an element."""

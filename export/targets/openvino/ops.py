@@ -157,7 +157,8 @@ def _rows(lowering: Lowering, table: "Node", ids: Any) -> "Node":
 
 def _row_embedding(lowering: Lowering, ids: Any, codes: Tensor, scales: Tensor) -> "Node":
     builder = lowering.builder
-    table, factors = builder.table(codes.numpy()), builder.constant(scales.numpy()[:, None], "scales")
+    kind = "positions" if isinstance(ids, Tensor) else "table"
+    table, factors = builder.table(codes.numpy(), kind), builder.constant(scales.numpy()[:, None], f"{kind}-scales")
     if isinstance(ids, Tensor):
         if not torch.equal(ids, torch.arange(codes.shape[0], dtype=ids.dtype)):
             raise lowering.refuse("reads a quantised table with constant ids other than all of its rows; read all of them")
@@ -167,7 +168,8 @@ def _row_embedding(lowering: Lowering, ids: Any, codes: Tensor, scales: Tensor) 
 
 
 def _linear(lowering: Lowering, x: Any, weight: Any, bias: Tensor | None = None) -> "Node":
-    product = lowering.builder.emit("matmul", lowering.value(x), lowering.value(weight), False, True)
+    stored = lowering.builder.constant(weight.detach().numpy(), "weight") if isinstance(weight, Tensor) else weight
+    product = lowering.builder.emit("matmul", lowering.value(x), stored, False, True)
     return product if bias is None else lowering.builder.emit("add", product, lowering.builder.constant(bias.detach().numpy(), "bias"))
 
 
