@@ -1,13 +1,15 @@
 """The native engine against LiteRT, ONNX Runtime, ExecuTorch-XNNPACK, OpenVINO and PyTorch: one thread, one run, in turns.
 
     python benchmarks/kernels/peers.py [--quick] [--level model|linear] [--runtimes litert,openvino] [--rounds 300] [--json]
+                                      [--model 'd = 128']
 
-Model level: SASRec and Caser, 100 and 1,000 candidates, full and half-full histories, each peer with every file it can run (float32,
-int8, a strategy at 3.0 bits), all of them the graph with the last block for the last position only. Linear level: single layers, int8
-and at 3.0 bits. Every contender is first compared with the reference: a wrong file of a whole model ends the run, a wrong form of a
-layer is named and left out. Then all take turns on one processor, inputs and outputs bound to fixed memory as far as the runtime's
-Python API allows. Ratios are medians of ratios within a round, with a 95 % bootstrap interval over the rounds, against the fastest row of
-all peers. What is not installed, and what a runtime cannot do, is named. Exit status 0 whether or not a bar is met.
+Model level: SASRec (64, 128 and 256 wide, both orders of norms) and Caser, 100 and 1,000 candidates, full and half-full histories, warm
+and cold (64 MB are read before each call), each peer with every file it can run (float32, int8, a strategy at 3.0 bits), all of them the
+graph with the last block for the last position only. Linear level: single layers, int8 and at 3.0 bits. Every contender is first
+compared with the reference: a wrong file of a whole model ends the run, a wrong form of a layer is named and left out. Then all take
+turns on one processor, inputs and outputs bound to fixed memory as far as the runtime's Python API allows. Ratios are medians of ratios
+within a round, with a 95 % bootstrap interval over the rounds, against the fastest row of all peers. What is not installed, and what a
+runtime cannot do, is named. Exit status 0 whether or not a bar is met.
 """
 
 import argparse
@@ -30,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rounds, 100 candidates, the small layers")
     parser.add_argument("--level", choices=(*LEVELS, "both"), default="both")
+    parser.add_argument("--model", default="", help="only models whose name holds this, of the model level")
     parser.add_argument("--runtimes", default=",".join(LINEARS), help="peers to take part")
     parser.add_argument("--rounds", type=int, help="blocks of each contender (default 300, quick 40)")
     parser.add_argument("--json", action="store_true", help="everything on stdout as JSON; tables are left out")
@@ -45,7 +48,7 @@ def main() -> None:
         if not options.json:
             print(report.header_text(result))
         for cases in levels:
-            for case in cases(runtimes, rounds, options.quick):
+            for case in cases(runtimes, rounds, options.quick, options.model):
                 result["cases"].append(case)
                 if not options.json:
                     print(report.case_text(case), flush=True)
@@ -56,12 +59,14 @@ def main() -> None:
     print(report.summary_text(result["cases"]))
 
 
-def _model_cases(runtimes: Collection[str], rounds: int, quick: bool) -> Iterator[dict[str, Any]]:
+def _model_cases(runtimes: Collection[str], rounds: int, quick: bool, only: str) -> Iterator[dict[str, Any]]:
     from contest.compare import rows
     from contest.model import CONFIGS, model_case, model_peers
     from contest.model_engine import engine_contenders
 
     for name in CONFIGS:
+        if only and only not in name:
+            continue
         for candidates in (100,) if quick else (100, 1000):
             report.progress(f"{name}, {candidates} candidates: exporting, loading and checking")
             case, missing = model_case(name, candidates), {}
@@ -71,10 +76,10 @@ def _model_cases(runtimes: Collection[str], rounds: int, quick: bool) -> Iterato
                 for contender in contenders:
                     contender.answers(case.inputs(range(row, row + 1)))
                 about = {"level": "model", "model": name, "candidates": candidates, "history": history}
-                yield {**about, **rows(contenders, missing, rounds)}
+                yield {**about, **rows(contenders, missing, rounds, cold_rounds=max(20, rounds // 10))}
 
 
-def _linear_cases(runtimes: Collection[str], rounds: int, quick: bool) -> Iterator[dict[str, Any]]:
+def _linear_cases(runtimes: Collection[str], rounds: int, quick: bool, only: str) -> Iterator[dict[str, Any]]:
     from contest import linear
     from contest.compare import rows
     from contest.linear_native import native_linears

@@ -20,7 +20,19 @@ from contest.bind_openvino import FORMS, bind_openvino
 from contest.contender import Bound, Contender, Missing
 
 ITEMS = 3707
-CONFIGS = {"sasrec": SASRecConfig(items=ITEMS, heads=1, norm_first=True), "caser": CaserConfig(items=ITEMS)}
+CONFIGS = {
+    "sasrec": SASRecConfig(items=ITEMS, heads=1, norm_first=True),
+    "sasrec, 2 heads, norms last": SASRecConfig(items=ITEMS, heads=2, norm_first=False),
+    "sasrec, d = 128": SASRecConfig(items=ITEMS, heads=1, norm_first=True, dim=128),
+    "sasrec, d = 256": SASRecConfig(items=ITEMS, heads=1, norm_first=True, dim=256),
+    "sasrec, d = 128, ffn 512, L = 200, 4 blocks": SASRecConfig(
+        items=ITEMS, heads=1, norm_first=True, dim=128, ffn_dim=512, max_length=200, blocks=4
+    ),
+    "sasrec, d = 256, ffn 1024, L = 200, 4 blocks": SASRecConfig(
+        items=ITEMS, heads=1, norm_first=True, dim=256, ffn_dim=1024, max_length=200, blocks=4
+    ),
+    "caser": CaserConfig(items=ITEMS),
+}
 SHARES = {8: 0.10, 4: 0.20, 2: 0.70}
 """Widths of the channels: 3.0 bits on average."""
 CHECKED = 8

@@ -8,7 +8,9 @@ from typing import Any
 from chordkit.runtime_bench import machine
 
 MODEL_BARS = {"sasrec": {"bar": 0.25, "goal": 0.17}, "caser": {"bar": 0.50}}
-"""At most this much of the fastest peer's time, at 100 candidates and more (issue 3)."""
+"""At most this much of the fastest peer's time, at 100 candidates and more; other models than these: LARGE_BAR."""
+LARGE_BAR = 0.40
+COLD_BAR = 0.35
 LINEAR_BAR = 1 / 0.9
 """A layer is never slower than 0.9 times the best peer's speed."""
 
@@ -80,8 +82,14 @@ def verdict(case: dict[str, Any]) -> str:
         return "no peer was measured"
     value, peer = ours["ratio"]["value"], case["fastest_peer"]
     if case["level"] == "model":
-        bars = MODEL_BARS[case["model"]]
+        bars = MODEL_BARS.get(case["model"], {"bar": LARGE_BAR})
         judged = [f"{name} {limit} {'met' if value <= limit else 'MISSED'}" for name, limit in bars.items()]
+        if ours.get("cold_ratio"):
+            cold = ours["cold_ratio"]
+            reached = "met" if cold["value"] <= COLD_BAR else "MISSED"
+            judged.append(
+                f"cold {cold['value']:.3f} [{cold['low']:.3f}, {cold['high']:.3f}] x {case['fastest_peer_cold']}, bar {COLD_BAR} {reached}"
+            )
     else:
         judged = [f"at most {LINEAR_BAR:.2f} {'met' if value <= LINEAR_BAR else 'MISSED'}"]
         if ours.get("cold_ratio"):
