@@ -101,6 +101,13 @@ def count(runner: Path, case: Case, variant: str, *, what: str = "count", cpu: s
     return {symbol: value for symbol, value in sorted(counts.items(), key=lambda pair: -pair[1]) if value > 0 and symbol not in left_out}
 
 
+def code_bytes(runner: Path, case: Case, variant: str, cpu: str = "max") -> int:
+    """Distinct bytes of code that reranks execute: what a cold call has to fetch."""
+    options = ["--variant", variant, "--count", "4", "--adoptions", "2"]
+    found = counted(plugin_library(), [str(runner), *case.arguments(), *options], cpu, ROOTS["count"])
+    return 4 * sum(1 for at in found.code if found.owner[at] != ROOTS["count"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compiler", choices=("clang", "gcc"), default="clang" if shutil.which("clang-19") else "gcc")
@@ -116,13 +123,15 @@ def main() -> None:
         case = make_case(folder, filled=options.filled, candidates=options.candidates, heads=options.heads, sharp=options.sharp)
         runner = build_runner(folder, options.compiler)
         results = {
-            variant: {what: count(runner, case, variant, what=what) for what in ("count", "adoptions")}
+            variant: {"code": {"bytes": code_bytes(runner, case, variant)}}
+            | {what: count(runner, case, variant, what=what) for what in ("count", "adoptions")}
             for variant in (options.variants.split(",") if options.variants else variants(runner))
         }
     if options.json:
         print(json.dumps(results, indent=1))
         return
     for variant, parts in results.items():
+        print(f"{variant} rerank: {parts['code']['bytes']:,} bytes of code touched")
         for what, title in (("count", "rerank"), ("adoptions", "adoption")):
             print(f"{variant} {title}: {sum(parts[what].values()):,.0f} instructions")
             for symbol, value in list(parts[what].items())[:12]:
