@@ -2,9 +2,9 @@
 
     python benchmarks/off_channels.py --svg docs/results/off-channels.svg
 
-Qualities are those of docs/results/personal-*.md (`chordkit evaluate`). Times are of the native engine, one thread, 100 candidates, warm: random
-weights of the same shapes, full histories, for a tight budget ten strategies with exactly a quarter of the model's channels on, drawn at
-random. All of them take turns, in an order drawn anew in each round; a time is the median over the rounds of the mean of 20 calls.
+Qualities are those of docs/results/personal-*.md (`chordkit evaluate`). Times are of the native engine, one thread, 100 candidates, warm:
+random weights of the same shapes, full histories, for a tight budget ten strategies with exactly a quarter of the model's channels on,
+drawn at random. All of them take turns, in an order drawn anew in each round; a time is the median over the rounds of the mean of 20 calls.
 """
 
 import argparse

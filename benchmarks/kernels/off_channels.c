@@ -1,19 +1,19 @@
 /* For benchmarks/kernels/off_channels.py: MASTER ROUNDS STRATEGY...: ns of adoption, of a rerank (100 candidates, a full history) and of each
- * product of the first block, under each strategy. They take turns; of each a round's mean over 40 calls, and of the rounds the median. */
+ * product of the first block, under each strategy. They take turns; of each a round's mean over some 50 us of calls, and of the rounds the shortest. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "../../kernels/libchord/src/internal.h"
 
-enum { MAX_STRATEGIES = 8, LAYERS = 6, KINDS = LAYERS + 2, CALLS = 40, CANDIDATES = 100 };
+enum { MAX_STRATEGIES = 8, LAYERS = 6, KINDS = LAYERS + 2, MOST_CALLS = 200, SPAN = 50000 /* ns, much less than what a scheduler gives */, CANDIDATES = 100 };
 
 typedef struct contender {
   chord_model *model;
   chord_session *session;
   void *strategy;
   size_t bytes;
-  double *ns[KINDS];
+  double ns[KINDS];
 } contender;
 
 static int32_t history[CHORD_MAX_LENGTH], candidates[CANDIDATES];
@@ -57,8 +57,6 @@ static void run(const contender *c, int kind) {
   }
 }
 
-static int by_size(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
-
 int main(int count, char **arguments) {
   const int strategies = count - 3, rounds = count > 2 ? atoi(arguments[2]) : 0;
   if (strategies < 1 || strategies > MAX_STRATEGIES || rounds < 1) need(NULL, "MASTER ROUNDS STRATEGY...");
@@ -73,7 +71,7 @@ int main(int count, char **arguments) {
     if (chord_open(master, bytes, NULL, need(malloc(sizes.model_bytes), "no memory"), sizes.model_bytes, &c->model, NULL) ||
         chord_session_open(c->model, need(malloc(sizes.session_bytes), "no memory"), sizes.session_bytes, &c->session))
       need(NULL, "the model");
-    for (int kind = 0; kind < KINDS; kind++) c->ns[kind] = need(malloc((size_t)rounds * sizeof(double)), "no memory");
+    for (int kind = 0; kind < KINDS; kind++) c->ns[kind] = 1e30;
     run(c, LAYERS + 1);
   }
   const chord_model *model = all[0].model;
@@ -83,16 +81,17 @@ int main(int count, char **arguments) {
   for (int round = 0; round < rounds; round++)
     for (int kind = 0; kind < KINDS; kind++)
       for (int turn = 0; turn < strategies; turn++) {
-        const contender *c = &all[(turn + round) % strategies];
+        contender *c = &all[(turn + round) % strategies];
+        double begun = now();
         run(c, kind);
-        const double begun = now();
-        for (int call = 0; call < CALLS; call++) run(c, kind);
-        c->ns[kind][round] = (now() - begun) / CALLS;
+        const double expected = now() - begun;
+        const int calls = expected * MOST_CALLS < SPAN ? MOST_CALLS : 1 + (int)(SPAN / expected);
+        begun = now();
+        for (int call = 0; call < calls; call++) run(c, kind);
+        const double spent = (now() - begun) / calls;
+        c->ns[kind] = spent < c->ns[kind] ? spent : c->ns[kind];
       }
   for (int i = 0; i < strategies; i++)
-    for (int kind = 0; kind < KINDS; kind++) {
-      qsort(all[i].ns[kind], (size_t)rounds, sizeof(double), by_size);
-      printf("%.0f%c", all[i].ns[kind][rounds / 2], kind + 1 == KINDS ? '\n' : ' ');
-    }
+    for (int kind = 0; kind < KINDS; kind++) printf("%.0f%c", all[i].ns[kind], kind + 1 == KINDS ? '\n' : ' ');
   return 0;
 }

@@ -90,7 +90,11 @@ def test_a_user_vector_goes_with_channels_that_are_off(small: BackboneConfig) ->
 def test_a_strategy_leaves_nothing_to_the_next_whatever_their_sizes(small: BackboneConfig) -> None:
     master = master_of(small)
     engine, history = Engine(master.to_bytes()), ids(5, 8)
-    chosen = [*strategies(master, 3), np.full(master.channel_table.channels, 8, np.uint8), np.zeros(master.channel_table.channels, np.uint8)]
+    chosen = [
+        *strategies(master, 3),
+        np.full(master.channel_table.channels, 8, np.uint8),
+        np.zeros(master.channel_table.channels, np.uint8),
+    ]
     expected = [ReferenceEngine(master, widths).hidden(history) for widths in chosen]
     for turn in (3, 4, 0, 3, 1, 1, 2, 4, 3):
         engine.adopt(bytes_of(master, chosen[turn]))
