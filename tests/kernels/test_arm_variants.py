@@ -124,6 +124,11 @@ def test_a_model_scores_on_arm_with_the_bits_of_this_host(programs: Path, tmp_pa
     user = quantize_user_vector(np.random.default_rng(4).normal(size=engine.dim), master.fingerprint)
     (tmp_path / "user").write_bytes(encode_user_vector(user))
     for more, vector in ((), None), (("--user", str(tmp_path / "user")), user):
+        if vector is not None:  # with a quarter of the channels off
+            widths = np.random.default_rng(5).choice([0, 2, 4, 8], master.channel_table.channels).astype(np.uint8)
+            strategy = encode(Strategy(widths, master.fingerprint), allow_off=True)
+            (tmp_path / "strategy").write_bytes(strategy)
+            engine.adopt(strategy)
         expected = engine.scores(histories, candidates, user=vector)
         for cpu in CPUS:
             result = emulate(cpu, programs / "chord_runner", *arguments, *more)
