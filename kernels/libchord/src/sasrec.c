@@ -6,6 +6,8 @@
  * scales of the key projection, q . K[t] = sum over c of (q[c] s[c]) W[c] . x[t] + q . b, whose last term is the same for all t and
  * leaves the softmax as it is; and sum over t of p[t] V[t] = W_v (sum over t of p[t] x[t]) + b_v because the p sum to 1.
  *
+ * With one head the other blocks do the same in codes, with products that adoption makes (merge.c).
+ *
  * A sharp model, one whose logits are so large that 8-bit codes would move them by much, attends in this way in every block, and its
  * activations have 16 bits.
  */
@@ -164,7 +166,8 @@ static void norm(const run *r, size_t rows, const float *x, const float *delta, 
 }
 
 /* The norm, whose result also goes to the session as activations. norm_out may be null: `y` may be overwritten then. */
-CHORD_CODE_PART(engine) static void norm_to_activations(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out,
+CHORD_CODE_PART(engine)
+static void norm_to_activations(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out,
                                 float *norm_out) {
   chord_session *s = r->session;
   if (!r->config->sharp) {
