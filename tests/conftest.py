@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chordkit.cli.main import run
+from chordkit.errors import MissingRuntimeError
 
 
 def pytest_collection_finish() -> None:
@@ -85,6 +86,17 @@ def load_script(path: str) -> ModuleType:
     sys.modules[spec.name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def installed_target(request: pytest.FixtureRequest) -> None:
+    """Skip a test whose parameter ``target`` needs a runtime that is not installed."""
+    target = request.getfixturevalue("target") if "target" in request.fixturenames else None
+    if target is not None:
+        try:
+            target.prepare()
+        except MissingRuntimeError as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

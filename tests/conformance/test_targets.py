@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from chordkit.backbones import ARCHITECTURES, Backbone, BackboneConfig, build, config_to_dict, initialise, make_master
-from chordkit.errors import CapabilityError, MasterError, MissingRuntimeError
+from chordkit.errors import CapabilityError, MasterError
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision
 from chordkit.export.judge import judge
 from chordkit.export.parity import ParityReport, VectorSet, draw, parity, references
@@ -22,23 +22,13 @@ from chordkit.export.targets import Runner, Target, all_targets, load_runner, lo
 from chordkit.quantization import MasterLayer, MasterWeights, QuantizedRows
 from chordkit.strategy import Strategy, to_wire
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("installed_target")]
 
 CANDIDATES, HISTORIES = 8, 32
 CLAIMED = [
     (target, architecture.name) for target in all_targets() for architecture in ARCHITECTURES.values() if target.knows(architecture.name)
 ]
 EACH_CLAIM = pytest.mark.parametrize(("target", "architecture"), CLAIMED, ids=[f"{target}-{name}" for target, name in CLAIMED])
-
-
-@pytest.fixture(autouse=True)
-def _installed(request: pytest.FixtureRequest) -> None:
-    target = request.getfixturevalue("target") if "target" in request.fixturenames else None
-    if target is not None:
-        try:
-            target.prepare()
-        except MissingRuntimeError as error:
-            pytest.skip(str(error))
 
 
 @functools.cache

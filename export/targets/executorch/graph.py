@@ -172,6 +172,8 @@ class XnnpackGraph(nn.Module):
                 values[node] = self._grouped_linear(node.name, values[node.args[0]])
             elif node.target is torch.ops.aten.layer_norm.default:
                 values[node] = self._layer_norm(*torch.fx.map_arg(node.args, values.get))
+            elif node.target is torch.ops.aten.linear.default and node.args[1].name not in self._constants:
+                values[node] = _computed_linear(*torch.fx.map_arg(node.args, values.get))
             else:
                 values[node] = _FORMS[str(node.target)](*torch.fx.map_arg(node.args, values.get), **node.kwargs)
         result = torch.fx.map_arg(self._nodes[-1].args[0], values.get)
@@ -216,6 +218,12 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     rows = a.reshape(1, -1, a.shape[-1]) if b.dim() == 2 else a.reshape(-1, *a.shape[-2:])
     product = torch.bmm(rows, b.reshape(-1, *b.shape[-2:]))
     return product.reshape(*a.shape[:-1], b.shape[-1])
+
+
+def _computed_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    # XNNPACK takes constant weights alone, and what it leaves must be an operator that every runtime has.
+    product = torch.mm(x, weight.permute(1, 0)) if x.dim() == 2 else _matmul(x, weight.permute(1, 0))
+    return product if bias is None else product + bias
 
 
 def _select(x: Tensor, dim: int, index: int) -> Tensor:
