@@ -122,7 +122,8 @@ def test_a_right_file_is_right_at_every_stage_and_a_fault_in_it_has_its_layer(ta
 
 
 @pytest.mark.parametrize(
-    ("target", "place"), [("litert", "program"), ("litert", "lowered"), ("litert", "loaded"), ("executorch-chord-linear", "lowered")]
+    ("target", "place"),
+    [("litert", "program"), ("litert", "lowered"), ("litert", "loaded"), ("openvino", "lowered"), ("executorch-chord-linear", "lowered")],
 )
 def test_a_faulty_export_is_named_with_its_stage_and_its_layer(target: str, place: str, planting: ModuleType, made: Any) -> None:
     _, subject = made(target)

@@ -1,13 +1,16 @@
 """OpenVINO: an ``.ovzip``, its intermediate representation in one file (``docs/targets/openvino.md``)."""
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from chordkit.export.artifact import ArtifactSpec
-from chordkit.export.targets.constants import missing_constants
-from chordkit.export.targets.ledger import Ledger
-from chordkit.export.targets.runner import Runner
+from chordkit.export.parity import Ids, Scores, ScoresFn
+from chordkit.export.targets.lowered import named_inputs, row_by_row
+from chordkit.export.targets.runner import Runner, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 from chordkit.quantization import MasterWeights
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 
 class OpenvinoTarget(Target):
@@ -29,16 +32,35 @@ class OpenvinoTarget(Target):
         note="weights are widened to float32 when the file is loaded",
     )
     imports = ("chordkit.export.targets.openvino.quiet",)
+    lowered_form = "the OpenVINO model in memory, computed by OpenVINO's reference operators"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
-        from chordkit.export.program import export_program, item_count
         from chordkit.export.targets.openvino.lower import lower
+
+        return lower(*self._arguments(spec, source), spec.top)
+
+    def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
+        from chordkit.export.targets.openvino.lower import model
+        from chordkit.export.targets.openvino.quiet import runtime
+
+        made, openvino = model(*self._arguments(spec, source)), runtime()
+
+        def scores(history: Ids, user: Vector | None, candidates: Ids) -> Scores:
+            given = named_inputs(history, user, candidates)
+            result = openvino.Tensor(openvino.Type.f32, openvino.Shape(list(candidates.shape)))
+            made.evaluate([result], [openvino.Tensor(given[each.get_any_name()]) for each in made.inputs])
+            return result.data.copy()
+
+        return row_by_row(scores)
+
+    def _arguments(self, spec: ArtifactSpec, source: Source) -> tuple["ExportedProgram", int, dict[str, str]]:
+        from chordkit.export.program import export_program, item_count
 
         metadata = {"precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["fingerprint"] = source[0].fingerprint.hex()
         program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
-        return lower(program, item_count(source), metadata, spec.top)
+        return program, item_count(source), metadata
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.openvino.runner import OpenvinoRunner

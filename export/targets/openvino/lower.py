@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,28 @@ from chordkit.export.targets.openvino.graph import GraphBuilder, serialised
 from chordkit.export.targets.openvino.ops import Lowering
 from chordkit.export.targets.openvino.top import append_top
 
+if TYPE_CHECKING:
+    from openvino import Model
+
 _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
+
+
+def model(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> "Model":
+    """What :func:`lower` makes, as the model that is then serialised; arguments and errors as there."""
+    builder = GraphBuilder()
+    lowering = Lowering(builder)
+    inputs: dict[str, Any] = {}
+
+    def given(name: str, value: torch.Tensor) -> Any:
+        inputs[name] = builder.input(name, _INPUTS[value.dtype], tuple(value.shape))
+        return inputs[name]
+
+    result = walk(program, "openvino", lowering.values, given, lowering.run)
+    entries = {"version": chordkit.__version__, "items": str(items), **(metadata or {})}
+    outputs = {"scores": lowering.values[result]}
+    if top is not None:
+        outputs = append_top(builder, outputs["scores"], inputs.get("candidates"), top)
+    return builder.model(list(inputs.values()), outputs, entries)
 
 
 def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> bytes:
@@ -41,17 +62,4 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         ImportError: ``openvino`` is not installed.
     """
     program = absorbed(program)
-    builder = GraphBuilder()
-    lowering = Lowering(builder)
-    inputs: dict[str, Any] = {}
-
-    def given(name: str, value: torch.Tensor) -> Any:
-        inputs[name] = builder.input(name, _INPUTS[value.dtype], tuple(value.shape))
-        return inputs[name]
-
-    result = walk(program, "openvino", lowering.values, given, lowering.run)
-    entries = {"version": chordkit.__version__, "items": str(items), **(metadata or {})}
-    outputs = {"scores": lowering.values[result]}
-    if top is not None:
-        outputs = append_top(builder, outputs["scores"], inputs.get("candidates"), top)
-    return pack(*serialised(builder.model(list(inputs.values()), outputs, entries)))
+    return pack(*serialised(model(program, items, metadata, top)))
