@@ -9,7 +9,6 @@ the layer. Faults that the gate of scores cannot see (a code that is one off) ar
     python benchmarks/stages.py --places file --out stages.md
 """
 
-import argparse
 import contextlib
 import sys
 import time
@@ -22,7 +21,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from mutations import CONTENDERS, backbone_of, mixed
+from mutations import CONTENDERS, asked_of_models, backbone_of, mixed
 from mutations_faults import plant
 from mutations_planting import Planter, Unplaceable
 from stages_planting import KINDS, PLACES, planted, subject_of, traced_sparingly
@@ -150,15 +149,8 @@ def table(found: dict[str, dict[tuple[str, str], Tally]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="synthetic", help="a data set's name or path")
-    parser.add_argument("--architecture", default="sasrec")
-    parser.add_argument("--backbone", type=Path, help="kept here, or read from here")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--targets", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
+    parser = asked_of_models(__doc__, histories=64)
     parser.add_argument("--places", nargs="+", default=[FILE, *PLACES], choices=[FILE, *PLACES])
-    parser.add_argument("--histories", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="the table, Markdown")
     given = parser.parse_args()
     torch.set_num_threads(1)
