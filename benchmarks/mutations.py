@@ -32,7 +32,7 @@ from chordkit.backbones import Backbone, default_config, make_master
 from chordkit.data import Dataset, load_named
 from chordkit.errors import CheckFailed, ChordkitError
 from chordkit.export import bundle
-from chordkit.export.artifact import Activations, ArtifactSpec, Precision
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout, Precision
 from chordkit.export.assembly import vectors_from
 from chordkit.export.bundle import ArtifactContents, BundleContents, Provenance, dataset_section
 from chordkit.export.judge import judge
@@ -48,11 +48,13 @@ CONTENDERS: dict[str, tuple[str, Activations]] = {
     "litert": ("litert", "fp32"),
     "litert, int8 activations": ("litert", "int8"),
     "onnx": ("onnx", "fp32"),
+    "openvino": ("openvino", "fp32"),
     "executorch": ("executorch", "fp32"),
     "executorch-chord": ("executorch-chord", "int8"),
     "executorch-chord-linear": ("executorch-chord-linear", "int8"),
     "native": ("native", "int8"),
 }
+IN_BYTES: dict[str, tuple[str, Activations]] = {"litert, layout speed": ("litert", "fp32"), "onnx, layout speed": ("onnx", "fp32")}
 STALE, FINGERPRINT = "stale strategy", "wrong fingerprint"
 """Kinds of their own: the file is right, and not the one that is wanted."""
 
@@ -80,8 +82,9 @@ class Gate:
     """The way of an artifact into a bundle, for one target."""
 
     def __init__(self, contender: str, master: MasterWeights, widths: np.ndarray, drawn: VectorSet, few: int, dataset: Dataset) -> None:
-        target, activations = CONTENDERS[contender]
-        self.spec = ArtifactSpec(target, Precision.STRATEGY, drawn.candidates.shape[1], activations)
+        target, activations = (CONTENDERS | IN_BYTES)[contender]
+        layout: Layout = "speed" if contender in IN_BYTES else "size"
+        self.spec = ArtifactSpec(target, Precision.STRATEGY, drawn.candidates.shape[1], activations, layout=layout)
         self.planter = Planter(self.spec, master, widths)
         self.master, self.widths, self.dataset = master, widths, dataset
         self.scores_only = False
@@ -98,6 +101,7 @@ class Gate:
             activations=activations,
             candidates=drawn.candidates.shape[1],
             strategy="user",
+            layout=layout,
         )
 
     def emulated(self, vectors: VectorSet) -> Any:
@@ -282,8 +286,10 @@ def asked_of_models(about: str | None, histories: int) -> argparse.ArgumentParse
     parser.add_argument("--architecture", default="sasrec")
     parser.add_argument("--backbone", type=Path, help="kept here, or read from here")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--targets", nargs="+", default=list(CONTENDERS), choices=list(CONTENDERS))
-    parser.add_argument("--histories", type=int, default=histories)
+    parser.add_argument("--targets", nargs="+", default=[*CONTENDERS, *IN_BYTES], choices=[*CONTENDERS, *IN_BYTES])
+    parser.add_argument("--faults", type=int, default=200, help="a target")
+    parser.add_argument("--histories", type=int, default=1000)
+    parser.add_argument("--vectors", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     return parser
 

@@ -65,6 +65,7 @@ def tried(package: Package, artifacts: list[Made], folder: Path, again: bool) ->
     """Every version of a package, and what each made of each artifact, by version."""
     run: list[str] = []
     untried: list[Untried] = []
+    emulated: list[str] = []
     beside: dict[str, None] = {}
     found: dict[Trial, dict[str, Outcome]] = {made.trial: {} for made in artifacts}
     for version in versions(package):
@@ -77,10 +78,12 @@ def tried(package: Package, artifacts: list[Made], folder: Path, again: bool) ->
             untried.append(Untried(version=version, reason=str(error)))
             continue
         run.append(version)
+        emulated += [version] if environment.emulated else []
         beside |= dict.fromkeys(f"{name}=={number}" for name, number in environment.beside.items())
         for made in artifacts:
             found[made.trial][version] = outcomes[made.trial.name]
-    return Tried(name=package.name, target=package.target, versions=tuple(run), beside=tuple(beside), untried=tuple(untried)), found
+    lists = {"versions": run, "beside": beside, "untried": untried, "emulated": emulated}
+    return Tried(name=package.name, target=package.target, **{name: tuple(each) for name, each in lists.items()}), found
 
 
 def try_all(packages: list[Package], folder: Path, again: bool) -> RuntimeTable:
@@ -118,9 +121,9 @@ def fetch(folder: Path) -> int:
     """Have the environments at hand that the tests ask for; one that cannot be had is told, and no failure."""
     for each in load_runtimes().packages:
         try:
-            prepare(find_package(each.name), each.versions[0], folder)
+            prepare(find_package(each.name), each.here[0], folder)
         except Unavailable as error:
-            say(f"{each.name} {each.versions[0]}: {error}")
+            say(f"{each.name} {each.here[0]}: {error}")
     return 0
 
 

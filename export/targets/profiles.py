@@ -58,7 +58,7 @@ _PROFILES = (
     Profile("onnxruntime-1.18", "onnx", "onnxruntime", "1.18.0", "1.32.0", ("speed",), ("fp32",), _SUB_BYTE, 8),
     Profile("onnxruntime-1.24", "onnx", "onnxruntime", "1.24.1", "1.32.0", ("size", "speed"), ("fp32",), "nothing does", 2),
     Profile("openvino-2025.3", "openvino", "openvino", "2025.3.0", "2026.4.1", ("size",), ("fp32",), "nothing does", 2),
-    Profile("executorch-1.5", "executorch", "executorch", "1.5.0", "1.5.1", ("size", "speed"), ("fp32",), "nothing does", 4),
+    Profile("executorch-1.0", "executorch", "executorch", "1.0.0", "1.5.1", ("size", "speed"), ("fp32",), "nothing does", 4),
 )
 
 

@@ -58,6 +58,7 @@ class Tried(Document):
         versions: that were run, oldest first.
         beside: what ran with them, as ``package==version``.
         untried: those that could not be had.
+        emulated: those of ``versions`` that ran as aarch64 packages on an emulated processor.
     """
 
     model_config = _FROZEN
@@ -67,6 +68,12 @@ class Tried(Document):
     versions: tuple[VersionText, ...]
     beside: tuple[str, ...] = ()
     untried: tuple[Untried, ...] = ()
+    emulated: tuple[VersionText, ...] = ()
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """The versions that ran on the table's machine itself."""
+        return tuple(version for version in self.versions if version not in self.emulated)
 
 
 class Row(Document):

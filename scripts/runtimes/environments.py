@@ -131,7 +131,9 @@ def _emulated(package: Package, version: str, folder: Path) -> Environment:
     """One with the aarch64 wheels of the package and of its torch, and the emulated machine's Python and numpy."""
     torch, machine = package.emulated.get(version), emulated.prepared()
     if torch is None:
-        raise Unavailable("it was built with a torch that the registry has with CUDA alone, in gigabytes")
+        raise Unavailable(
+            "it was built with a torch that the registry has for no processor without CUDA, and does not load with an older one"
+        )
     if machine is None:
         raise Unavailable(f"its torch has a build without CUDA for arm64 alone, and there is no emulated machine; run `{emulated.COMMAND}`")
     numpy = machine.python_tree / MODULES

@@ -83,6 +83,8 @@ def markdown(table: RuntimeTable) -> str:
         if package.versions:
             beside = f" Beside them: {', '.join(package.beside)}." if package.beside else ""
             lines += [f"Tried: {', '.join(package.versions)}.{beside}", ""]
+        if package.emulated:
+            lines += [f"Of these {', '.join(package.emulated)} as aarch64 wheels under emulation (qemu-user).", ""]
         for reason, group in itertools.groupby(package.untried, key=lambda each: each.reason):
             lines += [f"Not tried: {', '.join(each.version for each in group)}: {reason}.", ""]
         rows = [row for row in table.rows if row.package == package.name]

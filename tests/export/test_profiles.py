@@ -1,6 +1,7 @@
 """Runtimes that people have: what is made for one of them by name, and what is said where another one is installed."""
 
 import dataclasses
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from chordkit.export import bundle
 from chordkit.export.artifact import Artifact, ArtifactSpec, Layout, Precision, RuntimeRange
 from chordkit.export.judge import judge
 from chordkit.export.parity import draw, references
-from chordkit.export.targets import all_profiles, artifact_name, find_profile, find_target, load_runner, lower
+from chordkit.export.targets import all_profiles, artifact_name, find_profile, find_target, load_runner, lower, runtime_range
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy
 
@@ -241,6 +242,27 @@ def test_an_artifact_that_its_runtime_cannot_be_is_found_by_verify(toy, tmp_path
     bundle.write(tmp_path / "x.chord", dataclasses.replace(contents, artifacts=[*contents.artifacts[:-1], wrong]), toy.KEY)
     with pytest.raises(BundleError, match=r"tflite-2\.14-int8: tflite-2\.14: layout size is not supported"):
         bundle.verify(tmp_path / "x.chord", toy.PUBLIC)
+
+
+def _range(master: MasterWeights, target: str, precision: str, widths: Sequence[int] = (), **more: Any) -> str:
+    fields = {"name": "x", "activations": "fp32", "candidates": CANDIDATES, "strategy": "u5" if widths else None, **more}
+    artifact = Artifact(target=target, precision=precision, **fields)
+    chosen = np.resize(np.array(widths, np.uint8), master.channel_table.channels) if widths else None
+    return str(runtime_range(artifact, master, chosen))
+
+
+def test_a_file_runs_on_what_the_table_proves_of_everything_in_it(masters) -> None:
+    four = masters["sasrec"]
+    eight = dataclasses.replace(four, embeddings={name: dataclasses.replace(each, bits=8) for name, each in four.embeddings.items()})
+    assert _range(four, "litert", "fp32") == _range(eight, "litert", "int8") == "ai-edge-litert 1.0.0 to 2.3.0"
+    for narrow in (_range(four, "litert", "int8"), _range(eight, "litert", "strategy", (4, 8)), _range(eight, "litert", "fp32", top=5)):
+        assert narrow == "ai-edge-litert 2.2.0 to 2.3.0"
+    assert _range(eight, "litert", "int8", activations="int8") == "ai-edge-litert 2.1.0 to 2.3.0"
+    assert _range(eight, "litert", "strategy", (2, 8), layout="speed") == "ai-edge-litert 1.0.0 to 2.3.0"
+    assert _range(eight, "onnx", "strategy", (4, 8)) == "onnxruntime 1.19.0 to 1.32.0"
+    assert _range(eight, "onnx", "strategy", (2, 8)) == "onnxruntime 1.24.1 to 1.32.0"
+    assert _range(four, "litert", "int8", runtime="tflite-2.14", layout="speed") == "tflite-runtime 2.14.0"
+    assert _range(four, "executorch-chord", "int8") == "None"
 
 
 def test_the_command_exports_for_a_runtime_by_name(project: Any, command: Any, tmp_path: Path) -> None:

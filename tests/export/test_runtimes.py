@@ -146,7 +146,7 @@ def test_the_oldest_version_of_a_package_does_what_the_table_says(tried: Tried, 
     from scripts.runtimes.attempts import attempt
 
     made = small(tried.target)
-    package, oldest = environments.find_package(tried.name), tried.versions[0]
+    package, oldest = environments.find_package(tried.name), tried.here[0]
     try:
         environment = environments.prepare(package, oldest, cache_folder("runtimes"))
     except environments.Unavailable as error:

@@ -11,6 +11,8 @@ public final class Artifact {
   private final int candidates;
   @Nullable private final String strategy;
   private final boolean userVector;
+  @Nullable private final String runtime;
+  private final String layout;
   private final String reference;
   @Nullable final Parity parity;
   final String member;
@@ -23,6 +25,9 @@ public final class Artifact {
     candidates = (int) Math.min(entry.count("candidates"), Integer.MAX_VALUE);
     strategy = entry.textOrNull("strategy");
     userVector = entry.flag("user_vector", false);
+    runtime = entry.textOrNull("runtime");
+    String other = entry.textOrNull("layout");
+    layout = other == null ? "size" : other;
     reference = entry.text("reference");
     member = entry.text("member");
     Json measured = entry.objectOrNull("parity");
@@ -63,6 +68,17 @@ public final class Artifact {
   /** Whether a user vector is an input of it. */
   public boolean userVector() {
     return userVector;
+  }
+
+  /** The older runtime that it was made for, by its name in {@code chordkit export --runtime}, or null. */
+  @Nullable
+  public String runtime() {
+    return runtime;
+  }
+
+  /** How its codes lie in the file: size, each at its width, or speed, a byte each. */
+  public String layout() {
+    return layout;
   }
 
   /** Which scores of the test vectors it must give. */

@@ -39,6 +39,8 @@ public final class BundleTest {
     assertEquals("native strategy int8 20 mixed mixed", mixed.target() + " " + mixed.precision() + " " + mixed.activations() + " "
         + mixed.candidates() + " " + mixed.strategy() + " " + mixed.reference());
     assertFalse(mixed.userVector());
+    assertEquals("size", mixed.layout());
+    assertNull(mixed.runtime());
     assertNull(bundle.about("native-int8").strategy());
     assertEquals("SKU-1", bundle.items().name(1));
     assertEquals(12, bundle.testVectors().count());
