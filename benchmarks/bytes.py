@@ -20,7 +20,7 @@ from chordkit.files import write_bytes
 from chordkit.quantization import MasterWeights, write_personal
 
 SHARES = (0.65, 0.2, 0.15)
-TARGETS = ("litert", "onnx", "executorch", "executorch-chord", "native")
+TARGETS = ("litert", "onnx", "openvino", "executorch", "executorch-chord", "native")
 PERSONAL = "native, personal file"
 COLUMNS = {
     "int2": (Kind.WEIGHTS_2,),

@@ -82,8 +82,15 @@ def tried(package: Package, artifacts: list[Made], folder: Path, again: bool) ->
         beside |= dict.fromkeys(f"{name}=={number}" for name, number in environment.beside.items())
         for made in artifacts:
             found[made.trial][version] = outcomes[made.trial.name]
-    lists = {"versions": run, "beside": beside, "untried": untried, "emulated": emulated}
-    return Tried(name=package.name, target=package.target, **{name: tuple(each) for name, each in lists.items()}), found
+    one = Tried(
+        name=package.name,
+        target=package.target,
+        versions=tuple(run),
+        beside=tuple(beside),
+        untried=tuple(untried),
+        emulated=tuple(emulated),
+    )
+    return one, found
 
 
 def try_all(packages: list[Package], folder: Path, again: bool) -> RuntimeTable:
