@@ -1,4 +1,4 @@
-"""Where the bytes of artifacts go: ``python -m benchmarks.bytes --out docs/results/bytes.md``.
+"""Where the bytes of artifacts go: ``python -m benchmarks.bytes``, with ``--out FILE`` for the tables as Markdown.
 
 A strategy of 2, 4 and 8 bits for 65, 20 and 15 % of the channels, at random, weights at random, no two constants equal. Each artifact is
 taken apart as a file (``chordkit.export.targets.bytes_of``) and stands beside the least that the same numbers take
@@ -6,8 +6,9 @@ taken apart as a file (``chordkit.export.targets.bytes_of``) and stands beside t
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from chordkit.quantization import MasterWeights, write_personal
 SHARES = (0.65, 0.2, 0.15)
 TARGETS = ("litert", "onnx", "openvino", "executorch", "executorch-chord", "native")
 PERSONAL = "native, personal file"
+LEAST = "the least"
 COLUMNS = {
     "int2": (Kind.WEIGHTS_2,),
     "int4": (Kind.WEIGHTS_4,),
@@ -59,37 +61,43 @@ def model(architecture: str, items: int, dim: int, bits: int) -> Model:
     return Model(architecture, dim, master, widths)
 
 
-def rows(which: Model) -> Iterator[list[str]]:
-    """The least, and each target's file, as cells."""
+def artifacts(which: Model) -> Iterator[tuple[str, dict[Kind, int]]]:
+    """The least, and each target's file, by what its bytes are for."""
     least = ideal_bytes(which.master, which.widths)
-    yield _row("the least", least, sum(least.values()))
+    yield LEAST, least
     for target in TARGETS:
         if not find_target(target).knows(which.architecture):
             continue
         data = which.master.to_bytes() if target == "native" else lower(ArtifactSpec(target, "strategy"), (which.master, which.widths))
-        yield _row(target, bytes_of(target, data), sum(least.values()))
+        yield target, bytes_of(target, data)
     if find_target("native").knows(which.architecture):
         # Its numbers are the least's; what it has beside them is its description.
         size = len(write_personal(which.master, which.widths))
-        yield _row(PERSONAL, least | {Kind.GRAPH: size - sum(least.values())}, sum(least.values()))
+        yield PERSONAL, least | {Kind.GRAPH: size - sum(least.values())}
 
 
-def _row(name: str, told: dict[Kind, int], least: int) -> list[str]:
-    whole = sum(told.values())
-    return [name, *(f"{sum(told.get(kind, 0) for kind in kinds):,}" for kinds in COLUMNS.values()), f"{whole:,}", f"{whole / least:.3f}"]
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows)] + [""]
 
 
-def report(architectures: list[str], dims: list[int], items: int) -> str:
-    """The tables as Markdown."""
-    head = ["", *COLUMNS, "all", "of the least"]
-    lines = ["# Where the bytes go", "", *(__doc__ or "").strip().splitlines()[2:], "", f"{items:,} items, 100 candidates.", ""]
-    for bits in (8, 4):
-        for architecture in architectures:
-            for dim in dims if bits == 8 else dims[:1]:
-                lines += [f"## {architecture}, d = {dim}, tables of {bits} bits", "", "| " + " | ".join(head) + " |"]
-                lines += ["|---" + "|---:" * (len(head) - 1) + "|"]
-                lines += ["| " + " | ".join(row) + " |" for row in rows(model(architecture, items, dim, bits))] + [""]
-    return "\n".join(lines)
+def report(architectures: list[str], dims: list[int], items: int, tell: Callable[[str], None]) -> str:
+    """The tables as Markdown: all models side by side, then where the bytes of the smallest go. ``tell`` hears of each as it is found."""
+    whole, parts = [], []
+    for architecture in architectures:
+        for dim in dims:
+            for bits in (8, 4):
+                found = dict(artifacts(model(architecture, items, dim, bits)))
+                least = sum(found[LEAST].values())
+                ratios = [f"{sum(found[name].values()) / least:.3f}" if name in found else "" for name in (*TARGETS, PERSONAL)]
+                whole.append([f"{architecture}, d = {dim}, tables of {bits} bits", f"{least:,}", *ratios])
+                tell(" | ".join(whole[-1]))
+                if dim == dims[0]:
+                    parts += [f"## {whole[-1][0]}", "", *_table(["", *COLUMNS, "all"], [_parts(*each) for each in found.items()])]
+    return "\n".join(["## Of the least", "", *_table(["", "the least, bytes", *TARGETS, PERSONAL], whole), *parts])
+
+
+def _parts(name: str, told: dict[Kind, int]) -> list[str]:
+    return [name, *(f"{sum(told.get(kind, 0) for kind in kinds):,}" for kinds in COLUMNS.values()), f"{sum(told.values()):,}"]
 
 
 def main() -> None:
@@ -100,7 +108,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=3706)
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
-    text = report(arguments.architectures.split(","), [int(dim) for dim in arguments.dims.split(",")], arguments.items)
+    dims = [int(dim) for dim in arguments.dims.split(",")]
+    text = report(arguments.architectures.split(","), dims, arguments.items, partial(print, flush=True))
     print(text)
     if arguments.out is not None:
         write_bytes(arguments.out, text.encode())
