@@ -23,11 +23,12 @@ _aten = torch.ops.aten
 _LAYERS = (LINEAR, _aten.linear.default)
 
 
-def absorbed(program: ExportedProgram) -> ExportedProgram:
+def absorbed(program: ExportedProgram, *, keys: bool = True) -> ExportedProgram:
     """The same re-ranker with the key and value layers of each attention of one query applied behind the attention.
 
     Args:
         program: from :func:`chordkit.export.program.export_program`; it is left as it is.
+        keys: whether key layers are too, or value layers alone.
 
     Returns:
         A program in the same spelling. It is ``program`` itself where no attention has one query.
@@ -39,7 +40,8 @@ def absorbed(program: ExportedProgram) -> ExportedProgram:
     for node in list(module.graph.nodes):
         if _is(node, _aten.matmul.default):
             rewriting.values(node)
-            rewriting.keys(node)
+            if keys:
+                rewriting.keys(node)
     module.graph.eliminate_dead_code()
     module.graph.lint()
     module.recompile()

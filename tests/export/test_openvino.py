@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from chordkit.backbones import SASRecConfig, build, initialise
-from chordkit.backbones.master import make_master
+from chordkit.backbones import Reranker, SASRecConfig, build, initialise
+from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.program.canonical import canonical
@@ -53,6 +53,20 @@ def test_a_layer_is_stored_at_its_own_width(backbone, width, kind):
     codes = sum(layer.rows.codes.size for layer in master.layers.values())
     # One constant more, the offset of 2-bit codes; each constant begins at a multiple of its size.
     assert abs(len(eight) - len(weights) - codes * (8 - width) / 8) <= 64
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_layers_of_one_width_are_multiplied_as_they_are(width, heads):
+    config = SASRecConfig(items=200, max_length=20, dim=64, heads=heads, blocks=1)
+    master = make_master(initialise(build(config), "random", seed=0).eval())
+    widths = np.full(master.channel_table.channels, width, np.uint8)
+    history, candidates = np.arange(1, 21, dtype=np.int32), np.arange(1, 101, dtype=np.int32)
+    scores = load_runner("openvino", lower(ArtifactSpec("openvino", "strategy", 100), (master, widths))).scores(history, candidates)
+    with torch.no_grad():
+        expected = Reranker(from_master(master, widths))(torch.from_numpy(history)[None], torch.from_numpy(candidates)[None])[0].numpy()
+    # Sums of 64 float32 products in another order, some ten of them one after the other; inputs rounded to 8 bits would be 0.5 % off.
+    assert np.abs(scores - expected).max() <= 64 * 10 * 2**-24 * np.abs(expected).max()
 
 
 def test_its_two_files_are_openvinos_own_for_any_program(artifact, tmp_path):
