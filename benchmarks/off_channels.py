@@ -8,6 +8,7 @@ drawn at random. All of them take turns, in an order drawn anew in each round; a
 """
 
 import argparse
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from chordkit.backbones import build, default_config, make_master
 from chordkit.estimate import Estimate
 from chordkit.files import atomic_writer
 from chordkit.kernels import Engine
+from chordkit.kernels.engine import PreparedRerank
 from chordkit.report.evaluation_charts import Panel, Series, panels_chart
 from chordkit.strategy import Strategy, encode
 
@@ -82,8 +84,20 @@ def calls_of(architecture: str, window: int, tight: bool) -> list[Callable[[], o
         rerank = engine.prepare(window, CANDIDATES)
         rerank.history[:] = generator.integers(1, ITEMS + 1, window)
         rerank.candidates[:] = generator.integers(1, ITEMS + 1, CANDIDATES)
-        calls.append(rerank.run)
+        calls.append(changing(rerank))
     return calls
+
+
+def changing(rerank: PreparedRerank) -> Callable[[], object]:
+    """A rerank whose oldest item is another one in every call, because a session remembers its last history."""
+    oldest = memoryview(rerank.history)
+    items = itertools.cycle((1, 2))
+
+    def run() -> object:
+        oldest[0] = next(items)
+        return rerank.run()
+
+    return run
 
 
 def times_of(kinds: list[tuple[str, int, bool]], rounds: int) -> dict[tuple[str, int, bool], float]:

@@ -45,6 +45,7 @@ static double now(void) {
 static void run(const contender *c, int kind) {
   chord_session *s = c->session;
   if (kind == LAYERS) {
+    history[0] = history[0] == 1 ? 2 : 1; /* a session remembers its last history */
     if (chord_rerank(s, history, c->model->max_length, candidates, CANDIDATES, scores)) need(NULL, "rerank");
   } else if (kind > LAYERS) {
     if (chord_adopt(c->model, c->strategy, c->bytes, NULL)) need(NULL, "adopt");
