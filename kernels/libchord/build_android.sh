@@ -51,7 +51,7 @@ build() { # abi, target, flags, flags of the scalar kernels and of what runs onc
     ukernels/scalar/* | */api.c | */dispatch.c | */master.c | */plan.c | */profile.c | */user_vector.c | learn/[aglps]* | verify/* | personal/* | "$jni"/*.c) more=$4 ;;
     */fill.c) more=-Os ;;
     ukernels/* | learn/*) more= ;;
-    *) more=-O2 ;; # what unrolling the engine further saves is nothing that could be counted
+    *) more=-O2 ;; # what unrolling them further saves is nothing that could be counted
     esac
     $clang --target="$2" $compile $3 $more -c "$source" -o "$objects/$(echo "${source#"$jni"/}" | tr / _).o"
   done

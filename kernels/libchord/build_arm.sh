@@ -21,7 +21,7 @@ esac
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 for source in $(grep -v '^#' sources.txt); do
-  case $source in */fill.c) more=-Os ;; ukernels/*) more= ;; *) more=-O2 ;; esac # as build_android.sh
+  case $source in */fill.c) more=-Os ;; ukernels/* | learn/*) more= ;; *) more=-O2 ;; esac # as build_android.sh
   $cc $flags $more -c "$source" -o "$objects/$(echo "$source" | tr / _).o"
 done
 for tool in tools/*/; do

@@ -317,53 +317,6 @@ CHORD_AVX512_INLINE void packed_gemm(const chord_gemm *args, const unsigned bits
 static CHORD_AVX512 void chord_gemm_qa8_c4__avx512vnni(const chord_gemm *args) { packed_gemm(args, 4); }
 static CHORD_AVX512 void chord_gemm_qa8_c2__avx512vnni(const chord_gemm *args) { packed_gemm(args, 2); }
 
-/* Thirty-two or (the last of an odd number of) sixteen codes as int16. */
-CHORD_AVX512_INLINE __m512i table_words(const chord_table *table, size_t dim, size_t row, size_t i) {
-  if (i + 32 > dim) return _mm512_zextsi256_si512(_mm256_cvtepi8_epi16(table16(table, dim, row, i)));
-  if (table->bits == 8) return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(table->codes + row * dim + i)));
-  const __m256i low = _mm256_castsi128_si256(table16(table, dim, row, i));
-  return _mm512_cvtepi8_epi16(_mm256_inserti128_si256(low, table16(table, dim, row, i + 16), 1));
-}
-
-CHORD_AVX512_INLINE __m512i score_row(const size_t dim, const int16_t *h, const chord_table *items, size_t id) {
-  __m512i sum = _mm512_setzero_si512();
-  CHORD_UNROLL for (size_t c = 0; c < dim; c += 32) {
-    const __m512i query = c + 32 > dim ? _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(h + c))) : _mm512_loadu_si512(h + c);
-    sum = _mm512_dpwssd_epi32(sum, query, table_words(items, dim, id, c));
-  }
-  return sum;
-}
-
-CHORD_AVX512_INLINE void score_rows(size_t count, const size_t dim, const unsigned bits, const int16_t *h, float h_scale,
-                                    const chord_table *table, const int32_t *ids, uint32_t first, float *scores) {
-  const chord_table items = {table->codes, table->scales, bits, table->rows};
-  for (size_t start = 0; start < count; start += 16) {
-    const size_t here = count - start < 16 ? count - start : 16;
-    const __mmask16 there = (__mmask16)(0xFFFFu >> (16 - here));
-    __m512i sums[16];
-    float scales[16] = {0};
-    for (size_t i = 0; i < 16; i++) {
-      const size_t at = start + (i < here ? i : here - 1), id = ids ? (size_t)ids[at] : first + at;
-      scales[i] = items->scales[id];
-      sums[i] = _mm512_setzero_si512();
-      CHORD_UNROLL_4 for (size_t c = 0; c < dim; c += 32) {
-        const __m512i query = c + 32 > dim ? _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(h + c))) : _mm512_loadu_si512(h + c);
-        sums[i] = _mm512_dpwssd_epi32(sums[i], query, table_words(items, dim, id, c));
-      }
-    }
-    const __m512 sum = _mm512_cvtepi32_ps(fold16_epi32_512(sums));
-    _mm512_mask_storeu_ps(scores + start, there, _mm512_mul_ps(_mm512_mul_ps(sum, scales), _mm512_set1_ps(h_scale)));
-  }
-}
-
-static CHORD_AVX512_HOT void chord_score_q16_e__avx512vnni(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
-                                                       const int32_t *ids, uint32_t first, float *scores) {
-  if (dim == 64 && items->bits == 8)
-    score_rows(count, 64, 8, h, h_scale, items, ids, first, scores);
-  else
-    score_rows(count, dim, items->bits, h, h_scale, items, ids, first, scores);
-}
-
 CHORD_CODE_DECLARE(avx512)
 
 const chord_ukernels chord_ukernels_avx512vnni = {
