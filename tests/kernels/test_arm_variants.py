@@ -176,12 +176,14 @@ def test_the_runner_refuses_a_variant_that_the_cpu_lacks(programs: Path, tmp_pat
 def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
     module = script("benchmarks/kernels/arm_instructions.py")
     case = module.make_case(tmp_path)
-    limits = {"neon": 380_000, "dotprod": 243_000, "i8mm": 205_000}
+    limits = {"neon": 325_000, "dotprod": 200_000, "i8mm": 172_000}
     counts = {variant: module.count(programs / "chord_runner", case, variant) for variant in limits}
     for variant, limit in limits.items():
         assert 100_000 < sum(counts[variant].values()) < limit
     assert any(symbol == "chord_gemm_qa8_c8__i8mm" for symbol in counts["i8mm"])
-    assert sum(module.count(programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 80_000
+    assert (
+        sum(module.count(programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 205_000
+    )  # 100,000 of them merge layers
 
 
 def test_adopting_and_reranking_at_once_is_clean_on_arm_under_the_sanitizers(tmp_path: Path) -> None:
