@@ -26,7 +26,7 @@ def _rivals(out: Path, plan: TrainingPlan, targets: list[Target]) -> None:
 
 
 def _end_with_the_other() -> None:
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # not through a buffer, whose lock this thread would hold when the interpreter ends
     os._exit(1)
 
 
