@@ -15,7 +15,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -279,23 +279,21 @@ def mixed(channels: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).choice(np.array([0, 2, 4, 8], np.uint8), channels, p=[0.05, 0.5, 0.25, 0.2])
 
 
-def asked_of_models(about: str | None, histories: int) -> argparse.ArgumentParser:
+def asked_of_models(about: str | None, histories: int, contenders: Iterable[str]) -> argparse.ArgumentParser:
     """A parser of what model, data and targets a benchmark of faults is for."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="synthetic", help="a data set's name or path")
     parser.add_argument("--architecture", default="sasrec")
     parser.add_argument("--backbone", type=Path, help="kept here, or read from here")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--targets", nargs="+", default=[*CONTENDERS, *IN_BYTES], choices=[*CONTENDERS, *IN_BYTES])
-    parser.add_argument("--faults", type=int, default=200, help="a target")
-    parser.add_argument("--histories", type=int, default=1000)
-    parser.add_argument("--vectors", type=int, default=64)
+    parser.add_argument("--targets", nargs="+", default=list(contenders), choices=list(contenders))
+    parser.add_argument("--histories", type=int, default=histories)
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
 
 def main() -> None:
-    parser = asked_of_models(__doc__, histories=1000)
+    parser = asked_of_models(__doc__, histories=1000, contenders=[*CONTENDERS, *IN_BYTES])
     parser.add_argument("--faults", type=int, default=200, help="a target")
     parser.add_argument("--vectors", type=int, default=64)
     parser.add_argument(

@@ -149,7 +149,7 @@ def table(found: dict[str, dict[tuple[str, str], Tally]]) -> str:
 
 
 def main() -> None:
-    parser = asked_of_models(__doc__, histories=64)
+    parser = asked_of_models(__doc__, histories=64, contenders=CONTENDERS)
     parser.add_argument("--places", nargs="+", default=[FILE, *PLACES], choices=[FILE, *PLACES])
     parser.add_argument("--out", type=Path, help="the table, Markdown")
     given = parser.parse_args()

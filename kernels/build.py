@@ -68,17 +68,23 @@ def ffibuilder() -> FFI:
     """The binding; paths are relative to the project, as setuptools wants them."""
     ffi = FFI()
     include = LIBCHORD / "include"
-    included = [include / "chord.h", LIBCHORD / "ukernels" / "ukernels.h", *(include / f"chord_{part}.h" for part in PARTS)]
+    included = [
+        include / "chord.h",
+        LIBCHORD / "ukernels" / "ukernels.h",
+        *(include / f"chord_{part}.h" for part in PARTS),
+        HERE / "crew.h",
+    ]
     lists = [LIBCHORD / "sources.txt", LIBCHORD / "flags.txt", *(LIBCHORD / part / "sources.txt" for part in PARTS)]
     for header in included:
         ffi.cdef(declarations(header))
     ffi.set_source(
         "chordkit.kernels._native",
         "".join(f'#include "{name}"\n' for name in _relative(included)),
-        sources=_relative([*sources(), *(path for part in PARTS for path in part_sources(part))]),
+        sources=_relative([*sources(), *(path for part in PARTS for path in part_sources(part)), HERE / "crew.c"]),
         include_dirs=["."],
-        extra_compile_args=[*flags(), "-g0"],
-        depends=_relative([*headers(), *lists]),
+        extra_compile_args=[*flags(), "-g0", "-pthread"],
+        extra_link_args=["-pthread"],
+        depends=_relative([*headers(), HERE / "crew.h", *lists]),
     )
     return ffi
 

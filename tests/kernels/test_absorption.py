@@ -83,7 +83,7 @@ def test_merged_weights_are_the_product_of_both_layers_within_8_bits(choices: tu
         (meeting(inner, outer, widths), exact(outer).T @ exact(inner), exact(outer).T @ inner.bias),
         (following(inner, outer, widths), exact(outer) @ exact(inner), exact(outer) @ inner.bias + outer.bias),
     ):
-        # Both roundings are off by 1/440 of a row's largest element (rms), which is three to four times the row's rms where its elements are
+        # Both roundings are off by 1/440 of a row's largest element (rms), which is three to four times its rms where elements are
         # of one kind; scales between 0.5 and 2 may double that: 2 % each, 2.8 % both.
         error = exact(merged) - product
         assert np.sqrt((error**2).mean()) <= 0.028 * np.sqrt((product**2).mean())

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from chordkit.errors import InputError
 from chordkit.kernels import available, variants
+from chordkit.kernels.arithmetic import Linear, quantize
 from chordkit.kernels.linear import Form, NativeLinear
-from chordkit.kernels.reference import Linear, quantize
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 

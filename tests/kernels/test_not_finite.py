@@ -10,8 +10,9 @@ import pytest
 from chordkit.backbones import BackboneConfig
 from chordkit.errors import InputError
 from chordkit.kernels import Engine, available, variants
+from chordkit.kernels.arithmetic import Linear, quantize
 from chordkit.kernels.linear import Form, NativeLinear
-from chordkit.kernels.reference import Linear, ReferenceEngine, quantize
+from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
 from tests.kernels.conftest import OTHERS, SMALL, random_master
 

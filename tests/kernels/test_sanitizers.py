@@ -80,7 +80,8 @@ def compile_native(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         sanitize = f"-fsanitize={sanitizers}{',fuzzer' if fuzzed else ''}"
         out = folder / f"{program}{''.join(target)}"
         part = next((part for part in libchord.PARTS if part in program), None)
-        call([sanitize, *target, str(NATIVE / f"{program}.c"), *library(sanitizers, target, part), "-lm", "-o", str(out)])
+        sources = [str(NATIVE / f"{program}.c"), *([str(libchord.HERE / "crew.c")] if "crew" in program else [])]
+        call([sanitize, *target, *sources, *library(sanitizers, target, part), "-lm", "-o", str(out)])
         return out
 
     return make

@@ -13,8 +13,8 @@ import pytest
 
 from chordkit.kernels import available, variants
 from chordkit.kernels import build as libchord
+from chordkit.kernels.arithmetic import exp, exp2, fma, gelu
 from chordkit.kernels.engine import native
-from chordkit.kernels.reference import exp, exp2, fma, gelu
 
 pytestmark = pytest.mark.skipif(not available(), reason="the native engine was not compiled")
 

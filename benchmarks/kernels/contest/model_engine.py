@@ -1,5 +1,8 @@
 """The native engine's ways to be called, over one model.
 
+A session knows its last history, so every other call has another newest item: what is timed is a whole rerank.
+"""
+
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
@@ -10,7 +13,7 @@ from chordkit.export.artifact import Precision
 from chordkit.kernels import Engine
 from chordkit.kernels.engine import native
 from contest.contender import Array, Bound, Contender
-from contest.model import ITEMS, ModelCase
+from contest.model import ModelCase
 
 
 def engine_contenders(case: ModelCase) -> list[Contender]:
@@ -31,12 +34,8 @@ def engine_contenders(case: ModelCase) -> list[Contender]:
 def _prepared(engine: Engine, case: ModelCase) -> Bound:
     call = engine.prepare(case.histories.shape[1], case.candidates.shape[1])
 
-    def write(history: Array, candidates: Array) -> None:
-        call.history[:], call.candidates[:] = history, candidates
-
-    return Bound(
-        write, _asking_anew(call.run, call.history), lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}"
-    )
+    write, run = _varied(call.history, call.candidates, call.run)
+    return Bound(write, run, lambda: call.scores.copy(), f"Engine.prepare() once, run(); kernels {engine.variant}")
 
 
 def _c_call(engine: Engine, case: ModelCase) -> Bound:
@@ -62,20 +61,7 @@ def _c_call(engine: Engine, case: ModelCase) -> Bound:
         assert keep
         return scores.copy()
 
-    return Bound(
-        write, _asking_anew(run, history), read, "chord_rerank through cffi, buffers bound once: what an application in C or Java pays"
-    )
-
-
-def _asking_anew(run: Callable[[], object], history: Array) -> Callable[[], None]:
-    """The call, after which the history ends in another item: a session would not encode the history of the call before again."""
-    items = memoryview(history)
-
-    def run_once() -> None:
-        run()
-        items[-1] = items[-1] % ITEMS + 1
-
-    return run_once
+    return Bound(write, run, read, "chord_rerank through cffi, buffers bound once: what an application in C or Java pays")
 
 
 def _scores(engine: Engine, case: ModelCase) -> Bound:
@@ -98,14 +84,8 @@ def _varied(history: Array, candidates: Array, rerank: Callable[[], object]) -> 
         history[:], candidates[:] = arrays
         newest = cycle([int(history[-1]), int(history[-1]) - 1 or 2])
 
-    results: list[Array] = [np.empty(0)]
+    def run() -> object:
+        history[-1] = next(newest)
+        return rerank()
 
-    def run() -> None:
-        results[0] = engine.scores(history, candidates)
-
-    return Bound(
-        write,
-        _asking_anew(run, history),
-        lambda: results[0],
-        "Engine.scores(history, candidates): checks, and a new array of scores in every call",
-    )
+    return write, run

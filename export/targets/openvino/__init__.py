@@ -2,8 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from chordkit.export.artifact import ArtifactSpec
 from chordkit.export.parity import Ids, Scores, ScoresFn
+from chordkit.export.targets.constants import missing_constants
+from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Runner, Vector
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target

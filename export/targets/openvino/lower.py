@@ -24,6 +24,7 @@ _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
 def model(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> "Model":
     """What :func:`lower` makes, as the model that is then serialised; arguments and errors as there."""
+    program = absorbed(program, keys=False)  # docs/targets/openvino.md
     builder = GraphBuilder()
     lowering = Lowering(builder)
     inputs: dict[str, Any] = {}
@@ -61,18 +62,4 @@ def lower(program: torch.export.ExportedProgram, items: int, metadata: Mapping[s
         CapabilityError: the program has an operator without a lowering.
         ImportError: ``openvino`` is not installed.
     """
-    program = absorbed(program, keys=False)  # docs/targets/openvino.md
-    builder = GraphBuilder()
-    lowering = Lowering(builder)
-    inputs: dict[str, Any] = {}
-
-    def given(name: str, value: torch.Tensor) -> Any:
-        inputs[name] = builder.input(name, _INPUTS[value.dtype], tuple(value.shape))
-        return inputs[name]
-
-    result = walk(program, "openvino", lowering.values, given, lowering.run)
-    entries = {"version": chordkit.__version__, "items": str(items), **(metadata or {})}
-    outputs = {"scores": lowering.values[result]}
-    if top is not None:
-        outputs = append_top(builder, outputs["scores"], inputs.get("candidates"), top)
-    return pack(*serialised(builder.model(list(inputs.values()), outputs, entries)))
+    return pack(*serialised(model(program, items, metadata, top)))

@@ -179,6 +179,12 @@ def _channel_linear(lowering: Lowering, x: Any, codes: Tensor, scales: Tensor, w
     return _linear(lowering, x, lowering.weight(codes, scales, widths), bias)
 
 
+def _channel_linear_transposed(lowering: Lowering, x: "Node", codes: Tensor, scales: Tensor, widths: Tensor) -> "Node":
+    # The scales belong to what is summed over: as part of the weight of an int8 layer the runtime would round x to 8 bits.
+    scaled = lowering.builder.emit("multiply", x, lowering.builder.constant(scales.numpy(), "scales"))
+    return lowering.builder.emit("matmul", scaled, lowering.weight(codes, torch.ones_like(scales), widths), False, False)
+
+
 def _layer_norm(lowering: Lowering, x: "Node", sizes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any) -> "Node":
     if len(sizes) != 1:
         raise lowering.refuse(f"is over {len(sizes)} axes; only the last one is lowered")
@@ -262,5 +268,6 @@ _HANDLERS: dict[str, Callable[..., "Node"]] = {
     "aten.sum.dim_IntList": _reduce("reduce_sum"),
     "aten.softmax.int": _softmax,
     "chord.channel_linear.default": _channel_linear,
+    "chord.channel_linear_transposed.default": _channel_linear_transposed,
     "chord.row_embedding.default": _row_embedding,
 }

@@ -40,6 +40,8 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   memcpy(model->fingerprint, file.grown ? file.data + CHORD_ORIGIN : digest, sizeof model->fingerprint);
   chord_crc32_table(model->crc);
   chord_slot *slot = &model->slots[0];
+  memset(slot->corrections, 0, (size_t)model->lane_count * sizeof(int32_t));
+  memset(model->slots[1].corrections, 0, (size_t)model->lane_count * sizeof(int32_t));
   memset(slot->widths, 3, model->channels);
   chord_fill_slot(model, slot);
   model->magic = CHORD_MODEL_MAGIC;

@@ -96,14 +96,16 @@ static void take_input(const chord_gemm *qkv, parts *p, int part) {
   memcpy(p->scales[part], qkv->a_scale, qkv->rows * sizeof(float));
 }
 
+CHORD_CODE_PART(engine)
 void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const chord_group *groups, size_t heads, size_t width, void *work,
                   float *out, uint8_t *a, size_t a_stride, float *a_scale) {
   const size_t all_rows = qkv->rows;
   size_t widest = 0;
   bool quantising = kernels->gemm_qa8_c8_qa8;
   for (size_t i = 0; i < 3 * heads; i++) {
-    widest = groups[i].width > widest ? groups[i].width : widest;
-    quantising &= groups[i].width == QUANTISED_WIDTH && !groups[i].left;
+    const size_t lanes = groups[i].width ? groups[i].width : qkv->depth;
+    widest = lanes > widest ? lanes : widest;
+    quantising &= lanes == QUANTISED_WIDTH && !groups[i].left;
   }
   parts parts_of_a_head, *const p = &parts_of_a_head;
   lay_out(all_rows, widest, work, p);
@@ -112,11 +114,13 @@ void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const ch
   if (!quantising) kernels->gemm_qa8_c8(qkv);
   for (size_t head = 0; head < heads; head++) {
     const chord_group *of[3] = {groups + head, groups + heads + head, groups + 2 * heads + head};
-    const size_t depth = of[0]->width, values = of[2]->width;
+    const size_t depth = of[0]->width, values = of[2]->width ? of[2]->width : qkv->depth;
     take_bias(qkv, of[1]->first - groups->first + of[1]->count - 1, of[1]->left, p);
     for (int part = 0; part < 3; part++) {
       const size_t column = of[part]->first - groups->first;
-      if (quantising)
+      if (of[part]->width == 0)
+        take_input(qkv, p, part);
+      else if (quantising)
         project_part(kernels, qkv, column / 16, p, part);
       else
         kernels->quantize_f32_qa8(all_rows, of[part]->width, qkv->out + column, qkv->out_stride, p->codes[part], of[part]->width,

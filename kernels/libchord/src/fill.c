@@ -256,6 +256,30 @@ static void fill_lanes(const filling *f, size_t group, const uint32_t *order, si
     for (size_t i = 0; i < 16; i++) scales[i] *= layer->factor;
 }
 
+void chord_derive(const chord_model *model, chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales) {
+  const filling f = {.model = model, .slot = slot, .row = layer->row};
+  uint32_t order[16];
+  lanes l;
+  for (uint32_t first = 0; first < layer->out; first += 16) {
+    for (uint32_t i = 0; i < 16; i++) order[i] = first + i;
+    gather(&f, layer, order, &l);
+    model->kernels->derive_rows(&l.channels, codes + first * layer->row, scales + first);
+  }
+}
+
+/* A layer and the next one as one, all of whose lanes are there; unless so many channels are off that both are no larger. */
+static bool merge(const filling *f) {
+  const chord_layer *layer = f->layer;
+  if (layer->merging == CHORD_ALONE || 2 * 16 * f->extent->blocks <= layer->out) return false;
+  for (uint32_t i = 0; i < 2; i++) {
+    const uint32_t width = (layer->merging == CHORD_MEETING) == (i == 0) ? layer->out : 0;
+    f->extent[i] = (chord_extent){.weights = f->extent->weights, .lanes = f->extent->lanes, .blocks = width / 16, .depth = layer->depth};
+    f->slot->groups[layer[i].groups_at] = (chord_group){.first = (uint32_t)f->extent->lanes, .width = width, .count = width};
+  }
+  chord_merge(f->model, f->slot, layer);
+  return true;
+}
+
 void chord_fill_slot(const chord_model *model, chord_slot *slot) {
   const bool dense = !memchr(slot->widths, 0, model->channels);
   chord_extent next = {0};
@@ -265,6 +289,12 @@ void chord_fill_slot(const chord_model *model, chord_slot *slot) {
     *extent = (chord_extent){.weights = next.weights, .lanes = next.lanes, .depth = layer->depth};
     filling f = {.model = model, .slot = slot, .layer = layer, .extent = extent, .dense = dense, .row = chord_round_up(layer->row, 16)};
     order_lanes(&f);
+    if (merge(&f)) {
+      next.weights += (size_t)layer->out * layer->depth;
+      next.lanes += layer->out;
+      i++;
+      continue;
+    }
     find_columns(&f);
     size_t lane = 0;
     for (size_t group = 0; group < layer->groups; group++)

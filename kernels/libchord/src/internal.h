@@ -94,14 +94,18 @@ typedef struct chord_plan chord_plan; /* plan.h */
 typedef enum chord_form {
   CHORD_PANEL,   /* int8 panels of all its channels over all its inputs */
   CHORD_WINDOWS, /* Caser's horizontal filters: a panel of the virtual channels (slot in the window, filter), each over `dim` inputs */
-  CHORD_ROWS,    /* int8 codes row by row */
-  CHORD_MEETING,   /* panels of what meets the inputs of the next layer as this layer's outputs meet its outputs: q . K x = (K^T q) . x */
-  CHORD_FOLLOWING, /* panels of this layer after the one before it, as one */
-  CHORD_ABSORBED   /* nothing: a neighbour of one of these two forms holds it */
+  CHORD_ROWS     /* int8 codes row by row */
 } chord_form;
 
 /* Queries and keys are kept where both are on: see fill.c. */
 typedef enum chord_part { CHORD_OTHER, CHORD_QUERY, CHORD_KEY } chord_part;
+
+/* What a layer and the next one may become in a slot: one product, in the place of one of them. See merge.c. */
+typedef enum chord_merging {
+  CHORD_ALONE,
+  CHORD_MEETING, /* the next one transposed, after this one; here */
+  CHORD_FOLLOWED /* the next one after this one; there */
+} chord_merging;
 
 /* What the layer that reads it gets of a channel that is off; or its lane is kept. */
 typedef enum chord_leaves { CHORD_KEPT, CHORD_BIAS, CHORD_BIAS_RELU, CHORD_BIAS_GELU } chord_leaves;
@@ -123,6 +127,7 @@ typedef struct chord_layer {
   chord_form form;
   chord_part part;
   chord_leaves leaves;
+  chord_merging merging;
   float factor;       /* folded into its scales and bias: log2 e / sqrt(head width) for queries */
   uint32_t groups_at; /* its first group in a slot's groups */
 } chord_layer;
@@ -139,7 +144,7 @@ typedef struct chord_group {
 typedef struct chord_extent {
   size_t weights; /* offset of its codes */
   size_t lanes;   /* of its channels in scales, corrections and biases */
-  uint32_t blocks; /* of 16 lanes */
+  uint32_t blocks; /* of 16 lanes; 0: a neighbour's product holds it */
   uint32_t depth;  /* inputs of a lane, a multiple of 16 */
 } chord_extent;
 
@@ -191,6 +196,7 @@ typedef struct chord_scratch {
   uint32_t *off;    /* queries that are off */
   float *constants; /* what columns leave that are not kept (twice as many), */
   int16_t *codes;   /* and in integers */
+  void *merging;    /* chord_merge_bytes, if layers merge */
 } chord_scratch;
 
 enum { CHORD_MODEL_MAGIC = 0x4d524843, CHORD_SESSION_MAGIC = 0x53524843 };
@@ -229,7 +235,8 @@ struct chord_session {
   float *user_values; /* [dim], as the backbone wants them */
   const float *user; /* user_values; null = no user vector */
   int16_t *query;    /* [dim] hidden state in 16 bits */
-  float *x;          /* [rows][dim] residual stream, or embeddings */
+  float query_scale;
+  float *x;          /* [rows][dim] residual stream, or embeddings; at least [2][CHORD_SPARE] */
   float *y;          /* [rows][narrow] */
   float *wide;       /* [rows][widest] projections */
   float *work;       /* attention */
@@ -264,21 +271,22 @@ uint64_t chord_session_layout(const chord_model *model, chord_session *session, 
 chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis);
 void chord_unpack(const chord_model *model, const uint8_t *data, uint8_t *codes);
 
-/* fill.c: fills a slot from its widths. */
+/* fill.c: fills a slot from its widths; all channels of a layer whose rows are multiples of 16 long, off ones too: codes [out][in], scales. */
 void chord_fill_slot(const chord_model *model, chord_slot *slot);
+void chord_derive(const chord_model *model, chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales);
+
+/* merge.c: such a product of `layer` and the next one, both dim x dim, into its extent of the slot. */
+size_t chord_merge_bytes(size_t dim);
+void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer);
 
 /* adopt.c */
 chord_slot *chord_acquire(chord_model *model);
 void chord_release(chord_slot *slot);
 
-/* merge.c: the panels, scales, corrections and biases of a layer that is CHORD_MEETING or CHORD_FOLLOWING, dim x dim as its neighbour. */
-size_t chord_merge_bytes(size_t dim);
-void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer);
-
 /* attention.c: causal attention. `qkv` is the product that gives queries (times log2 e / sqrt(head width)), keys and values side by side,
- * with room for them in its `out`, in `groups`: those of all heads' queries, then keys, then values. The heads, joined, come out as
- * activations of `width` channels, all of the values' lanes, in `a`, which may be the product's own. `out` [rows][width] and `work`
- * (chord_attend_bytes of the widest head, aligned to 64) are scratch. */
+ * with room for them in its `out`, in `groups`: those of all heads' queries, then keys, then values. Keys or values of no lanes (with one
+ * head) are the product's input. The heads, joined, come out as activations of `width` channels, all of the values', in `a`, which may be the
+ * product's own. `out` [rows][width] and `work` (chord_attend_bytes of the widest head, aligned to 64) are scratch. */
 size_t chord_attend_bytes(size_t rows, size_t width);
 void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const chord_group *groups, size_t heads, size_t width, void *work,
                   float *out, uint8_t *a, size_t a_stride, float *a_scale);
@@ -303,9 +311,10 @@ static inline chord_gemm chord_product(const chord_session *s, const chord_slot 
 void chord_quantize_halves(chord_session *session, size_t rows, size_t width, const float *x);
 void chord_multiply_halves(chord_session *session, const chord_gemm *gemm, const float *zeros);
 
-/* score.c: session->hidden after a history, with the number of its items, or as it is given; that state in 16 bits, with its scale; the
- * scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not finite are refused. */
-chord_status chord_encode(chord_session *session, const int32_t *history, size_t length, size_t *count);
+/* score.c: session->hidden and session->query after a history (session->count items), unless they are still those of the call before, or of a
+ * hidden state as it is given; the scores of items `ids`, or of first, first + 1, ... when these are null. States and scores that are not
+ * finite are refused. */
+chord_status chord_encode(chord_session *session, const int32_t *history, size_t length);
 chord_status chord_take_hidden(chord_session *session, const float *hidden);
 chord_status chord_score(const chord_session *session, size_t count, const int32_t *ids, uint32_t first, float *scores);
 

@@ -80,11 +80,12 @@ static void enlarge(const chord_model *model, const chord_layer *layer, const ui
 
 void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer) {
   const chord_ukernels *kernels = model->kernels;
-  const bool meeting = layer->form == CHORD_MEETING;
-  const chord_layer *inner = meeting ? layer : layer - 1, *outer = inner + 1;
+  const bool meeting = layer->merging == CHORD_MEETING;
+  const chord_layer *inner = layer, *outer = layer + 1;
+  const chord_extent *extent = chord_extent_of(model, slot, meeting ? inner : outer);
   const size_t dim = model->dim;
   parts parts_of_two, *const p = &parts_of_two;
-  lay_out(dim, model->merging, p);
+  lay_out(dim, model->scratch.merging, p);
   chord_derive(model, slot, inner, p->codes, p->inner_scales);
   enlarge(model, inner, slot->widths + inner->first, p);
   turn(dim, p->codes, p->turned);
@@ -101,8 +102,8 @@ void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *
     if (meeting) p->inner_scales[c] *= p->outer_scales[c];
     p->bias[c] = meeting ? bias * p->outer_scales[c] : bias;
   }
-  int8_t *panel = slot->weights + layer->weights;
-  float *scales = slot->scales + layer->lanes, *biases = slot->biases + layer->lanes;
+  int8_t *panel = slot->weights + extent->weights;
+  float *scales = slot->scales + extent->lanes, *biases = slot->biases + extent->lanes;
   kernels->combine_rows_f32(dim, dim, p->bias, by_inner, dim, biases);
   for (size_t row = 0; row < dim; row += 16) {
     for (size_t i = 0; i < 16; i++)
@@ -113,7 +114,7 @@ void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *
                              .out = p->rows, .out_stride = dim};
     kernels->gemm_qa8_c8(&gemm);
     kernels->quantize_f32_qa8(16, dim, p->rows, dim, p->a, dim, scales + row);
-    kernels->pack_rows_qa8_c8(16, dim, p->a, panel + row * dim, slot->corrections + layer->lanes + row);
+    kernels->pack_rows_qa8_c8(16, dim, p->a, panel + row * dim, slot->corrections + extent->lanes + row);
   }
   for (size_t c = 0; !meeting && c < dim; c++) {
     scales[c] *= p->outer_scales[c];

@@ -160,11 +160,13 @@ uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
   chord_carver c = {.base = base};
   chord_carve(&c, sizeof(chord_model));
   size_t deepest = 16, most = 16;
+  bool merges = false;
   for (uint32_t i = 0; i < model->layer_count; i++) {
     const chord_layer *l = &model->layers[i];
     const size_t lanes = l->groups * chord_round_up(l->virtuals / l->groups, 16);
     deepest = larger(deepest, larger(l->depth, chord_round_up(l->row, 16)));
     most = larger(most, lanes);
+    merges |= l->merging != CHORD_ALONE;
   }
   chord_scratch *scratch = &model->scratch;
   for (int i = 0; i < 3; i++) scratch->rows[i] = chord_carve(&c, 16 * deepest);
@@ -173,6 +175,7 @@ uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
   scratch->off = chord_carve(&c, deepest * sizeof(uint32_t));
   scratch->constants = chord_carve(&c, 2 * deepest * sizeof(float));
   scratch->codes = chord_carve(&c, deepest * sizeof(int16_t));
+  scratch->merging = chord_carve(&c, merges ? chord_merge_bytes(model->dim) : 0);
   for (int i = 0; i < 2; i++) {
     chord_slot *slot = &model->slots[i];
     slot->weights = chord_carve(&c, model->weight_bytes);
@@ -196,7 +199,8 @@ uint64_t chord_session_layout(const chord_model *model, chord_session *session, 
   session->hidden = chord_carve(&c, dim * sizeof(float));
   session->user_values = chord_carve(&c, dim * sizeof(float));
   session->query = chord_carve(&c, dim * sizeof(int16_t));
-  session->x = chord_carve(&c, (room.rows * dim + 16) * sizeof(float));
+  const size_t stream = room.rows * dim + 16;
+  session->x = chord_carve(&c, (stream < 2 * CHORD_SPARE ? 2 * CHORD_SPARE : stream) * sizeof(float));
   session->y = chord_carve(&c, (room.rows * larger(dim, room.narrow) + 16) * sizeof(float));
   session->wide_stride = room.wide;
   session->wide = chord_carve(&c, (room.rows * room.wide + 16) * sizeof(float));

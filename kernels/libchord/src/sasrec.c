@@ -21,7 +21,7 @@ enum { MAX_BLOCKS = 32 };
 
 typedef struct sasrec {
   uint32_t blocks, heads, ffn, ffn_padded;
-  bool gelu, norm_first, from_oldest, sharp, absorbs;
+  bool gelu, norm_first, from_oldest, sharp;
   float eps;
   chord_table positions;
   chord_norm_weights edge; /* final_norm or embedding_norm */
@@ -85,15 +85,13 @@ static void plan(chord_plan *p) {
   chord_layer *layers = p->model->layers;
   for (uint32_t i = 0; i < s->blocks; i++)
     if (chord_sharp(&layers[6 * i], &layers[6 * i + 1], before(s, i), model->dim / s->heads)) s->sharp = true;
-  s->absorbs = s->heads == 1 && !s->sharp;
   for (uint32_t i = 0; i < s->blocks; i++) {
-    chord_layer *of_block = &layers[6 * i];
+    chord_layer *query = &layers[6 * i];
     if (s->sharp || i + 1 == s->blocks) {
-      of_block[1].form = CHORD_ROWS;
-    } else if (s->absorbs) {
-      of_block[0].form = CHORD_MEETING;
-      of_block[1].form = of_block[2].form = CHORD_ABSORBED;
-      of_block[3].form = CHORD_FOLLOWING;
+      query[1].form = CHORD_ROWS;
+    } else if (s->heads == 1) {
+      query[0].merging = CHORD_MEETING;
+      query[2].merging = CHORD_FOLLOWED;
     }
   }
 }
@@ -237,8 +235,8 @@ static void attend_in_codes(const run *r, uint32_t first, float *y) {
   const chord_model *model = r->model;
   const chord_slot *slot = r->slot;
   const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, s->wide_stride);
-  chord_attend(model->kernels, &qkv, slot->groups + model->layers[first].groups_at, r->config->heads, channels(r, first + 2), s->work, y, s->a,
-               s->a_stride, s->a_scale);
+  chord_attend(model->kernels, &qkv, slot->groups + model->layers[first].groups_at, r->config->heads, slot->extents[first + 3].depth, s->work,
+               y, s->a, s->a_stride, s->a_scale);
   linear(r, r->rows, first + 3, y, model->dim);
 }
 

@@ -38,29 +38,6 @@ static void read_code(chord_code code) {
 
 CHORD_CODE_DECLARE(engine)
 
-chord_status chord_encode(chord_session *s, const int32_t *history, size_t length, size_t *count) {
-  const chord_status status = take_history(s, history, length, count);
-  if (status != CHORD_OK) return status;
-  const chord_code engine = CHORD_CODE(engine), *kernels = s->model->kernels->code;
-  read_code(kernels[0]);
-  read_code(kernels[1]);
-  read_code(engine);
-  chord_slot *slot = chord_acquire(s->model);
-  s->model->backbone->hidden(s, slot, *count);
-  chord_release(slot);
-  if (s->user && !s->model->backbone->user)
-    for (size_t i = 0; i < s->model->dim; i++) s->hidden[i] += s->user[i];
-  /* Of whatever went wrong on the way something is left here (ukernels.h), so it is enough to look here. */
-  s->largest = largest_of(s->hidden, s->model->dim);
-  return s->largest <= FLT_MAX ? CHORD_OK : CHORD_NOT_FINITE;
-}
-
-chord_status chord_take_hidden(chord_session *s, const float *hidden) {
-  memcpy(s->hidden, hidden, s->model->dim * sizeof *hidden);
-  s->largest = largest_of(s->hidden, s->model->dim);
-  return s->largest <= FLT_MAX ? CHORD_OK : CHORD_NOT_FINITE;
-}
-
 /* The hidden state in 16 bits: sums with int8 rows are then exact integers, at a 2^-16 part of its largest element. */
 static chord_status take_query(chord_session *s) {
   const size_t dim = s->model->dim;
@@ -76,6 +53,10 @@ static chord_status take_query(chord_session *s) {
 }
 
 static void encode(chord_session *s, const chord_slot *slot, size_t count) {
+  const chord_code engine = CHORD_CODE(engine), *kernels = s->model->kernels->code;
+  read_code(kernels[0]);
+  read_code(kernels[1]);
+  read_code(engine);
   s->model->backbone->hidden(s, slot, count);
   if (s->user && !s->model->backbone->user)
     for (size_t i = 0; i < s->model->dim; i++) s->hidden[i] += s->user[i];

@@ -174,7 +174,7 @@ CHORD_AVX512_INLINE void wide_statistics(size_t rows, size_t dim, const float *x
 #define WIDE_FACTORS(i, v)                                                                  \
   const size_t own_##v = first + i < rows ? first + i : rows - 1, at##v = own_##v * dim;      \
   const __m512 times_##v = _mm512_set1_ps(factors[first + i]), plus_##v = _mm512_set1_ps(offsets[first + i]); \
-  __m512 most##v = _mm512_set1_ps(NAN); /* so that a row of what is no number has no largest magnitude */
+  __m512 most##v = _mm512_set1_ps(__builtin_nanf("")); /* so that a row of what is no number has no largest magnitude */
 #define WIDE_VALUE(v, c) \
   _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_loadu_ps(x + at##v + (c)), times_##v, plus_##v), _mm512_loadu_ps(gamma + (c)), _mm512_loadu_ps(beta + (c)))
 #define WIDE_APPLY(i, v)                     \
