@@ -19,7 +19,7 @@ from chordkit.strategy import Strategy, to_wire
 FROM_MASTER = ("native", "executorch-chord")
 """Targets that have the whole master in them, and derive codes from it themselves."""
 WRITTEN = ("executorch", "executorch-chord", "executorch-chord-linear")
-"""Those that take half a minute to make a file: the faulty constants are written into the right one, byte for byte where they belong."""
+"""Those that take seconds to make a file: the faulty constants are written into the right one, byte for byte where they belong."""
 _BLOCK = 64
 
 

@@ -86,7 +86,7 @@ class Trial:
 
 
 def one_export_each(lower: Callable[..., bytes]) -> Callable[..., bytes]:
-    """``lower`` that makes the file of a model once: half a minute each for ExecuTorch, and every search asks for the same ones."""
+    """``lower`` that makes the file of a model once: seconds each for ExecuTorch, and every search asks for the same ones."""
     made: dict[tuple[object, ...], bytes] = {}
 
     def kept(spec: ArtifactSpec, source: Any) -> bytes:

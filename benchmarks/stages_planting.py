@@ -12,7 +12,7 @@ from mutations_source import Constants, constants_of, faulty_program
 
 from chordkit.export import program as programs
 from chordkit.export.artifact import Artifact, ArtifactSpec
-from chordkit.export.parity import VectorSet, references
+from chordkit.export.parity import VectorSet, depth_for, references
 from chordkit.export.stages import Subject
 from chordkit.export.targets import Source
 from chordkit.quantization import MasterWeights
@@ -94,7 +94,12 @@ def subject_of(spec: ArtifactSpec, master: MasterWeights, widths: np.ndarray, ve
         activations=spec.activations or "fp32",
         candidates=spec.candidates,
         strategy="user",
+        top=spec.top,
+        batch=spec.batch,
+        catalogue=spec.catalogue,
     )
     known = references(master, None, {"user": strategy})
     with_scores = replace(vectors, scores={}).with_scores({"user": known["user"]})
+    if spec.catalogue:
+        with_scores = with_scores.with_best({"user": known["user"]}, depth_for(spec.top or 0, master.items))
     return Subject(artifact, data, master, strategy, more.get("backbone"), with_scores)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chordkit.errors import CapabilityError, ChordkitError
-from chordkit.export.parity import ParityReport, Scores, VectorSet
+from chordkit.export.parity import ParityReport
 from chordkit.export.program import spelled_out
 from chordkit.export.stages.content import first_bad
 from chordkit.export.stages.subject import Subject
 
-Run = Callable[[Subject], Scores]
-"""A stage: scores of a subject's few inputs at that stage."""
-Judge = Callable[[Subject, Scores, VectorSet], ParityReport]
+Run = Callable[[Subject], ParityReport]
+"""A stage: what a subject gives there, held against its reference."""
 
 
 @dataclass(frozen=True)
@@ -25,31 +24,31 @@ class Found:
     by: str
 
 
-def search(subject: Subject, run: Run, judge: Judge) -> Found:
+def search(subject: Subject, run: Run) -> Found:
     """The first layer with which ``run`` is wrong.
 
     A traced target is asked for programs in which all layers behind the first n are plain float products; they compute the same, so
     that the lowering and the kernels of the others are out of the picture. The engine takes no such program: it is asked for
     strategies in which all layers behind the first n have 8 bits, and, where that is wrong too, for some in which one layer is off.
     """
-    return _by_products(subject, run, judge) if subject.target.traced else _by_widths(subject, run, judge)
+    return _by_products(subject, run) if subject.target.traced else _by_widths(subject, run)
 
 
-def _agrees(subject: Subject, run: Run, judge: Judge) -> bool:
+def _agrees(subject: Subject, run: Run) -> bool:
     try:
-        return judge(subject, run(subject), subject.vectors).passed
+        return run(subject).passed
     except ChordkitError:
         return False
 
 
-def _by_products(subject: Subject, run: Run, judge: Judge) -> Found:
+def _by_products(subject: Subject, run: Run) -> Found:
     layers = subject.layers
     few = replace(subject, vectors=subject.few())
 
     def bad(count: int) -> bool:
         try:
             with spelled_out(layers[count:]):
-                return not judge(few, run(few), few.vectors).passed
+                return not run(few).passed
         except CapabilityError:
             return count > 0  # a target may take no program without any quantised layer, and then has no fault without one
         except ChordkitError:
@@ -64,12 +63,12 @@ def _by_products(subject: Subject, run: Run, judge: Judge) -> Found:
     return Found(layers[index], (), way)
 
 
-def _by_widths(subject: Subject, run: Run, judge: Judge) -> Found:
+def _by_widths(subject: Subject, run: Run) -> Found:
     layers, table = subject.layers, subject.master.channel_table
     whole = subject.widths
 
     def agrees(widths: np.ndarray) -> bool:
-        return _agrees(subject.with_widths(widths), run, judge)
+        return _agrees(subject.with_widths(widths), run)
 
     def bad(count: int) -> bool:
         widths = np.full_like(whole, 8)

@@ -62,6 +62,16 @@ class Subject:
         return (self.artifact.top, self.artifact.batch, self.artifact.catalogue) == (None, 1, False)
 
     @property
+    def plain(self) -> Subject:
+        """The same model in an artifact whose call takes one history and gives all its candidates' scores."""
+        if self.gives_scores:
+            return self
+        candidates = self.vectors.candidates.shape[1]
+        return replace(
+            self, artifact=self.artifact.model_copy(update={"top": None, "batch": 1, "catalogue": False, "candidates": candidates})
+        )
+
+    @property
     def source(self) -> Source | None:
         """What the artifact is made from; None = it is not known here."""
         return self.backbone if self.is_float else (self.master, self.widths)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chordkit.errors import CapabilityError, CheckFailed, ChordkitError
-from chordkit.export.parity import INT8_ACTIVATION_TOLERANCE, ParityReport, Scores, VectorSet, compare, reference_scores, reranker_scores
+from chordkit.export.parity import INT8_ACTIVATION_TOLERANCE, ParityReport, VectorSet, compare, reference_scores, reranker_scores
 from chordkit.export.program import export_program
 from chordkit.export.stages.content import Difference, find_difference
 from chordkit.export.stages.layers import Found, Run, search
@@ -18,7 +18,7 @@ from chordkit.progress import Progress
 
 _NO_FLOATS = "an fp32 artifact is made from the float backbone; give it (--backbone)"
 _NOT_ASKED = "not asked for (--arm64)"
-_OTHER_CALLS = "a call takes several histories or gives the best alone; the stages of its plain form are those of an artifact without that"
+_PLAIN = ", without the choice of the best and for one history"
 
 
 def walk(subject: Subject, elsewhere: Elsewhere | None = None, progress: Progress | None = None) -> ArtifactStages:
@@ -123,9 +123,7 @@ class _Walk:
             return _absent("program", what, f"{self.target} takes the master weights and a strategy as they are")
         if subject.source is None:
             return _absent("program", what, _NO_FLOATS)
-        if not subject.gives_scores:
-            return _absent("program", what, _OTHER_CALLS)
-        return self._run("program", what, _program, exact=True)
+        return self._run("program", what + self._plain, _program)
 
     def lowered(self) -> StageVerdict:
         form = self.subject.target.lowered_form
@@ -133,10 +131,8 @@ class _Walk:
             return _absent("lowered", "what is about to be serialised", f"{self.target} has no form in between that can be run")
         if self.subject.source is None:
             return _absent("lowered", form, _NO_FLOATS)
-        if not self.subject.gives_scores:
-            return _absent("lowered", form, _OTHER_CALLS)
         try:
-            return self._run("lowered", form, _lowered)
+            return self._run("lowered", form + self._plain, _lowered)
         except CapabilityError as error:
             return _absent("lowered", form, str(error))
 
@@ -165,9 +161,7 @@ class _Walk:
     def loaded(self) -> StageVerdict:
         what = f"the file on {self.subject.target.required_runtime() or 'the engine'}, {platform.machine()}"
         try:
-            if not self.subject.gives_scores:
-                return self.from_report("loaded", what, self.subject.judge_loaded(self.subject.data))
-            return self._run("loaded", what, _loaded, whole=lambda vectors: self.subject.run(self.subject.data, vectors))
+            return self._run("loaded", what, _loaded, whole=lambda subject: subject.judge_loaded(subject.data))
         except ChordkitError as error:
             return StageVerdict(name="loaded", what=what, verdict="wrong", reason=str(error))
 
@@ -179,13 +173,12 @@ class _Walk:
         if not subject.gives_scores:
             return _absent("arm64", what, "the program that runs files there asks one history at a time for all scores")
 
-        def run(changed: Subject) -> Scores:
-            return elsewhere(changed.artifact, changed.make(), changed.wire, changed.vectors)
+        def run(changed: Subject, data: bytes | None = None) -> ParityReport:
+            file = changed.make() if data is None else bytes(data)
+            return changed.judge(elsewhere(changed.artifact, file, changed.wire, changed.vectors), changed.vectors)
 
         try:
-            return self._run(
-                "arm64", what, run, whole=lambda vectors: elsewhere(subject.artifact, bytes(subject.data), subject.wire, vectors)
-            )
+            return self._run("arm64", what, run, whole=lambda whole: run(whole, whole.data))
         except CapabilityError as error:
             return _absent("arm64", what, str(error))
         except CheckFailed as error:
@@ -193,16 +186,18 @@ class _Walk:
 
     # --- parts of them ------------------------------------------------------------------------------------------------
 
-    def _run(
-        self, name: StageName, what: str, run: Run, *, exact: bool = False, whole: Callable[[VectorSet], Scores] | None = None
-    ) -> StageVerdict:
-        """Run a stage and judge it, and where it is wrong search for the layer."""
-        judge = Subject.judge_exact if exact else Subject.judge
-        subject = self.subject if whole is not None else replace(self.subject, vectors=self.subject.few())
-        scores = run(subject) if whole is None else whole(subject.vectors)
-        verdict = self.from_report(name, what, judge(subject, np.asarray(scores), subject.vectors))
-        if verdict.verdict == "wrong" and self.subject.source is not None:
-            self.found[name] = search(self.subject, run, judge)
+    @property
+    def _plain(self) -> str:
+        """What to add to a stage that looks at the plain form of an artifact."""
+        return "" if self.subject.gives_scores else _PLAIN
+
+    def _run(self, name: StageName, what: str, run: Run, *, whole: Run | None = None) -> StageVerdict:
+        """Judge a stage, with ``whole`` over all inputs and the file as it is, and where it is wrong search for the layer."""
+        subject = self.subject
+        report = run(replace(subject, vectors=subject.few())) if whole is None else whole(subject)
+        verdict = self.from_report(name, what, report)
+        if verdict.verdict == "wrong" and subject.source is not None:
+            self.found[name] = search(subject, run)
         return verdict
 
     def _other_bytes(self, what: str, note: str) -> StageVerdict:
@@ -216,28 +211,27 @@ class _Walk:
 
     def _right(self, data: bytes, vectors: VectorSet) -> bool:
         try:
-            if not self.subject.gives_scores:
-                return self.subject.judge_loaded(data).passed
-            return self.subject.judge(self.subject.run(data, vectors), vectors).passed
+            return replace(self.subject, vectors=vectors).judge_loaded(data).passed
         except ChordkitError:
             return False
 
 
-def _program(subject: Subject) -> Scores:
+def _program(subject: Subject) -> ParityReport:
     assert subject.source is not None
-    program = export_program(subject.source, subject.artifact.candidates, user_vector=subject.artifact.user_vector)
-    return np.asarray(reranker_scores(program.module())(*subject.vectors.inputs))
+    program = export_program(subject.source, subject.vectors.candidates.shape[1], user_vector=subject.artifact.user_vector)
+    return subject.judge_exact(np.asarray(reranker_scores(program.module())(*subject.vectors.inputs)), subject.vectors)
 
 
-def _lowered(subject: Subject) -> Scores:
-    assert subject.source is not None
-    scores = subject.target.lowered(subject.settled, subject.source)
+def _lowered(subject: Subject) -> ParityReport:
+    plain = subject.plain
+    assert plain.source is not None
+    scores = plain.target.lowered(plain.settled, plain.source)
     assert scores is not None
-    return np.asarray(scores(*subject.vectors.inputs))
+    return plain.judge(np.asarray(scores(*plain.vectors.inputs)), plain.vectors)
 
 
-def _loaded(subject: Subject) -> Scores:
-    return subject.run(subject.make(), subject.vectors)
+def _loaded(subject: Subject) -> ParityReport:
+    return subject.judge_loaded(subject.make())
 
 
 def _absent(name: StageName, what: str, reason: str) -> StageVerdict:

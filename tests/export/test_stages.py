@@ -134,6 +134,26 @@ def test_a_faulty_export_is_named_with_its_stage_and_its_layer(target: str, plac
     assert LAYERS[1] in found.summary() and place in found.summary()
 
 
+@pytest.mark.parametrize("shape", [{"top": 5}, {"top": 5, "catalogue": True}, {"batch": 3}], ids=lambda shape: "-".join(shape))
+@pytest.mark.parametrize("place", ["program", "lowered", "loaded"])
+def test_files_that_choose_or_take_several_histories_are_walked_as_well(
+    shape: dict[str, Any], place: str, planting: ModuleType, master: MasterWeights, widths: np.ndarray, vectors: VectorSet
+) -> None:
+    litert = find_target("litert")
+    if litert.installed() is None:
+        pytest.skip("litert is not installed")
+    candidates = ITEMS if "catalogue" in shape else CANDIDATES
+    spec = litert.settle(ArtifactSpec("litert", Precision.STRATEGY, candidates, **shape), "sasrec", widths)
+    subject = planting.subject_of(spec, master, widths, vectors, b"")
+    right = walk(dataclasses.replace(subject, data=subject.make()))
+    assert right.passed and {"program", "lowered", "serialised", "loaded"} <= {
+        each.name for each in right.stages if each.verdict == "right"
+    }
+    with planting.planted(place, litert, SWAP, LAYERS[1]):
+        found = walk(dataclasses.replace(subject, data=subject.make()))
+    assert (found.first_bad, found.layer) == (place, LAYERS[1]), found.summary()
+
+
 def test_the_engine_is_asked_without_single_layers(made: Any, master: MasterWeights, monkeypatch: pytest.MonkeyPatch) -> None:
     planter, subject = made("native")
     from mutations_faults import plant
