@@ -211,6 +211,7 @@ def made(gate: Gate, kind: str, seed: int) -> tuple[str, Faulty, Strategy | None
 
 def work(gate: Gate, todo: list[tuple[int, str, int]], pipe: Any) -> None:
     """Judge faults in a process of its own, which a damaged file may end."""
+    torch.set_num_threads(1)  # those that the process before the fork had are not here, and torch would wait for them
     gate.rehearse()
     for number, kind, seed in todo:
         pipe.send(("begins", number, kind))
