@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rounds, 100 candidates, the small layers")
     parser.add_argument("--level", choices=(*LEVELS, "both"), default="both")
-    parser.add_argument("--model", default="", help="only models whose name holds this, of the model level")
+    parser.add_argument("--model", nargs="+", default=[""], help="only models whose name holds one of these, of the model level")
     parser.add_argument("--runtimes", default=",".join(LINEARS), help="peers to take part")
     parser.add_argument("--rounds", type=int, help="blocks of each contender (default 300, quick 40)")
     parser.add_argument("--json", action="store_true", help="everything on stdout as JSON; tables are left out")
@@ -59,13 +59,13 @@ def main() -> None:
     print(report.summary_text(result["cases"]))
 
 
-def _model_cases(runtimes: Collection[str], rounds: int, quick: bool, only: str) -> Iterator[dict[str, Any]]:
+def _model_cases(runtimes: Collection[str], rounds: int, quick: bool, only: Collection[str]) -> Iterator[dict[str, Any]]:
     from contest.compare import rows
     from contest.model import CONFIGS, model_case, model_peers
     from contest.model_engine import engine_contenders
 
     for name in CONFIGS:
-        if only and only not in name:
+        if not any(part in name for part in only):
             continue
         for candidates in (100,) if quick else (100, 1000):
             report.progress(f"{name}, {candidates} candidates: exporting, loading and checking")
@@ -79,7 +79,7 @@ def _model_cases(runtimes: Collection[str], rounds: int, quick: bool, only: str)
                 yield {**about, **rows(contenders, missing, rounds, cold_rounds=max(20, rounds // 10))}
 
 
-def _linear_cases(runtimes: Collection[str], rounds: int, quick: bool, only: str) -> Iterator[dict[str, Any]]:
+def _linear_cases(runtimes: Collection[str], rounds: int, quick: bool, only: Collection[str]) -> Iterator[dict[str, Any]]:
     from contest import linear
     from contest.compare import rows
     from contest.linear_native import native_linears

@@ -264,6 +264,6 @@ def _words_section(members: Mapping[str, bytes]) -> WordsSection | None:
 
 
 def _artifact_entry(artifact: ArtifactContents, contents: BundleContents, requires: dict[str, str]) -> ArtifactEntry:
-    widths = None if artifact.strategy is None else contents.strategies[artifact.strategy].widths
-    runs_on = runtime_range(artifact, contents.master, widths)
+    strategy = None if artifact.strategy is None else contents.strategies.get(artifact.strategy)
+    runs_on = runtime_range(artifact, contents.master, None if strategy is None else strategy.widths)
     return ArtifactEntry.of(artifact, member=_artifact_member(artifact), requires=requires, parity=artifact.parity, runs_on=runs_on)

@@ -44,7 +44,7 @@ def native_program(abi: str, profiled: bool = False) -> Path:
 
     def make(path: Path) -> None:
         sources = [str(file) for file in (*libchord.tool("runner"), *libchord.sources())]
-        more = ["-Wl,--wrap=chord_session_open", f"-I{libchord.LIBCHORD / 'src'}", str(LAYERS)] if profiled else ["-s"]
+        more = ["-Wl,--wrap=chord_session_open,--wrap=chord_adopt", f"-I{libchord.LIBCHORD / 'src'}", str(LAYERS)] if profiled else ["-s"]
         _run([*command, *libchord.flags(), *_FLAGS, *more, "-o", str(path), *sources, "-lm"])
         check_abi(path, abi)
 

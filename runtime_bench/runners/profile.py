@@ -34,7 +34,6 @@ _ABI = "arm64-v8a"
 _FLAGS = ("-std=c11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden")
 _TIMEOUT_S = 900.0
 _INSTRUCTION = 4
-_SLOTS = 2
 """Sets of weights of a model; a layer lies in each of them."""
 
 
@@ -131,7 +130,7 @@ def profile_native(launch: Launch, cpu: str) -> Profile:
     plugin = plugin_library()
     few, many = (counted(plugin, [*command, *launch.counting(calls).arguments()], cpu, CALL) for calls in (launch.users, 2 * launch.users))
     names = [layer.name for layer in MasterWeights.load(launch.artifact).channel_table.layers]
-    if few.layers != _SLOTS * len(names) or few.layers != many.layers:
+    if not few.layers or few.layers % len(names) or few.layers != many.layers:
         raise DeviceError(f"{launch.artifact}: its program tells {few.layers} places of {len(names)} layers; clear the cache of programs")
 
     def mean(more: float, less: float) -> float:

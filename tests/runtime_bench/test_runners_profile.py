@@ -91,9 +91,18 @@ def test_a_wider_layer_changes_its_own_line_and_that_of_its_reader_alone(tmp_pat
     assert {name for name in narrow if narrow[name] != wide[name]} == {f"blocks.{block}.ffn{part}" for block in (0, 1) for part in (1, 2)}
 
 
-@pytest.mark.parametrize("width", [0, 2])
-def test_an_off_or_narrow_layer_changes_no_line_because_all_widths_are_multiplied_as_8_bits(width: int, tmp_path: Path) -> None:
-    assert profile(SASREC, tmp_path / "narrow", {"blocks.0.ffn1": width}) == profile(SASREC, tmp_path / "whole")
+def test_a_narrow_layer_changes_no_line_because_all_widths_are_multiplied_as_8_bits(tmp_path: Path) -> None:
+    assert profile(SASREC, tmp_path / "narrow", {"blocks.0.ffn1": 2}) == profile(SASREC, tmp_path / "whole")
+
+
+def test_a_layer_that_is_off_and_its_reader_have_shorter_lines(tmp_path: Path) -> None:
+    off, whole = (
+        own(profile(SASREC, tmp_path / name, widths), SASREC) for name, widths in (("off", {"blocks.0.ffn1": 0}), ("whole", None))
+    )
+    # What is left of both is the one block of sixteen lanes that a product has at least.
+    assert off.keys() == whole.keys()
+    assert {name for name in whole if off[name] != whole[name]} == {"blocks.0.ffn1", "blocks.0.ffn2"}
+    assert all(off[f"blocks.0.ffn{part}"] < whole[f"blocks.0.ffn{part}"] for part in (1, 2))
 
 
 def test_code_and_data_are_those_of_a_call(tmp_path: Path) -> None:

@@ -139,13 +139,14 @@ static void a_score_that_overflows(chord_session *session) {
   const int32_t ids[2] = {1, 2};
   float scores[2];
   const size_t dim = session->model->dim;
-  for (size_t i = 0; i < dim; i++) session->hidden[i] = FLT_MAX / 2.0f;
-  session->largest = FLT_MAX / 2.0f;
+  float hidden[CHORD_MAX_DIM];
+  for (size_t i = 0; i < dim; i++) hidden[i] = FLT_MAX / 2.0f;
+  CHECK(chord_take_hidden(session, hidden) == CHORD_OK);
   float scales[3] = {1e-9f, 1e-9f, 1e-9f};
   session->model->table.scales = scales;
-  CHECK(chord_score(session, chord_take_query(session), 2, ids, 0, scores) == CHORD_OK);
+  CHECK(chord_score(session, 2, ids, 0, scores) == CHORD_OK);
   scales[2] = CHORD_LARGEST_WEIGHT;
-  CHECK(chord_score(session, chord_take_query(session), 2, ids, 0, scores) == CHORD_NOT_FINITE);
+  CHECK(chord_score(session, 2, ids, 0, scores) == CHORD_NOT_FINITE);
 }
 
 int main(int argc, char **argv) {
