@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
+from chordkit.export.program import renewed
 from chordkit.quantization import WIDTHS, MasterLayer, MasterWeights, QuantizedRows, QuantizedTable, select_codes
 
 
@@ -71,17 +72,7 @@ def faulty_program(program: ExportedProgram, constants: Constants) -> ExportedPr
         put(f"{name}.scales", scales)
     for name, tensor in constants.tensors.items():
         put(name, tensor)
-    return ExportedProgram(
-        root=program.graph_module,
-        graph=program.graph,
-        graph_signature=program.graph_signature,
-        state_dict=state,
-        range_constraints=program.range_constraints,
-        module_call_graph=program.module_call_graph,
-        example_inputs=program.example_inputs,
-        constants=program.constants,
-        verifiers=program.verifiers,
-    )
+    return renewed(program, state=state)
 
 
 def faulty_master(master: MasterWeights, constants: Constants) -> MasterWeights:

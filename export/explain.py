@@ -134,7 +134,7 @@ def _groups(
     table = master.channel_table
     floats = artifact.precision == Precision.FP32
     widths = np.full(table.channels, 32 if floats else 8) if strategy is None else strategy
-    oldest = {} if runs is None else {int(width): _oldest(artifact, master, int(width), runs) for width in np.unique(widths)}
+    oldest = {} if runs is None else {int(width): _oldest(artifact, master, int(width)) for width in np.unique(widths)}
     found = []
     for name, layer in master.layers.items():
         inputs = layer.rows.codes.shape[1]
@@ -146,7 +146,7 @@ def _groups(
     return found
 
 
-def _oldest(artifact: ArtifactContents, master: MasterWeights, width: int, runs: RuntimeRange) -> str | None:
+def _oldest(artifact: ArtifactContents, master: MasterWeights, width: int) -> str | None:
     """From which version on channels of one width run beside int8 ones, in a file that has nothing else."""
     plain = artifact.model_copy(update={"user_vector": False, "top": None, "batch": 1, "catalogue": False})
     eight = replace(master, embeddings={name: replace(table, bits=8) for name, table in master.embeddings.items()})

@@ -7,23 +7,7 @@
 #include <time.h>
 
 #include "../../kernels/libchord/include/chord_learn.h"
-
-static void *need(void *pointer, const char *what) {
-  if (pointer) return pointer;
-  fprintf(stderr, "learner: %s\n", what);
-  exit(2);
-}
-
-static void *read_all(const char *path, size_t *bytes) {
-  FILE *file = need(fopen(path, "rb"), path);
-  fseek(file, 0, SEEK_END);
-  *bytes = (size_t)ftell(file);
-  rewind(file);
-  void *data = need(malloc(*bytes + 1), "no memory");
-  if (fread(data, 1, *bytes, file) != *bytes) need(NULL, path);
-  fclose(file);
-  return data;
-}
+#include "files.h"
 
 static chord_lessons lessons_of(const char *path, uint32_t dim) {
   size_t bytes;

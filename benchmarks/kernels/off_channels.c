@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "../../kernels/libchord/src/internal.h"
+#include "files.h"
 
 enum { MAX_STRATEGIES = 8, LAYERS = 6, KINDS = LAYERS + 2, MOST_CALLS = 200, SPAN = 50000 /* ns, much less than what a scheduler gives */, CANDIDATES = 100 };
 
@@ -18,23 +19,6 @@ typedef struct contender {
 
 static int32_t history[CHORD_MAX_LENGTH], candidates[CANDIDATES];
 static float scores[CANDIDATES];
-
-static void *need(void *pointer, const char *what) {
-  if (pointer) return pointer;
-  fprintf(stderr, "off_channels: %s\n", what);
-  exit(2);
-}
-
-static void *read_all(const char *path, size_t *bytes) {
-  FILE *file = need(fopen(path, "rb"), path);
-  fseek(file, 0, SEEK_END);
-  *bytes = (size_t)ftell(file);
-  rewind(file);
-  void *data = need(malloc(*bytes + 1), "no memory");
-  if (fread(data, 1, *bytes, file) != *bytes) need(NULL, path);
-  fclose(file);
-  return data;
-}
 
 static double now(void) {
   struct timespec t;

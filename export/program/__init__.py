@@ -13,6 +13,7 @@ from chordkit.export.program.marked import (
     with_widths,
 )
 from chordkit.export.program.refusal import refusal
+from chordkit.export.program.renewed import renewed
 from chordkit.export.program.spelling import is_spelled_out, spelled_out
 from chordkit.export.program.walk import constant_paths, walk
 
@@ -30,6 +31,7 @@ __all__ = [
     "marked_backbone",
     "refusal",
     "regroup",
+    "renewed",
     "runs",
     "spelled_out",
     "traced_once",

@@ -14,10 +14,11 @@ from typing import Any, TypeGuard
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
+from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, TensorArgument
 from torch.fx import Graph, Node
 
 from chordkit.export.program.operators import LINEAR, LINEAR_TRANSPOSED
+from chordkit.export.program.renewed import renewed
 
 _aten = torch.ops.aten
 _LAYERS = (LINEAR, _aten.linear.default)
@@ -45,18 +46,8 @@ def absorbed(program: ExportedProgram, *, keys: bool = True) -> ExportedProgram:
     module.graph.eliminate_dead_code()
     module.graph.lint()
     module.recompile()
-    signature = torch.export.graph_signature.ExportGraphSignature(rewriting.inputs, list(program.graph_signature.output_specs))
-    return ExportedProgram(
-        root=module,
-        graph=module.graph,
-        graph_signature=signature,
-        state_dict=program.state_dict,
-        range_constraints=program.range_constraints,
-        module_call_graph=program.module_call_graph,
-        example_inputs=program.example_inputs,
-        constants=rewriting.constants,
-        verifiers=program.verifiers,
-    )
+    signature = ExportGraphSignature(rewriting.inputs, list(program.graph_signature.output_specs))
+    return renewed(program, module=module, signature=signature, constants=rewriting.constants)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from chordkit.backbones.master import from_master
 from chordkit.errors import CapabilityError, InputError, StrategyError
 from chordkit.export.program.canonical import canonical
 from chordkit.export.program.operators import channel_linear, row_embedding
+from chordkit.export.program.renewed import renewed
 from chordkit.export.program.spelling import anything_spelled_out, is_spelled_out, with_products
 from chordkit.quantization import MasterWeights, select_codes
 
@@ -257,14 +258,4 @@ def with_widths(exported: torch.export.ExportedProgram, master: MasterWeights, w
     state = dict(exported.state_dict)
     for name, tensors in _layer_tensors(master, _checked_widths(master, widths)):
         state.update({f"backbone.{name}.{field}": tensor for field, tensor in tensors.items()})
-    return torch.export.ExportedProgram(
-        root=exported.graph_module,
-        graph=exported.graph,
-        graph_signature=exported.graph_signature,
-        state_dict=state,
-        range_constraints=exported.range_constraints,
-        module_call_graph=exported.module_call_graph,
-        example_inputs=exported.example_inputs,
-        constants=exported.constants,
-        verifiers=exported.verifiers,
-    )
+    return renewed(exported, state=state)

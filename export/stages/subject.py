@@ -11,7 +11,7 @@ import numpy as np
 from chordkit.backbones import Backbone, from_master
 from chordkit.export.artifact import Artifact, ArtifactSpec, Precision, find_precision
 from chordkit.export.judge import expectation, judge
-from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Scores, ScoresFn, VectorSet, compare, reference_scores, run_all
+from chordkit.export.parity import FP32_TOLERANCE, ParityReport, Scores, ScoresFn, VectorSet, compare, reference_scores
 from chordkit.export.targets import Runner, Source, Target, find_target, load_runner, lower
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
@@ -143,14 +143,6 @@ class Subject:
             return self.master.to_bytes()
         assert self.source is not None
         return lower(self.spec, self.source)
-
-    def run(self, data: bytes, vectors: VectorSet) -> Scores:
-        """Scores of a file of this artifact on its runtime, on this machine.
-
-        Raises:
-            ChordkitError: the runtime refuses the file.
-        """
-        return run_all(self._runner(data), *vectors.inputs)
 
     def judge(self, scores: Scores, vectors: VectorSet) -> ParityReport:
         """Hold what an artifact of this kind computes against the reference."""
