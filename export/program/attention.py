@@ -22,6 +22,8 @@ from chordkit.export.program.renewed import renewed
 
 _aten = torch.ops.aten
 _LAYERS = (LINEAR, _aten.linear.default)
+_EXCHANGED = [0, 2, 1, 3]
+"""Axes of slots and heads."""
 
 
 def absorbed(program: ExportedProgram, *, keys: bool = True) -> ExportedProgram:
@@ -73,11 +75,14 @@ class _Rewriting:
         """Apply the value layer behind the product of a softmax of one row with the values."""
         softmax, values = _arguments(product)
         layer = _layer_in_heads(values)
-        if layer is None or not _is(softmax, _aten.softmax.int) or softmax.meta["val"].shape[-2] != 1:
+        if layer is None or not _is_over_slots(softmax) or softmax.meta["val"].shape[-2] != 1:
             return
-        joined = _only_user(_only_user(product, _aten.permute.default), _aten.reshape.default, _aten.view.default)
+        heads_last = _only_user(product, _aten.permute.default)
+        joined = _only_user(heads_last, _aten.reshape.default, _aten.view.default)
         batch, slots, _ = layer.x.meta["val"].shape
-        if joined is None or softmax.meta["val"].shape[:2] != (batch, layer.heads):
+        if heads_last is None or _arguments(heads_last)[1] != _EXCHANGED or joined is None:
+            return
+        if softmax.meta["val"].shape[:2] != (batch, layer.heads):
             return
         with self.graph.inserting_before(joined):
             rows = self._call(_aten.view.default, softmax, [batch, layer.heads, slots])
@@ -86,6 +91,8 @@ class _Rewriting:
             if layer.heads > 1:
                 own = self._call(_aten.mul.Tensor, result, self._own_channels(layer))
                 result = self._call(_aten.sum.dim_IntList, own, [1], True)
+            if result.meta["val"].shape != joined.meta["val"].shape:
+                result = self._call(_aten.view.default, result, list(joined.meta["val"].shape))
         joined.replace_all_uses_with(result)
 
     def keys(self, product: Node) -> None:
@@ -151,16 +158,24 @@ def _transposed(node: Any) -> Any:
 
 def _layer_in_heads(node: Any) -> _Layer | None:
     """The layer whose output ``node`` is, split into heads; None where it is anything else, or is read elsewhere too."""
-    if not _is(node, _aten.permute.default) or _arguments(node)[1] != [0, 2, 1, 3] or len(node.users) != 1:
+    if not _is(node, _aten.permute.default) or _arguments(node)[1] != _EXCHANGED or len(node.users) != 1:
         return None
     split = _arguments(node)[0]
     layer = _arguments(split)[0] if _is(split, _aten.view.default, _aten.reshape.default) and len(split.users) == 1 else None
     if not _is(layer, *_LAYERS) or len(layer.users) != 1 or layer.meta["val"].dim() != 3:
         return None
-    heads, size = split.meta["val"].shape[2:]
-    return _Layer(layer, heads) if split.meta["val"].shape[:2] == layer.meta["val"].shape[:2] and size else None
+    shape = split.meta["val"].shape
+    return _Layer(layer, shape[2]) if shape[:2] == layer.meta["val"].shape[:2] else None
+
+
+def _is_over_slots(node: Any) -> bool:
+    """Whether it is a softmax over the last axis."""
+    return _is(node, _aten.softmax.int) and _arguments(node)[1] == node.meta["val"].dim() - 1
 
 
 def _ends_in_softmax(node: Node) -> bool:
+    """Whether a softmax over the slots reads it, through what keeps a number that is added to all slots one."""
     reader = _only_user(node, _aten.mul.Tensor, _aten.add.Tensor, _aten.softmax.int)
-    return reader is not None and (reader.target is _aten.softmax.int or _ends_in_softmax(reader))
+    if _is(reader, _aten.mul.Tensor) and any(isinstance(each, Node) for each in _arguments(reader) if each is not node):
+        return False  # a factor may be another for each slot
+    return reader is not None and (_is_over_slots(reader) or (reader.target is not _aten.softmax.int and _ends_in_softmax(reader)))

@@ -8,6 +8,7 @@ from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecCon
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import InputError, StrategyError
 from chordkit.export.program import absorbed, constant_paths, export_program, marked_backbone, with_widths
+from chordkit.export.program.canonical import canonical
 from chordkit.export.program.operators import channel_linear, row_embedding
 
 CHANNEL_LINEAR = torch.ops.chord.channel_linear.default
@@ -180,3 +181,33 @@ def test_absorption_gives_the_same_scores_with_keys_and_values_of_one_row_a_head
 def test_a_program_without_attention_of_one_query_is_left_as_it_is():
     program = export_program(build(CONFIGS[2]).eval(), candidates=7)
     assert absorbed(program) is program
+
+
+class OneQuery(torch.nn.Module):
+    """Attention of one query written otherwise than SASRec's: what it does to its scores and to the result is ``way``'s."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.query, self.key, self.value, self.output = (torch.nn.Linear(8, 8) for _ in range(4))
+        self.register_buffer("slots", torch.linspace(0.5, 2.0, 5))
+
+    def heads(self, x):
+        return x.view(2, -1, 2, 4).permute(0, 2, 1, 3)
+
+    def forward(self, x):
+        scores = self.heads(self.query(x[:, -1:])) @ self.heads(self.key(x)).permute(0, 1, 3, 2)
+        scores = scores * self.slots if self.way == "a factor a slot" else scores * 0.5
+        weights = torch.softmax(scores, 2 if self.way == "a softmax over one" else 3)
+        mixed = weights @ self.heads(self.value(x))
+        mixed = mixed.permute(0, 3, 2, 1) if self.way == "heads last" else mixed.permute(0, 2, 1, 3)
+        return self.output(mixed.reshape(2, 8) if self.way == "no axis of slots" else mixed.reshape(2, 1, 8))
+
+
+@pytest.mark.parametrize("way", ["as in SASRec", "a factor a slot", "a softmax over one", "heads last", "no axis of slots"])
+def test_absorption_leaves_what_is_not_the_same_algebra(way):
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 8)
+    program = canonical(torch.export.export(OneQuery(way).eval(), (x,)))
+    # The same sums in another order, in float64.
+    torch.testing.assert_close(run(absorbed(program), x.double()), run(program, x.double()), rtol=0, atol=1e-12)
