@@ -186,7 +186,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         # Quiet is one command's wish: whoever runs several in one process is not silenced by the first.
-        return contextvars.copy_context().run(_run, arguments)
+        return contextvars.copy_context().run(_until_told, arguments)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
@@ -210,6 +210,15 @@ def _hint(error: Any) -> str:
     return f" (see '{context.command_path} --help')"
 
 
+def _until_told(arguments: Sequence[str] | None) -> int:
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        # Also one that comes while something else is being told: whoever starts several processes ends the others of one that is lost.
+        _say_once("interrupted; what was finished is kept, run the same command to go on")
+        return _INTERRUPTED
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = app(args=list(arguments) if arguments is not None else None, prog_name="chordkit", standalone_mode=False)
@@ -217,8 +226,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         _say_where()
         _say_once(str(error))
         return 1 if isinstance(error, CheckFailed) else 2
-    except KeyboardInterrupt:
-        status = _INTERRUPTED
     except SystemExit as leaving:
         # How the command-line library answers a reader (head, less) that has had enough; that is no error of ours.
         if not isinstance(leaving.__context__, BrokenPipeError):
@@ -245,7 +252,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             _say_once(message + _hint(error))
         return int(getattr(error, "exit_code", 2))
     if status == _INTERRUPTED:
-        _say_once("interrupted; what was finished is kept, run the same command to go on")
+        raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
 
 

@@ -1,5 +1,6 @@
 """How a command tells that it is still at work, and how it ends when somebody wants it to."""
 
+import io
 import os
 import re
 import signal
@@ -55,6 +56,19 @@ def test_a_run_that_is_ended_says_so_and_goes_on_with_the_same_command(number: s
     assert said.splitlines()[-1] == "chordkit: interrupted; what was finished is kept, run the same command to go on"
     assert not out.exists() and any(checkpoints.glob("*.safetensors"))
     assert run(command[len(COMMAND) :]) == 0 and out.exists()
+
+
+def test_an_interruption_that_comes_while_an_error_is_told_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            if not self.getvalue():
+                super().write("\n")
+                signal.raise_signal(signal.SIGINT)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert run(["data", "info", "nowhere"]) == 130
+    assert terminal.getvalue() == "\nchordkit: interrupted; what was finished is kept, run the same command to go on\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["data", "info", "synthetic", "--json"]], ids=["help", "json"])
