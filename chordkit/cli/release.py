@@ -3,6 +3,7 @@
 import getpass
 import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -273,6 +274,26 @@ def status(channel: ChannelOption, as_json: JsonOption = False) -> None:
     emit(as_json, payload, view)
     for remark in payload["remarks"]:
         note(remark)
+
+
+@app.command(epilog="Example: `chordkit release log --channel shop --last 20`")
+def log(
+    channel: ChannelOption,
+    last: Annotated[int, typer.Option("--last", min=1, max=100_000, help="So many events.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List who did what, and when: the registry's audit log, the newest first."""
+    events = [
+        {
+            "time": f"{datetime.fromtimestamp(event.time, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "who": event.who,
+            "release": event.release,
+            "what": event.what,
+        }
+        for event in _open(channel).registry.events(last)
+    ]
+    shown = [[each["time"], each["who"], each["release"] or "", each["what"]] for each in events]
+    emit(as_json, {"events": events}, lambda: rows(f"{channel}: what was done", ["time", "who", "release", "what"], shown))
 
 
 @app.command(epilog="Example: `chordkit release watch --channel shop --every 60`")

@@ -41,7 +41,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "bench run", "bench compare", "bench history", "bench import", "config show",
         "devices list", "devices prepare", "serve run", "serve token",
         "release init", "release publish", "release promote", "release pause", "release resume", "release rollback", "release kill",
-        "release refresh", "release rotate", "release status", "release watch", "report", "demo",
+        "release refresh", "release rotate", "release status", "release log", "release watch", "report", "demo",
     }  # fmt: skip
 
 

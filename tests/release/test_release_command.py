@@ -1,5 +1,6 @@
 """``chordkit release``: a channel from zero on the command line, over a real server of static files."""
 
+import getpass
 import http.server
 import importlib.util
 import threading
@@ -93,6 +94,10 @@ def test_a_channel_from_zero(command, tmp_path: Path, serve, make_bundle, bundle
     }  # fmt: skip
     people = command("release", "status", "--channel", home).out
     assert "rolled back" in people and "2 of 3" in people
+    events = run("log", "--last", 3)["events"]
+    assert [each["release"] for each in events] == [None, None, None] and {each["who"] for each in events} == {getpass.getuser()}
+    assert events[0]["what"] != events[-1]["what"] and events[0]["time"] >= events[-1]["time"]
+    assert "rolled back" in command("release", "log", "--channel", home).out
 
 
 def test_a_watch_stops_what_fails_and_signs_what_is_about_to_end(command, tmp_path: Path, make_bundle, bundle_key: Path) -> None:
