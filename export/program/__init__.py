@@ -1,6 +1,6 @@
 """The one graph that every target starts from: the re-ranker as an exported program, and orders of its channels."""
 
-from chordkit.export.program.attention import absorbed
+from chordkit.export.program.attention import absorbed, scaled_queries
 from chordkit.export.program.constants import future_value
 from chordkit.export.program.grouping import Run, by_width, regroup, runs
 from chordkit.export.program.marked import (
@@ -33,6 +33,7 @@ __all__ = [
     "regroup",
     "renewed",
     "runs",
+    "scaled_queries",
     "spelled_out",
     "traced_once",
     "walk",

@@ -1,6 +1,8 @@
-"""Algebra of attention: the same numbers, up to rounding, from fewer products, where one query is asked for.
+"""Algebra of attention: the same numbers, up to rounding, from fewer products.
 
-The last block asks for the last position alone. With ``P`` the softmax over the slots ``X``, and ``q`` the query:
+The factor ``1 / sqrt(head size)`` on the scores can live in the weights of the query (:func:`scaled_queries`). The rest is for where one
+query is asked for (:func:`absorbed`): the last block asks for the last position alone. With ``P`` the softmax over the slots ``X``, and
+``q`` the query:
 
 * values: ``P (X W^T + b) = (P X) W^T + b``, as the rows of ``P`` sum to one. The value layer runs on one row for each head instead of one
   for each slot.
@@ -10,28 +12,64 @@ The last block asks for the last position alone. With ``P`` the softmax over the
 
 import copy
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, TensorArgument
 from torch.fx import Graph, Node
+from torch.nn import Parameter
 
 from chordkit.export.program.operators import LINEAR, LINEAR_TRANSPOSED
 from chordkit.export.program.renewed import renewed
+from chordkit.export.program.walk import constant_paths
 
 _aten = torch.ops.aten
 _LAYERS = (LINEAR, _aten.linear.default)
+_LAYOUTS = (_aten.view.default, _aten.reshape.default, _aten.permute.default)
 _EXCHANGED = [0, 2, 1, 3]
 """Axes of slots and heads."""
+Keys = Literal["all", "float32", "none"]
 
 
-def absorbed(program: ExportedProgram, *, keys: bool = True) -> ExportedProgram:
+def scaled_queries(program: ExportedProgram) -> ExportedProgram:
+    """The same re-ranker with a number that scores of attention are multiplied by moved into the layer of their queries.
+
+    Args:
+        program: from :func:`chordkit.export.program.export_program`; it is left as it is.
+    """
+    module = copy.deepcopy(program.graph_module)
+    paths, state = constant_paths(program), dict(program.state_dict)
+    for factor in list(module.graph.nodes):
+        product = _arguments(factor)[0] if _is(factor, _aten.mul.Tensor) and isinstance(factor.args[1], float) else None
+        if not _is(product, _aten.matmul.default) or len(product.users) != 1:
+            continue
+        query = _arguments(product)[0]
+        while _is(query, *_LAYOUTS) and len(query.users) == 1:
+            query = _arguments(query)[0]
+        if not _is(query, *_LAYERS) or len(query.users) != 1:
+            continue
+        _, weights, *others = _arguments(query)
+        linear = [others[0], others[2]] if query.target is LINEAR else [weights, others[0]]
+        tensors = [tensor for tensor in linear if tensor is not None]
+        if any(paths.get(tensor.name) not in state or len(tensor.users) != 1 for tensor in tensors):
+            continue
+        for tensor in tensors:
+            scaled = state[paths[tensor.name]].detach() * factor.args[1]
+            state[paths[tensor.name]] = Parameter(scaled) if isinstance(state[paths[tensor.name]], Parameter) else scaled
+        factor.replace_all_uses_with(product)
+        module.graph.erase_node(factor)
+    module.recompile()
+    return renewed(program, module=module, state=state)
+
+
+def absorbed(program: ExportedProgram, *, keys: Keys = "all") -> ExportedProgram:
     """The same re-ranker with the key and value layers of each attention of one query applied behind the attention.
 
     Args:
         program: from :func:`chordkit.export.program.export_program`; it is left as it is.
-        keys: whether key layers are too, or value layers alone.
+        keys: which key layers are too: all, those with float32 weights, or none. What computes with activations of 8 bits cannot have
+            the others, as the sum over output channels goes across their scales.
 
     Returns:
         A program in the same spelling. It is ``program`` itself where no attention has one query.
@@ -43,8 +81,8 @@ def absorbed(program: ExportedProgram, *, keys: bool = True) -> ExportedProgram:
     for node in list(module.graph.nodes):
         if _is(node, _aten.matmul.default):
             rewriting.values(node)
-            if keys:
-                rewriting.keys(node)
+            if keys != "none":
+                rewriting.keys(node, float32_alone=keys == "float32")
     module.graph.eliminate_dead_code()
     module.graph.lint()
     module.recompile()
@@ -95,10 +133,12 @@ class _Rewriting:
                 result = self._call(_aten.view.default, result, list(joined.meta["val"].shape))
         joined.replace_all_uses_with(result)
 
-    def keys(self, product: Node) -> None:
+    def keys(self, product: Node, *, float32_alone: bool) -> None:
         """Apply the key layer to the query, where the scores go into a softmax."""
         query, keys = _arguments(product)
         layer, asked = _layer_in_heads(_transposed(keys)), _layer_in_heads(query)
+        if float32_alone and layer is not None and layer.node.target is LINEAR:
+            return
         if layer is None or asked is None or product.meta["val"].shape[-2] != 1 or not _ends_in_softmax(product):
             return
         batch, slots, _ = layer.x.meta["val"].shape
@@ -132,7 +172,7 @@ class _Rewriting:
         with self.graph.inserting_before(first):
             node = self.graph.placeholder(name)
         mode = first.meta["val"].fake_mode
-        node.meta["val"] = mode.from_tensor(own)
+        node.meta["val"] = mode.from_tensor(own, static_shapes=True)
         self.inputs.insert(0, InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(name), name))
         self.constants[name] = own
         return node

@@ -7,7 +7,7 @@ import torch
 from chordkit.backbones import CaserConfig, CatalogueScorer, Reranker, SASRecConfig, build
 from chordkit.backbones.master import from_master, make_master
 from chordkit.errors import InputError, StrategyError
-from chordkit.export.program import absorbed, constant_paths, export_program, marked_backbone, with_widths
+from chordkit.export.program import absorbed, constant_paths, export_program, marked_backbone, scaled_queries, with_widths
 from chordkit.export.program.canonical import canonical
 from chordkit.export.program.operators import channel_linear, row_embedding
 
@@ -147,17 +147,57 @@ WIDE = {
 }
 
 
+def attentive(heads, blocks=2, **more):
+    """A backbone in which no bias is zero and attention is not even."""
+    torch.manual_seed(heads)
+    backbone = build(SASRecConfig(items=40, max_length=12, dim=16, blocks=blocks, heads=heads, **more)).eval()
+    with torch.no_grad():
+        for block in backbone.blocks:
+            for parameter in block.parameters():
+                parameter.normal_(std=0.5)
+    return backbone
+
+
+def some_call(batch=1):
+    history = torch.randint(1, 41, (batch, 12), dtype=torch.int32)
+    history[0, :5] = 0
+    return history, torch.randint(1, 41, (batch, 7), dtype=torch.int32)
+
+
+def factors_of_scores(program):
+    return [node for node in program.graph.nodes if node.target is torch.ops.aten.mul.Tensor and isinstance(node.args[1], float)]
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_the_factor_of_scores_moves_into_the_queries(quantised):
+    backbone = attentive(heads=4)  # of 4 channels, so that the factor is 1/2 and nothing is rounded
+    master = make_master(backbone)
+    program = export_program((master, random_widths(master, choices=(0, 2, 4, 8))) if quantised else backbone, candidates=7)
+    scaled, asked = scaled_queries(program), some_call()
+    assert len(factors_of_scores(program)) == 2 and factors_of_scores(scaled) == []
+    torch.testing.assert_close(run(scaled, *asked), run(program, *asked), rtol=0, atol=1e-12)
+
+
+def test_the_factor_of_scores_stays_where_others_read_the_query():
+    class Shared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query = torch.nn.Linear(8, 8)
+
+        def forward(self, x):
+            query = self.query(x)
+            return torch.softmax((query @ x.transpose(1, 2)) * 0.5, 2) @ query
+
+    x = torch.randn(2, 5, 8)
+    program = canonical(torch.export.export(Shared().eval(), (x,)))
+    torch.testing.assert_close(run(scaled_queries(program), x.double()), run(program, x.double()), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("blocks, heads", [(1, 1), (2, 2), (2, 4)])
 @pytest.mark.parametrize("quantised", [False, True])
 def test_absorption_gives_the_same_scores_with_keys_and_values_of_one_row_a_head(quantised, blocks, heads, batch):
-    config = SASRecConfig(items=40, max_length=12, dim=16, blocks=blocks, heads=heads)
-    torch.manual_seed(heads)
-    backbone = build(config).eval()
-    with torch.no_grad():
-        for block in backbone.blocks:  # so that no bias is zero and attention is not even
-            for parameter in block.parameters():
-                parameter.normal_(std=0.5)
+    backbone = attentive(heads, blocks)
     master = make_master(backbone)
     program = export_program((master, random_widths(master, choices=(0, 2, 4, 8))) if quantised else backbone, candidates=7, batch=batch)
     before = [str(node) for node in program.graph.nodes]
@@ -170,12 +210,19 @@ def test_absorption_gives_the_same_scores_with_keys_and_values_of_one_row_a_head
         ]
         if names and names[0] in rows and node.meta["val"].dim() == 3:
             rows[names[0]].append(node.meta["val"].shape[1])
-    assert rows == {name: [config.max_length] * (blocks - 1) + [heads] for name in rows}
-    history = torch.randint(1, 41, (batch, 12), dtype=torch.int32)
-    history[0, :5] = 0
-    asked = history, torch.randint(1, 41, (batch, 7), dtype=torch.int32)
+    assert rows == {name: [backbone.config.max_length] * (blocks - 1) + [heads] for name in rows}
+    asked = some_call(batch)
     # The same sums in another order, in float64: scores of about 1 from sums of 16 and 40 terms.
     torch.testing.assert_close(run(smaller, *asked), run(program, *asked), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("quantised, moved", [(False, True), (True, False)])
+def test_with_activations_of_8_bits_keys_move_only_where_their_weights_are_float32(quantised, moved):
+    master = make_master(backbone := attentive(heads=2))
+    program = export_program((master, random_widths(master)) if quantised else backbone, candidates=7)
+    few = absorbed(program, keys="float32")
+    assert (str(few.graph) == str(absorbed(program).graph)) is moved
+    assert (str(few.graph) == str(absorbed(program, keys="none").graph)) is not moved
 
 
 def test_a_program_without_attention_of_one_query_is_left_as_it_is():

@@ -85,7 +85,7 @@ class LinearNode:
     Attributes:
         name: module path, for the names of the weights in the file.
         relu: whether the activation is fused.
-        transposed: ``output = input W`` instead, a sum over output channels (see ``litert_attention``).
+        transposed: ``output = input W`` instead, a sum over output channels (see :func:`chordkit.export.program.absorbed`).
     """
 
     name: str
@@ -212,11 +212,14 @@ class Builder:
         """The value as a tensor of its own shape, up to leading ones."""
         return self.fit(self.dense(value)[0], strip(value.shape))
 
-    def matrix(self, value: View) -> tuple[TensorSpec, bool]:
-        """The value as an operand of BATCH_MATMUL: a tensor of rank two or more, and whether it lies transposed."""
+    def matrix(self, value: View, rank: int) -> tuple[TensorSpec, bool]:
+        """The value as an operand of BATCH_MATMUL: a tensor of rank two or more, and whether it lies transposed.
+
+        Where it has to be reshaped, it gets the ``rank`` of the other operand, as far as its own leading ones go.
+        """
         tensor, swapped = self.dense(value, swap=True)
         shape = (*value.shape[:-2], value.shape[-1], value.shape[-2]) if swapped else value.shape
-        wanted = (*strip(shape[:-2]), *shape[-2:])
+        wanted = shape[-max(rank, len(strip(shape[:-2])) + 2) :]
         fits = strip(tensor.shape) == strip(wanted) and tensor.shape[-2:] == wanted[-2:]
         return tensor if fits else self.reshape(tensor, wanted), swapped
 

@@ -11,7 +11,7 @@ from torch.fx import Node as FxNode
 
 from chordkit.export import program  # noqa: F401  (registers the chord:: operators)
 from chordkit.export.targets.litert.flatbuffer import TensorSpec
-from chordkit.export.targets.litert.graph import Builder, LinearWeights, View, strip, view
+from chordkit.export.targets.litert.graph import Builder, LinearNode, LinearWeights, View, strip, view
 from chordkit.export.targets.litert.table import Lowering, Value, lowers
 
 aten = torch.ops.aten
@@ -43,11 +43,24 @@ def _channel_linear(lowering: Lowering, node: FxNode, arguments: list[Any]) -> V
     return _linear_node(lowering, node, source, weights, bias)
 
 
+@lowers(chord.channel_linear_transposed.default)
+def _channel_linear_transposed(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
+    source, codes, scales, widths = arguments
+    rows = lowering.builder.read(source)
+    output = TensorSpec((*rows.shape[:-1], codes.shape[1]))
+    weights = LinearWeights(codes.numpy(), scales.numpy(), widths.numpy())
+    lowering.builder.add(LinearNode(_layer_name(lowering, node), rows, output, weights, None, transposed=True))
+    return view(output, node.meta["val"].shape)
+
+
+def _layer_name(lowering: Lowering, node: FxNode) -> str:
+    return lowering.name_of(node.args[1]) if isinstance(node.args[1], FxNode) else ""
+
+
 def _linear_node(lowering: Lowering, node: FxNode, source: View, weights: LinearWeights, bias: Value) -> Value:
     biases = None if bias is None else bias.detach().numpy().astype(np.float32)
     tensor = lowering.builder.dense(source)[0]
-    name = lowering.name_of(node.args[1]) if isinstance(node.args[1], FxNode) else ""
-    result = lowering.builder.linear(name, tensor, weights, biases)
+    result = lowering.builder.linear(_layer_name(lowering, node), tensor, weights, biases)
     return view(result, node.meta["val"].shape)
 
 
@@ -57,8 +70,8 @@ def _matmul(lowering: Lowering, node: FxNode, arguments: list[Any]) -> Value:
     builder = lowering.builder
     if len(second.shape) >= 2 and second.shape[-1] == 1 and math.prod(second.shape) == second.shape[-2] == math.prod(strip(second.shape)):
         return _matrix_vector(lowering, node, first, second)
-    x, adj_x = builder.matrix(first)
-    y, adj_y = builder.matrix(second)
+    x, adj_x = builder.matrix(first, len(second.tensor.shape))
+    y, adj_y = builder.matrix(second, len(x.shape))
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     shape = (*batch, first.shape[-2], second.shape[-1])
     result = builder.emit("BATCH_MATMUL", [x, y], shape, ("BatchMatMulOptions", {"adjX": adj_x, "adjY": adj_y}))

@@ -11,9 +11,8 @@ import torch
 
 from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Activations, Layout
-from chordkit.export.program import constant_paths, walk
+from chordkit.export.program import absorbed, constant_paths, scaled_queries, walk
 from chordkit.export.targets.litert import REQUIRED_VERSION, layers, ops  # noqa: F401  (the last two fill the dispatch table)
-from chordkit.export.targets.litert.attention import absorb_keys, absorb_values, fold_score_scale
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, TensorSpec, schema, serialize
 from chordkit.export.targets.litert.graph import Builder, Node, View, hoisted, to_spec, view, without_dead_nodes
 from chordkit.export.targets.litert.grouping import split_linears
@@ -72,10 +71,9 @@ def graph(
     """What :func:`lower` writes, before it is written; arguments and errors as there."""
     narrowest = 2 if profile is None else profile.narrowest
     sub_byte = layout == "size" and any(bool((value < 8).any()) for name, value in exported.state_dict.items() if name.endswith(".widths"))
-    nodes, inputs, outputs = _trace(exported, top, Builder(narrowest=narrowest, mask_bits=narrowest if sub_byte else 8))
+    program = absorbed(scaled_queries(exported), keys="float32" if activations == "int8" else "all")
+    nodes, inputs, outputs = _trace(program, top, Builder(narrowest=narrowest, mask_bits=narrowest if sub_byte else 8))
     nodes = without_dead_nodes(nodes, list(outputs.values()))
-    nodes = absorb_values(fold_score_scale(nodes))
-    nodes = absorb_keys(nodes, float_weights_only=activations == "int8")
     nodes = hoisted(split_linears(nodes, activations, layout, fold=fold_permutations))
     return to_spec(nodes, inputs, outputs)
 

@@ -24,7 +24,7 @@ _INPUTS = {torch.int32: np.dtype(np.int32), torch.float32: np.dtype(np.float32)}
 
 def model(program: torch.export.ExportedProgram, items: int, metadata: Mapping[str, str] | None = None, top: int | None = None) -> "Model":
     """What :func:`lower` makes, as the model that is then serialised; arguments and errors as there."""
-    program = absorbed(program, keys=False)  # docs/targets/openvino.md
+    program = absorbed(program, keys="none")  # docs/targets/openvino.md
     builder = GraphBuilder()
     lowering = Lowering(builder)
     inputs: dict[str, Any] = {}
