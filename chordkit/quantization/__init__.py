@@ -2,7 +2,7 @@
 
 from chordkit.quantization.channels import ChannelLayer, ChannelTable
 from chordkit.quantization.engine import ENGINE_ARCHITECTURES, engine_refusal
-from chordkit.quantization.grid import RANGES, WIDTHS, QuantizedRows, ScalePolicy, dequantize_rows, derive_codes, select_codes
+from chordkit.quantization.grid import RANGES, WIDTHS, QuantizedRows, ScalePolicy, dequantize_rows, derive_codes, narrowest, select_codes
 from chordkit.quantization.master import MasterLayer, MasterWeights
 from chordkit.quantization.packing import pack_codes, packed_row_bytes, unpack_codes
 from chordkit.quantization.personal import PersonalModel, read_personal, write_personal
@@ -25,6 +25,7 @@ __all__ = [
     "dequantize_table",
     "derive_codes",
     "engine_refusal",
+    "narrowest",
     "pack_codes",
     "packed_row_bytes",
     "quantize_rows",

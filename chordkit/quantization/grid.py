@@ -68,6 +68,11 @@ def derive_codes(codes: np.ndarray, ratios: np.ndarray, width: int) -> np.ndarra
     return np.clip((product + (1 << 14)) >> 15, low, high).astype(np.int8)
 
 
+def narrowest(widths: np.ndarray, otherwise: int) -> int:
+    """The smallest width of a channel that is on, or ``otherwise`` where all are off."""
+    return int(min(widths[widths != 0], default=otherwise))
+
+
 def select_codes(rows: QuantizedRows, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes and scales of a layer whose channels run at ``widths``.
 

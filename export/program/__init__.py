@@ -12,12 +12,14 @@ from chordkit.export.program.marked import (
     traced_once,
     with_widths,
 )
+from chordkit.export.program.off_channels import Kept, kept_channels, without_off_channels
 from chordkit.export.program.refusal import refusal
 from chordkit.export.program.renewed import renewed
 from chordkit.export.program.spelling import is_spelled_out, spelled_out
 from chordkit.export.program.walk import constant_paths, walk
 
 __all__ = [
+    "Kept",
     "MarkedEmbedding",
     "MarkedLinear",
     "Run",
@@ -28,6 +30,7 @@ __all__ = [
     "future_value",
     "is_spelled_out",
     "item_count",
+    "kept_channels",
     "marked_backbone",
     "refusal",
     "regroup",
@@ -38,4 +41,5 @@ __all__ = [
     "traced_once",
     "walk",
     "with_widths",
+    "without_off_channels",
 ]

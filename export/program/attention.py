@@ -12,7 +12,7 @@ query is asked for (:func:`absorbed`): the last block asks for the last position
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal, TypeGuard
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -20,16 +20,22 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, InputS
 from torch.fx import Graph, Node
 from torch.nn import Parameter
 
-from chordkit.export.program.operators import LINEAR, LINEAR_TRANSPOSED
+from chordkit.export.program.operators import LINEAR_TRANSPOSED
+from chordkit.export.program.recognise import (
+    EXCHANGED,
+    HeadsLayer,
+    arguments,
+    ends_in_softmax,
+    is_call,
+    is_over_slots,
+    layer_in_heads,
+    only_user,
+    transposed,
+)
 from chordkit.export.program.renewed import renewed
 from chordkit.export.program.walk import constant_paths
 
 _aten = torch.ops.aten
-_LAYERS = (LINEAR, _aten.linear.default)
-_LAYOUTS = (_aten.view.default, _aten.reshape.default, _aten.permute.default)
-_EXCHANGED = [0, 2, 1, 3]
-"""Axes of slots and heads."""
-Keys = Literal["all", "float32", "none"]
 
 
 def scaled_queries(program: ExportedProgram) -> ExportedProgram:
@@ -74,12 +80,12 @@ def absorbed(program: ExportedProgram, *, keys: Keys = "all") -> ExportedProgram
     Returns:
         A program in the same spelling. It is ``program`` itself where no attention has one query.
     """
-    if not any(_is(node, _aten.matmul.default) and node.meta["val"].shape[-2:-1] == (1,) for node in program.graph.nodes):
+    if not any(is_call(node, _aten.matmul.default) and node.meta["val"].shape[-2:-1] == (1,) for node in program.graph.nodes):
         return program
     module = copy.deepcopy(program.graph_module)
     rewriting = _Rewriting(module.graph, list(program.graph_signature.input_specs), dict(program.constants))
     for node in list(module.graph.nodes):
-        if _is(node, _aten.matmul.default):
+        if is_call(node, _aten.matmul.default):
             rewriting.values(node)
             if keys != "none":
                 rewriting.keys(node, float32_alone=keys == "float32")
@@ -91,19 +97,6 @@ def absorbed(program: ExportedProgram, *, keys: Keys = "all") -> ExportedProgram
 
 
 @dataclass
-class _Layer:
-    """A linear layer over slots ``[batch, slots, in]`` whose output is split into heads ``[batch, heads, slots, out / heads]``."""
-
-    node: Node
-    heads: int
-
-    @property
-    def x(self) -> Node:
-        node: Node = self.node.all_input_nodes[0]
-        return node
-
-
-@dataclass
 class _Rewriting:
     graph: Graph
     inputs: list[InputSpec]
@@ -111,21 +104,21 @@ class _Rewriting:
 
     def values(self, product: Node) -> None:
         """Apply the value layer behind the product of a softmax of one row with the values."""
-        softmax, values = _arguments(product)
-        layer = _layer_in_heads(values)
-        if layer is None or not _is_over_slots(softmax) or softmax.meta["val"].shape[-2] != 1:
+        softmax, values = arguments(product)
+        layer = layer_in_heads(values)
+        if layer is None or not is_over_slots(softmax) or softmax.meta["val"].shape[-2] != 1:
             return
-        heads_last = _only_user(product, _aten.permute.default)
-        joined = _only_user(heads_last, _aten.reshape.default, _aten.view.default)
+        heads_last = only_user(product, _aten.permute.default)
+        joined = only_user(heads_last, _aten.reshape.default, _aten.view.default)
         batch, slots, _ = layer.x.meta["val"].shape
-        if heads_last is None or _arguments(heads_last)[1] != _EXCHANGED or joined is None:
+        if heads_last is None or arguments(heads_last)[1] != EXCHANGED or joined is None:
             return
         if softmax.meta["val"].shape[:2] != (batch, layer.heads):
             return
         with self.graph.inserting_before(joined):
             rows = self._call(_aten.view.default, softmax, [batch, layer.heads, slots])
             mixed = self._call(_aten.matmul.default, rows, layer.x)
-            result = self._call(layer.node.target, mixed, *_arguments(layer.node)[1:])
+            result = self._call(layer.node.target, mixed, *arguments(layer.node)[1:])
             if layer.heads > 1:
                 own = self._call(_aten.mul.Tensor, result, self._own_channels(layer))
                 result = self._call(_aten.sum.dim_IntList, own, [1], True)
@@ -135,11 +128,9 @@ class _Rewriting:
 
     def keys(self, product: Node, *, float32_alone: bool) -> None:
         """Apply the key layer to the query, where the scores go into a softmax."""
-        query, keys = _arguments(product)
-        layer, asked = _layer_in_heads(_transposed(keys)), _layer_in_heads(query)
-        if float32_alone and layer is not None and layer.node.target is LINEAR:
-            return
-        if layer is None or asked is None or product.meta["val"].shape[-2] != 1 or not _ends_in_softmax(product):
+        query, keys = arguments(product)
+        layer, asked = layer_in_heads(transposed(keys)), layer_in_heads(query)
+        if layer is None or asked is None or product.meta["val"].shape[-2] != 1 or not ends_in_softmax(product):
             return
         batch, slots, _ = layer.x.meta["val"].shape
         with self.graph.inserting_before(product):
@@ -147,20 +138,20 @@ class _Rewriting:
             if layer.heads > 1:
                 rows = self._call(_aten.mul.Tensor, rows, self._own_channels(layer))
             if layer.node.target is _aten.linear.default:
-                projected = self._call(_aten.matmul.default, rows, _arguments(layer.node)[1])
+                projected = self._call(_aten.matmul.default, rows, arguments(layer.node)[1])
             else:
-                projected = self._call(LINEAR_TRANSPOSED, rows, *_arguments(layer.node)[1:4])
+                projected = self._call(LINEAR_TRANSPOSED, rows, *arguments(layer.node)[1:4])
             slots_last = self._call(_aten.permute.default, layer.x, [0, 2, 1])
             scores = self._call(_aten.matmul.default, projected, slots_last)
             result = self._call(_aten.view.default, scores, [batch, layer.heads, 1, slots])
         product.replace_all_uses_with(result)
 
-    def _call(self, target: Any, *arguments: Any) -> Node:
-        node = self.graph.call_function(target, arguments)
-        node.meta["val"] = target(*torch.fx.map_arg(arguments, lambda each: each.meta["val"]))
+    def _call(self, target: Any, *operands: Any) -> Node:
+        node = self.graph.call_function(target, operands)
+        node.meta["val"] = target(*torch.fx.map_arg(operands, lambda each: each.meta["val"]))
         return node
 
-    def _own_channels(self, layer: _Layer) -> Node:
+    def _own_channels(self, layer: HeadsLayer) -> Node:
         """``[heads, out]``: 1 where the channel belongs to the head."""
         channels = int(layer.node.meta["val"].shape[-1])
         name = f"own_channels_{layer.heads}_{channels}"
@@ -176,46 +167,3 @@ class _Rewriting:
         self.inputs.insert(0, InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(name), name))
         self.constants[name] = own
         return node
-
-
-def _arguments(node: Node) -> list[Any]:
-    return list(node.args)
-
-
-def _is(node: Any, *targets: Any) -> TypeGuard[Node]:
-    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
-
-
-def _only_user(node: Node | None, *targets: Any) -> Node | None:
-    user = next(iter(node.users)) if node is not None and len(node.users) == 1 else None
-    return user if _is(user, *targets) else None
-
-
-def _transposed(node: Any) -> Any:
-    """What ``node`` is the transposition of, of its last two axes."""
-    return _arguments(node)[0] if _is(node, _aten.permute.default) and _arguments(node)[1] == [0, 1, 3, 2] else None
-
-
-def _layer_in_heads(node: Any) -> _Layer | None:
-    """The layer whose output ``node`` is, split into heads; None where it is anything else, or is read elsewhere too."""
-    if not _is(node, _aten.permute.default) or _arguments(node)[1] != _EXCHANGED or len(node.users) != 1:
-        return None
-    split = _arguments(node)[0]
-    layer = _arguments(split)[0] if _is(split, _aten.view.default, _aten.reshape.default) and len(split.users) == 1 else None
-    if not _is(layer, *_LAYERS) or len(layer.users) != 1 or layer.meta["val"].dim() != 3:
-        return None
-    shape = split.meta["val"].shape
-    return _Layer(layer, shape[2]) if shape[:2] == layer.meta["val"].shape[:2] else None
-
-
-def _is_over_slots(node: Any) -> bool:
-    """Whether it is a softmax over the last axis."""
-    return _is(node, _aten.softmax.int) and _arguments(node)[1] == node.meta["val"].dim() - 1
-
-
-def _ends_in_softmax(node: Node) -> bool:
-    """Whether a softmax over the slots reads it, through what keeps a number that is added to all slots one."""
-    reader = _only_user(node, _aten.mul.Tensor, _aten.add.Tensor, _aten.softmax.int)
-    if _is(reader, _aten.mul.Tensor) and any(isinstance(each, Node) for each in _arguments(reader) if each is not node):
-        return False  # a factor may be another for each slot
-    return reader is not None and (_is_over_slots(reader) or (reader.target is not _aten.softmax.int and _ends_in_softmax(reader)))

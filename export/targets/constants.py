@@ -5,12 +5,16 @@ rounding may. Bytes tell that, and nothing else: not which layer reads them, nor
 wherever they stand. Nothing here knows how a target makes its files; what a file may store a channel as is all that counts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chordkit.quantization import WIDTHS, MasterWeights, pack_codes, select_codes
+from chordkit.quantization import WIDTHS, MasterWeights, narrowest, pack_codes, select_codes
 from chordkit.quantization.tables import is_int4_table
+
+if TYPE_CHECKING:
+    from chordkit.export.program import Kept
 
 Form = Callable[[np.ndarray], bytes]
 """Codes of one channel to the bytes that they may be stored as."""
@@ -22,7 +26,13 @@ _FIRST = 64
 
 
 def missing_constants(
-    data: bytes, master: MasterWeights, widths: np.ndarray, *, factors: Sequence[float] = (1.0,), reordered: bool = False
+    data: bytes,
+    master: MasterWeights,
+    widths: np.ndarray,
+    *,
+    factors: Sequence[float] = (1.0,),
+    reordered: bool = False,
+    kept: Mapping[str, "Kept"] | None = None,
 ) -> str | None:
     """Which of the master's numbers a file lacks, as the end of a sentence, or None.
 
@@ -35,16 +45,21 @@ def missing_constants(
         widths: uint8 ``[channels]``, of its strategy.
         factors: what a lowering may have multiplied all scales of a layer by.
         reordered: whether a layer's inputs may stand in the order of another layer's channels, grouped by width.
+        kept: what of a layer is enough, where that is not all of it: channels that another's leave without effect, and inputs.
     """
-    words = _words(data)
+    words, kept = _words(data), kept or {}
     table = master.channel_table
-    orders = _orders(master, widths) if reordered else []
+    orders = _orders(master, widths, kept) if reordered else []
     for name, layer in master.layers.items():
         chosen = widths[table.layer_slice(name)]
         codes, scales = select_codes(layer.rows, chosen)
-        on = np.flatnonzero(codes.any(1))
-        whole = on[chosen[on].astype(int) * codes.shape[1] % 8 == 0]
-        absent = _absent_rows(data, codes[whole], chosen[whole], [order for order in orders if len(order) == codes.shape[1]])
+        every = np.arange(codes.shape[1])
+        rows, columns = (kept[name].rows, kept[name].columns) if name in kept else (np.arange(len(codes)), every)
+        on = rows[codes[np.ix_(rows, columns)].any(1)]
+        whole = on[chosen[on].astype(int) * len(columns) % 8 == 0]
+        inputs = [every, columns] if len(columns) < len(every) else [every]
+        selections = [*inputs, *(each[order] for each in inputs for order in orders if len(order) == len(each))]
+        absent = _absent_rows(data, codes[whole], chosen[whole], selections)
         if absent:
             return f"of layer {name} it lacks the codes of channel {whole[absent[0]]} ({len(absent)} channels in all)"
         lacking = min((np.flatnonzero(~_held(words, scales[on] * np.float32(factor))) for factor in factors), key=len)
@@ -72,23 +87,26 @@ def _held(words: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return words[places] == wanted if len(words) else np.zeros(len(wanted), bool)
 
 
-def _orders(master: MasterWeights, widths: np.ndarray) -> list[np.ndarray]:
+def _orders(master: MasterWeights, widths: np.ndarray, kept: Mapping[str, "Kept"]) -> list[np.ndarray]:
     """Each layer's channels grouped by width: the orders that inputs of the next layer may have."""
-    found = []
+    found: dict[bytes, np.ndarray] = {}
     for name in master.layers:
         chosen = widths[master.channel_table.layer_slice(name)]
-        found.append(np.argsort(np.where(chosen == 0, 2, chosen), kind="stable"))
-    return found
+        for stored in (chosen, *([kept[name].widths] if name in kept else [])):
+            for off in (2, narrowest(stored, 2)):  # where those that are off stood before, and stand
+                order = np.argsort(np.where(stored == 0, off, stored), kind="stable")
+                found[order.tobytes()] = order
+    return list(found.values())
 
 
-def _absent_rows(data: bytes, codes: np.ndarray, widths: np.ndarray, orders: list[np.ndarray]) -> list[int] | None:
-    """Rows that the file holds in no form, by the order of inputs in which it holds most; None where it holds none."""
+def _absent_rows(data: bytes, codes: np.ndarray, widths: np.ndarray, selections: list[np.ndarray]) -> list[int] | None:
+    """Rows that the file holds in no form, by the selection of inputs of which it holds most; None where it holds none."""
     best: list[int] | None = None
-    for order in [np.arange(codes.shape[1]), *orders]:
+    for order in selections:
         at, absent = 0, []
         usual: dict[int, Form] = dict.fromkeys(WIDTHS, _bytes_of)
         for row, width in enumerate(widths):
-            forms = _forms(codes.shape[1], int(width))
+            forms = _forms(len(order), int(width))
             # The form of one channel is that of the next of its width, as a rule.
             forms.sort(key=lambda form, width=int(width): form is not usual[width])  # type: ignore[misc]
             at, found = _find(data, codes[row, order], forms, at)

@@ -69,15 +69,16 @@ class ExecutorchTarget(Target):
         return XnnpackGraph(program, top, one_group if spec.layout == "speed" else groups_in_file)
 
     def _program(self, spec: ArtifactSpec, source: Source) -> "ExportedProgram":
-        """The program, in the layout ``size`` with the channels of a strategy in groups of one width."""
-        from chordkit.export.program import export_program, regroup
+        """The program, in the layout ``size`` with the channels of a strategy in groups of one width, and without those that are off."""
+        from chordkit.export.program import export_program, regroup, without_off_channels
         from chordkit.export.targets.executorch.graph import storage_groups
 
         user_order = None
         if isinstance(source, tuple) and spec.layout != "speed":
             master, widths, user_order = regroup(*source, storage_groups)
             source = master, widths
-        return export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch, user_order=user_order)
+        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch, user_order=user_order)
+        return program if spec.layout == "speed" else without_off_channels(program)
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.executorch.runner import ExecutorchRunner
@@ -85,11 +86,11 @@ class ExecutorchTarget(Target):
         return ExecutorchRunner(bytes(data), threads)
 
     def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
-        from chordkit.export.program import regroup
+        from chordkit.export.program import kept_channels, regroup
         from chordkit.export.targets.executorch.graph import storage_groups
 
         ordered, moved, _ = regroup(master, widths, storage_groups)
-        return missing_constants(data, ordered, moved)
+        return missing_constants(data, ordered, moved, kept=kept_channels(ordered, moved))
 
     def problem_with_file(self, data: memoryview) -> str | None:
         # Operators stand in a program by their names, without the overload.

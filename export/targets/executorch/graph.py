@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from chordkit.export.program import Run, constant_paths, future_value, refusal, runs
 from chordkit.export.targets.executorch.top import later_by, top_places
+from chordkit.quantization import narrowest
 from chordkit.quantization.tables import is_int4_table
 
 # Storage groups, the argument of regroup(): XNNPACK has no 2-bit weights, so int2 codes are stored as int4.
@@ -28,8 +29,9 @@ _RANGES = {INT4: (-8, 7), INT8: (-128, 127)}
 
 
 def storage_groups(widths: np.ndarray) -> np.ndarray:
-    """Group of each channel: ``INT4`` for 4 bits and fewer, ``INT8`` for 8."""
-    return np.where(np.asarray(widths) > 4, INT8, INT4)
+    """Group of each channel of a layer: ``INT4`` for 4 bits and fewer, ``INT8`` for 8; those that are off go with the narrowest others."""
+    widths = np.asarray(widths)
+    return np.where(np.where(widths == 0, narrowest(widths, 4), widths) > 4, INT8, INT4)
 
 
 def groups_in_file(widths: np.ndarray, inputs: int) -> np.ndarray:

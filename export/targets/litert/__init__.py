@@ -1,5 +1,7 @@
 """LiteRT (TensorFlow Lite): a ``.tflite`` file, written without a converter (``docs/targets/litert.md``)."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,9 @@ from chordkit.export.targets.lowered import named_inputs, row_by_row
 from chordkit.export.targets.runner import Runner
 from chordkit.export.targets.target import ALL_PRECISIONS, Capability, Source, Target
 from chordkit.quantization import MasterWeights
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 REQUIRED_VERSION = "2.3.0"
 """The runtime that the files are tested with; int2 weights and per-row tables are silently wrong in much older ones."""
@@ -42,20 +47,24 @@ class LitertTarget(Target):
     lowered_form = "the operators and constants of the file, run in numpy"
 
     def lower(self, spec: ArtifactSpec, source: Source) -> bytes:
-        from chordkit.export.program import export_program
         from chordkit.export.targets.litert.lower import lower
 
-        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        program = self._program(spec, source, spec.given, spec.batch)
         return lower(program, spec.activations or "fp32", spec.layout or "size", self.profile(spec.runtime), top=spec.top)
 
     def lowered(self, spec: ArtifactSpec, source: Source) -> ScoresFn:
-        from chordkit.export.program import export_program
         from chordkit.export.targets.litert.interpret import interpret
         from chordkit.export.targets.litert.lower import graph
 
-        program = export_program(source, spec.candidates, user_vector=spec.user_vector)
+        program = self._program(spec, source, spec.candidates)
         made = graph(program, spec.activations or "fp32", spec.layout or "size", self.profile(spec.runtime))
         return row_by_row(lambda history, user, ids: interpret(made, named_inputs(history, user, ids)))
+
+    def _program(self, spec: ArtifactSpec, source: Source, candidates: int | None, batch: int = 1) -> "ExportedProgram":
+        from chordkit.export.program import export_program, without_off_channels
+
+        program = export_program(source, candidates, user_vector=spec.user_vector, batch=batch)
+        return program if spec.layout == "speed" else without_off_channels(program)  # the layout speed is one file for everybody
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
         from chordkit.export.targets.litert.runner import LitertRunner
@@ -63,9 +72,12 @@ class LitertTarget(Target):
         return LitertRunner(bytes(data), threads)
 
     def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
+        from chordkit.export.program import kept_channels
+
         # The scores' factor may lie in the query's scales, and a reader has its inputs in the order of its writer's channels.
         heads = int(master.config.get("heads", 1))  # type: ignore[arg-type]
-        return missing_constants(data, master, widths, factors=(1.0, (master.dim // heads) ** -0.5), reordered=True)
+        factors = (1.0, (master.dim // heads) ** -0.5)
+        return missing_constants(data, master, widths, factors=factors, reordered=True, kept=kept_channels(master, widths))
 
     def problem_with_file(self, data: memoryview) -> str | None:
         return problem_with_flatbuffer(data, "TFL3")

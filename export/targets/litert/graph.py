@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chordkit.export.targets.litert.flatbuffer import GraphSpec, OperatorSpec, Quantization, TensorSpec
+from chordkit.quantization import narrowest
 from chordkit.quantization.tables import is_int4_table
 
 Shape = tuple[int, ...]
@@ -251,8 +252,8 @@ class Builder:
 
 
 def stored_widths(widths: np.ndarray) -> np.ndarray:
-    """Bits of each channel in the file: channels that are off are int2 zeros."""
-    return np.where(widths == 0, 2, widths)
+    """Bits of each channel in the file: channels that are off are zeros among the narrowest others of the layer."""
+    return np.where(widths == 0, narrowest(widths, 2), widths)
 
 
 def pack(codes: np.ndarray, width: int) -> bytes:

@@ -65,7 +65,7 @@ class OnnxTarget(Target):
 
     def _arguments(self, spec: ArtifactSpec, source: Source) -> tuple["ExportedProgram", int, dict[str, str], Layout]:
         """The program, the number of items, the metadata and the layout of a file."""
-        from chordkit.export.program import export_program, item_count
+        from chordkit.export.program import export_program, item_count, without_off_channels
 
         layout = spec.layout or "size"
         # A strategy's file of the layout speed is the int8 file with other codes and scales, and nothing else differs.
@@ -73,6 +73,8 @@ class OnnxTarget(Target):
         if isinstance(source, tuple):
             metadata["chordkit.fingerprint"] = source[0].fingerprint.hex()
         program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        if layout == "size":  # the other is one file for everybody
+            program = without_off_channels(program)
         return program, item_count(source), metadata, layout
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
@@ -82,9 +84,11 @@ class OnnxTarget(Target):
 
     def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
         """Also whose weights the file says that they are."""
+        from chordkit.export.program import kept_channels
+
         if master.fingerprint.hex().encode() not in data:
             return f"it does not say that its weights are those of the master {master.fingerprint.hex()}"
-        return missing_constants(data, master, widths)
+        return missing_constants(data, master, widths, kept=kept_channels(master, widths))
 
     def problem_with_file(self, data: memoryview) -> str | None:
         return problem_with_onnx(data)

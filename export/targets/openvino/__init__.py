@@ -58,12 +58,12 @@ class OpenvinoTarget(Target):
         return row_by_row(scores)
 
     def _arguments(self, spec: ArtifactSpec, source: Source) -> tuple["ExportedProgram", int, dict[str, str]]:
-        from chordkit.export.program import export_program, item_count
+        from chordkit.export.program import export_program, item_count, without_off_channels
 
         metadata = {"precision": str(spec.precision)}
         if isinstance(source, tuple):
             metadata["fingerprint"] = source[0].fingerprint.hex()
-        program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch)
+        program = without_off_channels(export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch))
         return program, item_count(source), metadata
 
     def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
@@ -73,12 +73,13 @@ class OpenvinoTarget(Target):
 
     def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
         """Also whose weights the file says that they are."""
+        from chordkit.export.program import kept_channels
         from chordkit.export.targets.openvino.archive import unpack
 
         graph, weights = unpack(data)
         if master.fingerprint.hex().encode() not in graph:
             return f"it does not say that its weights are those of the master {master.fingerprint.hex()}"
-        return missing_constants(weights, master, widths)
+        return missing_constants(weights, master, widths, kept=kept_channels(master, widths))
 
     def account(self, data: memoryview, ledger: Ledger) -> None:
         from chordkit.export.targets.openvino.account import account

@@ -1,0 +1,347 @@
+"""Channels that are off leave a program: the same scores, up to rounding, from smaller products.
+
+A channel that is off gives every row its bias, so whoever reads it can take that into a bias of its own:
+
+* ffn1, and any layer that one other layer alone reads, through ReLU, GELU or nothing: the reader's bias grows by its weights times
+  act(bias);
+* values: likewise the bias of the layer behind the attention, because the weights of a softmax sum to one;
+* keys: such a channel adds one number to all slots of a query's logits, which a softmax does not see. It goes, and the query's with it.
+  Where the key is on and the query off, the query's bias times the key is another number for each slot: both stay, unless the bias is zero.
+
+Heads keep equally many channels. What a layer keeps is rounded up to a multiple of :data:`MULTIPLE` by channels that are off, which then
+give their biases as before; they are stored at a width that the head has, so that they need no tensor of their own. Codes and scales of
+channels that are on stay what they are. A layer that is called more than once, as in a recurrence, or is read in any other way keeps all of
+its channels.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Node
+
+from chordkit.export.program.marked import export_program
+from chordkit.export.program.operators import LINEAR
+from chordkit.export.program.recognise import (
+    EXCHANGED,
+    arguments,
+    ends_in_softmax,
+    is_call,
+    is_over_slots,
+    layer_in_heads,
+    only_user,
+    transposed,
+)
+from chordkit.export.program.renewed import renewed
+from chordkit.export.program.spelling import anything_spelled_out
+from chordkit.export.program.walk import constant_paths
+from chordkit.quantization import MasterWeights
+
+MULTIPLE = 8
+"""Of channels that a layer keeps."""
+_aten = torch.ops.aten
+_ACTIVATIONS = (_aten.relu.default, _aten.gelu.default)
+_SHAPED = (_aten.view.default, _aten.reshape.default)
+_PREFIX, _SUFFIX = "backbone.", ".codes"
+
+
+@dataclass(frozen=True)
+class Junction:
+    """Layers whose channels meet: one writes what another alone reads, or queries and keys are multiplied.
+
+    Attributes:
+        writers: the layer that writes, or the layers of the queries and of the keys.
+        reader: of the writer's channels; None for queries and keys, which have none.
+        heads: equal parts that the channels fall into.
+    """
+
+    writers: tuple[str, ...]
+    reader: str | None
+    heads: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stays of a layer.
+
+    Attributes:
+        rows: its channels, ascending.
+        widths: uint8, at which they are stored; channels that are off may have a width here, and their codes are zeros.
+        columns: its inputs, ascending.
+    """
+
+    rows: np.ndarray
+    widths: np.ndarray
+    columns: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What decides about a layer: widths uint8 and biases ``[channels]``, and the number of inputs."""
+
+    widths: np.ndarray
+    bias: np.ndarray | None
+    inputs: int
+
+
+def kept_channels(master: MasterWeights, widths: np.ndarray) -> dict[str, Kept]:
+    """What :func:`without_off_channels` leaves of the layers of which it does not leave everything, by name.
+
+    Args:
+        master: the master weights.
+        widths: uint8 ``[channels]``.
+    """
+    if np.all(widths):
+        return {}
+    table = master.channel_table
+    layers = {name: _Layer(widths[table.layer_slice(name)], layer.bias, layer.rows.codes.shape[1]) for name, layer in master.layers.items()}
+    return _kept(_junctions_of(master), layers)
+
+
+_FOUND: dict[tuple[object, ...], tuple[Junction, ...]] = {}
+
+
+def _junctions_of(master: MasterWeights) -> tuple[Junction, ...]:
+    """Those of its architecture, which is traced once for each configuration."""
+    key = tuple(sorted(master.config.items()))
+    if key in _FOUND and not anything_spelled_out():
+        return _FOUND[key]
+    program = export_program((master, np.full(master.channel_table.channels, 8, np.uint8)), 1)
+    found = tuple(each.junction for each in _meetings(program.graph_module, constant_paths(program)))
+    if not anything_spelled_out():
+        _FOUND[key] = found
+    return found
+
+
+def without_off_channels(program: ExportedProgram) -> ExportedProgram:
+    """The same re-ranker without the channels that are off, as far as what reads them can do without.
+
+    Args:
+        program: from :func:`chordkit.export.program.export_program`; it is left as it is.
+
+    Returns:
+        A program in the same spelling, whose layers have fewer channels and inputs. It is ``program`` itself where nothing goes.
+    """
+    paths = constant_paths(program)
+    state = dict(program.state_dict)
+    if all(bool(tensor.all()) for path, tensor in state.items() if path.endswith(".widths")):
+        return program
+    module = copy.deepcopy(program.graph_module)
+    meetings = list(_meetings(module, paths))
+    names = {name for each in meetings for name in (*each.junction.writers, each.junction.reader) if name is not None}
+    kept = _kept([each.junction for each in meetings], {name: _layer(state, name) for name in names})
+    if not kept:
+        return program
+    for each in meetings:
+        _carry(state, each, kept)
+    for name, left in kept.items():
+        _cut(state, name, left)
+    _reshape(module, state, paths, meetings)
+    module.graph.lint()
+    module.recompile()
+    return renewed(program, module=module, state=state)
+
+
+# --- which channels stay ---------------------------------------------------------------------------------------------------
+
+
+def _kept(junctions: Sequence[Junction], layers: Mapping[str, _Layer]) -> dict[str, Kept]:
+    found: dict[str, Kept] = {}
+
+    def part(name: str) -> Kept:
+        layer = layers[name]
+        return found.get(name, Kept(np.arange(len(layer.widths)), layer.widths, np.arange(layer.inputs)))
+
+    for junction in junctions:
+        writers = [layers[name] for name in junction.writers]
+        rows = _chosen(_needed(writers), junction.heads)
+        if len(rows) == len(writers[0].widths):
+            continue
+        for name in junction.writers:
+            found[name] = replace(part(name), rows=rows, widths=_stored(layers[name].widths, rows, junction.heads))
+        if junction.reader is not None:
+            found[junction.reader] = replace(part(junction.reader), columns=rows)
+    return found
+
+
+def _needed(writers: Sequence[_Layer]) -> np.ndarray:
+    """Which channels give more than one number for all rows that count."""
+    if len(writers) == 1:
+        return writers[0].widths != 0
+    query, key = writers
+    return (key.widths != 0) & ((query.widths != 0) | (query.bias is not None and query.bias != 0))
+
+
+def _chosen(needed: np.ndarray, heads: int) -> np.ndarray:
+    """Those channels, and of each head the first others up to as many as are kept of each."""
+    parts = needed.reshape(heads, -1)
+    size = parts.shape[1]
+    step = MULTIPLE // math.gcd(MULTIPLE, heads)
+    count = min(size, max(1, -(-int(parts.sum(1).max()) // step)) * step)
+    first = np.argsort(~parts, axis=1, kind="stable")[:, :count]
+    return (np.sort(first, axis=1) + np.arange(heads)[:, None] * size).reshape(-1)
+
+
+def _stored(widths: np.ndarray, rows: np.ndarray, heads: int) -> np.ndarray:
+    """Widths of the rows that are kept; those that are off get the narrowest of their head, or else of the layer."""
+    stored = widths[rows].reshape(heads, -1)
+    for part in stored:
+        on = part[part != 0]
+        on = on if on.size else widths[widths != 0]
+        part[part == 0] = on.min(initial=8) if on.size else 0
+    return stored.reshape(-1)
+
+
+# --- where they meet -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """A junction in a graph.
+
+    Attributes:
+        junction: which layers meet.
+        activation: between a writer and its reader.
+        shaped: nodes whose last axis is one head's channels, or those of all heads, by a shape that they state.
+    """
+
+    junction: Junction
+    activation: Node | None = None
+    shaped: tuple[Node, ...] = ()
+
+
+def _meetings(module: GraphModule, paths: Mapping[str, str]) -> Iterator[_Meeting]:
+    for node in module.graph.nodes:
+        if is_call(node, LINEAR):
+            yield from _fed(node, paths)
+        elif is_call(node, _aten.matmul.default):
+            yield from _mixed(node, paths)
+            yield from _multiplied(node, paths)
+
+
+def _fed(writer: Node, paths: Mapping[str, str]) -> Iterator[_Meeting]:
+    """A layer that another alone reads."""
+    activation = only_user(writer, *_ACTIVATIONS)
+    reader = only_user(writer if activation is None else activation, LINEAR)
+    names = _names(paths, writer, reader)
+    if names is not None and reader is not None and _takes(reader, writer if activation is None else activation, writer):
+        yield _Meeting(Junction(names[:1], names[1], 1), activation)
+
+
+def _mixed(product: Node, paths: Mapping[str, str]) -> Iterator[_Meeting]:
+    """The values of an attention."""
+    softmax, values = arguments(product)
+    layer = layer_in_heads(values)
+    heads_last = only_user(product, _aten.permute.default)
+    joined = only_user(heads_last, *_SHAPED)
+    reader = only_user(joined, LINEAR)
+    if layer is None or heads_last is None or joined is None or reader is None or not is_over_slots(softmax):
+        return
+    names = _names(paths, layer.node, reader)
+    in_order = arguments(heads_last)[1] == EXCHANGED and joined.meta["val"].shape[-1] == layer.node.meta["val"].shape[-1]
+    if names is not None and in_order and _takes(reader, joined, layer.node):
+        yield _Meeting(Junction(names[:1], names[1], layer.heads), shaped=(_split(values), joined))
+
+
+def _multiplied(product: Node, paths: Mapping[str, str]) -> Iterator[_Meeting]:
+    """The queries and keys of an attention."""
+    left, right = arguments(product)
+    query, key = layer_in_heads(left), layer_in_heads(transposed(right))
+    if query is None or key is None or query.heads != key.heads or len(right.users) != 1 or not ends_in_softmax(product):
+        return
+    names = _names(paths, query.node, key.node)
+    if names is not None:
+        yield _Meeting(Junction(names, None, key.heads), shaped=(_split(left), _split(transposed(right))))
+
+
+def _split(in_heads: Node) -> Node:
+    """The node that splits a layer's channels into heads."""
+    node: Node = arguments(in_heads)[0]
+    return node
+
+
+def _names(paths: Mapping[str, str], *layers: Node | None) -> tuple[str, ...] | None:
+    """Of layers whose constants nobody else has; None where one is no such layer."""
+    found = []
+    for layer in layers:
+        if not is_call(layer, LINEAR):
+            return None
+        constants = [each for each in arguments(layer)[1:] if each is not None]
+        path = paths.get(constants[0].name, "")
+        if not path.endswith(_SUFFIX) or any(len(each.users) != 1 or each.name not in paths for each in constants):
+            return None
+        found.append(path.removeprefix(_PREFIX).removesuffix(_SUFFIX))
+    return tuple(found)
+
+
+def _takes(reader: Node, given: Node, writer: Node) -> bool:
+    """Whether it reads ``given`` as its input alone, channel by channel, and has a bias for what the writer's leave."""
+    x, codes, *_, bias = arguments(reader)
+    same = x is given and codes.meta["val"].shape[1] == writer.meta["val"].shape[-1]
+    return same and (bias is not None or arguments(writer)[4] is None)
+
+
+# --- what is left of the program -------------------------------------------------------------------------------------------
+
+
+def _layer(state: Mapping[str, Tensor], name: str) -> _Layer:
+    bias = state.get(f"{_PREFIX}{name}.bias")
+    widths, codes = (state[f"{_PREFIX}{name}.{field}"] for field in ("widths", "codes"))
+    return _Layer(widths.numpy(), None if bias is None else bias.numpy(), codes.shape[1])
+
+
+def _carry(state: dict[str, Tensor], meeting: _Meeting, kept: Mapping[str, Kept]) -> None:
+    """Add to the reader's bias what the writer's channels leave that go."""
+    writer, reader = meeting.junction.writers[0], meeting.junction.reader
+    bias = state.get(f"{_PREFIX}{writer}.bias")
+    if reader is None or bias is None or writer not in kept:
+        return
+    activation = meeting.activation
+    left = bias if activation is None else activation.target(bias, **activation.kwargs)  # type: ignore[operator]
+    gone = torch.ones(len(bias), dtype=torch.bool)
+    gone[torch.from_numpy(kept[writer].rows)] = False
+    codes, scales = state[f"{_PREFIX}{reader}.codes"], state[f"{_PREFIX}{reader}.scales"]
+    added = (codes[:, gone].double() @ left[gone].double()) * scales.double()
+    path = f"{_PREFIX}{reader}.bias"
+    state[path] = (state[path].double() + added).float()
+
+
+def _cut(state: dict[str, Tensor], name: str, kept: Kept) -> None:
+    rows, columns = torch.from_numpy(kept.rows), torch.from_numpy(kept.columns)
+    for field in ("codes", "scales", "bias"):
+        path = f"{_PREFIX}{name}.{field}"
+        if path in state:
+            state[path] = state[path][rows]
+    state[f"{_PREFIX}{name}.codes"] = state[f"{_PREFIX}{name}.codes"][:, columns].contiguous()
+    state[f"{_PREFIX}{name}.widths"] = torch.from_numpy(kept.widths.copy())
+
+
+def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[str, str], meetings: Sequence[_Meeting]) -> None:
+    """Give the constants, and what follows from them, their new shapes."""
+    junctions = {node: meeting.junction for meeting in meetings for node in meeting.shaped}
+    changed: set[Node] = set()
+    for node in module.graph.nodes:
+        path = paths.get(node.name)
+        if node.op == "placeholder" and path in state and state[path].shape != node.meta["val"].shape:
+            node.meta["val"] = node.meta["val"].new_empty(state[path].shape)
+            changed.add(node)
+        elif node.op == "call_function" and not changed.isdisjoint(node.all_input_nodes):
+            if node in junctions:
+                count = len(state[f"{_PREFIX}{junctions[node].writers[0]}.scales"])
+                x, shape = arguments(node)
+                joins = len(shape) < x.meta["val"].dim()
+                node.args = (x, [*shape[:-1], count if joins else count // junctions[node].heads])
+            value = node.target(*_values(node.args), **node.kwargs)  # type: ignore[operator]
+            if value.shape != node.meta["val"].shape:
+                node.meta["val"] = value
+                changed.add(node)
+
+
+def _values(operands: Any) -> Any:
+    return torch.fx.map_arg(operands, lambda node: node.meta["val"])
