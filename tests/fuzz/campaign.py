@@ -4,9 +4,16 @@ import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeAlias
+
+Judged: TypeAlias = tuple[str, str, bytes]
+"""What was answered, what is wrong with that (empty: nothing), and the input."""
+_MOST_FAULTS, _MOST_FILES = 1000, 20
+_LEAST = 500
+"""Executions of a campaign that has a time, however slow the machine is: every answer comes within the first 130 of each parser."""
 
 
 @dataclass
@@ -23,32 +30,52 @@ class Campaign:
         return f"{self.name}: {self.executions:,} executions, {len(self.faults)} faults ({shares})"
 
 
-def campaign(
-    name: str, seconds: float, seed: int, executions: int | None, execute: Callable[[random.Random], tuple[str, str, bytes]]
-) -> Campaign:
-    """Execute for so many seconds, or so often; ``execute`` gives what was answered, what is wrong with that, and the input."""
-    rng, found, end = random.Random(seed), Campaign(name), time.monotonic() + seconds
-    while time.monotonic() < end and found.executions != executions:
-        answer, fault, data = execute(rng)
+class Run(Protocol):
+    """Makes a campaign."""
+
+    def __call__(self, seconds: float, seed: int = 0, executions: int | None = None) -> Campaign: ...
+
+
+def campaign(name: str, inputs: Callable[[random.Random], Iterator[Judged]], seconds: float, seed: int, executions: int | None) -> Campaign:
+    """Execute until there are too many faults to look at.
+
+    Args:
+        name: of the campaign.
+        inputs: executes, without an end, with inputs that a random source decides.
+        seconds: how long.
+        seed: of the source.
+        executions: how often, instead of a time.
+    """
+    found, end = Campaign(name), time.monotonic() + seconds
+    for answer, fault, data in inputs(random.Random(seed)):
         found.executions += 1
         found.answers[answer] += 1
         if fault:
             found.faults.append((fault, data))
+        done = time.monotonic() >= end and found.executions >= _LEAST if executions is None else found.executions >= executions
+        if done or len(found.faults) >= _MOST_FAULTS:
+            break
     return found
 
 
-def command(description: str | None, run: Callable[[float, int], Campaign], arguments: list[str] | None = None) -> int:
-    """Run a campaign from the command line; inputs that were answered otherwise are written down, and the exit status is 1."""
+def command(description: str | None, runs: Mapping[str, Run], arguments: list[str] | None = None) -> int:
+    """Run campaigns from the command line; inputs that were answered otherwise are written down, and the exit status is 1."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--parser", default=",".join(runs), help="which ones, with commas between them")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each parser")
+    parser.add_argument("--executions", type=int, default=None, help="for each parser, instead of a time")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
+    parser.add_argument("--out", type=Path, default=Path("build/fuzz"), help="where inputs that are answered otherwise are written to")
     options = parser.parse_args(arguments)
-    found = run(options.seconds, options.seed)
-    print(found)
-    for number, (fault, data) in enumerate(found.faults):
-        options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"{found.name}-{options.seed}-{number}.bin"
-        path.write_bytes(data)
-        print(f"{path}: {fault}")
-    return 1 if found.faults else 0
+    failed = False
+    for name in options.parser.split(","):
+        started = time.monotonic()
+        found = runs[name](options.seconds, options.seed, options.executions)
+        print(f"{found}, {found.executions / (time.monotonic() - started):,.0f} a second", flush=True)
+        for number, (fault, data) in enumerate(found.faults[:_MOST_FILES]):
+            failed = True
+            options.out.mkdir(parents=True, exist_ok=True)
+            path = options.out / f"{name}-{options.seed}-{number}.bin"
+            path.write_bytes(data)
+            print(f"{path}: {fault}")
+    return int(failed)

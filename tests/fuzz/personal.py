@@ -10,17 +10,18 @@ import random
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
 from chordkit.errors import MasterError
 from chordkit.kernels.engine import native
 from chordkit.quantization import read_personal, write_personal
-from tests.fuzz.campaign import Campaign, campaign, command
+from tests.fuzz.campaign import Campaign, Judged, campaign, command
 from tests.golden.masters import small_master
 
 SLOWEST_S = 1.0
-"""A file here takes a millisecond; whatever takes this long has been led astray by a number."""
+"""A file here takes a millisecond; whatever takes the processor this long has been led astray by a number."""
 
 LARGEST_MASTER = 1 << 24
 """Channels that are off take nothing of a file: larger ones are left unmade in C."""
@@ -64,7 +65,7 @@ def expanded_in_c(data: bytes) -> bytes | str:
 
 def judged(data: bytes) -> tuple[str, str]:
     """(what the reader answered, what is wrong with that)."""
-    begun, fault, expanded = time.perf_counter(), "", None
+    begun, fault, expanded = time.process_time(), "", None
     try:
         expanded = read_personal(data).master.to_bytes()
         answer = "read"
@@ -75,20 +76,21 @@ def judged(data: bytes) -> tuple[str, str]:
     in_c = expanded_in_c(data)
     if in_c != expanded if isinstance(in_c, bytes) else expanded is not None and len(expanded) <= LARGEST_MASTER:
         fault = fault or f"Python: {answer}; C: {in_c if isinstance(in_c, str) else 'another master'}"
-    return answer, fault or (f"slow: {answer}" if time.perf_counter() - begun > SLOWEST_S else "")
+    return answer, fault or (f"slow: {answer}" if time.process_time() - begun > SLOWEST_S else "")
+
+
+def inputs(rng: random.Random) -> Iterator[Judged]:
+    """Inputs with what became of them, without an end; the first is a whole file."""
+    data = whole = write_personal(small_master(), np.array([2, 4, 8, 0, 4], np.uint8))
+    while True:
+        yield *judged(data), data
+        data = damaged(rng, whole)
 
 
 def run(seconds: float, seed: int = 0, executions: int | None = None) -> Campaign:
-    """A campaign of so many seconds, or executions if they are fewer; the first is of a whole file."""
-    whole = write_personal(small_master(), np.array([2, 4, 8, 0, 4], np.uint8))
-    first = iter([whole])
-
-    def execute(rng: random.Random) -> tuple[str, str, bytes]:
-        data = next(first, None) or damaged(rng, whole)
-        return *judged(data), data
-
-    return campaign("personal", seconds, seed, executions, execute)
+    """A campaign; arguments as of :func:`tests.fuzz.campaign.campaign`."""
+    return campaign("personal", inputs, seconds, seed, executions)
 
 
 if __name__ == "__main__":
-    sys.exit(command(__doc__, run))
+    sys.exit(command(__doc__, {"personal": run}))

@@ -1,6 +1,7 @@
 """libchord and Python read the same bytes in the same way. CHORD_FUZZ_SECONDS makes each comparison run longer."""
 
 import os
+import random
 from collections.abc import Callable
 from types import ModuleType
 
@@ -36,7 +37,7 @@ def differential(script: Callable[[str], ModuleType]) -> ModuleType:
 def test_libchord_and_python_give_the_same_answer(differential: ModuleType, parser: str) -> None:
     campaign = differential.run(parser, SECONDS)
     print(campaign)
-    assert campaign.disagreements == [], "\n".join(f"{what}: {data.hex()}" for what, data in campaign.disagreements[:5])
+    assert campaign.faults == [], "\n".join(f"{what}: {data.hex()}" for what, data in campaign.faults[:5])
     # Every answer came, so that each check was compared.
     assert set(campaign.answers) == ANSWERS[parser]
 
@@ -47,12 +48,12 @@ def test_libchord_and_python_give_the_same_answer(differential: ModuleType, pars
 )
 def test_a_rule_that_one_side_lacks_is_seen(differential: ModuleType, monkeypatch: pytest.MonkeyPatch, parser: str, place: str) -> None:
     monkeypatch.setattr(place, lambda *arguments: None)
-    assert differential.run(parser, 60, executions=1000).disagreements
+    assert differential.run(parser, 60, executions=1000).faults
 
 
 def test_the_same_seed_gives_the_same_inputs(differential: ModuleType) -> None:
     def inputs(seed: int) -> list[bytes]:
-        stream = differential.masters(differential.random.Random(seed))
+        stream = differential.judged("master", random.Random(seed))
         return [next(stream)[2] for _ in range(20)]
 
     assert inputs(3) == inputs(3) != inputs(4)
@@ -63,7 +64,7 @@ def test_a_campaign_keeps_the_bytes_on_which_the_two_disagree(
 ) -> None:
     command = ["--parser", "user", "--executions", "300", "--out", str(tmp_path)]
     assert differential.main(command) == 0
-    assert "user: 300 executions, 0 disagreements" in capsys.readouterr().out
+    assert "user: 300 executions, 0 faults" in capsys.readouterr().out
     monkeypatch.setattr("chordkit.strategy.user_vector.LARGEST_SCALE", 1e30)
     assert differential.main(["--parser", "user", "--executions", "3000", "--out", str(tmp_path)]) == 1
-    assert f"in {tmp_path}/user-0-0.bin" in capsys.readouterr().out
+    assert f"{tmp_path}/user-0-0.bin: libchord: " in capsys.readouterr().out
