@@ -99,7 +99,7 @@ def test_a_look_that_fails_is_not_the_last_one(make, folder: Path, monkeypatch, 
 
     async def work() -> None:
         async with service.app.router.lifespan_context(service.app):
-            for _ in range(200):
+            for _ in range(1200):
                 if len(looks) > 1:
                     break
                 await asyncio.sleep(0.05)
@@ -252,7 +252,7 @@ def test_models_and_tokens_are_looked_at_by_themselves_and_when_told(
             second = material.write_model(tmp_path / "models" / "two", seed=2)
             if hang_up:
                 os.kill(os.getpid(), signal.SIGHUP)
-            for _ in range(200):
+            for _ in range(1200):
                 if len(service.state.catalogue.models) == 2:
                     break
                 await asyncio.sleep(0.05)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,12 +201,10 @@ def test_a_process_killed_inside_a_transaction_leaves_all_before_it_and_nothing_
     assert process.stdout is not None and process.stdout.readline() == "inside\n", process.communicate()[1]
     process.kill()
     process.communicate()
-    begun = time.monotonic()
     registry = Registry.open(url)
-    with registry.transaction() as transaction:
+    with registry.transaction() as transaction:  # which ends with an error where somebody holds a lock
         assert transaction.next_number() == 2 and transaction.versions() == {"targets": 1}
         transaction.add(release(2), "live")
-    assert time.monotonic() - begun < database.PATIENCE_S  # nobody holds a lock
     assert [each.release.number for each in registry.releases()] == [1, 2] and len(registry.events()) == 1
 
 

@@ -1,5 +1,6 @@
 """One bench at a time on a device, and the programs of a killed client: on a folder of this machine, by the scripts that run on devices."""
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,22 @@ def test_leftover_programs_are_ended_and_others_are_not(device: Here, runner: Pa
             each.wait()
 
 
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _marked(mark: str) -> int:
+    """Processes that have the mark of a command in their environment or their command line."""
+    found = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            found += mark.encode() in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+    return found
+
+
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_the_scripts_run_in_every_shell_there_is(shell: list[str], tmp_path: Path) -> None:
     mark = "chord-00112233445566" + f"{os.getpid():x}"
@@ -230,15 +247,10 @@ def test_the_scripts_run_in_every_shell_there_is(shell: list[str], tmp_path: Pat
         assert measured[:2] == ["5", kind]
     # A command whose shell is gone is found by what it inherited.
     orphan = subprocess.Popen([*shell, "-c", script.wrap(["sh", "-c", "sleep 300 & sleep 301"], mark)])
-    time.sleep(0.5)
+    _until(lambda: _marked(mark) >= 3)  # the shell, and two that outlive it
     orphan.kill()
     orphan.wait()
     ended = subprocess.run([*shell, "-c", script.kill_marked(mark)], capture_output=True, text=True)
     assert int(ended.stdout) >= 2
     # What has been killed may take a moment to be gone.
-    for _ in range(50):
-        again = subprocess.run([*shell, "-c", script.kill_marked(mark)], capture_output=True, text=True)
-        if again.stdout.strip() == "0":
-            break
-        time.sleep(0.1)
-    assert again.stdout.strip() == "0"
+    _until(lambda: subprocess.run([*shell, "-c", script.kill_marked(mark)], capture_output=True, text=True).stdout.strip() == "0")
