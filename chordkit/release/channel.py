@@ -139,12 +139,11 @@ class Channel:
             CheckFailed: an artifact inside missed its tolerance.
         """
         data = read_bytes(candidate.path, "bundle")
-        digest = sha256(data)
         report = bundles.verify(candidate.path, list(candidate.keys), revoked=candidate.revoked)
         report.require()
-        if sha256(read_bytes(candidate.path, "bundle")) != digest:
+        if read_bytes(candidate.path, "bundle") != data:
             raise ReleaseError(f"{candidate.path}: it was changed while it was verified; publish it again")
-        cohort = cohort or Cohort()
+        digest, cohort = sha256(data), cohort or Cohort()
         made = [self._difference(number, data) for number in differences_from]
         with self._writer.changing() as transaction:
             rules.require_counter(transaction.releases(), report.counter, digest, cohort, str(candidate.path))

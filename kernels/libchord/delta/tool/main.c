@@ -13,22 +13,8 @@
 
 #include "../../include/chord_delta.h"
 
-static void die(const char *what, const char *value) {
-  fprintf(stderr, "chord_delta: %s%s%s\n", value, *value ? ": " : "", what);
-  exit(2);
-}
-
-static uint8_t *read_file(const char *path, size_t *bytes) {
-  FILE *file = fopen(path, "rb");
-  if (!file || fseek(file, 0, SEEK_END) != 0) die("cannot be read", path);
-  const long size = ftell(file);
-  uint8_t *data = malloc(size > 0 ? (size_t)size : 1);
-  rewind(file);
-  if (!data || size < 0 || fread(data, 1, (size_t)size, file) != (size_t)size) die("cannot be read", path);
-  fclose(file);
-  *bytes = (size_t)size;
-  return data;
-}
+#define COMMAND "chord_delta"
+#include "../../command.h"
 
 static int write_to(void *context, const void *data, size_t bytes) { return fwrite(data, 1, bytes, context) != bytes; }
 

@@ -15,28 +15,14 @@
 
 #include "../../include/chord_verify.h"
 
+#define COMMAND "chord_verify"
+#include "../../command.h"
+
 #ifndef CHORD_VERIFY_WITH
 #define CHORD_VERIFY_WITH NULL
 #endif
 
 enum { MAX_KEYS = 8, MAX_REVOKED = 64, MAX_SUBJECT = 24, KEY_PREFIX = 12, KEY_DER = 44 };
-
-static void die(const char *what, const char *value) {
-  fprintf(stderr, "chord_verify: %s%s%s\n", value, *value ? ": " : "", what);
-  exit(2);
-}
-
-static uint8_t *read_file(const char *path, size_t *bytes) {
-  FILE *file = fopen(path, "rb");
-  if (!file || fseek(file, 0, SEEK_END) != 0) die("cannot be read", path);
-  const long size = ftell(file);
-  uint8_t *data = malloc(size > 0 ? (size_t)size : 1);
-  rewind(file);
-  if (!data || size < 0 || fread(data, 1, (size_t)size, file) != (size_t)size) die("cannot be read", path);
-  fclose(file);
-  *bytes = (size_t)size;
-  return data;
-}
 
 /* The key in a PEM file: the base64 of 44 bytes, of which the first 12 say "Ed25519 public key". */
 static void read_key(const char *path, uint8_t key[32]) {
