@@ -147,8 +147,11 @@ class Toy:
         """The bundle with a changed manifest, in its spelling and signed: its owner made the mistake."""
         document = json.loads(members["manifest.json"])
         change(document)
-        data = self.spelled(document)
-        return self.rebuilt({**members, "manifest.json": data, "manifest.sig": self.KEY.sign(data)})
+        return self.resigned(members, self.spelled(document))
+
+    def resigned(self, members: dict[str, bytes], manifest: bytes) -> bytes:
+        """The bundle with another manifest, signed."""
+        return self.rebuilt({**members, "manifest.json": manifest, "manifest.sig": self.KEY.sign(manifest)})
 
     def rehashed(self, members: dict[str, bytes], change: Change = lambda document: None) -> bytes:
         """The bundle with other members, whose sizes and hashes its manifest tells as they are, signed: its owner made the mistake."""
