@@ -109,7 +109,7 @@ class Gate:
         key = len(vectors.histories)
         if key not in self._emulated:
             target = find_target(self.spec.target)
-            self._emulated[key] = target.emulate(self.spec.activations or "fp32", self.master, self.widths, vectors)
+            self._emulated[key] = target.emulate(self.spec.activations or "fp32", self.master, self.widths, vectors, self.entry.layout)
         return self._emulated[key]
 
     def judged(self, faulty: Faulty, vectors: VectorSet) -> ParityReport:

@@ -9,8 +9,9 @@ from chordkit.errors import CapabilityError
 from chordkit.export.artifact import Precision, RuntimeRange, version_numbers
 from chordkit.export.bundle import ArtifactContents
 from chordkit.export.collection import Sources
+from chordkit.export.program import kept_channels
 from chordkit.export.targets import Kind, Target, bytes_of, find_target, profiles_of, rows_like, runtime_range, stretches
-from chordkit.quantization import MasterWeights, packed_row_bytes
+from chordkit.quantization import MasterWeights, narrowest, packed_row_bytes
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ChannelGroup:
         layer: its name.
         width: bits of the strategy; 0 = off; 32 = float32.
         channels: how many.
+        left_out: how many of them the file does without, because they are off or meet one that is.
         stored: bits that a weight takes in the file.
         container: "native": as wide as the width; "wider": the same numbers in a wider type.
         bytes: of weights and scales.
@@ -30,6 +32,7 @@ class ChannelGroup:
     layer: str
     width: int
     channels: int
+    left_out: int
     stored: int
     container: str
     bytes: int
@@ -135,14 +138,22 @@ def _groups(
     floats = artifact.precision == Precision.FP32
     widths = np.full(table.channels, 32 if floats else 8) if strategy is None else strategy
     oldest = {} if runs is None else {int(width): _oldest(artifact, master, int(width)) for width in np.unique(widths)}
+    leaves_out = target.capability.leaves_out and artifact.layout == "size" and strategy is not None
+    kept = kept_channels(master, widths) if leaves_out else {}
     found = []
     for name, layer in master.layers.items():
-        inputs = layer.rows.codes.shape[1]
-        for width, channels in zip(*np.unique(widths[table.layer_slice(name)], return_counts=True), strict=True):
-            stored = 32 if floats else 8 if artifact.layout == "speed" else target.capability.stored_bits[int(width)]
+        own, (channels, inputs) = widths[table.layer_slice(name)], layer.rows.codes.shape
+        staying = np.isin(np.arange(channels), kept[name].rows) if name in kept else np.ones(channels, bool)
+        inputs = len(kept[name].columns) if name in kept else inputs
+        for width in np.unique(own):
+            least = target.capability.stored_bits.get(int(width), 32)
+            among = target.capability.stored_bits[narrowest(own, 2)] if width == 0 and least and leaves_out else least
+            stored = 32 if floats else 8 if artifact.layout == "speed" else max(least, among)
             row = 4 * inputs if floats else packed_row_bytes(inputs, stored) + 4 if stored else 0
             container = "native" if stored == width else "wider"
-            found.append(ChannelGroup(name, int(width), int(channels), stored, container, int(channels) * row, oldest.get(int(width))))
+            chosen = own == width
+            count, stay = int(chosen.sum()), int((chosen & staying).sum())
+            found.append(ChannelGroup(name, int(width), count, count - stay, stored, container, stay * row, oldest.get(int(width))))
     return found
 
 

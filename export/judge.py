@@ -71,7 +71,7 @@ def expectation(artifact: Artifact, master: MasterWeights, widths: np.ndarray | 
     """
     _require_inputs(artifact, vectors)
     target = find_target(artifact.target)
-    emulated = target.emulate(artifact.activations, master, widths, vectors)
+    emulated = target.emulate(artifact.activations, master, widths, vectors, artifact.layout)
     reference = np.asarray(vectors.scores[artifact.reference])
     tolerance = target.tolerance(artifact.activations).for_few(*reference.shape)
     return Expectation(vectors, reference, tolerance, emulated, _inputs(master), emulated is not None and _runs_a_layer_again(master))
@@ -151,7 +151,7 @@ def _judge_best(
         every = np.arange(1, master.items + 1, dtype=np.int32)
         vectors = replace(vectors, candidates=np.broadcast_to(every, (len(vectors.histories), len(every))), scores={}, best={})
     given = run_best(runner, top, vectors.histories, candidates, vectors.users, progress=progress)
-    emulated = target.emulate(artifact.activations, master, widths, vectors)
+    emulated = target.emulate(artifact.activations, master, widths, vectors, artifact.layout)
     if emulated is not None:
         few = len(emulated)
         columns = given.ids[:few] - 1 if artifact.catalogue else expected.columns(given.ids)[:few]

@@ -146,7 +146,7 @@ def _tables(each: "Explanation") -> list[RenderableType]:
         [
             group.layer,
             _width(group.width),
-            f"{group.channels:,}",
+            f"{group.channels:,}" + (f", {group.left_out:,} left out" if group.left_out else ""),
             f"{group.stored} bits, {group.container}",
             f"{group.bytes:,}",
             group.oldest or "",

@@ -327,9 +327,9 @@ def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[st
     junctions = {node: meeting.junction for meeting in meetings for node in meeting.shaped}
     changed: set[Node] = set()
     for node in module.graph.nodes:
-        path = paths.get(node.name)
-        if node.op == "placeholder" and path in state and state[path].shape != node.meta["val"].shape:
-            node.meta["val"] = node.meta["val"].new_empty(state[path].shape)
+        constant = state.get(paths.get(node.name, ""))
+        if constant is not None and constant.shape != node.meta["val"].shape:
+            node.meta["val"] = node.meta["val"].new_empty(constant.shape)
             changed.add(node)
         elif node.op == "call_function" and not changed.isdisjoint(node.all_input_nodes):
             if node in junctions:
@@ -337,7 +337,7 @@ def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[st
                 x, shape = arguments(node)
                 joins = len(shape) < x.meta["val"].dim()
                 node.args = (x, [*shape[:-1], count if joins else count // junctions[node].heads])
-            value = node.target(*_values(node.args), **node.kwargs)  # type: ignore[operator]
+            value = node.target(*_values(node.args), **node.kwargs)
             if value.shape != node.meta["val"].shape:
                 node.meta["val"] = value
                 changed.add(node)

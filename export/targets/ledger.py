@@ -66,6 +66,8 @@ class Ledger:
 def ideal_bytes(master: "MasterWeights", widths: np.ndarray | None) -> dict[Kind, int]:
     """What a model takes with every weight at its width, a float32 scale a channel and a row, tables at their bits, all else float32.
 
+    A layer has all its inputs here; a file that leaves out channels that are off, and the inputs that read them, may take less.
+
     Args:
         master: the master weights.
         widths: bits of each channel; None = float32 throughout, without scales.

@@ -50,6 +50,8 @@ class Capability:
         top: whether a file can choose the best itself, also of the whole catalogue.
         batch: whether a file can take several histories a call.
         layouts: how codes can lie in its files; the first is the default.
+        leaves_out: whether files of the layout ``size`` are without the channels that are off, as far as their readers can do without
+            (:mod:`chordkit.export.program.off_channels`).
         refusals: reason for what is missing, by the name of the missing thing.
         computing: what the runtime makes of quantised weights, by the activations that they meet.
         note: one sentence for the support matrix.
@@ -66,6 +68,7 @@ class Capability:
     top: bool = False
     batch: bool = False
     layouts: tuple[Layout, ...] = ("size",)
+    leaves_out: bool = False
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None
     refusals: Mapping[str, str] | None = None
@@ -157,7 +160,12 @@ class Target(abc.ABC):
         return FP32_TOLERANCE if activations == "fp32" else INT8_ACTIVATION_TOLERANCE
 
     def emulate(
-        self, activations: Activations, master: "MasterWeights", widths: np.ndarray | None, vectors: VectorSet
+        self,
+        activations: Activations,
+        master: "MasterWeights",
+        widths: np.ndarray | None,
+        vectors: VectorSet,
+        layout: Layout = "size",
     ) -> NDArray[np.floating] | None:
         """What an artifact with 8-bit activations should compute: scores of the first of ``vectors``; None for float activations.
 

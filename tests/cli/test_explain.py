@@ -20,6 +20,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     master = make_master(build(SASRecConfig(items=200, max_length=10, dim=16, blocks=1, heads=1, ffn_dim=32)).eval())
     widths = np.random.default_rng(0).choice([0, 2, 4, 8], master.channel_table.channels).astype(np.uint8)
+    widths[master.channel_table.layer_slice("blocks.0.ffn1")][:10] = 0
     master.save(place / "master.chrm")
     (place / "42.chrd").write_bytes(to_wire(Strategy(widths, master.fingerprint)))
     return place, master, widths
@@ -50,6 +51,9 @@ def test_every_channel_is_told_and_nothing_is_written(capsys, folder):
             )
             assert all(group["stored"] == stored[width] for width, group in groups.items())
             assert all((group["container"] == "native") == (group["stored"] == width) for width, group in groups.items())
+    left = {each["target"]: [group for group in each["groups"] if group["left_out"]] for each in explained}
+    assert left["native"] == []
+    assert {(group["layer"], group["width"]) for group in left["onnx"]} == {("blocks.0.ffn1", 0)}
     assert explained[0]["package"] == "ai-edge-litert" and explained[3]["package"] is None
     assert {name for other in explained[0]["elsewhere"] for name in other["runtimes"]} >= {"tflite-2.14", "litert-1.x"}
 

@@ -43,9 +43,10 @@ class ExecutorchTarget(Target):
         top=True,
         batch=True,
         layouts=("size", "speed"),
+        leaves_out=True,
         refusals={"int8": "its XNNPACK files keep float32 activations, which reproduce the reference exactly"},
         computing={"fp32": "XNNPACK's kernels widen int8 and int4 weights to float32 as they multiply"},
-        note="XNNPACK has no 2-bit weights: int2 channels and channels that are off take 4 bits",
+        note="XNNPACK has no 2-bit weights: int2 channels take 4 bits",
     )
     imports = ("torch", "executorch.extension.pybindings._C", "executorch.kernels.quantized")
     lowered_form = "the graph as it is handed to XNNPACK, run in torch"

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import chordkit
-from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn, VectorSet, engine_scores, exact_engine_scores
 from chordkit.export.targets.executorch import RUNTIME, ExecutorchTarget
 from chordkit.export.targets.native import ENGINE_REFUSALS
@@ -77,7 +77,12 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         return None
 
     def emulate(
-        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+        self,
+        activations: Activations,
+        master: MasterWeights,
+        widths: np.ndarray | None,
+        vectors: VectorSet,
+        layout: Layout = "size",
     ) -> NDArray[np.floating] | None:
         """The engine's own arithmetic, in numpy."""
         return engine_scores(master, widths, vectors)

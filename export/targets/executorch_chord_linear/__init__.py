@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn, VectorSet, emulated_scores, reranker_scores
 from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.executorch import RUNTIME, quiet
@@ -63,7 +63,12 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
         return missing_constants(data, master, widths)
 
     def emulate(
-        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+        self,
+        activations: Activations,
+        master: MasterWeights,
+        widths: np.ndarray | None,
+        vectors: VectorSet,
+        layout: Layout = "size",
     ) -> NDArray[np.floating] | None:
         """The reference with activations quantised per row, symmetrically, as ``chord::linear`` does it."""
         from chordkit.backbones import from_master

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn, VectorSet
 from chordkit.export.targets.constants import missing_constants
 from chordkit.export.targets.filetype import problem_with_flatbuffer
@@ -37,11 +37,12 @@ class LitertTarget(Target):
         top=True,
         batch=True,
         layouts=("size", "speed"),
+        leaves_out=True,
         computing={
             "fp32": "weights are widened to float32 once, when the file is loaded; XNNPACK multiplies",
             "int8": "XNNPACK multiplies int8 and int4 weights with rows of 8-bit activations; int2 ones are LiteRT's own kernel's",
         },
-        note="channels that are off take 2 bits",
+        note="channels that are off are left out where one other layer reads them, and are stored as narrow as the others elsewhere",
     )
     imports = ("ai_edge_litert.interpreter",)
     lowered_form = "the operators and constants of the file, run in numpy"
@@ -86,14 +87,21 @@ class LitertTarget(Target):
         return b""  # a flatbuffer is followed from its beginning
 
     def emulate(
-        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+        self,
+        activations: Activations,
+        master: MasterWeights,
+        widths: np.ndarray | None,
+        vectors: VectorSet,
+        layout: Layout = "size",
     ) -> NDArray[np.floating] | None:
         """The reference with activations quantised where the file quantises them."""
         if activations == "fp32":
             return None
+        from chordkit.export.program import kept_channels
         from chordkit.export.targets.litert.emulation import emulated
 
-        return emulated(master, np.full(master.channel_table.channels, 8, np.uint8) if widths is None else widths, vectors)
+        widths = np.full(master.channel_table.channels, 8, np.uint8) if widths is None else widths
+        return emulated(master, widths, vectors, kept_channels(master, widths) if layout == "size" else {})
 
     def account(self, data: memoryview, ledger: Ledger) -> None:
         from chordkit.export.targets.litert.account import account

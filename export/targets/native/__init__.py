@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chordkit.errors import CapabilityError
-from chordkit.export.artifact import Activations, ArtifactSpec
+from chordkit.export.artifact import Activations, ArtifactSpec, Layout
 from chordkit.export.parity import ScoresFn, VectorSet, engine_scores, exact_engine_scores
 from chordkit.export.targets.ledger import Ledger
 from chordkit.export.targets.runner import Runner
@@ -58,7 +58,12 @@ class NativeTarget(Target):
         return None if data == master.to_bytes() else "it runs from other master weights"
 
     def emulate(
-        self, activations: Activations, master: MasterWeights, widths: np.ndarray | None, vectors: VectorSet
+        self,
+        activations: Activations,
+        master: MasterWeights,
+        widths: np.ndarray | None,
+        vectors: VectorSet,
+        layout: Layout = "size",
     ) -> NDArray[np.floating] | None:
         """The engine's own arithmetic, in numpy."""
         return engine_scores(master, widths, vectors)

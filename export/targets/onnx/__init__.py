@@ -38,6 +38,7 @@ class OnnxTarget(Target):
         top=True,
         batch=True,
         layouts=("size", "speed"),
+        leaves_out=True,
         refusals={"int8": "ONNX Runtime has no kernel for int2 and int4 weights with int8 activations; weights are widened once, at load"},
         computing={"fp32": "weights are widened to float32 once, when the file is loaded"},
         note="weights are widened to float32 when the file is loaded; int2 needs opset 25",

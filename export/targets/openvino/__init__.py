@@ -31,6 +31,7 @@ class OpenvinoTarget(Target):
         user_vector=True,
         top=True,
         batch=True,
+        leaves_out=True,
         refusals={"int8": "whether OpenVINO quantises the inputs of a layer depends on its size and on the processor"},
         computing={"fp32": "weights are widened to float32 once, when the file is loaded"},
         note="weights are widened to float32 when the file is loaded",
