@@ -1,10 +1,10 @@
 """What a ``.tflite`` with 8-bit activations should compute: the reference's program, with activations quantised where the file has them so.
 
 Each quantised layer quantises the rows of its input. One layer of the file reads another input than the model's: the value layer of a
-single query runs after the attention instead of before it (:func:`chordkit.export.targets.litert.attention.absorb_values`), on rows that
-are mixed already. Of an input whose constants have gone into a bias (:mod:`chordkit.export.program.off_channels`) the rest alone is
-quantised, and the constants take no part in its range. The program comes from the reference and its master, with all its channels, and not
-from the lowering: a fault of the lowering has nowhere to hide.
+single query runs after the attention instead of before it (:func:`chordkit.export.program.absorbed`), on rows that are mixed already. Of an
+input whose constants have gone into a bias (:func:`chordkit.export.program.without_off_channels`) the rest alone is quantised, and the
+constants take no part in its range. The program comes from the reference and its master, with all its channels, not from the lowering: a
+fault of the lowering has nowhere to hide.
 """
 
 from collections.abc import Mapping
