@@ -2,8 +2,8 @@
 
 A channel that is off gives every row its bias, so whoever reads it can take that into a bias of its own:
 
-* ffn1, and any layer that one other layer alone reads, through ReLU, GELU or nothing: the reader's bias grows by its weights times
-  act(bias);
+* ffn1, filters, and any layer that one other layer alone reads, through ReLU, GELU or nothing, perhaps the largest of all rows: the
+  reader's bias grows by its weights times act(bias);
 * values: likewise the bias of the layer behind the attention, because the weights of a softmax sum to one;
 * keys: such a channel adds one number to all slots of a query's logits, which a softmax does not see. It goes, and the query's with it.
   Where the key is on and the query off, the query's bias times the key is another number for each slot: both stay, unless the bias is zero.
@@ -16,7 +16,7 @@ its channels.
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,18 +26,9 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
+from chordkit.export.program.junctions import PREFIX, Junction, Meeting, meetings
 from chordkit.export.program.marked import export_program
-from chordkit.export.program.operators import LINEAR
-from chordkit.export.program.recognise import (
-    EXCHANGED,
-    arguments,
-    ends_in_softmax,
-    is_call,
-    is_over_slots,
-    layer_in_heads,
-    only_user,
-    transposed,
-)
+from chordkit.export.program.recognise import arguments
 from chordkit.export.program.renewed import renewed
 from chordkit.export.program.spelling import anything_spelled_out
 from chordkit.export.program.walk import constant_paths
@@ -45,25 +36,6 @@ from chordkit.quantization import MasterWeights
 
 MULTIPLE = 8
 """Of channels that a layer keeps."""
-_aten = torch.ops.aten
-_ACTIVATIONS = (_aten.relu.default, _aten.gelu.default)
-_SHAPED = (_aten.view.default, _aten.reshape.default)
-_PREFIX, _SUFFIX = "backbone.", ".codes"
-
-
-@dataclass(frozen=True)
-class Junction:
-    """Layers whose channels meet: one writes what another alone reads, or queries and keys are multiplied.
-
-    Attributes:
-        writers: the layer that writes, or the layers of the queries and of the keys.
-        reader: of the writer's channels; None for queries and keys, which have none.
-        heads: equal parts that the channels fall into.
-    """
-
-    writers: tuple[str, ...]
-    reader: str | None
-    heads: int
 
 
 @dataclass(frozen=True)
@@ -113,7 +85,7 @@ def _junctions_of(master: MasterWeights) -> tuple[Junction, ...]:
     if key in _FOUND and not anything_spelled_out():
         return _FOUND[key]
     program = export_program((master, np.full(master.channel_table.channels, 8, np.uint8)), 1)
-    found = tuple(each.junction for each in _meetings(program.graph_module, constant_paths(program)))
+    found = tuple(each.junction for each in meetings(program.graph_module, constant_paths(program)))
     if not anything_spelled_out():
         _FOUND[key] = found
     return found
@@ -133,16 +105,16 @@ def without_off_channels(program: ExportedProgram) -> ExportedProgram:
     if all(bool(tensor.all()) for path, tensor in state.items() if path.endswith(".widths")):
         return program
     module = copy.deepcopy(program.graph_module)
-    meetings = list(_meetings(module, paths))
-    names = {name for each in meetings for name in (*each.junction.writers, each.junction.reader) if name is not None}
-    kept = _kept([each.junction for each in meetings], {name: _layer(state, name) for name in names})
+    found = list(meetings(module, paths))
+    names = {name for each in found for name in (*each.junction.writers, each.junction.reader) if name is not None}
+    kept = _kept([each.junction for each in found], {name: _layer(state, name) for name in names})
     if not kept:
         return program
-    for each in meetings:
+    for each in found:
         _carry(state, each, kept)
     for name, left in kept.items():
         _cut(state, name, left)
-    _reshape(module, state, paths, meetings)
+    _reshape(module, state, paths, found)
     module.graph.lint()
     module.recompile()
     return renewed(program, module=module, state=state)
@@ -160,13 +132,14 @@ def _kept(junctions: Sequence[Junction], layers: Mapping[str, _Layer]) -> dict[s
 
     for junction in junctions:
         writers = [layers[name] for name in junction.writers]
-        rows = _chosen(_needed(writers), junction.heads)
+        rows = _chosen(_needed(writers), junction.heads, junction.spread)
         if len(rows) == len(writers[0].widths):
             continue
         for name in junction.writers:
             found[name] = replace(part(name), rows=rows, widths=_stored(layers[name].widths, rows, junction.heads))
         if junction.reader is not None:
-            found[junction.reader] = replace(part(junction.reader), columns=rows)
+            columns = np.setdiff1d(part(junction.reader).columns, _inputs(junction, _others(rows, len(writers[0].widths))))
+            found[junction.reader] = replace(part(junction.reader), columns=columns)
     return found
 
 
@@ -178,11 +151,20 @@ def _needed(writers: Sequence[_Layer]) -> np.ndarray:
     return (key.widths != 0) & ((query.widths != 0) | (query.bias is not None and query.bias != 0))
 
 
-def _chosen(needed: np.ndarray, heads: int) -> np.ndarray:
+def _others(rows: np.ndarray, channels: int) -> np.ndarray:
+    return np.setdiff1d(np.arange(channels), rows)
+
+
+def _inputs(junction: Junction, channels: np.ndarray) -> np.ndarray:
+    """Inputs of the reader that are these channels of the writer."""
+    return (junction.first + channels[:, None] * junction.spread + np.arange(junction.spread)).reshape(-1)
+
+
+def _chosen(needed: np.ndarray, heads: int, spread: int) -> np.ndarray:
     """Those channels, and of each head the first others up to as many as are kept of each."""
     parts = needed.reshape(heads, -1)
     size = parts.shape[1]
-    step = MULTIPLE // math.gcd(MULTIPLE, heads)
+    step = MULTIPLE // math.gcd(MULTIPLE, heads * spread)
     count = min(size, max(1, -(-int(parts.sum(1).max()) // step)) * step)
     first = np.argsort(~parts, axis=1, kind="stable")[:, :count]
     return (np.sort(first, axis=1) + np.arange(heads)[:, None] * size).reshape(-1)
@@ -198,133 +180,45 @@ def _stored(widths: np.ndarray, rows: np.ndarray, heads: int) -> np.ndarray:
     return stored.reshape(-1)
 
 
-# --- where they meet -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Meeting:
-    """A junction in a graph.
-
-    Attributes:
-        junction: which layers meet.
-        activation: between a writer and its reader.
-        shaped: nodes whose last axis is one head's channels, or those of all heads, by a shape that they state.
-    """
-
-    junction: Junction
-    activation: Node | None = None
-    shaped: tuple[Node, ...] = ()
-
-
-def _meetings(module: GraphModule, paths: Mapping[str, str]) -> Iterator[_Meeting]:
-    for node in module.graph.nodes:
-        if is_call(node, LINEAR):
-            yield from _fed(node, paths)
-        elif is_call(node, _aten.matmul.default):
-            yield from _mixed(node, paths)
-            yield from _multiplied(node, paths)
-
-
-def _fed(writer: Node, paths: Mapping[str, str]) -> Iterator[_Meeting]:
-    """A layer that another alone reads."""
-    activation = only_user(writer, *_ACTIVATIONS)
-    reader = only_user(writer if activation is None else activation, LINEAR)
-    names = _names(paths, writer, reader)
-    if names is not None and reader is not None and _takes(reader, writer if activation is None else activation, writer):
-        yield _Meeting(Junction(names[:1], names[1], 1), activation)
-
-
-def _mixed(product: Node, paths: Mapping[str, str]) -> Iterator[_Meeting]:
-    """The values of an attention."""
-    softmax, values = arguments(product)
-    layer = layer_in_heads(values)
-    heads_last = only_user(product, _aten.permute.default)
-    joined = only_user(heads_last, *_SHAPED)
-    reader = only_user(joined, LINEAR)
-    if layer is None or heads_last is None or joined is None or reader is None or not is_over_slots(softmax):
-        return
-    names = _names(paths, layer.node, reader)
-    in_order = arguments(heads_last)[1] == EXCHANGED and joined.meta["val"].shape[-1] == layer.node.meta["val"].shape[-1]
-    if names is not None and in_order and _takes(reader, joined, layer.node):
-        yield _Meeting(Junction(names[:1], names[1], layer.heads), shaped=(_split(values), joined))
-
-
-def _multiplied(product: Node, paths: Mapping[str, str]) -> Iterator[_Meeting]:
-    """The queries and keys of an attention."""
-    left, right = arguments(product)
-    query, key = layer_in_heads(left), layer_in_heads(transposed(right))
-    if query is None or key is None or query.heads != key.heads or len(right.users) != 1 or not ends_in_softmax(product):
-        return
-    names = _names(paths, query.node, key.node)
-    if names is not None:
-        yield _Meeting(Junction(names, None, key.heads), shaped=(_split(left), _split(transposed(right))))
-
-
-def _split(in_heads: Node) -> Node:
-    """The node that splits a layer's channels into heads."""
-    node: Node = arguments(in_heads)[0]
-    return node
-
-
-def _names(paths: Mapping[str, str], *layers: Node | None) -> tuple[str, ...] | None:
-    """Of layers whose constants nobody else has; None where one is no such layer."""
-    found = []
-    for layer in layers:
-        if not is_call(layer, LINEAR):
-            return None
-        constants = [each for each in arguments(layer)[1:] if each is not None]
-        path = paths.get(constants[0].name, "")
-        if not path.endswith(_SUFFIX) or any(len(each.users) != 1 or each.name not in paths for each in constants):
-            return None
-        found.append(path.removeprefix(_PREFIX).removesuffix(_SUFFIX))
-    return tuple(found)
-
-
-def _takes(reader: Node, given: Node, writer: Node) -> bool:
-    """Whether it reads ``given`` as its input alone, channel by channel, and has a bias for what the writer's leave."""
-    x, codes, *_, bias = arguments(reader)
-    same = x is given and codes.meta["val"].shape[1] == writer.meta["val"].shape[-1]
-    return same and (bias is not None or arguments(writer)[4] is None)
-
-
 # --- what is left of the program -------------------------------------------------------------------------------------------
 
 
 def _layer(state: Mapping[str, Tensor], name: str) -> _Layer:
-    bias = state.get(f"{_PREFIX}{name}.bias")
-    widths, codes = (state[f"{_PREFIX}{name}.{field}"] for field in ("widths", "codes"))
+    bias = state.get(f"{PREFIX}{name}.bias")
+    widths, codes = (state[f"{PREFIX}{name}.{field}"] for field in ("widths", "codes"))
     return _Layer(widths.numpy(), None if bias is None else bias.numpy(), codes.shape[1])
 
 
-def _carry(state: dict[str, Tensor], meeting: _Meeting, kept: Mapping[str, Kept]) -> None:
+def _carry(state: dict[str, Tensor], meeting: Meeting, kept: Mapping[str, Kept]) -> None:
     """Add to the reader's bias what the writer's channels leave that go."""
     writer, reader = meeting.junction.writers[0], meeting.junction.reader
-    bias = state.get(f"{_PREFIX}{writer}.bias")
+    bias = state.get(f"{PREFIX}{writer}.bias")
     if reader is None or bias is None or writer not in kept:
         return
     activation = meeting.activation
     left = bias if activation is None else activation.target(bias, **activation.kwargs)  # type: ignore[operator]
-    gone = torch.ones(len(bias), dtype=torch.bool)
-    gone[torch.from_numpy(kept[writer].rows)] = False
-    codes, scales = state[f"{_PREFIX}{reader}.codes"], state[f"{_PREFIX}{reader}.scales"]
-    added = (codes[:, gone].double() @ left[gone].double()) * scales.double()
-    path = f"{_PREFIX}{reader}.bias"
+    gone = _others(kept[writer].rows, len(bias))
+    inputs = torch.from_numpy(_inputs(meeting.junction, gone))
+    constants = left[torch.from_numpy(gone)].repeat_interleave(meeting.junction.spread)
+    codes, scales = state[f"{PREFIX}{reader}.codes"], state[f"{PREFIX}{reader}.scales"]
+    added = (codes[:, inputs].double() @ constants.double()) * scales.double()
+    path = f"{PREFIX}{reader}.bias"
     state[path] = (state[path].double() + added).float()
 
 
 def _cut(state: dict[str, Tensor], name: str, kept: Kept) -> None:
     rows, columns = torch.from_numpy(kept.rows), torch.from_numpy(kept.columns)
     for field in ("codes", "scales", "bias"):
-        path = f"{_PREFIX}{name}.{field}"
+        path = f"{PREFIX}{name}.{field}"
         if path in state:
             state[path] = state[path][rows]
-    state[f"{_PREFIX}{name}.codes"] = state[f"{_PREFIX}{name}.codes"][:, columns].contiguous()
-    state[f"{_PREFIX}{name}.widths"] = torch.from_numpy(kept.widths.copy())
+    state[f"{PREFIX}{name}.codes"] = state[f"{PREFIX}{name}.codes"][:, columns].contiguous()
+    state[f"{PREFIX}{name}.widths"] = torch.from_numpy(kept.widths.copy())
 
 
-def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[str, str], meetings: Sequence[_Meeting]) -> None:
+def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[str, str], found: Sequence[Meeting]) -> None:
     """Give the constants, and what follows from them, their new shapes."""
-    junctions = {node: meeting.junction for meeting in meetings for node in meeting.shaped}
+    junctions = {node: meeting.junction for meeting in found for node in meeting.shaped}
     changed: set[Node] = set()
     for node in module.graph.nodes:
         constant = state.get(paths.get(node.name, ""))
@@ -333,10 +227,11 @@ def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[st
             changed.add(node)
         elif node.op == "call_function" and not changed.isdisjoint(node.all_input_nodes):
             if node in junctions:
-                count = len(state[f"{_PREFIX}{junctions[node].writers[0]}.scales"])
+                junction = junctions[node]
+                count = len(state[f"{PREFIX}{junction.writers[0]}.scales"])
                 x, shape = arguments(node)
                 joins = len(shape) < x.meta["val"].dim()
-                node.args = (x, [*shape[:-1], count if joins else count // junctions[node].heads])
+                node.args = (x, [*shape[:-1], count * junction.spread if joins else count // junction.heads])
             value = node.target(*_values(node.args), **node.kwargs)
             if value.shape != node.meta["val"].shape:
                 node.meta["val"] = value

@@ -124,11 +124,24 @@ def test_a_query_that_is_off_stays_with_its_key_unless_its_bias_is_zero(masters:
     assert right(scores, silent, widths)
 
 
+def test_filters_that_are_off_go_with_what_reads_their_largest(masters: dict[int, MasterWeights]) -> None:
+    master = make(CaserConfig(items=ITEMS, max_length=LENGTH, dim=16, filters=24))
+    widths = drawn(master, 0.3)
+    widths[master.channel_table.layer_slice("vertical")] = [0, 8, 0, 4]
+    program = without_off_channels(export_program((master, widths), CANDIDATES))
+    assert right(np.asarray(reranker_scores(program.module())(*inputs())), master, widths)
+    kept = kept_channels(master, widths)
+    assert len(kept["vertical"].rows) == 2 and len(kept["horizontal.1"].rows) < 24
+    assert len(kept["fc"].columns) == sum(len(kept[f"horizontal.{index}"].rows) for index in range(3)) + 2 * 16
+    data = file_of("litert", master, widths, activations="int8")
+    report = judged("litert", data, master, widths, activations="int8")
+    assert report.passed, report.reasons
+
+
 def test_what_has_no_such_reader_stays_whole(masters: dict[int, MasterWeights]) -> None:
-    for master in (make(GRU4RecConfig(items=ITEMS, max_length=2, dim=16, hidden=16)), make(CaserConfig(items=ITEMS, max_length=5, dim=16))):
-        widths = drawn(master, 0.3)
-        program = export_program((master, widths), CANDIDATES)
-        assert without_off_channels(program) is program and kept_channels(master, widths) == {}
+    master = make(GRU4RecConfig(items=ITEMS, max_length=2, dim=16, hidden=16))
+    program = export_program((master, drawn(master, 0.3)), CANDIDATES)
+    assert without_off_channels(program) is program and kept_channels(master, drawn(master, 0.3)) == {}
     on = (masters[1], drawn(masters[1], 1.0))
     program = export_program(on, CANDIDATES)
     assert without_off_channels(program) is program and kept_channels(*on) == {}
@@ -254,9 +267,9 @@ def test_a_file_without_a_channel_that_is_on_is_refused(sound: tuple[MasterWeigh
 
     chosen = off_channels._chosen
 
-    def wrong(needed: np.ndarray, heads: int) -> np.ndarray:
+    def wrong(needed: np.ndarray, heads: int, spread: int) -> np.ndarray:
         """Another channel in its place, in every layer that keeps it."""
-        rows = chosen(needed, heads)
+        rows = chosen(needed, heads, spread)
         return np.sort(np.where(rows == channel, spare, rows)) if spare not in rows else rows
 
     with mock.patch.object(off_channels, "_chosen", wrong):
