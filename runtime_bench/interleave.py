@@ -108,7 +108,8 @@ def interleave(
         calls: samples of each walk in a block.
         rounds: blocks of each walk.
         generator: draws the order of each round.
-        warmup_calls: unmeasured calls at the start of each block, after another walk had the caches.
+        warmup_calls: unmeasured calls at the start of each block, after another walk had the caches: those before its first, so that what
+            keeps its last input is not asked for it again.
         before_call: made before every sample, outside its time; :func:`read_over_caches` makes calls cold.
         batches: calls in a sample of each walk, which is their mean; None = one.
         progress: called with (phase, done, total).
@@ -146,7 +147,7 @@ def other_threads(blocks: Sequence[Block]) -> float:
 
 
 def _block(walk: Walk, first: int, count: int, batch: int, warmup: int, before_call: Callable[[], object] | None) -> Block:
-    for index in range(first, first + warmup):
+    for index in range(first * batch - warmup, first * batch):
         walk[index % len(walk)]()
     clock, times = time.perf_counter_ns, np.empty(count, np.int64)
     thread, process, wall = time.thread_time_ns(), time.process_time_ns(), clock()

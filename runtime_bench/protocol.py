@@ -20,6 +20,7 @@ from chordkit.runtime_bench.results import BenchReport, Contention, Isolated, Re
 from chordkit.runtime_bench.samples import SampleWriter
 from chordkit.runtime_bench.statistics import drift, paired_ratio, spread_reasons, summarise, summarise_launches, turns_ratio
 from chordkit.runtime_bench.turns import Turns, take_turns, turns_in_a_process
+from chordkit.runtime_bench.walk import walk_of
 
 HOST = "host"
 _MAX_STEAL = 0.02
@@ -41,7 +42,7 @@ def run_host(
         contenders: the artifacts, and eager PyTorch beside them.
         histories: int32 ``[n, length]``, real ones, padded as they come; every contender walks through them in the
             same order.
-        candidates: int32 ``[n, candidates]``.
+        candidates: int32 ``[n, candidates]``. A history that follows itself is varied (:mod:`chordkit.runtime_bench.walk`).
         settings: the protocol; None = the defaults.
         baseline: name of the contender that ratios are taken against; None = no ratios.
         samples: takes the raw samples as they come; None = they are not kept.
@@ -55,7 +56,8 @@ def run_host(
     names = check_names(contenders, baseline)
     if settings.threads != 1:
         raise DeviceError(f"--threads {settings.threads}: on this host all artifacts take turns on one processor; use a device")
-    inputs = [(np.ascontiguousarray(h), np.ascontiguousarray(c)) for h, c in zip(histories, candidates, strict=True)]
+    walk = walk_of(histories, candidates)
+    inputs = [(np.ascontiguousarray(h), np.ascontiguousarray(c)) for h, c in zip(walk.histories, walk.candidates, strict=True)]
     cpu = last_processor()
     isolated = []
     for done, contender in enumerate(contenders):
@@ -63,7 +65,7 @@ def run_host(
         if progress is not None and settings.processes:
             progress("bench: fresh processes", done + 1, len(contenders))
     described, before = machine.describe(cpu), machine.state(cpu)
-    launches = _launches(contenders, inputs, settings, cpu, progress)
+    launches = _launches(contenders, inputs, walk.step, settings, cpu, progress)
     if samples is not None:
         for number, turns in enumerate(launches):
             for name, mine, batch in zip(names, turns.blocks, turns.batches, strict=True):
@@ -78,7 +80,7 @@ def run_host(
         machine=described,
         settings=settings,
         baseline=baseline,
-        histories=len(inputs),
+        histories=len(histories),
         candidates=candidates.shape[1],
         before=before,
         after=machine.state(cpu),
@@ -105,14 +107,19 @@ def check_names(contenders: Sequence[Contender], baseline: str | None) -> list[s
 
 
 def _launches(
-    contenders: Sequence[Contender], inputs: Sequence[tuple[Ids, Ids]], settings: Settings, cpu: int | None, progress: Progress | None
+    contenders: Sequence[Contender],
+    inputs: Sequence[tuple[Ids, Ids]],
+    step: int,
+    settings: Settings,
+    cpu: int | None,
+    progress: Progress | None,
 ) -> list[Turns]:
     """Every launch: all contenders in one process, in turns; one launch in this process, several each in its own."""
     specs = [contender.spec for contender in contenders]
 
     def accept(scores: Sequence[NDArray[np.floating]]) -> None:
         for contender, given in zip(contenders, scores, strict=True):
-            _check(contender, given, inputs)
+            _check(contender, given[::step], inputs[::step])
 
     if settings.launches == 1:
         return [take_turns(specs, inputs, settings, settings.seed, cpu, accept, progress)]

@@ -32,6 +32,7 @@ from chordkit.runtime_bench.runners.launch import Launch
 from chordkit.runtime_bench.runners.programs import program_for
 from chordkit.runtime_bench.samples import SampleWriter
 from chordkit.runtime_bench.statistics import drift, launch_ratio, spread_reasons, summarise_launches
+from chordkit.runtime_bench.walk import walk_of
 
 _GATE_S = 10.0
 _NOT_BAD_HERE = "EMULATOR"
@@ -60,7 +61,8 @@ def run_on_device(
     Args:
         device: where.
         contenders: the artifacts.
-        histories: int32 ``[n, length]``, real ones; candidates: int32 ``[n, candidates]``.
+        histories: int32 ``[n, length]``, real ones; candidates: int32 ``[n, candidates]``. A history that follows itself is varied
+            (:mod:`chordkit.runtime_bench.walk`).
         settings: the protocol; None = :func:`device_settings`.
         baseline: what ratios are taken against; None = the first FP32 artifact that runs there, else the first of all.
         must: an artifact that the device cannot run is an error; else it is told of in ``skipped``.
@@ -177,8 +179,9 @@ def _prepare(
     progress: Progress | None,
 ) -> tuple[list[_Job], dict[str, str]]:
     """The programs and files on the device, and the artifacts that it cannot run, with the reason."""
-    inputs = (room.put_array(histories, "histories.i32"), room.put_array(candidates, "candidates.i32"))
-    programs = _Programs(room, inputs, len(histories), settings, room.device.processors() or ())
+    walk = walk_of(histories, candidates)
+    inputs = (room.put_array(walk.histories, "histories.i32"), room.put_array(walk.candidates, "candidates.i32"))
+    programs = _Programs(room, inputs, len(walk.histories), walk.step, settings, room.device.processors() or ())
     jobs: list[_Job] = []
     skipped: dict[str, str] = {}
     for number, contender in enumerate(contenders):
@@ -202,6 +205,7 @@ class _Programs:
     room: Room
     inputs: tuple[str, str]
     users: int
+    step: int
     settings: Settings
     cpus: tuple[int, ...]
     pushed: dict[Path, str] = field(default_factory=dict)
@@ -238,7 +242,7 @@ class _Programs:
             threads=settings.threads,
             cpus=self.cpus,
         )
-        return ProgramWay(contender.name, room, (*program.prefix, self.pushed[program.file]), launch)
+        return ProgramWay(contender.name, room, (*program.prefix, self.pushed[program.file]), launch, self.step)
 
 
 def _run(device: Device, job: _Job, purpose: Purpose, shape: tuple[int, ...]) -> Records | None:

@@ -23,6 +23,7 @@ from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.runners.cache import kept
 from chordkit.runtime_bench.runners.launch import NATIVE, Launch
 from chordkit.runtime_bench.runners.native import native_program
+from chordkit.runtime_bench.walk import walk_of
 
 PLUGIN = Path(__file__).with_name("profile_plugin.c")
 QEMU = "qemu-aarch64"
@@ -101,9 +102,10 @@ def profile_contender(
     Raises:
         DeviceError: see :func:`profile_native`.
     """
+    walk = walk_of(histories, candidates)
     with tempfile.TemporaryDirectory(prefix="chordkit-profile-") as name:
         folder = Path(name)
-        for file, ids in (("histories", histories), ("candidates", candidates)):
+        for file, ids in (("histories", walk.histories), ("candidates", walk.candidates)):
             np.ascontiguousarray(ids, dtype="<i4").tofile(folder / file)
         launch = Launch(
             target=NATIVE,
@@ -112,7 +114,7 @@ def profile_contender(
             user=None if user is None else str(user),
             histories=str(folder / "histories"),
             candidates=str(folder / "candidates"),
-            users=len(histories),
+            users=len(walk.histories),
             scores=str(folder / "scores"),
             records=str(folder / "records"),
             variant=variant,

@@ -52,10 +52,10 @@ def test_the_seed_decides_the_order() -> None:
     assert orders[0] == orders[1] != orders[2]
 
 
-def test_a_walk_goes_on_where_its_last_block_ended_after_a_warm_up_over_the_same_calls() -> None:
+def test_a_walk_goes_on_where_its_last_block_ended_after_a_warm_up_over_the_calls_before() -> None:
     log: list[str] = []
     interleave([_walk(log, "x", "y", "z")], [2], 3, np.random.default_rng(0), warmup_calls=1)
-    assert log == ["x", "x", "y", "z", "z", "x", "y", "y", "z"]
+    assert log == ["z", "x", "y", "y", "z", "x", "x", "y", "z"]
 
 
 def test_times_are_those_of_the_calls_alone(clock: Any) -> None:

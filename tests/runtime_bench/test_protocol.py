@@ -109,6 +109,19 @@ def test_every_contender_walks_through_all_histories_in_order(runners: ModuleTyp
             assert timed_calls == [both[(block * calls + index) % 2] for index in range(calls)]
 
 
+@pytest.mark.parametrize("rows", [[0], [0, 0], [0, 1, 1], [1, 0, 1]], ids=str)
+def test_what_keeps_its_last_history_is_never_timed_with_it(runners: ModuleType, timed: Any, rows: list[int]) -> None:
+    # Calls of 4 us: three to a sample, after three of warm-up.
+    settings = FAST.model_copy(update={"warmup_calls": 3})
+    report = run_host([_contender("a", us=4.0)], HISTORIES[rows], CANDIDATES[rows], settings)
+    asked = [history for _, history, _ in runners.asked]
+    scored, walked = asked[: 2 * len(rows)], asked[-report.results[0].latency.n * 3 :]
+    assert scored[::2] == HISTORIES[rows].tolist(), "the given histories are those whose scores are looked at"
+    assert report.histories == len(rows)
+    blocks = np.reshape(walked, (8, -1, 3))  # the last block is whole, of those before only the warm-up stands between
+    assert all((block[1:] != block[:-1]).any(axis=1).all() for block in blocks[-1:])
+
+
 @pytest.mark.parametrize(
     ("shares", "reason"),
     [

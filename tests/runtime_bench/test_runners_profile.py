@@ -77,6 +77,14 @@ def test_the_parts_are_the_whole_and_the_harness_is_a_few_instructions(config: B
     assert CALL not in found.by_function and CALL not in found.by_layer
 
 
+def test_a_single_history_is_encoded_in_every_call(tmp_path: Path) -> None:
+    launch = launch_of(SASREC, tmp_path / "a")
+    ids = [np.fromfile(file, "<i4").reshape(USERS, -1)[:1] for file in (launch.histories, launch.candidates)]
+    found = profile_contender(Path(launch.artifact), Path(str(launch.strategy)), None, *ids, CPU)
+    # The memory of the last history would leave the candidates' scores, and no layer.
+    assert {f"blocks.{block}.ffn1" for block in range(SASREC.blocks)} <= set(own(found, SASREC))
+
+
 def test_every_layer_of_the_channel_table_has_a_line_of_its_own_or_shares_one_product(tmp_path: Path) -> None:
     lines = own(profile(SASREC, tmp_path / "sasrec"), SASREC)
     last = [f"blocks.1.{name}" for name in ("query", "key", "value", "output", "ffn1", "ffn2")]

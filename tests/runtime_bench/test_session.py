@@ -78,6 +78,24 @@ def test_runtimes_with_a_python_take_turns_with_the_engine(project: Path) -> Non
     assert all(result.latency.n >= 40 for result in report.results)
 
 
+class _Reading(Phone):
+    def trouble(self, command: Sequence[str], ended: Completed) -> Completed:
+        users = int(command[list(command).index("--users") + 1])
+        self.histories = np.fromfile(_written(command, "--histories"), "<i4").reshape(users, -1)
+        return ended
+
+
+def test_a_single_test_vector_is_checked_and_then_varied_so_that_no_memory_answers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = bundle.Bundle.vectors
+    monkeypatch.setattr(bundle.Bundle, "vectors", lambda self: read(self).rows(np.array([2])))
+    with _Reading() as phone:
+        report = _bench(phone, project)
+        (asked,) = bundle.open(project / "shop.chord", verify=False).vectors().histories
+        np.testing.assert_array_equal(phone.histories[0], asked)
+        assert len(phone.histories) == 2 and (phone.histories[0] != phone.histories[1]).sum() == 1
+    assert report.histories == 1 and report.results[0].latency.n >= 20
+
+
 class _Lying(Phone):
     def trouble(self, command: Sequence[str], ended: Completed) -> Completed:
         scores = _written(command, "--scores")
