@@ -98,6 +98,7 @@ def interleave(
     *,
     warmup_calls: int = 0,
     before_call: Callable[[], object] | None = None,
+    vary: Sequence[Callable[[], object] | None] | None = None,
     batches: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> list[list[Block]]:
@@ -111,6 +112,8 @@ def interleave(
         warmup_calls: unmeasured calls at the start of each block, after another walk had the caches: those before its first, so that what
             keeps its last input is not asked for it again.
         before_call: made before every sample, outside its time; :func:`read_over_caches` makes calls cold.
+        vary: for each walk what is made before every call, warm-up included and outside its time, where one call alone would be the same
+            again each time; of a batch, before its first.
         batches: calls in a sample of each walk, which is their mean; None = one.
         progress: called with (phase, done, total).
 
@@ -123,7 +126,8 @@ def interleave(
     for round_ in range(rounds):
         for index in generator.permutation(len(walks)):
             at_s = (time.perf_counter_ns() - start) / 1e9
-            block = _block(walks[index], round_ * calls[index], calls[index], batches[index], warmup_calls, before_call)
+            before = [each for each in (vary[index] if vary else None, before_call) if each is not None]
+            block = _block(walks[index], round_ * calls[index], calls[index], batches[index], warmup_calls, before)
             blocks[index].append(replace(block, at_s=at_s))
         if progress is not None:
             progress("bench: interleaved rounds", round_ + 1, rounds)
@@ -146,14 +150,16 @@ def other_threads(blocks: Sequence[Block]) -> float:
     return max(0.0, 1 - float(np.median([block.calling_thread for block in blocks])) / working) if working > 0 else 0.0
 
 
-def _block(walk: Walk, first: int, count: int, batch: int, warmup: int, before_call: Callable[[], object] | None) -> Block:
+def _block(walk: Walk, first: int, count: int, batch: int, warmup: int, before: Sequence[Callable[[], object]]) -> Block:
     for index in range(first * batch - warmup, first * batch):
+        for prepare in before:
+            prepare()
         walk[index % len(walk)]()
     clock, times = time.perf_counter_ns, np.empty(count, np.int64)
     thread, process, wall = time.thread_time_ns(), time.process_time_ns(), clock()
     for index in range(count):
-        if before_call is not None:
-            before_call()
+        for prepare in before:
+            prepare()
         if batch == 1:  # the usual case without a loop in its time
             call = walk[(first + index) % len(walk)]
             start = clock()

@@ -35,7 +35,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def report() -> dict:
-    command = [sys.executable, str(FOLDER / "peers.py"), "--quick", "--rounds", "3", "--runtimes", "litert", "--json", "--model", *MODELS]
+    command = [sys.executable, str(FOLDER / "peers.py"), "--quick", "--rounds", "3", "--runtimes", "litert", "--json", "--level", "both", "--model", *MODELS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

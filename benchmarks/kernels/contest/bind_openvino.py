@@ -1,12 +1,15 @@
 """OpenVINO, bound: one thread, one stream, one infer request, inputs written into the request's own tensors."""
 
+import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from contest.contender import Array, Bound, Missing
 
@@ -20,14 +23,29 @@ FORMS: dict[str, dict[str, Any]] = {
 """Precision of the arithmetic. Without a hint OpenVINO takes bf16 where the processor has it. Code generation for fused subgraphs
 ("snippets") can be switched off because it crashes here on some graphs (see :func:`bind_openvino`)."""
 
-_PROBE = """
-import json, sys
+_PROBE = f"""
+import json, os, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from contest.bind_openvino import read_file
 from chordkit.export.targets.openvino.quiet import runtime
-openvino = runtime()
-core = openvino.Core()
-model = core.read_model(open(sys.argv[1], "rb").read())
-core.compile_model(model, "CPU", json.loads(sys.argv[2])).create_infer_request().infer()
+
+runtime()
+for line in sys.stdin:
+    path, options = json.loads(line)
+    child = os.fork()
+    if not child:
+        try:
+            core, model = read_file(open(path, "rb").read())
+            core.compile_model(model, "CPU", options).create_infer_request().infer()
+        except BaseException as error:
+            os.write(1, (json.dumps(str(error)) + "\\n").encode())
+            os._exit(1)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status != 1:
+        os.write(1, (json.dumps(status) + "\\n").encode())
 """
+"""Compiles what it is told to, each in a child of its own: a line is what it refuses, or how the child ended."""
 
 
 def bind_openvino(model: Any, names: Sequence[str], form: str, *, activations: Mapping[str, Any] | None = None) -> Bound:
@@ -37,7 +55,7 @@ def bind_openvino(model: Any, names: Sequence[str], form: str, *, activations: M
     snippets are off. So a form with snippets is compiled in a process of its own first.
 
     Args:
-        model: bytes of an ``.onnx`` file, or an ``openvino.Model``.
+        model: bytes of an ``.onnx`` or ``.ovzip`` file, or an ``openvino.Model``.
         names: its inputs, in the order in which they are written.
         form: one of :data:`FORMS`.
         activations: further compile options.
@@ -48,16 +66,15 @@ def bind_openvino(model: Any, names: Sequence[str], form: str, *, activations: M
     try:
         from chordkit.export.targets.openvino.quiet import runtime
 
-        openvino = runtime()
+        core = runtime().Core()
         from openvino._pyopenvino import InferRequest
     except ImportError:
         raise Missing("not installed: pip install 'chordkit[openvino]'") from None
     options = {**ONE_THREAD, **FORMS[form], **(activations or {})}
-    core = openvino.Core()
     try:
         if isinstance(model, bytes):
             _survives(model, options)
-            model = core.read_model(model)
+            core, model = read_file(model)
         compiled = core.compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise Missing(f"refuses the file: {_reason(str(error))}") from None
@@ -74,17 +91,37 @@ def bind_openvino(model: Any, names: Sequence[str], form: str, *, activations: M
     return Bound(write, run, lambda: output.data.copy(), HOW)
 
 
-def _survives(data: bytes, options: Mapping[str, Any]) -> None:
-    import json
+def read_file(data: bytes) -> tuple[Any, Any]:
+    """OpenVINO's core, and the model of an ``.onnx`` or ``.ovzip`` file in it."""
+    from chordkit.export.targets.openvino.archive import unpack
+    from chordkit.export.targets.openvino.quiet import runtime
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(data)
-        done = subprocess.run([sys.executable, "-c", _PROBE, str(path), json.dumps(options)], capture_output=True, text=True, check=False)
-    if done.returncode < 0:
-        raise Missing(f"ends the process with signal {-done.returncode} when it compiles this graph")
-    if done.returncode:
-        raise Missing(f"refuses the file: {_reason(done.stderr)}")
+    openvino = runtime()
+    core = openvino.Core()
+    if not data.startswith(b"PK"):
+        return core, core.read_model(data)
+    graph, weights = unpack(data)
+    return core, core.read_model(graph.decode(), openvino.Tensor(np.frombuffer(weights, np.uint8)))
+
+
+@cache
+def _prober() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def _survives(data: bytes, options: Mapping[str, Any]) -> None:
+    prober = _prober()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        print(json.dumps([file.name, dict(options)]), file=prober.stdin, flush=True)
+        told = json.loads(prober.stdout.readline())
+    if isinstance(told, str):
+        raise Missing(f"refuses the file: {_reason(told)}")
+    if told < 0:
+        raise Missing(f"ends the process with signal {-told} when it compiles this graph")
 
 
 def _reason(text: str) -> str:

@@ -10,8 +10,10 @@ from chordkit.runtime_bench.results import Settings
 from chordkit.runtime_bench.statistics import Calls, paired_ratio, spread_reasons, summarise
 from contest.contender import Contender
 
-HOPELESS = 8.0
+HOPELESS = 3.0
 """Peers that take this many times as long as the fastest one at first sight would only stretch the rounds."""
+
+LEAST_ROUNDS = 20
 
 _BLOCK_MS, _MIN_CALLS, _MAX_CALLS = 0.3, 3, 20
 _WARMUP_MS, _WARMUP_CALLS = 50.0, 1
@@ -21,27 +23,34 @@ _LIMITS = Settings()
 """How wide a spread is still comparable: as in ``chordkit bench``."""
 
 
-def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, cold_rounds: int = 0) -> dict[str, Any]:
+def rows(
+    contenders: Sequence[Contender], missing: dict[str, str], rounds: int, cold_rounds: int = 0, *, seconds: float = float("inf")
+) -> dict[str, Any]:
     """Measure in turns and describe: ``fastest_peer``, and per contender its percentiles in us and its ratio to that peer.
 
     A row's ``reasons`` say why its times should not be compared, if so. What is not measured is in ``missing``: what came in, and
     peers that are :data:`HOPELESS`. Where calls were measured cold too, ``fastest_peer_cold`` is the peer that ratios of cold calls
-    are taken against.
+    are taken against. ``seconds``: about how long all warm turns together may take, and all cold ones; there are at least
+    :data:`LEAST_ROUNDS`.
     """
     names = [contender.name for contender in contenders]
     if len(set(names)) != len(names):
         raise ValueError(f"contenders need different names: {sorted(names)}")
-    paces = [fastest_call([contender.bound.run], _MIN_CALLS, _WARMUP_MS) for contender in contenders]
+    paces = [fastest_call([contender.bound.run_anew], _MIN_CALLS, _WARMUP_MS) for contender in contenders]
     limit = HOPELESS * min((us for us, contender in zip(paces, contenders, strict=True) if not contender.ours), default=0.0)
     slow = {contender.name: us for us, contender in zip(paces, contenders, strict=True) if not contender.ours and us > limit}
     kept = [(us, contender) for us, contender in zip(paces, contenders, strict=True) if contender.name not in slow]
     contenders, names = [contender for _, contender in kept], [contender.name for _, contender in kept]
     walks = [[contender.bound.run] for contender in contenders]
     calls = [calls_that_fill(_BLOCK_MS, us, _MIN_CALLS, _MAX_CALLS) for us, _ in kept]
-    generator = np.random.default_rng(0)
+    vary = [contender.bound.vary for contender in contenders]
+    once_s = sum((count + _WARMUP_CALLS) * us for count, (us, _) in zip(calls, kept, strict=True)) / 1e6
+    flush, generator = read_over_caches(), np.random.default_rng(0)
+    cold_once_s = len(walks) * fastest_call([flush], 3, 0) / 1e6
     with no_collection():
-        blocks = interleave(walks, calls, rounds, generator, warmup_calls=_WARMUP_CALLS)
-        cold_blocks = interleave(walks, [1] * len(walks), cold_rounds, generator, before_call=read_over_caches())
+        blocks = interleave(walks, calls, _within(rounds, once_s, seconds), generator, warmup_calls=_WARMUP_CALLS, vary=vary)
+        few = _within(cold_rounds, cold_once_s, seconds) if cold_rounds else 0
+        cold_blocks = interleave(walks, [1] * len(walks), few, generator, before_call=flush, vary=vary)
     warm, cold = [[[block.calls for block in mine] for mine in each] for each in (blocks, cold_blocks)]
     peers = [index for index, contender in enumerate(contenders) if not contender.ours]
     latencies = [summarise(mine) for mine in warm]
@@ -69,11 +78,20 @@ def rows(contenders: Sequence[Contender], missing: dict[str, str], rounds: int, 
             "other_threads": round(other_threads(blocks[index]), 3),
             "ratio": None if best is None else paired_ratio(warm[index], warm[best]).model_dump(),
         }
+        if contender.over in names:
+            over = names.index(contender.over)
+            row["over"] = {"name": contender.over, "warm": paired_ratio(warm[index], warm[over]).model_dump()}
+            if cold_rounds:
+                row["over"]["cold"] = paired_ratio(cold[index], cold[over]).model_dump()
         if cold_rounds:
             row["cold_p50_us"] = _percentile(cold[index], 50)
             row["cold_ratio"] = None if cold_best is None else paired_ratio(cold[index], cold[cold_best]).model_dump()
         result["contenders"].append(row)
     return result
+
+
+def _within(rounds: int, once_s: float, seconds: float) -> int:
+    return max(min(rounds, LEAST_ROUNDS), min(rounds, int(seconds / max(once_s, 1e-9))))
 
 
 def _fastest(peers: Sequence[int], median: Callable[[int], float], ratio: Callable[[int, int], float]) -> int | None:

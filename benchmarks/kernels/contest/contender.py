@@ -18,12 +18,20 @@ class Bound:
         run: one inference; takes nothing, and what it returns is ignored.
         read: a copy of the output of the last run.
         how: the call, in words.
+        vary: writes another newest item, where the program knows its last history; not timed, as no program's inputs are.
     """
 
     write: Callable[..., None]
     run: Callable[[], object]
     read: Callable[[], Array]
     how: str
+    vary: Callable[[], object] | None = None
+
+    def run_anew(self) -> object:
+        """One inference over another input than the last one's."""
+        if self.vary is not None:
+            self.vary()
+        return self.run()
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,14 @@ class Contender:
         runtime: whose it is; ``"chordkit"`` is ours.
         bound: the program.
         activations: ``"fp32"``, ``"bf16"`` or ``"int8"``: what its layers compute with, which decides what it may be off by.
+        over: name of another one that its times are set against as well, or None.
     """
 
     name: str
     runtime: str
     bound: Bound
     activations: str = "fp32"
+    over: str | None = None
 
     @property
     def ours(self) -> bool:

@@ -52,13 +52,13 @@ def case_text(case: dict[str, Any]) -> str:
     cold = any("cold_p50_us" in row for row in case["contenders"])
     lines = [
         f"\n{title(case)}",
-        f"  {'':58s} {'p10':>9s} {'p50':>9s} {'p90':>9s} {'n':>6s} spread  ratio" + (" " * 20 + "cold p50  ratio" if cold else ""),
+        f"  {'':70s} {'p10':>9s} {'p50':>9s} {'p90':>9s} {'n':>6s} spread  ratio" + (" " * 20 + "cold p50  ratio" if cold else ""),
     ]
     for row in case["contenders"]:
         latency, ratio = row["latency"], row["ratio"]
         told = "" if ratio is None else f"{ratio['value']:5.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
         line = (
-            f"  {row['name']:58s} {row['p10_us']:9.1f} {latency['p50_us']:9.1f} {latency['p90_us']:9.1f} {latency['n']:6d} "
+            f"  {row['name']:70s} {row['p10_us']:9.1f} {latency['p50_us']:9.1f} {latency['p90_us']:9.1f} {latency['n']:6d} "
             f"{latency['block_spread']:6.0%}  {told:22s}"
         )
         if cold:
@@ -66,9 +66,19 @@ def case_text(case: dict[str, Any]) -> str:
         if row["other_threads"] > 0.1:
             line += f"  ({row['other_threads']:.0%} in other threads)"
         lines.append(line.rstrip())
+    lines += [
+        f"  {row['name']} of {row['over']['name']} ({case['before']}): {over_text(row['over'])}"
+        for row in case["contenders"]
+        if "over" in row
+    ]
     lines += [f"  not measured: {name}: {reason}" for name, reason in case["missing"].items()]
     lines.append(f"  {verdict(case)}")
     return "\n".join(lines)
+
+
+def over_text(over: dict[str, Any]) -> str:
+    """The ratios to another revision."""
+    return ", ".join(f"{kind} {of['value']:.3f} [{of['low']:.3f}, {of['high']:.3f}]" for kind, of in over.items() if kind != "name")
 
 
 _OURS = {"model": "chordkit prepared", "linear": "chordkit AUTO (C call)"}
@@ -90,6 +100,7 @@ def verdict(case: dict[str, Any]) -> str:
             judged.append(
                 f"cold {cold['value']:.3f} [{cold['low']:.3f}, {cold['high']:.3f}] x {case['fastest_peer_cold']}, bar {COLD_BAR} {reached}"
             )
+        judged += [f"now / before {over_text(row['over'])}" for row in case["contenders"] if "over" in row]
     else:
         judged = [f"at most {LINEAR_BAR:.2f} {'met' if value <= LINEAR_BAR else 'MISSED'}"]
         if ours.get("cold_ratio"):
@@ -97,7 +108,8 @@ def verdict(case: dict[str, Any]) -> str:
     noisy = [row["name"] for row in case["contenders"] if row["reasons"] and row["name"] in (ours["name"], peer)]
     if noisy:
         judged.append(f"NOT COMPARABLE, measure again on a quiet machine (spread of {' and of '.join(noisy)})")
-    return f"=> {ours['name']}: {value:.3f} x {peer}; {', '.join(judged)}"
+    interval = f"[{ours['ratio']['low']:.3f}, {ours['ratio']['high']:.3f}]"
+    return f"=> {ours['name']}: {value:.3f} {interval} x {peer}; {', '.join(judged)}"
 
 
 def summary_text(cases: list[dict[str, Any]]) -> str:
