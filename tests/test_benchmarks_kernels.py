@@ -1,15 +1,22 @@
 """benchmarks/kernels/peers.py: it runs, names what it cannot run, and times nothing that is wrong. No time is asserted."""
 
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+
+from chordkit.backbones import SASRecConfig
+from chordkit.errors import InputError
+from chordkit.export.artifact import Precision
+from chordkit.export.targets import EagerRunner
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is the peer here; pip install 'chordkit[litert]'")
 kernels = pytest.importorskip("chordkit.kernels")
@@ -33,9 +40,16 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     yield contest
 
 
+def _tiny() -> Any:
+    from contest.model import model_case_of
+
+    return model_case_of("tiny", SASRecConfig(items=3707, heads=1, norm_first=True, dim=32, max_length=12, blocks=1), 5)
+
+
 @pytest.fixture(scope="module")
 def report() -> dict:
-    command = [sys.executable, str(FOLDER / "peers.py"), "--quick", "--rounds", "3", "--runtimes", "litert", "--json", "--level", "both", "--model", *MODELS]
+    command = [sys.executable, str(FOLDER / "peers.py"), "--quick", "--level", "both", "--rounds", "3", "--runtimes", "litert", "--json"]
+    command += ["--model", *(f"={name}" for name in MODELS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -52,6 +66,53 @@ def test_models_and_layers_are_compared_with_the_fastest_peer(report: dict) -> N
         assert rows[case["fastest_peer"]]["ratio"]["value"] == 1
         assert all(row["ratio"]["low"] <= row["ratio"]["value"] <= row["ratio"]["high"] for row in rows.values())
         assert {row["runtime"] for row in rows.values()} == {"chordkit", "litert"}
+
+
+def test_peers_have_both_layouts_and_for_half_a_history_a_file_of_half_the_length(report: dict) -> None:
+    cases = {(case["model"], case["history"]): case for case in report["cases"] if case["level"] == "model"}
+    for (model, history), case in cases.items():
+        peers = {row["name"] for row in case["contenders"] if row["runtime"] != "chordkit"} | set(case["missing"])
+        shorter = model != "caser" and history == "half"
+        assert any("layout speed" in name for name in peers) and any("layout size" in name for name in peers)
+        assert any(name.endswith(", L = 25") for name in peers) == shorter
+
+
+def test_a_built_library_is_called_beside_the_engine_with_the_same_answers(contest: ModuleType) -> None:
+    from contest.revision import Loaded
+
+    from chordkit.kernels import _native
+
+    case = _tiny()
+    library, engine = Loaded(Path(_native.__file__), case.master.to_bytes(), case.strategy), kernels.Engine(case.master.to_bytes())
+    engine.adopt(case.strategy)
+    rerank, scores = library.rerank(case.histories, case.candidates)
+    np.testing.assert_array_equal(scores, engine.scores(case.histories, case.candidates))
+    for again in (library.adopt, library.reopen, library.forget, rerank):
+        assert again() == 0
+    known = platform.machine() in ("x86_64", "aarch64")
+    assert library.cool_code() == library.cool_data() == known
+    scores[:] = 0
+    assert rerank() == 0, "code and data that were flushed are the same afterwards"
+    np.testing.assert_array_equal(scores, engine.scores(case.histories, case.candidates))
+
+
+def test_a_revision_that_is_none_is_refused(contest: ModuleType, tmp_path: Path) -> None:
+    from contest.revision import Loaded, library
+
+    with pytest.raises(InputError, match="--before no-such-commit: git has no such engine"):
+        library("no-such-commit")
+    (tmp_path / "libchord.so").write_bytes(b"\x7fELF")
+    with pytest.raises(InputError, match=r"libchord\.so"):
+        Loaded(library(str(tmp_path / "libchord.so")), b"", b"")
+
+
+def test_the_model_of_half_the_length_answers_short_histories_as_the_whole_one(contest: ModuleType) -> None:
+    case = _tiny()
+    short = case.half()
+    assert short is not None and short.histories.shape[1] == case.histories.shape[1] // 2
+    assert 1 < len(short.histories) < len(case.histories)
+    found = np.stack([EagerRunner(short.backbone, candidates=5).scores(*pair) for pair in short.inputs(range(len(short.histories)))])
+    np.testing.assert_allclose(found, short.references[Precision.FP32], rtol=1e-4, atol=1e-5)
 
 
 def test_no_form_of_litert_is_wrong(report: dict) -> None:

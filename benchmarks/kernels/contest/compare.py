@@ -91,7 +91,7 @@ def rows(
 
 
 def _within(rounds: int, once_s: float, seconds: float) -> int:
-    return max(min(rounds, LEAST_ROUNDS), min(rounds, int(seconds / max(once_s, 1e-9))))
+    return rounds if rounds * once_s <= seconds else max(min(rounds, LEAST_ROUNDS), int(seconds / once_s))
 
 
 def _fastest(peers: Sequence[int], median: Callable[[int], float], ratio: Callable[[int, int], float]) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from chordkit.backbones import Backbone, CaserConfig, SASRecConfig, build, from_master, make_master
+from chordkit.backbones import Backbone, BackboneConfig, CaserConfig, SASRecConfig, build, from_master, make_master
 from chordkit.export.artifact import Precision
 from chordkit.export.parity import FP32_TOLERANCE, INT8_ACTIVATION_TOLERANCE, Tolerance, compare
 from chordkit.export.targets import EagerRunner
@@ -104,13 +104,18 @@ class ModelCase:
 
 def model_case(name: str, candidates: int, seed: int = 0) -> ModelCase:
     """The case of ``CONFIGS[name]`` with random weights."""
+    return model_case_of(name, CONFIGS[name], candidates, seed)
+
+
+def model_case_of(name: str, config: BackboneConfig, candidates: int, seed: int = 0) -> ModelCase:
+    """A case of any configuration of :data:`ITEMS` items."""
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        backbone = build(CONFIGS[name]).eval()
+        backbone = build(config).eval()
     master = make_master(backbone)
     widths = _widths(master.channel_table.channels, rng)
-    length = CONFIGS[name].max_length
+    length = config.max_length
     histories = rng.integers(1, ITEMS + 1, (CHECKED, length)).astype(np.int32)
     for row, filled in enumerate((length, length // 2, length, 1, 7, length // 3, length - 1, 2 * length // 3)):
         histories[row, : length - filled] = 0
