@@ -78,40 +78,65 @@ def case_text(case: dict[str, Any]) -> str:
 
 def over_text(over: dict[str, Any]) -> str:
     """The ratios to another revision."""
-    return ", ".join(f"{kind} {of['value']:.3f} [{of['low']:.3f}, {of['high']:.3f}]" for kind, of in over.items() if kind != "name")
+    return ", ".join(f"{kind} {_within(of)}" for kind, of in over.items() if kind != "name")
 
 
 _OURS = {"model": "chordkit prepared", "linear": "chordkit AUTO (C call)"}
 """The row that is judged: bound as the peers are, in the form that a user gets without choosing."""
+_COLD = {"model": "chordkit C call", "linear": _OURS["linear"]}
+"""The row that is judged cold, where code of Python's would count that the peers' bare calls have not."""
 
 
 def verdict(case: dict[str, Any]) -> str:
     """Who is the fastest peer, how we stand to it, and whether the bar is met."""
-    ours = next(row for row in case["contenders"] if row["name"] == _OURS[case["level"]])
+    rows = {row["name"]: row for row in case["contenders"]}
+    ours, cold = rows[_OURS[case["level"]]], rows[_COLD[case["level"]]].get("cold_ratio")
     if ours["ratio"] is None:
         return "no peer was measured"
     value, peer = ours["ratio"]["value"], case["fastest_peer"]
     if case["level"] == "model":
         bars = MODEL_BARS.get(case["model"], {"bar": LARGE_BAR})
         judged = [f"{name} {limit} {'met' if value <= limit else 'MISSED'}" for name, limit in bars.items()]
-        if ours.get("cold_ratio"):
-            cold = ours["cold_ratio"]
+        if cold:
             reached = "met" if cold["value"] <= COLD_BAR else "MISSED"
-            judged.append(
-                f"cold {cold['value']:.3f} [{cold['low']:.3f}, {cold['high']:.3f}] x {case['fastest_peer_cold']}, bar {COLD_BAR} {reached}"
-            )
+            judged.append(f"cold, C call {_within(cold)} x {case['fastest_peer_cold']}, bar {COLD_BAR} {reached}")
         judged += [f"now / before {over_text(row['over'])}" for row in case["contenders"] if "over" in row]
     else:
         judged = [f"at most {LINEAR_BAR:.2f} {'met' if value <= LINEAR_BAR else 'MISSED'}"]
-        if ours.get("cold_ratio"):
-            judged.append(f"cold {ours['cold_ratio']['value']:.2f} x {case['fastest_peer_cold']}")
+        if cold:
+            judged.append(f"cold {cold['value']:.2f} x {case['fastest_peer_cold']}")
     noisy = [row["name"] for row in case["contenders"] if row["reasons"] and row["name"] in (ours["name"], peer)]
     if noisy:
         judged.append(f"NOT COMPARABLE, measure again on a quiet machine (spread of {' and of '.join(noisy)})")
-    interval = f"[{ours['ratio']['low']:.3f}, {ours['ratio']['high']:.3f}]"
-    return f"=> {ours['name']}: {value:.3f} {interval} x {peer}; {', '.join(judged)}"
+    return f"=> {ours['name']}: {_within(ours['ratio'])} x {peer}; {', '.join(judged)}"
 
 
 def summary_text(cases: list[dict[str, Any]]) -> str:
-    """One line a comparison."""
-    return "\n".join(["\nin short", *(f"  {title(case):42s} {verdict(case)}" for case in cases)])
+    """A table of the models, and one line a layer."""
+    lines = ["\nin short\n"]
+    models = [case for case in cases if case["level"] == "model" and case["fastest_peer"] is not None]
+    before = next((case["before"] for case in models if case["before"]), None)
+    if models:
+        columns = ["model, candidates, history", "us", "fastest file of all peers", "ratio", "cold, C call, us", "fastest file", "ratio"]
+        columns += [f"now / {before}, from C", "cold"] if before else []
+        lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for case in models:
+        rows = {row["name"]: row for row in case["contenders"]}
+        ours, cold, peer, cold_peer = (
+            rows[name] for name in (_OURS["model"], _COLD["model"], case["fastest_peer"], case["fastest_peer_cold"])
+        )
+        cells = [
+            title(case),
+            f"{ours['latency']['p50_us']:.1f}",
+            f"{peer['name']}: {peer['latency']['p50_us']:.1f}",
+            _within(ours["ratio"]),
+        ]
+        cells += [f"{cold['cold_p50_us']:.0f}", f"{cold_peer['name']}: {cold_peer['cold_p50_us']:.0f}", _within(cold["cold_ratio"])]
+        cells += [_within(row["over"][kind]) for row in rows.values() if "over" in row for kind in ("warm", "cold")]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [f"  {title(case):42s} {verdict(case)}" for case in cases if case["level"] == "linear"]
+    return "\n".join(lines)
+
+
+def _within(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
