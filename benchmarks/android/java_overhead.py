@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.kernels.arm_instructions import Case, build_runner, make_case
+from benchmarks.kernels.arm_instructions import Case, make_case
 from chordkit.errors import ChordkitError, DeviceError
 from chordkit.kernels import build as libchord
 from chordkit.runtime_bench.devices.emulator import DEFAULT, Emulator, booted_with
@@ -59,7 +59,10 @@ def build(folder: Path) -> list[Path]:
     sources = [HERE / "instruction_counter.c", runner / "counter.c", runner / "system.c"]
     compiler = program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross")
     run([compiler, *libchord.flags(), "-fPIC", "-shared", *headers, *sources, "-o", counter], "compiling the counter")
-    return [jar, engine, counter, build_runner(folder / "arm64", "gcc")]
+    runner_program = folder / "chord_runner"
+    flags = [*libchord.flags(), "-static", "-o", runner_program]  # those of the library in Java, which build_arm.sh makes smaller
+    run([compiler, *flags, *libchord.tool("runner"), *libchord.sources(), "-lm"], "compiling the program")
+    return [jar, engine, counter, runner_program]
 
 
 def measure(device: Emulator, runtime: Java, case: Case, files: Sequence[Path]) -> dict[str, dict[str, float]]:

@@ -51,7 +51,7 @@ for _ in range(int(sys.argv[2])):
 
 
 def write(folder: Path) -> None:
-    """Export the model in float32, in int8, and at 3.0 bits with 8-bit activations."""
+    """Export the model in float32, in int8, and at 3.0 bits in both layouts, the quantised ones with 8-bit activations."""
     import numpy as np
     import torch
 
@@ -68,6 +68,7 @@ def write(folder: Path) -> None:
         "fp32": lower(ArtifactSpec("litert", Precision.FP32), backbone),
         "int8": lower(ArtifactSpec("litert", Precision.INT8, activations="int8"), (master, np.full(channels, 8, np.uint8))),
         "strategy": lower(ArtifactSpec("litert", Precision.STRATEGY, activations="int8"), (master, widths)),
+        "strategy-speed": lower(ArtifactSpec("litert", Precision.STRATEGY, activations="int8", layout="speed"), (master, widths)),
     }
     for name, data in files.items():
         (folder / f"rerank-{name}.tflite").write_bytes(data)
