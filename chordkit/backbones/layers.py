@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from chordkit.backbones.part import drawn_shape
@@ -58,11 +59,48 @@ class ChannelLinear(nn.Linear):
             return functional.linear(x, self.weight, self.bias)
         if self.width_weights is None:
             raise RuntimeError("choice mode needs weights per width: call attach_widths first")
-        weights = choice.transpose(1, 2)
-        widths = weights.shape[1]
-        each = functional.linear(x, self.width_weights).unflatten(-1, (widths, self.out_features))
-        mixed = (each * weights.view(weights.shape[0], *[1] * (x.dim() - 2), widths, self.out_features)).sum(dim=-2)
+        mixed: Tensor = _Mixture.apply(x, self.weight, self.width_weights, choice)
         return mixed if self.bias is None else mixed + self.bias
+
+
+class _Mixture(torch.autograd.Function):
+    """What choice mode computes, and its gradients.
+
+    Every width is a rounding of the layer's own weight, and the gradient goes straight through the rounding: what all widths give it is
+    one product. Inside, a sample's rows stand outermost, so that a sample's choice meets them in long runs: one product a width, and
+    mixtures at the speed of memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stacked: Tensor, choice: Tensor) -> Tensor:
+        rows = x.reshape(len(x), -1, x.shape[-1]).transpose(0, 1).contiguous()
+        shares, weights = choice.unbind(dim=2), stacked.split(len(weight))
+        each = [functional.linear(rows, own) for own in weights]
+        mixed = each[0] * shares[0]
+        for product, share in zip(each[1:], shares[1:], strict=True):
+            mixed.addcmul_(product, share)
+        ctx.save_for_backward(rows, *shares, *weights, *each)
+        ctx.shape = x.shape
+        return mixed.transpose(0, 1).reshape(*x.shape[:-1], len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        rows, *saved = ctx.saved_tensors
+        widths = len(saved) // 3
+        shares, weights, each = saved[:widths], saved[widths : 2 * widths], saved[2 * widths :]
+        grad = grad.reshape(len(grad), -1, grad.shape[-1]).transpose(0, 1).contiguous()
+        grad_x = grad_weight = grad_choice = None
+        if ctx.needs_input_grad[0]:
+            flat = (grad * shares[0]).flatten(0, 1) @ weights[0]
+            for share, own in zip(shares[1:], weights[1:], strict=True):
+                flat.addmm_((grad * share).flatten(0, 1), own)
+            grad_x = flat.view(rows.shape).transpose(0, 1).reshape(ctx.shape)
+        if ctx.needs_input_grad[1]:
+            grad_weight = (grad * sum(shares)).flatten(0, 1).T @ rows.flatten(0, 1)
+        if ctx.needs_input_grad[3]:
+            grad_choice = torch.stack([(grad * product).sum(dim=0) for product in each], dim=1).transpose(1, 2)
+        return grad_x, grad_weight, None, grad_choice
 
 
 def dropout(x: Tensor, probability: float) -> Tensor:

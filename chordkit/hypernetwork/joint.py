@@ -88,7 +88,7 @@ class JointModel(nn.Module):
             attach_widths(self.backbone, self.master, widths)
             return
         for layer in self.backbone.channel_layers().values():
-            layer.attach_widths(fake_quantize(layer.weight, widths))
+            layer.attach_widths(fake_quantize(layer.weight.detach(), widths))
 
     def loss(
         self,

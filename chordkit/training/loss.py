@@ -1,5 +1,6 @@
 """Cross-entropy over the whole catalogue, and a teacher's word beside it, without ever holding all logits."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,8 @@ from chordkit.backbones import Backbone
 
 # Logits of one chunk: 1 M floats = 4 MB, so that the passes over it find it in the cache.
 _CHUNK_LOGITS = 1_000_000
-
+# Logits are computed as multiples of ln 2: powers of two take a quarter of the time of powers of e.
+_LN_2 = math.log(2.0)
 
 # Below every score that counts, and finite: a share of 0 times it is 0.
 NOTHING = -1e4
@@ -77,20 +79,24 @@ class _FullSoftmax(torch.autograd.Function):
             grad_hidden -= spread * weight.sum(dim=0)
             grad_weight -= spread * hidden.sum(dim=0)
         total = hidden.new_zeros(())
+        doublings, doubling_bias = hidden / _LN_2, None if bias is None else bias / _LN_2
+        buffer = hidden.new_empty(min(chunk, rows), items)
         for start in range(0, rows, chunk):
             stop = min(start + chunk, rows)
-            block = hidden[start:stop]
-            logits = block @ weight.T if bias is None else torch.addmm(bias, block, weight.T)
-            total -= own * logits.gather(1, goal.targets[start:stop, None]).sum()
+            block, logits = hidden[start:stop], buffer[: stop - start]
+            torch.mm(doublings[start:stop], weight.T, out=logits)
+            if doubling_bias is not None:
+                logits += doubling_bias
+            total -= own * _LN_2 * logits.gather(1, goal.targets[start:stop, None]).sum()
             if smoothing:
-                total -= spread * logits.sum()
+                total -= spread * _LN_2 * logits.sum()
             if goal.barred is not None:
                 first, last = torch.searchsorted(goal.barred[0], torch.tensor([start, stop], device=hidden.device)).tolist()
                 logits[goal.barred[0, first:last] - start, goal.barred[1, first:last]] = -torch.inf
             highest = logits.amax(dim=1, keepdim=True)
-            powers = logits.sub_(highest).exp_()
+            powers = logits.sub_(highest).exp2_()
             norm = powers.sum(dim=1, keepdim=True)
-            total += share * (highest.sum() + norm.log().sum())
+            total += share * (_LN_2 * highest.sum() + norm.log().sum())
             if goal.taught is None:
                 divisor = norm
             else:
