@@ -12,7 +12,9 @@ from chordkit.backbones import Backbone
 from chordkit.data import SplitPart
 from chordkit.hypernetwork.likelihood import best_temperature
 
-# Scores of one batch of rows: 16 M floats = 64 MB, whatever the size of the catalogue.
+# At once: what these take is small enough that it is not taken from the system anew for every operator.
+_BATCH_ROWS = 256
+# Their scores: 16 M floats = 64 MB, whatever the size of the catalogue.
 _BATCH_SCORES = 16_000_000
 _TOP = 10
 # The rank of a target that was not handed over: beyond every cut-off.
@@ -115,7 +117,7 @@ def measure_scores(
 
 def score_batches(backbone: Backbone, states: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Rows and their scores [rows, items + 1] of the whole catalogue, as many at once as memory allows; column 0 is -inf."""
-    step = max(1, _BATCH_SCORES // (backbone.config.items + 1))
+    step = min(_BATCH_ROWS, max(1, _BATCH_SCORES // (backbone.config.items + 1)))
     for start in range(0, len(states), step):
         scores = backbone.score_all(states[start : start + step])
         scores[:, 0] = -torch.inf

@@ -14,7 +14,9 @@ from chordkit.data import SplitPart
 from chordkit.estimate import Estimate
 
 RESAMPLES = 2000
-# Scores of one batch of users: 16 M floats = 64 MB, whatever the size of the catalogue.
+# At once: what these take is small enough that it lies in the cache, and is not taken from the system anew for every operator.
+_BATCH_ROWS = 256
+# Their scores: 16 M floats = 64 MB, whatever the size of the catalogue.
 _BATCH_SCORES = 16_000_000
 
 ScoreFn = Callable[[Tensor], Tensor]
@@ -144,7 +146,7 @@ def rank_targets(
         score, items = model, model(torch.from_numpy(part.histories[:1]).long()).shape[1] - 1
     generator = np.random.default_rng(seed)
     ranks = np.empty(len(part), dtype=np.int64)
-    step = max(1, _BATCH_SCORES // (items + 1))
+    step = min(_BATCH_ROWS, max(1, _BATCH_SCORES // (items + 1)))
     for start in range(0, len(part), step):
         rows = slice(start, start + step)
         target = part.targets[rows].astype(np.int64)[:, None]
