@@ -46,6 +46,11 @@ class Place:
         return cls(_number(environment, "RANK", 0, size - 1), size, _number(environment, "LOCAL_RANK", 0, size - 1))
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def several() -> bool:
     """Whether several processes work as one here. A wrong environment is told where they would come together, not here."""
     return _claimed().size > 1

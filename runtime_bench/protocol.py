@@ -4,6 +4,7 @@ docs/benchmarking.md tells what each number means.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +60,10 @@ def run_host(
     walk = walk_of(histories, candidates)
     inputs = [(np.ascontiguousarray(h), np.ascontiguousarray(c)) for h, c in zip(walk.histories, walk.candidates, strict=True)]
     cpu = last_processor()
-    isolated = []
-    for done, contender in enumerate(contenders):
-        isolated.append(measure_isolated(contender, *inputs[0], settings.processes, cpu) if settings.processes else None)
-        if progress is not None and settings.processes:
-            progress("bench: fresh processes", done + 1, len(contenders))
+    isolated: Sequence[Isolated | None] = [None] * len(contenders)
+    if settings.processes:
+        tell = partial(_tell_of_processes, progress, len(contenders))
+        isolated = measure_isolated(contenders, *inputs[0], settings.processes, cpu, tell)
     described, before = machine.describe(cpu), machine.state(cpu)
     launches = _launches(contenders, inputs, walk.step, settings, cpu, progress)
     if samples is not None:
@@ -90,6 +90,11 @@ def run_host(
         comparable=not reasons,
         reasons=reasons,
     )
+
+
+def _tell_of_processes(progress: Progress | None, contenders: int, done: int) -> None:
+    if progress is not None:
+        progress("bench: fresh processes", done, contenders)
 
 
 def check_names(contenders: Sequence[Contender], baseline: str | None) -> list[str]:

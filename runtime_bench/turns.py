@@ -132,7 +132,8 @@ def _turns(
     return turns, batches
 
 
-def _measure(request: dict[str, Any]) -> dict[str, Any]:
+def _measure(request: dict[str, Any], wait_for_turn: Callable[[], None]) -> dict[str, Any]:
+    wait_for_turn()
     inputs = [
         (np.asarray(history, np.int32), np.asarray(candidates, np.int32))
         for history, candidates in zip(request["histories"], request["candidates"], strict=True)

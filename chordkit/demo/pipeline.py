@@ -7,6 +7,7 @@ resumes from its checkpoints, everything else is quick and starts clean.
 import datetime
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,12 +149,13 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             )
         dataset.save(out / DATASET)
     trainer = Trainer(dataset, options.plan, out, progress)
-    with clock.stage("train the backbone (FP32)"):
-        trained = trainer.start()
     clear(out)
     with rivals_beside(out, options.plan, targets) as beside:
+        with clock.stage("train the backbone (FP32)"):
+            trained = trainer.start()
+        beside.begin()
         with clock.stage("train the personal strategies"):
-            personal = trainer.joint(_PERSONAL_MODEL, trained)
+            personal = trainer.joint(_PERSONAL_MODEL, trained.backbone)
         part = split(dataset, personal.backbone.config.max_length, HELD_OUT, HELD_OUT).test
         with clock.stage("make strategies"):
             strategies, names = _strategies(personal, dataset, part, options)
@@ -162,7 +164,7 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             artifacts = {PERSONAL: export(ours, targets, out, progress=progress)}
         with clock.stage("train the static and the FP32 rival"):
             beside.wait_until_trained()
-            static, full = static_rival(trainer, trained), full_rival(trainer, trained)
+            static, full = static_rival(trainer, trained.backbone), full_rival(trainer, trained.backbone)
         models = Models(personal=personal, static=static, full=full, start=trained.backbone)
         with clock.stage("compare"):
             result = measure_models(dataset, models, _experiment(options), options.seed, progress)
@@ -200,12 +202,13 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
     with clock.stage("measure on this host"):
         settings = options.bench.model_copy(update={"seed": options.seed})
         measured = bench_bundles(paths, None, settings, progress, public_key=out / PUBLIC_KEY)
-    with clock.stage("measure on an emulated phone"):
-        emulated, trouble = on_emulated_phone(paths[0], out / PUBLIC_KEY, artifacts[shipments[0].name], progress)
-    with clock.stage("serve and release, to simulated phones"):
+    with clock.stage("serve and release, to simulated phones; count instructions on an emulated one"), ThreadPoolExecutor(1) as beside_it:
+        # Instructions, which are the same whatever else runs.
+        counted = beside_it.submit(on_emulated_phone, paths[0], out / PUBLIC_KEY, artifacts[PERSONAL], progress)
         files = out / f"{_PERSONAL_MODEL}.chrm", out / f"{_PERSONAL_MODEL}.hypernetwork.safetensors"
         keys = _signing_key(out), out / PUBLIC_KEY
         cloud, missing = in_the_cloud(out, personal, part, files, holds[PERSONAL], keys, options.phones, options.seed)
+        emulated, trouble = counted.result()
     drawn = {names[name]: strategy for name, strategy in strategies.items()}
     notes = left_out + trouble + missing
     found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, cloud, notes)

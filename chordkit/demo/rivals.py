@@ -6,18 +6,27 @@ import sys
 import threading
 from pathlib import Path
 
+from chordkit.backbones import build, default_config, initialise, make_master
 from chordkit.data import Dataset
-from chordkit.demo.beside import DATASET, TRAINED
-from chordkit.demo.shipments import export, full_shipment, static_shipment
-from chordkit.demo.training import Trainer, TrainingPlan, full_rival, static_rival
+from chordkit.demo.beside import BEGIN, DATASET, TRAINED
+from chordkit.demo.shipments import CANDIDATES, export, full_shipment, static_shipment
+from chordkit.demo.training import BACKBONE, Trainer, TrainingPlan, full_rival, static_rival
 from chordkit.export.artifact import Precision
+from chordkit.export.collection import Sources, export_artifacts
 from chordkit.export.targets import Target, find_target
+from chordkit.training import load_backbone
+
+
+def _get_ready(plan: TrainingPlan, targets: list[Target]) -> None:
+    """Import all exporters, and let them meet a model once: one of random weights, which nobody keeps."""
+    untrained = initialise(build(default_config(plan.architecture, CANDIDATES)), seed=plan.seed)
+    export_artifacts(targets, Sources(make_master(untrained), None, {}), [Precision.INT8], CANDIDATES)
 
 
 def _rivals(out: Path, plan: TrainingPlan, targets: list[Target]) -> None:
     trainer = Trainer(Dataset.load(out / DATASET), plan, out, None)
-    trained = trainer.start()
-    static, full = static_rival(trainer, trained), full_rival(trainer, trained)
+    start, _ = load_backbone(out / BACKBONE)
+    static, full = static_rival(trainer, start), full_rival(trainer, start)
     sys.stdout.buffer.write(TRAINED)
     sys.stdout.buffer.flush()
     export(static_shipment(static), targets, out)
@@ -31,6 +40,10 @@ def _end_with_the_other() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_the_other, daemon=True).start()
     asked = json.loads(sys.argv[1])
-    _rivals(Path(asked["out"]), TrainingPlan(**asked["plan"]), [find_target(name) for name in asked["targets"]])
+    given, exported_to = TrainingPlan(**asked["plan"]), [find_target(name) for name in asked["targets"]]
+    _get_ready(given, exported_to)
+    if os.read(sys.stdin.fileno(), len(BEGIN)) != BEGIN:
+        sys.exit(1)  # the other process has ended before
+    threading.Thread(target=_end_with_the_other, daemon=True).start()
+    _rivals(Path(asked["out"]), given, exported_to)

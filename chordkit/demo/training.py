@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chordkit.backbones import config_to_dict, default_config, find_architecture
+from chordkit.backbones import Backbone, config_to_dict, default_config, find_architecture
 from chordkit.data import Dataset, split_identity
 from chordkit.files import sha256
 from chordkit.hypernetwork import HypernetworkOptions, TrainedHypernetwork, demo_options, save_hypernetwork, train_hypernetwork
 from chordkit.progress import Progress
 from chordkit.training import TrainedBackbone, TrainingOptions, default_options, save_backbone, train_backbone
 
+BACKBONE = "backbone.safetensors"
 # Items of each user that test, and as many before them that validate: one alone would leave intervals too wide to tell models apart.
 HELD_OUT = 5
 # One thread: the layers are small, a second thread gains little on an idle machine and spins away minutes on a busy one.
@@ -75,15 +76,15 @@ class Trainer:
         trained = train_backbone(
             self.dataset, config, self.plan.start, self._checkpoints, self.progress, held_out=HELD_OUT, validation=HELD_OUT
         )
-        save_backbone(self.out / "backbone.safetensors", trained.backbone, self._provenance)
+        save_backbone(self.out / BACKBONE, trained.backbone, self._provenance)
         return trained
 
-    def joint(self, name: str, start: TrainedBackbone, **changes: Any) -> TrainedHypernetwork:
+    def joint(self, name: str, start: Backbone, **changes: Any) -> TrainedHypernetwork:
         """One rival, its options those of the personal strategies but for ``changes``; its files begin with ``name``."""
         options = replace(self.plan.personal, **changes)
         trained = train_hypernetwork(
             self.dataset,
-            start.backbone,
+            start,
             None,
             options,
             self._checkpoints / name,
@@ -97,11 +98,11 @@ class Trainer:
         return trained
 
 
-def static_rival(trainer: Trainer, start: TrainedBackbone) -> TrainedHypernetwork:
+def static_rival(trainer: Trainer, start: Backbone) -> TrainedHypernetwork:
     """One strategy for everybody."""
     return trainer.joint("static", start, personal=False)
 
 
-def full_rival(trainer: Trainer, start: TrainedBackbone) -> TrainedHypernetwork:
+def full_rival(trainer: Trainer, start: Backbone) -> TrainedHypernetwork:
     """The same without any."""
     return trainer.joint("fp32", start, personal=False, quantised=False)
