@@ -178,37 +178,39 @@ def run(options: DemoOptions, progress: Progress | None = None) -> DemoResult:
             artifacts |= {each.name: export(each, targets, out, progress=progress) for each in rivals}
     shipments = [ours, *rivals]
     write_bytes(out / "strategies" / "static.chrd", to_wire(rivals[0].sources.strategies["static"]))
-    with clock.stage("validate, bundle, sign"):
-        holds = {}
-        for each in shipments:
-            holds[each.name] = assemble(
-                each.name,
-                each.sources,
-                dataset,
-                artifacts[each.name],
-                histories=options.histories,
-                seed=options.seed,
-                options=each.trained.options.to_json(),
-                metrics={f"{line.key}_masked_ndcg10": line.values["masked_ndcg10"].value for line in summary.lines},
-                progress=progress,
-            )
-            bundle.write(_path(out, each), holds[each.name], _signing_key(out))
-            bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
-        shown = dict(zip(_shown_users(dataset, options).tolist(), strategies.items(), strict=True))
-        master = shipments[0].sources.master
-        people = describe_users(dataset, part, personal, shown, master, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
-        write_bytes(out / DEMO_USERS, to_bytes(people))
     paths = [_path(out, each) for each in shipments]
+    with ThreadPoolExecutor(1) as beside_it:
+        with clock.stage("validate, bundle, sign"):
+            holds = {}
+            for each in shipments:
+                holds[each.name] = assemble(
+                    each.name,
+                    each.sources,
+                    dataset,
+                    artifacts[each.name],
+                    histories=options.histories,
+                    seed=options.seed,
+                    options=each.trained.options.to_json(),
+                    metrics={f"{line.key}_masked_ndcg10": line.values["masked_ndcg10"].value for line in summary.lines},
+                    progress=progress,
+                )
+                bundle.write(_path(out, each), holds[each.name], _signing_key(out))
+                bundle.verify(_path(out, each), out / PUBLIC_KEY).require()
+                if each is ours:  # instructions are counted there, as many whatever else runs meanwhile
+                    counting = beside_it.submit(on_emulated_phone, paths[0], out / PUBLIC_KEY, artifacts[PERSONAL], progress)
+            shown = dict(zip(_shown_users(dataset, options).tolist(), strategies.items(), strict=True))
+            master = ours.sources.master
+            people = describe_users(dataset, part, personal, shown, master, candidates=CANDIDATES, key=_signing_key(out), seed=options.seed)
+            write_bytes(out / DEMO_USERS, to_bytes(people))
+        with clock.stage("serve and release, to simulated phones"):
+            files = out / f"{_PERSONAL_MODEL}.chrm", out / f"{_PERSONAL_MODEL}.hypernetwork.safetensors"
+            keys = _signing_key(out), out / PUBLIC_KEY
+            cloud, missing = in_the_cloud(out, personal, part, files, holds[PERSONAL], keys, options.phones, options.seed)
+        with clock.stage("count instructions on an emulated phone, begun beside these"):
+            emulated, trouble = counting.result()
     with clock.stage("measure on this host"):
         settings = options.bench.model_copy(update={"seed": options.seed})
         measured = bench_bundles(paths, None, settings, progress, public_key=out / PUBLIC_KEY)
-    with clock.stage("serve and release, to simulated phones; count instructions on an emulated one"), ThreadPoolExecutor(1) as beside_it:
-        # Instructions, which are the same whatever else runs.
-        counted = beside_it.submit(on_emulated_phone, paths[0], out / PUBLIC_KEY, artifacts[PERSONAL], progress)
-        files = out / f"{_PERSONAL_MODEL}.chrm", out / f"{_PERSONAL_MODEL}.hypernetwork.safetensors"
-        keys = _signing_key(out), out / PUBLIC_KEY
-        cloud, missing = in_the_cloud(out, personal, part, files, holds[PERSONAL], keys, options.phones, options.seed)
-        emulated, trouble = counted.result()
     drawn = {names[name]: strategy for name, strategy in strategies.items()}
     notes = left_out + trouble + missing
     found = _Findings(dataset, trained, personal, result, summary, truth, drawn, shipments, measured, emulated, cloud, notes)
