@@ -111,12 +111,13 @@ class ReferenceEngine:
         self._leave_out(f"{block}.ffn2", [(f"{block}.ffn1", 1, gelu if self.config["activation"] == "gelu" else relu)])
 
     def _merge(self, block: str, widths: dict[str, np.ndarray]) -> None:
-        """Layers of one head that are cheaper as one, which is unless at most half of their channels are on, in sixteens."""
+        """Layers of one head that are cheaper as one, in sixteens of channels that are on."""
         head, dim = self.heads[block][0], int(self.config["dim"])
         query, key, value, output = (self._dense[f"{block}.{part}"] for part in ("query", "key", "value", "output"))
-        if 2 * -(-(len(head.keys) + (head.left is not None)) // 16) * 16 > dim:
+        if 2 * _lanes(len(head.keys) + (head.left is not None)) > dim:
             self.merged[f"{block}.query"] = meeting(query, key, widths["query"])
-        if 2 * -(-len(head.values) // 16) * 16 > dim:
+        values, outputs = _lanes(len(head.values)), _lanes(np.count_nonzero(self.on[f"{block}.output"]))
+        if values * (dim + outputs) > outputs * dim:
             self.merged[f"{block}.output"] = following(value, output, widths["value"])
 
     def _leave_out(self, name: str, producers: list[tuple[str, int, Callable[[np.ndarray], np.ndarray]]]) -> None:
@@ -179,7 +180,11 @@ class ReferenceEngine:
     def _feed_forward(self, x: np.ndarray, block: str) -> np.ndarray:
         use_gelu = self.config["activation"] == "gelu"
         wide = self._linear(f"{block}.ffn1", x, clamp=not use_gelu)[:, self.on[f"{block}.ffn1"]]
-        return self._linear(f"{block}.ffn2", gelu(wide) if use_gelu else wide)
+        return self._to_stream(f"{block}.ffn2", self._linear(f"{block}.ffn2", gelu(wide) if use_gelu else wide))
+
+    def _to_stream(self, name: str, y: np.ndarray) -> np.ndarray:
+        """Results of a layer for the residual stream, which of channels that are off gets their bias."""
+        return np.where(self.on[name], y, self.layers[name].bias)
 
     def _attention_in_codes(self, x: np.ndarray, block: str) -> np.ndarray:
         """Causal attention of all rows, heads joined; both products from 8-bit codes (see kernels/libchord/src/attention.c)."""
@@ -200,7 +205,7 @@ class ReferenceEngine:
                 sums_of_values = (weights.codes[0].astype(np.int32) @ values.codes[: i + 1].astype(np.int32)).astype(F32)
                 mix[i] = sums_of_values * (weights.scales[0] * inverse)
             mixed.append(mix)
-        return (output or self.layers[f"{block}.output"])(quantize(np.concatenate(mixed, 1)))
+        return self._to_stream(f"{block}.output", (output or self.layers[f"{block}.output"])(quantize(np.concatenate(mixed, 1))))
 
     def _attention(self, x: np.ndarray, block: str, first: int) -> np.ndarray:
         """Causal attention of rows ``first`` and later in floats: keys and values absorbed (see kernels/libchord/src/sasrec.c)."""
@@ -218,7 +223,7 @@ class ReferenceEngine:
                 p, inverse = softmax_parts(lane_dot(probe, seen))
                 mix[row] = chains(p, seen) * inverse
             mixed.append(self._linear(f"{block}.value", mix)[:, head.values])
-        return self._linear(f"{block}.output", np.concatenate(mixed, 1))
+        return self._to_stream(f"{block}.output", self._linear(f"{block}.output", np.concatenate(mixed, 1)))
 
     def _sasrec(self, ids: np.ndarray, slots: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         positions = self.tables["position_embedding"]
@@ -266,6 +271,10 @@ class ReferenceEngine:
         features += [chains(weights[v], x) + vertical.bias[v] for v in np.flatnonzero(self.on["vertical"])]
         hidden = self.layers["fc"](quantize(np.concatenate(features)[None]), clamp=True)[0]
         return hidden if added is None else hidden + added
+
+
+def _lanes(channels: int) -> int:
+    return max(16, -(-channels // 16) * 16)
 
 
 def _finite(x: np.ndarray) -> np.ndarray:

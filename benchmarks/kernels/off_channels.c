@@ -26,6 +26,32 @@ static double now(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+/* A product of the first block, and what puts its results where they belong: all channels of the residual stream, or heads apart. */
+static void product(const contender *c, int kind) {
+  static int32_t own[CHORD_MAX_DIM];
+  static float zeros[CHORD_MAX_DIM];
+  const chord_session *s = c->session;
+  const chord_model *model = c->model;
+  const chord_layer *layer = &model->layers[kind];
+  const chord_slot *slot = &model->slots[atomic_load(&c->model->current) & 1];
+  const chord_group *groups = slot->groups + layer->groups_at;
+  const size_t blocks = slot->extents[kind].blocks, lanes = 16 * blocks, stride = layer->leaves == CHORD_STREAM ? lanes : s->wide_stride;
+  const chord_gemm gemm = chord_product(s, slot, layer, blocks, model->max_length, 0, s->wide, stride);
+  if (!blocks) return;
+  model->kernels->gemm_qa8_c8(&gemm);
+  chord_spread spread = {.rows = gemm.rows, .dim = layer->out, .x = s->wide, .x_stride = stride, .places = slot->places + layer->places_at,
+                         .fill = layer->bias, .out = s->y, .out_stride = layer->out};
+  if (layer->leaves == CHORD_STREAM && lanes < layer->out) model->kernels->spread_f32(&spread);
+  for (uint32_t i = 0; i < layer->groups && groups->joined; i++, groups++) {
+    for (uint32_t lane = 0; lane < groups->width; lane++) own[lane] = lane < groups->count ? (int32_t)lane : ~(int32_t)groups->count;
+    spread.x = s->wide + (groups->first - slot->extents[kind].lanes);
+    spread.places = own;
+    spread.fill = zeros;
+    spread.dim = groups->width;
+    model->kernels->spread_f32(&spread);
+  }
+}
+
 static void run(const contender *c, int kind) {
   chord_session *s = c->session;
   if (kind == LAYERS) {
@@ -34,11 +60,7 @@ static void run(const contender *c, int kind) {
   } else if (kind > LAYERS) {
     if (chord_adopt(c->model, c->strategy, c->bytes, NULL)) need(NULL, "adopt");
   } else {
-    const chord_layer *layer = &c->model->layers[kind];
-    const chord_slot *slot = &c->model->slots[atomic_load(&c->model->current) & 1];
-    const size_t blocks = slot->extents[kind].blocks;
-    const chord_gemm gemm = chord_product(s, slot, layer, blocks, c->model->max_length, 0, s->wide, s->wide_stride);
-    if (blocks) c->model->kernels->gemm_qa8_c8(&gemm);
+    product(c, kind);
   }
 }
 

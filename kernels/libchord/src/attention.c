@@ -25,7 +25,8 @@ typedef struct parts {
   int32_t *value_correction; /* [keys / 16][channels] */
   float *zeros;              /* [channels of a head] */
   float *ones;
-  float *scores;             /* [QUERIES][keys] */
+  int32_t *places;           /* likewise */
+  float *scores;             /* [QUERIES][keys], or of as many channels of a head */
   uint8_t *p;                /* [QUERIES][keys] */
   float *p_scale;
 } parts;
@@ -45,7 +46,8 @@ static size_t lay_out(size_t rows, size_t width, uint8_t *base, parts *p) {
   p->value_correction = chord_carve(&c, keys / 16 * depth * sizeof(int32_t));
   p->zeros = chord_carve(&c, depth * sizeof(float));
   p->ones = chord_carve(&c, depth * sizeof(float));
-  p->scores = chord_carve(&c, QUERIES * keys * sizeof(float));
+  p->places = chord_carve(&c, depth * sizeof(int32_t));
+  p->scores = chord_carve(&c, QUERIES * (keys > depth ? keys : depth) * sizeof(float));
   p->p = chord_carve(&c, QUERIES * keys);
   p->p_scale = chord_carve(&c, QUERIES * sizeof(float));
   return c.used;
@@ -87,6 +89,19 @@ static void pack_panels(const chord_ukernels *kernels, size_t all_rows, size_t d
   }
 }
 
+/* Queries or keys of a head whose lanes lie among those of others. */
+static void quantize_joined(const chord_ukernels *kernels, const chord_gemm *qkv, const chord_group *group, size_t column, const parts *p, int part) {
+  const size_t depth = group->width;
+  for (size_t c = 0; c < depth; c++) p->places[c] = c < group->count ? (int32_t)c : ~(int32_t)group->count;
+  for (size_t first = 0; first < qkv->rows; first += QUERIES) {
+    const size_t rows = qkv->rows - first < QUERIES ? qkv->rows - first : QUERIES;
+    const chord_spread apart = {.rows = rows, .dim = depth, .x = qkv->out + first * qkv->out_stride + column, .x_stride = qkv->out_stride,
+                                .places = p->places, .fill = p->zeros, .out = p->scores, .out_stride = depth};
+    kernels->spread_f32(&apart);
+    kernels->quantize_f32_qa8(rows, depth, p->scores, depth, p->codes[part] + first * depth, depth, p->scales[part] + first);
+  }
+}
+
 /* Keys or values that are what was multiplied. */
 static void take_input(const chord_gemm *qkv, parts *p, int part) {
   if (qkv->a_stride == qkv->depth)
@@ -105,7 +120,7 @@ void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const ch
   for (size_t i = 0; i < 3 * heads; i++) {
     const size_t lanes = groups[i].width ? groups[i].width : qkv->depth;
     widest = lanes > widest ? lanes : widest;
-    quantising &= lanes == QUANTISED_WIDTH && !groups[i].left;
+    quantising &= lanes == QUANTISED_WIDTH && !groups[i].left && !groups[i].joined;
   }
   parts parts_of_a_head, *const p = &parts_of_a_head;
   lay_out(all_rows, widest, work, p);
@@ -120,6 +135,8 @@ void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const ch
       const size_t column = of[part]->first - groups->first;
       if (of[part]->width == 0)
         take_input(qkv, p, part);
+      else if (of[part]->joined)
+        quantize_joined(kernels, qkv, of[part], column, p, part);
       else if (quantising)
         project_part(kernels, qkv, column / 16, p, part);
       else

@@ -5,15 +5,19 @@
  * weights times that to its own bias, once and here; its inputs are smaller by these columns. Of a channel of queries and keys nothing is left
  * if the key is off: it gives every position the same logit. If only the query is off it leaves the product of its bias and the key. All of a
  * head's are one linear function of the key's input, so one more channel of the keys stands for them: the last of its group.
- * Layers that write into the residual stream keep all lanes, those that are off with zeros.
+ * Layers that write into the residual stream leave out those that are off if that saves a block of lanes, and the slot's places say where the
+ * others are; Caser's last layer keeps all, with zeros.
  */
 #include <string.h>
 
 #include "../ukernels/constants.h"
 #include "internal.h"
 
-/* Lanes that are no channel of the master: nothing, and what queries that are off leave. */
+/* Lanes that are no channel of the master: nothing, and what queries of group g leave that are off, left_behind - g. */
 static const uint32_t nothing = UINT32_MAX, left_behind = UINT32_MAX - 1;
+
+static bool is_channel(uint32_t lane) { return lane < UINT32_MAX / 2; }
+static bool is_left(uint32_t lane) { return !is_channel(lane) && lane != nothing; }
 
 typedef struct filling {
   const chord_model *model;
@@ -36,7 +40,7 @@ typedef struct lanes {
   float scales2[16], scales4[16], scales8[16];
 } lanes;
 
-static bool in_a_row(const uint32_t *order) { return order[0] < left_behind && order[15] == order[0] + 15; }
+static bool in_a_row(const uint32_t *order) { return is_channel(order[0]) && order[15] == order[0] + 15; }
 
 static void gather(const filling *f, const chord_layer *layer, const uint32_t *order, lanes *l) {
   chord_channels *channels = &l->channels;
@@ -55,7 +59,7 @@ static void gather(const filling *f, const chord_layer *layer, const uint32_t *o
     return;
   }
   for (size_t i = 0; i < 16; i++) {
-    const bool present = order[i] < left_behind;
+    const bool present = is_channel(order[i]);
     const size_t virtual_channel = present ? order[i] : 0, channel = virtual_channel % filters, part = virtual_channel / filters;
     const int8_t *codes = layer->codes + channel * layer->in + part * row;
     channels->rows[i] = codes;
@@ -117,38 +121,70 @@ static float make_left(const filling *f, size_t group, int8_t *codes) {
   return scale;
 }
 
+static bool all_on(const uint8_t *widths, size_t count) { return !memchr(widths, 0, count); }
+
+/* Channels of a group that have a lane: those that are on, of queries and keys those that both are. */
+static size_t keep(const filling *f, size_t first, size_t width, uint32_t *kept) {
+  const chord_layer *layer = f->layer;
+  const uint8_t *own = f->slot->widths + layer->first,
+                *other = layer->part == CHORD_QUERY ? own + layer->out : layer->part == CHORD_KEY ? own - layer->out : own;
+  size_t count = 0;
+  if (!f->dense && layer->leaves != CHORD_KEPT && !(all_on(own + first, width) && all_on(other + first, width)))
+    for (size_t c = first; c < first + width; c++) {
+      kept[count] = (uint32_t)c;
+      count += (own[c] != 0) & (other[c] != 0);
+    }
+  else
+    count = width;
+  if (count == width || (layer->leaves == CHORD_STREAM && chord_round_up(count, 16) >= width)) /* none, or none that saves anything */
+    for (count = 0; count < width; count++) kept[count] = (uint32_t)(first + count);
+  return count;
+}
+
+/* Heads side by side instead of each in sixteens of its own, if that saves lanes; gives how many there are then. */
+static size_t join(const filling *f, size_t lanes) {
+  const chord_layer *layer = f->layer;
+  chord_group *groups = f->slot->groups + layer->groups_at;
+  uint32_t *order = f->model->scratch.order;
+  size_t count = 0;
+  for (size_t group = 0; group < layer->groups; group++) count += groups[group].count;
+  const size_t joined = chord_round_up(count ? count : 1, 16);
+  if (layer->part == CHORD_OTHER || joined >= lanes) return lanes;
+  size_t lane = 0;
+  for (chord_group *group = groups; group < groups + layer->groups; group++) {
+    memmove(order + lane, order + (group->first - f->extent->lanes), group->count * sizeof *order);
+    group->first = (uint32_t)(f->extent->lanes + lane);
+    group->joined = true;
+    lane += group->count;
+  }
+  for (; lane < joined; lane++) order[lane] = nothing;
+  return joined;
+}
+
 /* Which channels the lanes are: the slot's groups and blocks of this layer. */
 static void order_lanes(const filling *f) {
   const chord_layer *layer = f->layer;
   const size_t width = layer->out / layer->groups, parts = layer->virtuals / layer->out;
-  const uint8_t *own = f->slot->widths + layer->first,
-                *other = layer->part == CHORD_QUERY ? own + layer->out : layer->part == CHORD_KEY ? own - layer->out : own;
-  const bool residual = layer->leaves == CHORD_KEPT;
   uint32_t *order = f->model->scratch.order;
   size_t lane = 0;
   for (size_t group = 0; group < layer->groups; group++) {
     uint32_t *kept = order + lane;
-    size_t count = 0;
-    const size_t first = group * width;
-    if (f->dense || residual || (!memchr(own + first, 0, width) && !memchr(other + first, 0, width))) {
-      for (; count < width; count++) kept[count] = (uint32_t)(first + count);
-    } else {
-      for (size_t c = first; c < first + width; c++) {
-        kept[count] = (uint32_t)c;
-        count += (own[c] != 0) & (other[c] != 0);
-      }
-    }
+    size_t count = keep(f, group * width, width, kept);
     for (size_t part = 1; part < parts; part++)
       for (size_t i = 0; i < count; i++) kept[part * count + i] = kept[i] + (uint32_t)(part * layer->out);
     const bool left = layer->part != CHORD_OTHER && count < width && find_left(f, group, f->model->scratch.off) > 0;
-    if (left) kept[count++] = left_behind;
+    if (left) kept[count++] = left_behind - (uint32_t)group;
     const size_t used = parts * count, padded = used ? chord_round_up(used, 16) : 16;
     f->slot->groups[layer->groups_at + group] = (chord_group){
         .first = (uint32_t)(f->extent->lanes + lane), .width = (uint32_t)padded, .count = (uint32_t)count, .left = left};
     for (size_t i = used; i < padded; i++) kept[i] = nothing;
     lane += padded;
   }
+  lane = join(f, lane);
   f->extent->blocks = (uint32_t)(lane / 16);
+  if (layer->leaves != CHORD_STREAM || lane >= layer->out) return;
+  int32_t *places = f->slot->places + layer->places_at, next = 0;
+  for (uint32_t c = 0; c < layer->out; c++) places[c] = (size_t)next < lane && order[next] == c ? next++ : ~next;
 }
 
 /* What columns leave that are not kept, in integers whose sums fit 32 bits: up to 16 bits each. `gelu`: of GELU. */
@@ -221,31 +257,30 @@ static void compact(const filling *f, lanes *l, float *biases) {
   l->channels.depth = depth;
 }
 
-static void fill_lanes(const filling *f, size_t group, const uint32_t *order, size_t lane) {
+static void fill_lanes(const filling *f, const uint32_t *order, size_t lane) {
   const chord_layer *layer = f->layer;
   const chord_ukernels *kernels = f->model->kernels;
   const size_t at = f->extent->lanes + lane;
-  float *scales = f->slot->scales + at, *biases = f->slot->biases + at;
-  int8_t *weights = f->slot->weights + f->extent->weights + lane * f->extent->depth;
-  const bool biased = layer->bias && layer->form != CHORD_WINDOWS;
-  const bool plain = in_a_row(order);
-  size_t left = 16;
-  float left_scale = 0.0f;
-  for (size_t i = 0; i < 16 && layer->part != CHORD_OTHER && !plain; i++)
-    if (order[i] == left_behind) left = i;
-  if (left < 16 && layer->part == CHORD_KEY) left_scale = make_left(f, group, f->model->scratch.rows[2]);
+  float *scales = f->slot->scales + at, *biases = f->slot->biases + at, left_scales[16];
+  int8_t *weights = f->slot->weights + f->extent->weights + lane * f->extent->depth, *left_rows = f->model->scratch.rows[2];
+  const bool biased = layer->bias && layer->form != CHORD_WINDOWS, plain = in_a_row(order);
+  for (size_t i = 0; i < 16 && layer->part == CHORD_KEY && !plain; i++)
+    if (is_left(order[i])) left_scales[i] = make_left(f, left_behind - order[i], left_rows + i * f->row);
   lanes l;
   gather(f, layer, order, &l);
   if (biased && plain)
     for (size_t i = 0; i < 16; i++) biases[i] = layer->bias[order[0] + i] * layer->factor;
   else
-    for (size_t i = 0; i < 16; i++) biases[i] = biased && order[i] < left_behind ? layer->bias[order[i]] * layer->factor : 0.0f;
-  if (left < 16 && layer->part == CHORD_KEY) {
-    l.channels.rows[left] = f->model->scratch.rows[2];
-    l.widths[left] = 3;
-    l.scales8[left] = left_scale;
-  } else if (left < 16 && (layer + 1)->form == CHORD_ROWS) {
-    biases[left] = 1.0f; /* keys that are absorbed see it as one more channel */
+    for (size_t i = 0; i < 16; i++) biases[i] = biased && is_channel(order[i]) ? layer->bias[order[i]] * layer->factor : 0.0f;
+  for (size_t i = 0; i < 16 && layer->part != CHORD_OTHER && !plain; i++) {
+    if (!is_left(order[i])) continue;
+    if (layer->part == CHORD_KEY) {
+      l.channels.rows[i] = left_rows + i * f->row;
+      l.widths[i] = 3;
+      l.scales8[i] = left_scales[i];
+    } else if ((layer + 1)->form == CHORD_ROWS) {
+      biases[i] = 1.0f; /* keys that are absorbed see it as one more channel */
+    }
   }
   if (!f->whole) compact(f, &l, biases);
   if (layer->form == CHORD_ROWS)
@@ -256,26 +291,41 @@ static void fill_lanes(const filling *f, size_t group, const uint32_t *order, si
     for (size_t i = 0; i < 16; i++) scales[i] *= layer->factor;
 }
 
-void chord_derive(const chord_model *model, chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales) {
+void chord_derive(const chord_model *model, chord_slot *slot, const chord_layer *layer, const uint32_t *order, size_t count, int8_t *codes,
+                  float *scales) {
   const filling f = {.model = model, .slot = slot, .row = layer->row};
-  uint32_t order[16];
+  uint32_t all[16];
   lanes l;
-  for (uint32_t first = 0; first < layer->out; first += 16) {
-    for (uint32_t i = 0; i < 16; i++) order[i] = first + i;
-    gather(&f, layer, order, &l);
+  for (uint32_t first = 0; first < count; first += 16) {
+    for (uint32_t i = 0; i < 16; i++) all[i] = first + i;
+    gather(&f, layer, order ? order + first : all, &l);
     model->kernels->derive_rows(&l.channels, codes + first * layer->row, scales + first);
   }
 }
 
-/* A layer and the next one as one, all of whose lanes are there; unless so many channels are off that both are no larger. */
+/* A layer and the next one as one, unless so many channels are off that both are no larger. */
 static bool merge(const filling *f) {
   const chord_layer *layer = f->layer;
-  if (layer->merging == CHORD_ALONE || 2 * 16 * f->extent->blocks <= layer->out) return false;
-  for (uint32_t i = 0; i < 2; i++) {
-    const uint32_t width = (layer->merging == CHORD_MEETING) == (i == 0) ? layer->out : 0;
-    f->extent[i] = (chord_extent){.weights = f->extent->weights, .lanes = f->extent->lanes, .blocks = width / 16, .depth = layer->depth};
-    f->slot->groups[layer[i].groups_at] = (chord_group){.first = (uint32_t)f->extent->lanes, .width = width, .count = width};
+  if (layer->merging == CHORD_ALONE) return false;
+  const size_t lanes = 16 * f->extent->blocks, out = layer->out;
+  filling both = *f; /* in the place of the one or the other */
+  if (layer->merging == CHORD_FOLLOWED) {
+    both.layer++;
+    *++both.extent = *f->extent;
+    order_lanes(&both);
+  } else {
+    both.extent->blocks = layer->out / 16;
   }
+  const size_t rows = 16 * both.extent->blocks;
+  if (rows * out >= lanes * (out + rows)) {
+    order_lanes(f);
+    return false;
+  }
+  chord_extent *other = both.layer == layer ? f->extent + 1 : f->extent;
+  *other = *both.extent;
+  other->blocks = 0;
+  for (uint32_t i = 0; i < 2; i++)
+    f->slot->groups[layer[i].groups_at] = (chord_group){.first = (uint32_t)f->extent->lanes, .width = 16 * f->extent[i].blocks, .count = 16 * f->extent[i].blocks};
   chord_merge(f->model, f->slot, layer);
   return true;
 }
@@ -289,18 +339,16 @@ void chord_fill_slot(const chord_model *model, chord_slot *slot) {
     *extent = (chord_extent){.weights = next.weights, .lanes = next.lanes, .depth = layer->depth};
     filling f = {.model = model, .slot = slot, .layer = layer, .extent = extent, .dense = dense, .row = chord_round_up(layer->row, 16)};
     order_lanes(&f);
+    size_t lanes;
     if (merge(&f)) {
-      next.weights += (size_t)layer->out * layer->depth;
-      next.lanes += layer->out;
+      lanes = 16 * (extent[0].blocks + extent[1].blocks);
       i++;
-      continue;
+    } else {
+      find_columns(&f);
+      lanes = 16 * extent->blocks;
+      for (size_t lane = 0; lane < lanes; lane += 16) fill_lanes(&f, model->scratch.order + lane, lane);
     }
-    find_columns(&f);
-    size_t lane = 0;
-    for (size_t group = 0; group < layer->groups; group++)
-      for (size_t end = lane + slot->groups[layer->groups_at + group].width; lane < end; lane += 16)
-        fill_lanes(&f, group, model->scratch.order + lane, lane);
-    next.weights += lane * extent->depth;
-    next.lanes += lane;
+    next.weights += lanes * extent->depth;
+    next.lanes += lanes;
   }
 }

@@ -107,8 +107,8 @@ typedef enum chord_merging {
   CHORD_FOLLOWED /* the next one after this one; there */
 } chord_merging;
 
-/* What the layer that reads it gets of a channel that is off; or its lane is kept. */
-typedef enum chord_leaves { CHORD_KEPT, CHORD_BIAS, CHORD_BIAS_RELU, CHORD_BIAS_GELU } chord_leaves;
+/* What the layer that reads it gets of a channel that is off; or its lane is kept; or the residual stream gets its bias, if lanes are saved by that. */
+typedef enum chord_leaves { CHORD_KEPT, CHORD_STREAM, CHORD_BIAS, CHORD_BIAS_RELU, CHORD_BIAS_GELU } chord_leaves;
 
 typedef struct chord_layer {
   const int8_t *codes;   /* in the master: [out][in] */
@@ -130,14 +130,16 @@ typedef struct chord_layer {
   chord_merging merging;
   float factor;       /* folded into its scales and bias: log2 e / sqrt(head width) for queries */
   uint32_t groups_at; /* its first group in a slot's groups */
+  uint32_t places_at; /* of the residual stream: its first channel in a slot's places */
 } chord_layer;
 
 /* A group of a layer's channels in a slot. */
 typedef struct chord_group {
-  uint32_t first; /* lane of the slot, a multiple of 16 */
+  uint32_t first; /* lane of the slot, a multiple of 16 unless groups are joined */
   uint32_t width; /* lanes, a multiple of 16 */
   uint32_t count; /* channels that are kept */
   bool left;      /* of queries and keys: the last of `count` stands for what queries leave that are off */
+  bool joined;    /* only `count` lanes are its own: the next group begins behind them */
 } chord_group;
 
 /* Where a layer lies in a slot. All of them lie side by side, in their order. */
@@ -156,6 +158,7 @@ typedef struct chord_slot {
   float *biases; /* zero for windows */
   chord_extent *extents; /* of each layer */
   chord_group *groups;
+  int32_t *places; /* of layers that write into the residual stream: see chord_spread; only where lanes are saved */
   uint8_t *widths; /* strategy codes, one byte a channel */
   uint64_t generation;     /* one more than that of the slot that it followed: no two adoptions have the same */
   uint32_t entered;      /* readers, while it was the one in use; written when it is no longer */
@@ -213,7 +216,7 @@ struct chord_model {
   const float *item_bias; /* [items + 1], added to the scores; or null */
   _Alignas(max_align_t) unsigned char own[CHORD_OWN_BYTES]; /* of the backbone: see CHORD_OWN */
   uint64_t weight_bytes, lane_count; /* of one slot, at most */
-  uint32_t group_count;
+  uint32_t group_count, place_count;
   chord_scratch scratch;
   chord_slot slots[2];
   _Atomic uint32_t current;  /* which slot is in use, and how many readers have entered it: see adopt.c */
@@ -271,11 +274,13 @@ uint64_t chord_session_layout(const chord_model *model, chord_session *session, 
 chord_status chord_verify(const chord_model *model, const uint8_t *data, size_t bytes, chord_diagnosis *diagnosis);
 void chord_unpack(const chord_model *model, const uint8_t *data, uint8_t *codes);
 
-/* fill.c: fills a slot from its widths; all channels of a layer whose rows are multiples of 16 long, off ones too: codes [out][in], scales. */
+/* fill.c: fills a slot from its widths; codes [count][in] and scales of channels of a layer whose rows are multiples of 16 long, those of `order`
+ * or, if it is null, the first: of channels that are off, and lanes that are none, zeros. */
 void chord_fill_slot(const chord_model *model, chord_slot *slot);
-void chord_derive(const chord_model *model, chord_slot *slot, const chord_layer *layer, int8_t *codes, float *scales);
+void chord_derive(const chord_model *model, chord_slot *slot, const chord_layer *layer, const uint32_t *order, size_t count, int8_t *codes,
+                  float *scales);
 
-/* merge.c: such a product of `layer` and the next one, both dim x dim, into its extent of the slot. */
+/* merge.c: such a product of `layer` and the next one, both dim x dim, into its extent of the slot; the results' order is in scratch. */
 size_t chord_merge_bytes(size_t dim);
 void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *layer);
 

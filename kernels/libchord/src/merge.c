@@ -50,11 +50,11 @@ typedef int8_t sixteen __attribute__((vector_size(16)));
 #endif
 
 /* Rows become columns, in squares of 16: four perfect shuffles of their rows. */
-static void turn(size_t dim, const int8_t *from, int8_t *to) {
-  for (size_t row = 0; row < dim; row += 16)
-    for (size_t column = 0; column < dim; column += 16) {
+static void turn(size_t rows, size_t columns, const int8_t *from, int8_t *to) {
+  for (size_t row = 0; row < rows; row += 16)
+    for (size_t column = 0; column < columns; column += 16) {
       sixteen x[16], y[16];
-      for (size_t i = 0; i < 16; i++) memcpy(&x[i], from + (row + i) * dim + column, 16);
+      for (size_t i = 0; i < 16; i++) memcpy(&x[i], from + (row + i) * columns + column, 16);
       for (size_t step = 0; step < 4; step++) {
         for (size_t i = 0; i < 8; i++) {
           y[2 * i] = SHUFFLE(x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -62,7 +62,7 @@ static void turn(size_t dim, const int8_t *from, int8_t *to) {
         }
         memcpy(x, y, sizeof x);
       }
-      for (size_t i = 0; i < 16; i++) memcpy(to + (column + i) * dim + row, &x[i], 16);
+      for (size_t i = 0; i < 16; i++) memcpy(to + (column + i) * rows + row, &x[i], 16);
     }
 }
 
@@ -83,17 +83,18 @@ void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *
   const bool meeting = layer->merging == CHORD_MEETING;
   const chord_layer *inner = layer, *outer = layer + 1;
   const chord_extent *extent = chord_extent_of(model, slot, meeting ? inner : outer);
-  const size_t dim = model->dim;
+  const uint32_t *order = model->scratch.order; /* of the results, when these are channels of `outer` */
+  const size_t dim = model->dim, results = 16 * extent->blocks;
   parts parts_of_two, *const p = &parts_of_two;
   lay_out(dim, model->scratch.merging, p);
-  chord_derive(model, slot, inner, p->codes, p->inner_scales);
+  chord_derive(model, slot, inner, NULL, dim, p->codes, p->inner_scales);
   enlarge(model, inner, slot->widths + inner->first, p);
-  turn(dim, p->codes, p->turned);
+  turn(dim, dim, p->codes, p->turned);
   for (size_t row = 0; row < dim; row += 16)
     kernels->pack_rows_qa8_c8(16, dim, (uint8_t *)p->turned + row * dim, p->panel + row * dim, p->corrections + row);
-  chord_derive(model, slot, outer, p->codes, p->outer_scales);
-  turn(dim, p->codes, p->turned);
-  /* [channel between the two][channel of the result], and the other way round */
+  chord_derive(model, slot, outer, meeting ? NULL : order, results, p->codes, p->outer_scales);
+  turn(results, dim, p->codes, p->turned);
+  /* [channel between the two][result], and the other way round */
   const int8_t *by_inner = meeting ? p->codes : p->turned, *by_result = meeting ? p->turned : p->codes;
   for (size_t c = 0; c < dim; c++) {
     const float bias = inner->bias ? inner->bias[c] * inner->factor : 0.0f;
@@ -104,8 +105,8 @@ void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *
   }
   int8_t *panel = slot->weights + extent->weights;
   float *scales = slot->scales + extent->lanes, *biases = slot->biases + extent->lanes;
-  kernels->combine_rows_f32(dim, dim, p->bias, by_inner, dim, biases);
-  for (size_t row = 0; row < dim; row += 16) {
+  kernels->combine_rows_f32(dim, results, p->bias, by_inner, results, biases);
+  for (size_t row = 0; row < results; row += 16) {
     for (size_t i = 0; i < 16; i++)
       for (size_t c = 0; c < dim; c++) p->rows[i * dim + c] = (float)by_result[(row + i) * dim + c] * p->inner_scales[c];
     kernels->quantize_f32_qa8(16, dim, p->rows, dim, p->a, dim, p->a_scale);
@@ -116,8 +117,8 @@ void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *
     kernels->quantize_f32_qa8(16, dim, p->rows, dim, p->a, dim, scales + row);
     kernels->pack_rows_qa8_c8(16, dim, p->a, panel + row * dim, slot->corrections + extent->lanes + row);
   }
-  for (size_t c = 0; !meeting && c < dim; c++) {
+  for (size_t c = 0; !meeting && c < results; c++) {
     scales[c] *= p->outer_scales[c];
-    biases[c] = biases[c] * p->outer_scales[c] + (outer->bias ? outer->bias[c] : 0.0f);
+    biases[c] = biases[c] * p->outer_scales[c] + (outer->bias && order[c] < outer->out ? outer->bias[order[c]] : 0.0f);
   }
 }

@@ -148,6 +148,8 @@ chord_status chord_plan_model(chord_master *master, const chord_options *options
     const size_t lanes = l->groups * chord_round_up(l->virtuals / l->groups, 16);
     l->groups_at = model->group_count;
     model->group_count += l->groups;
+    l->places_at = model->place_count;
+    model->place_count += l->leaves == CHORD_STREAM ? l->out : 0;
     model->weight_bytes += (uint64_t)lanes * l->depth;
     model->lane_count += lanes;
   }
@@ -184,6 +186,7 @@ uint64_t chord_model_layout(chord_model *model, uint8_t *base) {
     slot->biases = chord_carve(&c, model->lane_count * sizeof(float));
     slot->extents = chord_carve(&c, model->layer_count * sizeof(chord_extent));
     slot->groups = chord_carve(&c, model->group_count * sizeof(chord_group));
+    slot->places = chord_carve(&c, model->place_count * sizeof(int32_t));
     slot->widths = chord_carve(&c, model->channels + 64);
   }
   return c.used + ALIGNMENT;

@@ -50,6 +50,7 @@ static void plan_block(chord_plan *p, sasrec *s, uint32_t block) {
   query[1].part = CHORD_KEY;
   for (int i = 0; i < 3; i++) query[i].groups = s->heads;
   for (int i = 0; i < 3; i++) query[i].leaves = CHORD_BIAS;
+  query[3].leaves = query[5].leaves = CHORD_STREAM;
   query[4].leaves = s->gelu ? CHORD_BIAS_GELU : CHORD_BIAS_RELU;
   query[3].reads = query[5].reads = 1;
   query[3].depth = (uint32_t)heads_width(s, dim);
@@ -150,9 +151,17 @@ static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t co
   return chord_product(r->session, r->slot, &r->model->layers[first], lanes / 16, rows, relu, out, out_stride);
 }
 
-CHORD_CODE_PART(engine) static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
-  const chord_gemm gemm = product(r, rows, first, 1, 0, out, out_stride);
+/* A layer to all channels of the residual stream: those that are off, and have no lane, get their bias. */
+CHORD_CODE_PART(engine) static void linear_to_stream(const run *r, size_t rows, uint32_t index, float *y) {
+  const chord_layer *layer = &r->model->layers[index];
+  const size_t lanes = channels(r, index), dim = r->model->dim;
+  float *results = lanes < dim ? r->session->wide : y;
+  const chord_gemm gemm = product(r, rows, index, 1, 0, results, lanes);
   multiply(r, &gemm);
+  if (lanes == dim) return;
+  const chord_spread spread = {.rows = rows, .dim = dim, .x = results, .x_stride = lanes, .places = r->slot->places + layer->places_at,
+                               .fill = layer->bias, .out = y, .out_stride = dim};
+  r->model->kernels->spread_f32(&spread);
 }
 
 static void norm(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out, float *norm_out,
@@ -191,7 +200,7 @@ CHORD_CODE_PART(engine) static void feed_forward(const run *r, size_t rows, uint
     if (config->gelu) kernels->gelu_f32(rows * wide, s->wide);
     quantize(r, rows, wide, s->wide);
   }
-  linear(r, rows, first + 5, y, r->model->dim);
+  linear_to_stream(r, rows, first + 5, y);
 }
 
 /* Attention in floats of positions [from, r->rows) over x (all rows), keys and values absorbed. These positions lie quantised in the
@@ -205,7 +214,8 @@ CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const f
   const chord_extent *key = &slot->extents[first + 1], *value = &slot->extents[first + 2];
   const chord_group *key_head = slot->groups + model->layers[first + 1].groups_at;
   float *query = s->wide, *mix = query + rows * queries, *joined = mix + rows * dim, *probe = s->hidden;
-  linear(r, rows, first, query, queries);
+  const chord_gemm all = product(r, rows, first, 1, 0, query, queries);
+  multiply(r, &all);
   for (size_t row = 0; row < rows; row++)
     for (size_t c = 0; c < queries; c++) query[row * queries + c] *= slot->scales[key->lanes + c];
   for (size_t head = 0; head < heads; head++, key_head++) {
@@ -226,7 +236,7 @@ CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const f
     multiply(r, &gemm);
   }
   quantize(r, rows, width, joined);
-  linear(r, rows, first + 3, y, dim);
+  linear_to_stream(r, rows, first + 3, y);
 }
 
 /* Attention in 8 bits of all positions, which lie quantised in the session. */
@@ -237,7 +247,7 @@ static void attend_in_codes(const run *r, uint32_t first, float *y) {
   const chord_gemm qkv = product(r, r->rows, first, 3, 0, s->wide, s->wide_stride);
   chord_attend(model->kernels, &qkv, slot->groups + model->layers[first].groups_at, r->config->heads, slot->extents[first + 3].depth, s->work,
                y, s->a, s->a_stride, s->a_scale);
-  linear(r, r->rows, first + 3, y, model->dim);
+  linear_to_stream(r, r->rows, first + 3, y);
 }
 
 /* What is added after the embedding's norm is a change of its beta; where there is no such norm, hidden() adds it. */

@@ -112,6 +112,21 @@ typedef struct chord_attend_last {
   float *out;         /* [heads][dim] */
 } chord_attend_last;
 
+/*
+ * out[r][c] = x[r][places[c]], or fill[c] where places[c] < 0. Places that are not negative count from 0 on, each one more than the one before;
+ * others are ~ of the next that is not. 16 floats behind a row of x may be read.
+ */
+typedef struct chord_spread {
+  size_t rows;
+  size_t dim;
+  const float *x; /* any alignment */
+  size_t x_stride;
+  const int32_t *places;
+  const float *fill; /* any alignment */
+  float *out;
+  size_t out_stride;
+} chord_spread;
+
 /* Rows of a per-row quantised table. Code rows are `dim * bits / 8` bytes apart, without alignment. */
 typedef struct chord_table {
   const uint8_t *codes;
@@ -168,6 +183,7 @@ typedef struct chord_ukernels {
   void (*mix_rows_f32)(size_t rows, size_t dim, const float *p, const float *x, float *out);
   /* out[k] = sum over c of x[c] * codes[c][k] in four chains (c mod 4), c < count; code rows `stride` bytes apart. */
   void (*combine_rows_f32)(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);
+  void (*spread_f32)(const chord_spread *args);
 
   /* scores[i] = (float(sum of h[c] * code[ids[i]][c]) * row scale) * h_scale, ids null: rows first..first+count. Integer sums. */
   void (*score_q16_e)(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,

@@ -126,6 +126,22 @@ static void check_sums(size_t count, size_t dim) {
   release("sums", shape);
 }
 
+static void check_spread(size_t rows, size_t dim, unsigned share) {
+  char shape[64];
+  snprintf(shape, sizeof shape, "%zu x %zu, %u of 8", rows, dim, share);
+  const size_t stride = dim + 17;
+  int32_t *places = block(dim * sizeof *places), next = 0;
+  for (size_t i = 0; i < dim; i++) places[i] = random_bits() % 8 < share ? next++ : ~next;
+  float *x = random_floats(rows * stride + 16), *fill = random_floats(dim), *out[2];
+  for (int side = 0; side < 2; side++) {
+    out[side] = floats(rows * stride);
+    const chord_spread args = {.rows = rows, .dim = dim, .x = x + 1, .x_stride = stride, .places = places, .fill = fill, .out = out[side], .out_stride = stride};
+    (side ? tested : reference)->spread_f32(&args);
+  }
+  same_floats("spread_f32", shape, out[0], out[1], rows * stride);
+  release("spread_f32", shape);
+}
+
 void check_rows(void) {
   static const size_t dims[] = {16, 32, 48, 64, 80, 128, 256}, counts[] = {1, 2, 3, 4, 5, 7, 16, 50};
   for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
@@ -139,5 +155,6 @@ void check_rows(void) {
     check_tables(11, dims[d], 8, 4);
     check_tables(12, dims[d], 4, 0);
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) check_sums(counts[c], dims[d]);
+    for (unsigned share = 0; share <= 8; share += 2) check_spread(5, dims[d], share);
   }
 }

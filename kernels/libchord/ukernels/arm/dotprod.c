@@ -177,6 +177,7 @@ const chord_ukernels chord_ukernels_dotprod = {
     .attend_last_f32 = chord_attend_last_f32__neon,
     .mix_rows_f32 = chord_mix_rows_f32__neon,
     .combine_rows_f32 = chord_combine_rows_f32__neon,
+    .spread_f32 = chord_spread_f32__neon,
     .score_q16_e = chord_score_q16_e__neon,
 };
 #else

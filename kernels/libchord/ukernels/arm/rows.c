@@ -231,6 +231,31 @@ void chord_derive_rows__neon(const chord_channels *channels, int8_t *out, float 
   }
   chord_select_scales__neon(channels, scale);
 }
+
+/* Bytes of four places in a register that begins at `first`; of what is none, bytes that it does not have. */
+static uint8x16_t bytes_of(const int32_t *places, int32_t first) {
+  const int32x4_t from = vld1q_s32(places);
+  const uint32x4_t none = vreinterpretq_u32_s32(vshrq_n_s32(from, 31)), step = vdupq_n_u32(0x04040404), start = vdupq_n_u32(0x03020100);
+  return vreinterpretq_u8_u32(vorrq_u32(vmlaq_u32(start, vreinterpretq_u32_s32(vsubq_s32(from, vdupq_n_s32(first))), step), none));
+}
+
+void chord_spread_f32__neon(const chord_spread *arguments) {
+  const chord_spread args = *arguments;
+  for (size_t c = 0; c < args.dim; c += 16) {
+    uint8x16_t bytes[4], fill[4];
+    const float *x[4];
+    for (size_t i = 0; i < 4; i++) {
+      const int32_t next = args.places[c + 4 * i], first = next < 0 ? ~next : next;
+      bytes[i] = bytes_of(args.places + c + 4 * i, first);
+      fill[i] = vreinterpretq_u8_f32(vld1q_f32(args.fill + c + 4 * i));
+      x[i] = args.x + first;
+    }
+    float *out = args.out + c;
+    for (size_t row = 0; row < args.rows; row++, out += args.out_stride)
+      for (size_t i = 0; i < 4; i++)
+        vst1q_f32(out + 4 * i, vreinterpretq_f32_u8(vqtbx1q_u8(fill[i], vreinterpretq_u8_f32(vld1q_f32(x[i] + row * args.x_stride)), bytes[i])));
+  }
+}
 #else
 typedef int chord_not_this_architecture; /* ISO C wants a declaration in every file */
 #endif

@@ -317,6 +317,14 @@ static void chord_combine_rows_f32__scalar(size_t count, size_t dim, const float
   }
 }
 
+static void chord_spread_f32__scalar(const chord_spread *args) {
+  for (size_t row = 0; row < args->rows; row++) {
+    const float *x = args->x + row * args->x_stride;
+    float *out = args->out + row * args->out_stride;
+    for (size_t c = 0; c < args->dim; c++) out[c] = args->places[c] < 0 ? args->fill[c] : x[args->places[c]];
+  }
+}
+
 static void chord_score_q16_e__scalar(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
                                uint32_t first, float *scores) {
   for (size_t i = 0; i < count; i++) {
@@ -345,5 +353,6 @@ const chord_ukernels chord_ukernels_scalar = {
     .attend_last_f32 = chord_attend_last_f32__scalar,
     .mix_rows_f32 = chord_mix_rows_f32__scalar,
     .combine_rows_f32 = chord_combine_rows_f32__scalar,
+    .spread_f32 = chord_spread_f32__scalar,
     .score_q16_e = chord_score_q16_e__scalar,
 };

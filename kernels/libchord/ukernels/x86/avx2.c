@@ -124,6 +124,7 @@ const chord_ukernels chord_ukernels_avx2 = {
     .attend_last_f32 = chord_attend_last_f32__avx2,
     .mix_rows_f32 = chord_mix_rows_f32__avx2,
     .combine_rows_f32 = chord_combine_rows_f32__avx2,
+    .spread_f32 = chord_spread_f32__avx2,
     .score_q16_e = chord_score_q16_e__avx2,
 };
 #endif

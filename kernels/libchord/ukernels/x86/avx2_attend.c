@@ -137,4 +137,17 @@ CHORD_AVX2 void chord_combine_rows_f32__avx2(size_t count, size_t dim, const flo
     lanes_store(out + k, lanes_add(lanes_add(sums[0], sums[1]), lanes_add(sums[2], sums[3])));
   }
 }
+
+CHORD_AVX2 void chord_spread_f32__avx2(const chord_spread *arguments) {
+  const chord_spread args = *arguments;
+  for (size_t c = 0; c < args.dim; c += 8) {
+    const int32_t next = args.places[c], first = next < 0 ? ~next : next;
+    const __m256i places = _mm256_loadu_si256((const __m256i *)(args.places + c)), from = _mm256_sub_epi32(places, _mm256_set1_epi32(first));
+    const __m256 fill = _mm256_loadu_ps(args.fill + c), off = _mm256_castsi256_ps(places);
+    const float *x = args.x + first;
+    float *out = args.out + c;
+    for (size_t row = 0; row < args.rows; row++, x += args.x_stride, out += args.out_stride)
+      _mm256_storeu_ps(out, _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_loadu_ps(x), from), fill, off));
+  }
+}
 #endif

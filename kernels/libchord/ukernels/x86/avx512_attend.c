@@ -212,4 +212,18 @@ CHORD_AVX512_HOT void chord_combine_rows_f32__avx512(size_t count, size_t dim, c
   for (; k + 64 <= dim; k += 64) combine_columns(count, 4, x, codes + k, stride, out + k);
   for (; k < dim; k += 16) combine_columns(count, 1, x, codes + k, stride, out + k);
 }
+
+CHORD_AVX512 void chord_spread_f32__avx512(const chord_spread *arguments) {
+  const chord_spread args = *arguments;
+  for (size_t c = 0; c < args.dim; c += 16) {
+    const int32_t next = args.places[c], first = next < 0 ? ~next : next;
+    const __m512i places = _mm512_loadu_si512(args.places + c), from = _mm512_sub_epi32(places, _mm512_set1_epi32(first));
+    const __mmask16 there = _mm512_cmpge_epi32_mask(places, _mm512_setzero_si512());
+    const __m512 fill = _mm512_loadu_ps(args.fill + c);
+    const float *x = args.x + first;
+    float *out = args.out + c;
+    for (size_t row = 0; row < args.rows; row++, x += args.x_stride, out += args.out_stride)
+      _mm512_storeu_ps(out, _mm512_mask_permutexvar_ps(fill, there, from, _mm512_loadu_ps(x)));
+  }
+}
 #endif

@@ -340,6 +340,7 @@ const chord_ukernels chord_ukernels_avx512vnni = {
     .attend_last_f32 = chord_attend_last_f32__avx512,
     .mix_rows_f32 = chord_mix_rows_f32__avx512,
     .combine_rows_f32 = chord_combine_rows_f32__avx512,
+    .spread_f32 = chord_spread_f32__avx512,
     .score_q16_e = chord_score_q16_e__avx512vnni,
 };
 #endif
