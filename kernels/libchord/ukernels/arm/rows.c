@@ -1,6 +1,7 @@
 /* Everything that works row by row: LayerNorm, quantisation, GELU, embedding tables. Armv8.0. */
 #if defined(__aarch64__)
 #include "common.h"
+#include "../spread.h"
 #include "rows64.h"
 
 static float32x4_t larger_magnitude(float32x4_t most, float32x4_t x) { return vmaxq_f32(most, vabsq_f32(x)); }
@@ -239,8 +240,7 @@ static uint8x16_t bytes_of(const int32_t *places, int32_t first) {
   return vreinterpretq_u8_u32(vorrq_u32(vmlaq_u32(start, vreinterpretq_u32_s32(vsubq_s32(from, vdupq_n_s32(first))), step), none));
 }
 
-void chord_spread_f32__neon(const chord_spread *arguments) {
-  const chord_spread args = *arguments;
+static void spread(const chord_spread args) {
   for (size_t c = 0; c < args.dim; c += 16) {
     uint8x16_t bytes[4], fill[4];
     const float *x[4];
@@ -255,6 +255,10 @@ void chord_spread_f32__neon(const chord_spread *arguments) {
       for (size_t i = 0; i < 4; i++)
         vst1q_f32(out + 4 * i, vreinterpretq_f32_u8(vqtbx1q_u8(fill[i], vreinterpretq_u8_f32(vld1q_f32(x[i] + row * args.x_stride)), bytes[i])));
   }
+}
+
+void chord_spread_f32__neon(const chord_spread *args) {
+  CHORD_SPREAD_SOME_ROWS(args, spread)
 }
 #else
 typedef int chord_not_this_architecture; /* ISO C wants a declaration in every file */

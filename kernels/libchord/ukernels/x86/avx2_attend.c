@@ -1,5 +1,6 @@
 /* Attention, AVX2: what lies before and between its two products, and the last position's, which is in floats. */
 #if defined(__x86_64__)
+#include "../spread.h"
 #include "avx2.h"
 
 /* Sums of four codes in each 32-bit element. */
@@ -138,8 +139,7 @@ CHORD_AVX2 void chord_combine_rows_f32__avx2(size_t count, size_t dim, const flo
   }
 }
 
-CHORD_AVX2 void chord_spread_f32__avx2(const chord_spread *arguments) {
-  const chord_spread args = *arguments;
+CHORD_AVX2_INLINE void spread(const chord_spread args) {
   for (size_t c = 0; c < args.dim; c += 8) {
     const int32_t next = args.places[c], first = next < 0 ? ~next : next;
     const __m256i places = _mm256_loadu_si256((const __m256i *)(args.places + c)), from = _mm256_sub_epi32(places, _mm256_set1_epi32(first));
@@ -149,5 +149,9 @@ CHORD_AVX2 void chord_spread_f32__avx2(const chord_spread *arguments) {
     for (size_t row = 0; row < args.rows; row++, x += args.x_stride, out += args.out_stride)
       _mm256_storeu_ps(out, _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_loadu_ps(x), from), fill, off));
   }
+}
+
+CHORD_AVX2 void chord_spread_f32__avx2(const chord_spread *args) {
+  CHORD_SPREAD_SOME_ROWS(args, spread)
 }
 #endif

@@ -1,5 +1,6 @@
 /* Attention, AVX-512: what lies before and between its two products, and the last position's, which is in floats. */
 #if defined(__x86_64__)
+#include "../spread.h"
 #include "avx512.h"
 
 /* Sixteen 32-bit elements (64 codes) of a row of activations as signed codes; zeros where `present` says so. */
@@ -213,8 +214,7 @@ CHORD_AVX512_HOT void chord_combine_rows_f32__avx512(size_t count, size_t dim, c
   for (; k < dim; k += 16) combine_columns(count, 1, x, codes + k, stride, out + k);
 }
 
-CHORD_AVX512 void chord_spread_f32__avx512(const chord_spread *arguments) {
-  const chord_spread args = *arguments;
+CHORD_AVX512_INLINE void spread(const chord_spread args) {
   for (size_t c = 0; c < args.dim; c += 16) {
     const int32_t next = args.places[c], first = next < 0 ? ~next : next;
     const __m512i places = _mm512_loadu_si512(args.places + c), from = _mm512_sub_epi32(places, _mm512_set1_epi32(first));
@@ -225,5 +225,9 @@ CHORD_AVX512 void chord_spread_f32__avx512(const chord_spread *arguments) {
     for (size_t row = 0; row < args.rows; row++, x += args.x_stride, out += args.out_stride)
       _mm512_storeu_ps(out, _mm512_mask_permutexvar_ps(fill, there, from, _mm512_loadu_ps(x)));
   }
+}
+
+CHORD_AVX512 void chord_spread_f32__avx512(const chord_spread *args) {
+  CHORD_SPREAD_SOME_ROWS(args, spread)
 }
 #endif

@@ -142,6 +142,30 @@ CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, co
   SUMS(SUM_STORE)
 }
 
+/* One block: two chains a row hide the latency of vpdpbusd. */
+#define NARROW_ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5)
+#define NARROW_START(i) __m512i even##i = correction, odd##i = _mm512_setzero_si512();
+#define NARROW_STEP(i)                                       \
+  if (i < rows) {                                            \
+    even##i = dpbusd(even##i, broadcast4(a + i * a_stride), w0);    \
+    odd##i = dpbusd(odd##i, broadcast4(a + i * a_stride + 4), w1); \
+  }
+#define NARROW_STORE(i) \
+  if (i < rows) gemm_store(args, row + i, block, _mm512_add_epi32(even##i, odd##i));
+
+CHORD_AVX512_INLINE void narrow_tile(const chord_gemm *args, const size_t rows, size_t row, size_t block) {
+  const size_t a_stride = args->a_stride;
+  const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
+  const int8_t *panel = args->panel + block * 16 * args->panel_depth;
+  const __m512i correction = _mm512_loadu_si512(args->correction + 16 * block);
+  NARROW_ROWS(NARROW_START)
+  for (; a != end; a += 8, panel += 128) {
+    const __m512i w0 = _mm512_load_si512(panel), w1 = _mm512_load_si512(panel + 64);
+    NARROW_ROWS(NARROW_STEP)
+  }
+  NARROW_ROWS(NARROW_STORE)
+}
+
 /* One row: four chains over the depth hide the latency of vpdpbusd. */
 #define CHAINS(S) SUMS_OF_ROW(S, 0) SUMS_OF_ROW(S, 1) SUMS_OF_ROW(S, 2) SUMS_OF_ROW(S, 3)
 #define CHAIN_START(i, j) \
@@ -166,11 +190,18 @@ CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, 
 /* How many of `left` rows the next tile takes: six or five, so that nothing is left over, else two or one. */
 static inline size_t rows_of_tile(size_t left) { return left % 6 == 0 ? 6 : left >= 5 ? 5 : left >= 2 ? 2 : 1; }
 
+CHORD_AVX512_INLINE void some_rows(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block) {
+  if (blocks > 1)
+    gemm_tile(args, rows, blocks, row, block);
+  else
+    narrow_tile(args, rows, row, block);
+}
+
 CHORD_AVX512_INLINE void gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block) {
   for (size_t row = 0, rows; row < args->rows; row += rows) switch (rows = rows_of_tile(args->rows - row)) {
-      case 6: gemm_tile(args, 6, blocks, row, block); break;
-      case 5: gemm_tile(args, 5, blocks, row, block); break;
-      case 2: gemm_tile(args, 2, blocks, row, block); break;
+      case 6: some_rows(args, 6, blocks, row, block); break;
+      case 5: some_rows(args, 5, blocks, row, block); break;
+      case 2: some_rows(args, 2, blocks, row, block); break;
       default: gemv_tile(args, blocks, row, block); break;
     }
 }
@@ -180,8 +211,12 @@ static CHORD_AVX512_HOT void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arg
   const chord_gemm copy = *arguments, *const args = &copy;
   size_t block = 0;
   for (; block + 4 <= args->blocks; block += 4) gemm_blocks(args, 4, block);
-  for (; block + 2 <= args->blocks; block += 2) gemm_blocks(args, 2, block);
-  if (block < args->blocks) gemm_blocks(args, 1, block);
+  switch (args->blocks - block) {
+    case 3: gemm_blocks(args, 3, block); break;
+    case 2: gemm_blocks(args, 2, block); break;
+    case 1: gemm_blocks(args, 1, block); break;
+    default: break;
+  }
 }
 
 /* Rows of 64 channels that are quantised while they are in registers; rows past the last one of a tile repeat row 0. */
