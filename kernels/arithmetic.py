@@ -8,6 +8,7 @@ F32 = np.float32
 LANES = 16
 SMALLEST_MAX = F32(1e-30)
 ENLARGED = {0: 0, 2: 63, 4: 18, 8: 1}  # what brings the codes of a width to the range of int8
+LARGEST_CODE = {0: 0, 2: 2, 4: 7, 8: 127}  # of a width, in magnitude
 
 
 def fma(a: np.ndarray | F32, b: np.ndarray | F32, c: np.ndarray | F32) -> np.ndarray:
@@ -163,32 +164,29 @@ def without_columns(layer: Linear, kept: np.ndarray, constant: np.ndarray, value
     return Linear(layer.codes[:, kept], layer.scales, bias)
 
 
-def enlarged(layer: Linear, widths: np.ndarray) -> Linear:
-    """A layer with codes of all widths in the range of int8; channels that are off have no scale."""
-    by = np.array([ENLARGED[int(width)] for width in widths])
-    scales = np.divide(layer.scales, by.astype(F32), out=np.zeros_like(layer.scales), where=by > 0)
-    return Linear(layer.codes * by[:, None], scales, layer.bias)
+def rounded(codes: np.ndarray, scales: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Rows of codes times their scales in 8 bits that all have one scale: as large as any could be at these widths."""
+    most = (scales * np.array([LARGEST_CODE[int(width)] for width in widths], F32)).max(initial=F32(0))
+    inverse = F32(127) / most if most >= SMALLEST_MAX else F32(0)
+    values = codes.astype(F32) * scales[:, None]
+    return np.rint(values.astype(np.float64) * inverse), most * F32(1 / 127)
 
 
-def merged(outer: np.ndarray, inner: np.ndarray) -> Activations:
-    """Rows of ``outer @ inner`` in 8 bits: of rows in 8 bits, and codes."""
-    a = quantize(outer)
-    return quantize((a.codes.astype(np.float64) @ inner).astype(F32) * a.scales[:, None])
-
-
-def meeting(query: Linear, key: Linear, widths: np.ndarray) -> Linear:
+def meeting(query: Linear, key: Linear, widths: np.ndarray, met: np.ndarray) -> Linear:
     """What meets the input of ``key`` as what ``query`` gives meets its output (see kernels/libchord/src/merge.c).
 
-    ``widths`` are those of the queries.
+    ``widths`` are those of the queries, ``met`` those of the keys.
     """
-    inner = enlarged(query, widths)
-    rows = merged(key.codes.T * (inner.scales * key.scales), inner.codes)
-    return Linear(rows.codes, rows.scales, chains(query.bias * key.scales, key.codes.astype(F32)))
+    by = np.array([ENLARGED[int(width)] for width in met])
+    codes, scales = key.codes * by[:, None], np.divide(key.scales, by.astype(F32), out=np.zeros_like(key.scales), where=by > 0)
+    inner, scale = rounded(query.codes, query.scales * scales, widths)
+    rows = quantize((codes.T.astype(np.float64) @ inner).astype(F32))
+    return Linear(rows.codes, rows.scales * scale, chains(query.bias * scales, codes.astype(F32)))
 
 
 def following(value: Linear, output: Linear, widths: np.ndarray) -> Linear:
     """``output`` after ``value``, as one; ``widths`` of the values."""
-    inner = enlarged(value, widths)
-    rows = merged(output.codes * inner.scales, inner.codes)
+    inner, scale = rounded(value.codes, value.scales, widths)
+    rows = quantize((output.codes.astype(np.float64) @ inner).astype(F32))
     constant = chains(value.bias, output.codes.T.astype(F32)) * output.scales + output.bias
-    return Linear(rows.codes, rows.scales * output.scales, constant)
+    return Linear(rows.codes, rows.scales * (scale * output.scales), constant)

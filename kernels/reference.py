@@ -87,7 +87,7 @@ class ReferenceEngine:
                 block = f"blocks.{index}"
                 self._leave_out_of_block(block)
                 if int(self.config["heads"]) == 1 and not self.sharp and index + 1 < int(self.config["blocks"]):
-                    self._merge(block, {part: chosen[table.layer_slice(f"{block}.{part}")] for part in ("query", "value")})
+                    self._merge(block, {part: chosen[table.layer_slice(f"{block}.{part}")] for part in ("query", "key", "value")})
         else:
             filters = [(f"horizontal.{index}", 1, relu) for index in range(len(self.config["heights"]))]
             self._leave_out("fc", [*filters, ("vertical", int(self.config["dim"]), np.positive)])
@@ -115,7 +115,7 @@ class ReferenceEngine:
         head, dim = self.heads[block][0], int(self.config["dim"])
         query, key, value, output = (self._dense[f"{block}.{part}"] for part in ("query", "key", "value", "output"))
         if 2 * _lanes(len(head.keys) + (head.left is not None)) > dim:
-            self.merged[f"{block}.query"] = meeting(query, key, widths["query"])
+            self.merged[f"{block}.query"] = meeting(query, key, widths["query"], widths["key"])
         values, outputs = _lanes(len(head.values)), _lanes(np.count_nonzero(self.on[f"{block}.output"]))
         if values * (dim + outputs) > outputs * dim:
             self.merged[f"{block}.output"] = following(value, output, widths["value"])

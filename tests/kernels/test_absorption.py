@@ -78,9 +78,9 @@ def test_merged_weights_are_the_product_of_both_layers_within_8_bits(choices: tu
     def exact(layer: Linear) -> np.ndarray:
         return layer.codes.astype(np.float64) * layer.scales[:, None]
 
-    (inner, widths), (outer, _) = layer(), layer()
+    (inner, widths), (outer, met) = layer(), layer()
     for merged, product, bias in (
-        (meeting(inner, outer, widths), exact(outer).T @ exact(inner), exact(outer).T @ inner.bias),
+        (meeting(inner, outer, widths, met), exact(outer).T @ exact(inner), exact(outer).T @ inner.bias),
         (following(inner, outer, widths), exact(outer) @ exact(inner), exact(outer) @ inner.bias + outer.bias),
     ):
         # Both roundings are off by 1/440 of a row's largest element (rms), which is three to four times its rms where elements are
