@@ -136,13 +136,12 @@ CHORD_AVX2_INLINE lanes lanes_of_codes(__m128i codes) {
   return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
 }
 
-/* Sixteen floats to the codes of activations (128 added), given 127 / max|x|. */
+/* Sixteen floats to the codes of activations (128 added), given 127 / max|x|: the sum's low bytes. */
 CHORD_AVX2_INLINE void store_qa8(uint8_t *a, lanes x, lanes inverse) {
-  const lanes rounded = lanes_sub(lanes_fma(x, inverse, lanes_set1(CHORD_ROUND)), lanes_set1(CHORD_ROUND));
-  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(rounded.low), _mm256_cvtps_epi32(rounded.high));
-  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
-  const __m128i codes = _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-  _mm_storeu_si128((__m128i *)a, _mm_xor_si128(codes, _mm_set1_epi8(-128)));
+  const lanes rounded = lanes_fma(x, inverse, lanes_set1(CHORD_ROUND + 128.0f));
+  const __m256i both = _mm256_blend_epi16(_mm256_castps_si256(rounded.low), _mm256_slli_epi32(_mm256_castps_si256(rounded.high), 16), 0xAA);
+  const __m256i codes = _mm256_shuffle_epi8(both, _mm256_set1_epi64x(0x0E0A06020C080400)); /* four of the low ones, four of the high ones */
+  _mm_storeu_si128((__m128i *)a, _mm_unpacklo_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
 }
 
 CHORD_AVX2_INLINE float activation_scale(float most, float *scale) {
