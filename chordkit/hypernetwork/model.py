@@ -79,7 +79,7 @@ class Hypernetwork(nn.Module):
         if master.channel_table != self.table:
             raise StrategyError("hypernetwork: its channel table is not that of these master weights: give the backbone it was trained for")
         self.item_embedding = torch.from_numpy(np.array(_item_embedding(master), dtype=np.float32)).to(self.offset.device)
-        self.fingerprint, self.master_digest = master.fingerprint, master.digest
+        self.fingerprint = master.fingerprint
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "Hypernetwork":

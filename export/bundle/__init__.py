@@ -21,7 +21,8 @@ from chordkit.export.bundle.delta import (
     read_difference,
 )
 from chordkit.export.bundle.manifest import FORMAT_VERSION, MASTER, ArtifactEntry, DatasetSection, Manifest, Provenance
-from chordkit.export.bundle.reader import Bundle, Keys, open, read
+from chordkit.export.bundle.opening import Keys, open, read
+from chordkit.export.bundle.reader import Bundle
 from chordkit.export.bundle.recommend import Recommendation, Recommendations
 from chordkit.export.bundle.writer import ArtifactContents, BundleContents, dataset_section, write
 from chordkit.signing import SigningKey, TrustedKeys, VerifyingKey, generate_key_pair, key_id, load_private_key, load_public_key

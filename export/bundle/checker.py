@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chordkit.errors import BundleError, CapabilityError, CheckFailed, MasterError
 from chordkit.export.artifact import Precision, find_precision
-from chordkit.export.bundle import reader, sbom
+from chordkit.export.bundle import opening, sbom
 from chordkit.export.bundle.manifest import (
     MASTER,
     ArtifactEntry,
@@ -21,8 +21,9 @@ from chordkit.export.bundle.manifest import (
     VectorsSection,
     WordsSection,
 )
+from chordkit.export.bundle.opening import Keys
 from chordkit.export.bundle.patches import problem_with_patches
-from chordkit.export.bundle.reader import Bundle, Keys
+from chordkit.export.bundle.reader import Bundle
 from chordkit.export.judge import judge
 from chordkit.export.parity import (
     FP32_TOLERANCE,
@@ -136,7 +137,7 @@ def inspect(
         BundleError: the container or the manifest cannot be read, or the bundle is refused.
         InputError: a key cannot be used.
     """
-    with reader.open(path, public_key, revoked=revoked, minimum=minimum, verify=False) as bundle:
+    with opening.open(path, public_key, revoked=revoked, minimum=minimum, verify=False) as bundle:
         manifest = bundle.manifest
         return BundleSummary(
             path=bundle.label,
@@ -189,7 +190,7 @@ def verify(
         CheckFailed: with a ``runner_factory``, the test vectors' scores are not those of the master.
         InputError: the key cannot be used, or a runtime is missing.
     """
-    with reader.open(path, public_key, revoked=revoked, minimum=minimum) as bundle:
+    with opening.open(path, public_key, revoked=revoked, minimum=minimum) as bundle:
         checks = ["container", "manifest", "members"] + (["signature"] if bundle.signature_checked else [])
         checks += _check_members(bundle)
         unchecked = _check_artifacts(bundle)
