@@ -3,20 +3,16 @@
  * were told CHORD_BUSY and how long adoptions and reranks took; fails when more than one in a hundred was busy, or a result is none of those
  * of the strategies.
  */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "../../../kernels/libchord/include/chord.h"
-#include "check.h"
+#include "stress.h"
 #include "wire.h"
 
 enum { STRATEGIES = 4, CANDIDATES = 33, HISTORY = 9 };
 
-static chord_model *model;
-static chord_info info = {.struct_size = sizeof info};
-static chord_sizes sizes = {.struct_size = sizeof sizes};
+static opened o;
 static uint8_t *strategies[STRATEGIES];
 static int32_t history[HISTORY], candidates[CANDIDATES];
 static float expected[STRATEGIES][CANDIDATES];
@@ -37,12 +33,12 @@ static void note(atomic_ulong *sum, atomic_ulong *longest, unsigned long ns) {
 
 static void *work(void *unused) {
   unsigned long turn = begun++;
-  void *memory = malloc((size_t)sizes.session_bytes);
+  void *memory = malloc((size_t)o.sizes.session_bytes);
   chord_session *session;
-  CHECK(memory && chord_session_open(model, memory, (size_t)sizes.session_bytes, &session) == CHORD_OK);
+  CHECK(memory && chord_session_open(o.model, memory, (size_t)o.sizes.session_bytes, &session) == CHORD_OK);
   for (unsigned long round = 0; round < rounds; round++, turn++) {
     unsigned long start = now_ns();
-    const chord_status status = chord_adopt(model, strategies[turn % STRATEGIES], strategy_bytes(info.channels), NULL);
+    const chord_status status = chord_adopt(o.model, strategies[turn % STRATEGIES], strategy_bytes(o.info.channels), NULL);
     note(&adopt_ns, &adopt_longest_ns, now_ns() - start);
     CHECK(status == CHORD_OK || status == CHORD_BUSY);
     if (status == CHORD_OK) adopted++;
@@ -61,35 +57,23 @@ static void *work(void *unused) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 4);
-  size_t size;
-  void *master = read_file(argv[1], &size);
   const int threads = atoi(argv[2]);
   rounds = strtoul(argv[3], NULL, 10);
-  CHECK(chord_query_sizes(master, size, NULL, &sizes, NULL) == CHORD_OK);
-  void *memory = malloc((size_t)sizes.model_bytes), *scratch = malloc((size_t)sizes.session_bytes);
-  chord_session *session;
-  CHECK(chord_open(master, size, NULL, memory, (size_t)sizes.model_bytes, &model, NULL) == CHORD_OK);
-  CHECK(chord_describe(model, &info) == CHORD_OK);
-  CHECK(chord_session_open(model, scratch, (size_t)sizes.session_bytes, &session) == CHORD_OK);
-  for (int i = 0; i < HISTORY; i++) history[i] = 1 + (7 * i + 3) % (int32_t)info.items;
-  for (int i = 0; i < CANDIDATES; i++) candidates[i] = 1 + (5 * i) % (int32_t)info.items;
+  o = open_model(argv[1]);
+  some_ids(&o, history, HISTORY, 7);
+  some_ids(&o, candidates, CANDIDATES, 5);
   for (int i = 0; i < STRATEGIES; i++) {
-    strategies[i] = make_strategy(info.fingerprint, info.channels, (unsigned)i);
-    CHECK(chord_adopt(model, strategies[i], strategy_bytes(info.channels), NULL) == CHORD_OK);
-    CHECK(chord_rerank(session, history, HISTORY, candidates, CANDIDATES, expected[i]) == CHORD_OK);
+    strategies[i] = make_strategy(o.info.fingerprint, o.info.channels, (unsigned)i);
+    CHECK(chord_adopt(o.model, strategies[i], strategy_bytes(o.info.channels), NULL) == CHORD_OK);
+    CHECK(chord_rerank(o.session, history, HISTORY, candidates, CANDIDATES, expected[i]) == CHORD_OK);
   }
-  pthread_t *handles = malloc(sizeof(pthread_t) * (size_t)threads);
   const unsigned long start = now_ns();
-  for (int i = 0; i < threads; i++) CHECK(pthread_create(&handles[i], NULL, work, NULL) == 0);
-  for (int i = 0; i < threads; i++) CHECK(pthread_join(handles[i], NULL) == 0);
+  run_threads(threads, work);
   const double calls = (double)(adopted + busy);
   printf("%d threads, %.2f s: %lu adopted, %lu busy; adoption %.1f us, longest %.0f; rerank %.1f us, longest %.0f\n", threads,
          (double)(now_ns() - start) * 1e-9, (unsigned long)adopted, (unsigned long)busy, (double)adopt_ns / calls * 1e-3,
          (double)adopt_longest_ns * 1e-3, (double)rerank_ns / calls * 1e-3, (double)rerank_longest_ns * 1e-3);
   for (int i = 0; i < STRATEGIES; i++) free(strategies[i]);
-  free(handles);
-  free(scratch);
-  free(memory);
-  free(master);
+  close_model(&o);
   return busy * 100 > adopted + busy;
 }

@@ -2,18 +2,15 @@
  * crew_stress MASTER THREADS ROUNDS: threads hand batches to one crew at once; whoever finds it busy works alone. Each user must get the
  * scores that a session gives alone, and a batch with a user that is refused must be refused.
  */
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "../../../kernels/crew.h"
-#include "check.h"
+#include "stress.h"
 
 enum { USERS = 7, SESSIONS = 3, HISTORY = 5, CANDIDATES = 9 };
 
-static chord_model *model;
+static opened o;
 static chord_crew *crew;
-static chord_sizes sizes = {.struct_size = sizeof sizes};
 static int32_t histories[USERS * HISTORY], candidates[USERS * CANDIDATES];
 static float expected[USERS * CANDIDATES];
 static int rounds;
@@ -22,8 +19,8 @@ static void *work(void *unused) {
   chord_session *sessions[SESSIONS];
   void *memories[SESSIONS];
   for (int i = 0; i < SESSIONS; i++) {
-    memories[i] = malloc((size_t)sizes.session_bytes);
-    CHECK(memories[i] && chord_session_open(model, memories[i], (size_t)sizes.session_bytes, &sessions[i]) == CHORD_OK);
+    memories[i] = malloc((size_t)o.sizes.session_bytes);
+    CHECK(memories[i] && chord_session_open(o.model, memories[i], (size_t)o.sizes.session_bytes, &sessions[i]) == CHORD_OK);
   }
   float scores[USERS * CANDIDATES];
   for (int round = 0; round < rounds; round++) {
@@ -42,29 +39,15 @@ static void *work(void *unused) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 4);
-  size_t size;
-  void *master = read_file(argv[1], &size);
-  const int threads = atoi(argv[2]);
   rounds = atoi(argv[3]);
-  chord_info info = {.struct_size = sizeof info};
-  CHECK(chord_query_sizes(master, size, NULL, &sizes, NULL) == CHORD_OK);
-  void *memory = malloc((size_t)sizes.model_bytes), *scratch = malloc((size_t)sizes.session_bytes);
-  chord_session *session;
-  CHECK(chord_open(master, size, NULL, memory, (size_t)sizes.model_bytes, &model, NULL) == CHORD_OK);
-  CHECK(chord_describe(model, &info) == CHORD_OK);
-  CHECK(chord_session_open(model, scratch, (size_t)sizes.session_bytes, &session) == CHORD_OK);
-  for (int i = 0; i < USERS * HISTORY; i++) histories[i] = 1 + (7 * i + 3) % (int32_t)info.items;
-  for (int i = 0; i < USERS * CANDIDATES; i++) candidates[i] = 1 + (5 * i) % (int32_t)info.items;
-  CHECK(chord_rerank_batch(session, USERS, histories, HISTORY, candidates, CANDIDATES, expected) == CHORD_OK);
+  o = open_model(argv[1]);
+  some_ids(&o, histories, USERS * HISTORY, 7);
+  some_ids(&o, candidates, USERS * CANDIDATES, 5);
+  CHECK(chord_rerank_batch(o.session, USERS, histories, HISTORY, candidates, CANDIDATES, expected) == CHORD_OK);
   crew = chord_crew_open(SESSIONS - 1);
   CHECK(crew);
-  pthread_t *handles = malloc(sizeof(pthread_t) * (size_t)threads);
-  for (int i = 0; i < threads; i++) CHECK(pthread_create(&handles[i], NULL, work, NULL) == 0);
-  for (int i = 0; i < threads; i++) CHECK(pthread_join(handles[i], NULL) == 0);
+  run_threads(atoi(argv[2]), work);
   chord_crew_close(crew);
-  free(handles);
-  free(scratch);
-  free(memory);
-  free(master);
+  close_model(&o);
   return 0;
 }
