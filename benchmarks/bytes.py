@@ -21,7 +21,7 @@ from chordkit.files import write_bytes
 from chordkit.quantization import MasterWeights, write_personal
 
 SHARES = (0.65, 0.2, 0.15)
-TARGETS = ("litert", "onnx", "openvino", "executorch", "executorch-chord", "native")
+TARGETS = ("litert", "onnx", "openvino", "executorch", "native")
 PERSONAL = "native, personal file"
 LEAST = "the least"
 COLUMNS = {

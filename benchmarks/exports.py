@@ -106,7 +106,7 @@ def judged(way: Way, made: Model, key: tuple[int, float], vectors: object) -> di
         )
         data = made.master.to_bytes() if artifact.data is None else artifact.data
         exported = time.perf_counter()
-        runner = load_runner(way.target, data, strategy=to_wire(strategy), candidates=CANDIDATES)
+        runner = load_runner(way.target, data, strategy=to_wire(strategy), candidates=CANDIDATES, master=made.master.to_bytes())
     except (CapabilityError, MissingRuntimeError) as error:
         return {"refused": str(error)}
     report = judge(artifact, runner, made.master, strategy.widths, vectors)

@@ -116,7 +116,8 @@ class Gate:
         """The verdict of the bundle's own judge."""
         emulated = self.emulated(vectors)
         with mock.patch.object(type(find_target(self.spec.target)), "emulate", lambda *_: emulated):
-            runner = load_runner(self.spec.target, faulty.data, strategy=faulty.strategy, candidates=self.spec.candidates)
+            asked = {"strategy": faulty.strategy, "candidates": self.spec.candidates, "master": self.master.to_bytes()}
+            runner = load_runner(self.spec.target, faulty.data, **asked)
             return judge(self.entry, runner, self.master, self.widths, vectors, data=None if self.scores_only else faulty.data)
 
     def written(self, faulty: Faulty, report: ParityReport, strategy: Strategy) -> None:

@@ -16,9 +16,7 @@ from chordkit.export.targets import find_target
 from chordkit.quantization import MasterWeights
 from chordkit.strategy import Strategy, to_wire
 
-FROM_MASTER = ("native", "executorch-chord")
-"""Targets that have the whole master in them, and derive codes from it themselves."""
-WRITTEN = ("executorch", "executorch-chord", "executorch-chord-linear")
+WRITTEN = ("executorch", "executorch-chord-linear")
 """Those that take seconds to make a file: the faulty constants are written into the right one, byte for byte where they belong."""
 _BLOCK = 64
 
@@ -53,7 +51,8 @@ class Planter:
 
     @property
     def has_master(self) -> bool:
-        return self.spec.target in FROM_MASTER
+        """Whether the target runs from the master, and derives codes from it itself."""
+        return self.target.capability.suffix is None or self.target.capability.master
 
     @cached_property
     def strategy(self) -> bytes:
@@ -103,13 +102,11 @@ class Planter:
             ChordkitError: what makes it refuses them.
             Unplaceable: they have no place in it.
         """
+        if self.target.capability.master:
+            raise Unplaceable("its numbers are the bundle's master")
         if self.has_master:
             other = faulty_master(self.master, constants)
-            data, strategy = other.to_bytes(), self._wire(other, self.widths)
-            if self.spec.target == "native":
-                return Faulty(data, strategy, "made")
-            pairs = [(self.master.to_bytes(), data), (self.strategy, strategy)]
-            return Faulty(_written(self.right, pairs), self.strategy, "written")
+            return Faulty(other.to_bytes(), self._wire(other, self.widths), "made")
         if constants.config != self.constants.config:
             other = replace(self.master, config=dict(constants.config))
             return Faulty(self.made(other, self.widths), self.strategy, "made")

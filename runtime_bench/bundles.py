@@ -203,6 +203,9 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
     file.write_bytes(bundle.artifact(entry.name))
     if entry.strategy is not None:
         strategy.write_bytes(bundle.strategy_bytes(entry.strategy))
+    master = folder / "master.chrm" if target.capability.master else None
+    if master is not None:
+        master.write_bytes(bundle.member(MASTER))
     whose = _whose(entry, [each.name for each in bundle.manifest.user_vectors])
     user, wire, values = None, None, None
     if whose is not None:
@@ -215,6 +218,7 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
         "strategy": None if entry.strategy is None else str(strategy),
         "candidates": entry.candidates,
         "user": None if user is None else str(user),
+        "master": None if master is None else str(master),
     }
     return Contender(
         name=name,
@@ -224,6 +228,7 @@ def _contender(name: str, bundle: Bundle, entry: ArtifactEntry, inputs: VectorSe
         file=file,
         strategy=None if entry.strategy is None or target.capability.suffix else strategy,
         user=wire if takes_wire(target) else user,
+        master=master,
         top=entry.top,
         batch=entry.batch,
         check=_Check(name, bundle, entry, inputs, values),

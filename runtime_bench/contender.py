@@ -63,6 +63,7 @@ class Contender:
         file: what is shipped for it; None for eager PyTorch, which has no artifact and runs on this machine only.
         strategy: the file of its strategy, where that is not part of ``file``.
         user: the file of its user vector, as the target's program takes it.
+        master: the file of the master weights, where the target's programs are called with them.
         app: what an installed app is told of it, where it is measured there; the other files are those of the same artifact.
         top: how many of its candidates it gives; None = all scores.
         batch: histories in a call.
@@ -77,6 +78,7 @@ class Contender:
     file: Path | None = None
     strategy: Path | None = None
     user: Path | None = None
+    master: Path | None = None
     app: AppPart | None = None
     top: int | None = None
     batch: int = 1

@@ -11,6 +11,7 @@ from chordkit.errors import CapabilityError, CheckFailed, DeviceError
 from chordkit.export.artifact import Artifact
 from chordkit.export.parity import Scores, VectorSet
 from chordkit.export.targets import find_target
+from chordkit.quantization import MasterWeights
 from chordkit.runtime_bench.android.lock import clear_leftovers, lock
 from chordkit.runtime_bench.bundles import takes_wire
 from chordkit.runtime_bench.devices.device import Device
@@ -29,11 +30,11 @@ class ScoresOn:
 
     Attributes:
         device: where.
-        fingerprint: of the master, for user vectors in wire form.
+        master: the weights that the artifacts are made of.
     """
 
     device: Device
-    fingerprint: bytes
+    master: MasterWeights
     _programs: dict[str, Program] = field(default_factory=dict)
 
     def __call__(self, artifact: Artifact, data: bytes, strategy: bytes | None, vectors: VectorSet) -> Scores:
@@ -70,12 +71,14 @@ class ScoresOn:
         native = target.capability.suffix is None
         contents = {f"artifact{target.capability.suffix or '.chrm'}": data, "strategy.chrd": strategy if native else None}
         contents["user.bin"] = None if user is None else self._user(user, wire=takes_wire(target))
+        contents["master.chrm"] = self.master.to_bytes() if target.capability.master else None
         there = {PurePosixPath(name).stem: _put(room, name, content) for name, content in contents.items() if content is not None}
         launch = Launch(
             target=program.target,
             artifact=there["artifact"],
             strategy=there.get("strategy"),
             user=there.get("user"),
+            master=there.get("master"),
             histories=room.put_array(vectors.histories, "histories.i32"),
             candidates=room.put_array(vectors.candidates, "candidates.i32"),
             users=len(vectors.histories),
@@ -94,7 +97,7 @@ class ScoresOn:
         return answer.scores.reshape(vectors.candidates.shape)
 
     def _user(self, values: np.ndarray, *, wire: bool) -> bytes:
-        return encode_user_vector(quantize_user_vector(values, self.fingerprint)) if wire else values.astype("<f4").tobytes()
+        return encode_user_vector(quantize_user_vector(values, self.master.fingerprint)) if wire else values.astype("<f4").tobytes()
 
 
 def _by_user(vectors: VectorSet) -> list[tuple[np.ndarray, np.ndarray | None]]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chordkit.errors import MissingRuntimeError
 from chordkit.export import bundle
-from chordkit.export.bundle import ArtifactEntry, Keys
+from chordkit.export.bundle import MASTER, ArtifactEntry, Keys
 from chordkit.export.targets import find_target
 
 CALLS = 50
@@ -79,10 +79,10 @@ def operator_times(
         inputs: dict[str, NDArray] = {"history": vectors.histories, "candidates": vectors.candidates}
         if vectors.users is not None:
             inputs = {"history": vectors.histories, "user": vectors.users, "candidates": vectors.candidates}
-        return tuple(_profiled(entry, opened.artifact(entry.name), inputs, calls) for entry in entries)
+        return tuple(_profiled(entry, opened, inputs, calls) for entry in entries)
 
 
-def _profiled(entry: ArtifactEntry, data: memoryview, inputs: dict[str, NDArray], calls: int) -> OperatorTimes:
+def _profiled(entry: ArtifactEntry, opened: bundle.Bundle, inputs: dict[str, NDArray], calls: int) -> OperatorTimes:
     profiler = _PROFILERS.get(entry.target)
     if profiler is None:
         told = _REASONS.get(entry.target, "no profiler of its runtime is known here")
@@ -92,9 +92,13 @@ def _profiled(entry: ArtifactEntry, data: memoryview, inputs: dict[str, NDArray]
     target = find_target(entry.target)
     if target.installed() is None:
         return OperatorTimes(artifact=entry.name, reason=str(target.missing_runtime()))
+    if target.capability.master:
+        inputs = inputs | {MASTER: np.frombuffer(opened.member(MASTER), np.uint8).copy()}
     try:
         with tempfile.TemporaryDirectory(prefix="chordkit-profile-") as folder:
-            return OperatorTimes(artifact=entry.name, operators=tuple(profiler(bytes(data), inputs, calls, Path(folder))))
+            return OperatorTimes(
+                artifact=entry.name, operators=tuple(profiler(bytes(opened.artifact(entry.name)), inputs, calls, Path(folder)))
+            )
     except MissingRuntimeError as error:
         return OperatorTimes(artifact=entry.name, reason=str(error))
 
@@ -102,7 +106,7 @@ def _profiled(entry: ArtifactEntry, data: memoryview, inputs: dict[str, NDArray]
 def _rows(inputs: dict[str, NDArray], calls: int) -> Iterable[dict[str, NDArray]]:
     count = len(inputs["history"])
     for call in range(_WARM_UP + calls):
-        yield {name: np.ascontiguousarray(array[[call % count]]) for name, array in inputs.items()}
+        yield {name: array if name == MASTER else np.ascontiguousarray(array[[call % count]]) for name, array in inputs.items()}
 
 
 def _typical(times: Sequence[float]) -> float:

@@ -10,10 +10,13 @@ from chordkit.quantization import MasterWeights
 all_targets()  # found before anything is timed: what that takes is no artifact's
 
 
-def artifact_runner(target: str, path: str, strategy: str | None, candidates: int, user: str | None = None) -> Runner:
-    """Load an artifact on its runtime, one thread, from its file, the file of its strategy, and one of its user's numbers, float32."""
-    wire = None if strategy is None else Path(strategy).read_bytes()
-    runner = load_runner(target, Path(path).read_bytes(), strategy=wire, candidates=candidates, threads=1)
+def artifact_runner(
+    target: str, path: str, strategy: str | None, candidates: int, user: str | None = None, master: str | None = None
+) -> Runner:
+    """Load an artifact on its runtime, one thread, from its file, those of its strategy, of the master that it is called with, and of its
+    user's numbers, float32."""
+    wire, weights = (None if file is None else Path(file).read_bytes() for file in (strategy, master))
+    runner = load_runner(target, Path(path).read_bytes(), strategy=wire, candidates=candidates, threads=1, master=weights)
     return runner if user is None else runner.for_user(np.fromfile(user, np.float32))
 
 

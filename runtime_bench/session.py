@@ -220,13 +220,14 @@ class _Programs:
             self.pushed[program.file] = room.put(program.file, program.file.name)
         if contender.file is None:
             raise DeviceError(f"{contender.name}: it has no artifact that could be brought to {room.device.name}")
-        named = {"artifact": contender.file, "strategy": contender.strategy, "user": contender.user}
+        named = {"artifact": contender.file, "strategy": contender.strategy, "user": contender.user, "master": contender.master}
         there = {name: room.put(file, f"{number}{PurePosixPath(file).suffix}") for name, file in named.items() if file is not None}
         launch = Launch(
             target=program.target,
             artifact=there["artifact"],
             strategy=there.get("strategy"),
             user=there.get("user"),
+            master=there.get("master"),
             histories=self.inputs[0],
             candidates=self.inputs[1],
             users=self.users,

@@ -143,4 +143,4 @@ def _arm64() -> "Callable[[MasterWeights], ScoresOn]":
     from chordkit.runtime_bench.elsewhere import ARM64, ScoresOn
 
     device = connect(ARM64)
-    return lambda master: ScoresOn(device, master.fingerprint)
+    return lambda master: ScoresOn(device, master)

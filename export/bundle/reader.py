@@ -130,7 +130,8 @@ class Bundle:
         """
         find_target(entry.target).require_runtime(entry.runs_on, entry.name)
         strategy = None if entry.strategy is None else self.strategy_bytes(entry.strategy)
-        return load_runner(entry.target, self.artifact(entry.name), strategy=strategy, candidates=entry.candidates, threads=threads)
+        data, master = self.artifact(entry.name), self.member(MASTER)
+        return load_runner(entry.target, data, strategy=strategy, candidates=entry.candidates, threads=threads, master=master)
 
     def recommend(
         self, history: Iterable[str | int], k: int = 10, *, strategy: str | None = None, artifact: str | None = None, seen: bool = False

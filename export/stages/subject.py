@@ -157,7 +157,8 @@ class Subject:
         return judge(self.artifact, self._runner(data), self.master, None if self.strategy is None else self.widths, self.vectors)
 
     def _runner(self, data: bytes) -> Runner:
-        return load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates)
+        master = self.master.to_bytes()
+        return load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates, master=master)
 
     def judge_exact(self, scores: Scores, vectors: VectorSet) -> ParityReport:
         """Hold a model with float activations against the reference."""

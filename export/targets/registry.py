@@ -92,6 +92,7 @@ def load_runner(
     strategy: bytes | None = None,
     candidates: int = 100,
     threads: int = 1,
+    master: bytes | memoryview | None = None,
 ) -> Runner:
     """Load an artifact on its runtime.
 
@@ -101,9 +102,10 @@ def load_runner(
         strategy: for a target without files: of the artifact, in its wire form; None = int8 everywhere.
         candidates: for a target without files: ids scored per call.
         threads: of the runtime.
+        master: the master weights, for a target whose files are called with them.
 
     Raises:
-        CapabilityError: an unknown target, or the runtime refuses the file.
+        CapabilityError: an unknown target, the runtime refuses the file, or the master weights are needed and not given.
         InputError: the file cannot be read, or ``threads`` is not positive.
         MissingRuntimeError: the runtime is not installed.
     """
@@ -112,7 +114,7 @@ def load_runner(
         raise InputError(f"threads: {threads} is not a number of threads; use at least 1")
     data = artifact if isinstance(artifact, bytes | memoryview) else read_bytes(artifact, f"{target} artifact")
     with _runtime_of(found):
-        return found.load(data, strategy=strategy, candidates=candidates, threads=threads)
+        return found.load(data, strategy=strategy, candidates=candidates, threads=threads, master=master)
 
 
 def bytes_of(target: str, artifact: bytes | memoryview) -> dict[Kind, int]:

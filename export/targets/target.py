@@ -50,8 +50,7 @@ class Capability:
         top: whether a file can choose the best itself, also of the whole catalogue.
         batch: whether a file can take several histories a call.
         layouts: how codes can lie in its files; the first is the default.
-        leaves_out: whether files of the layout ``size`` are without the channels that are off, as far as their readers can do without
-            (:mod:`chordkit.export.program.off_channels`).
+        master: whether its files are called with the master weights, which are not in them.
         refusals: reason for what is missing, by the name of the missing thing.
         computing: what the runtime makes of quantised weights, by the activations that they meet.
         note: one sentence for the support matrix.
@@ -68,7 +67,7 @@ class Capability:
     top: bool = False
     batch: bool = False
     layouts: tuple[Layout, ...] = ("size",)
-    leaves_out: bool = False
+    master: bool = False
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None
     refusals: Mapping[str, str] | None = None
@@ -113,7 +112,9 @@ class Target(abc.ABC):
         """
 
     @abc.abstractmethod
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         """The runner of an artifact.
 
         Args:
@@ -121,9 +122,10 @@ class Target(abc.ABC):
             strategy: of the artifact, in its wire form; None = int8 everywhere. A file has its strategy in it.
             candidates: ids scored per call; fixed in a file.
             threads: of the runtime.
+            master: the master weights, which a file whose :attr:`Capability.master` says so is called with; None = not at hand.
 
         Raises:
-            CapabilityError: the runtime refuses the file.
+            CapabilityError: the runtime refuses the file, or needs the master weights and has none.
             MissingRuntimeError: the runtime is not installed.
         """
 

@@ -3,7 +3,7 @@
 //
 // history int32 [length] or [users, length], candidates int32 [count] or [users, count], master uint8 [n], strategy uint8 [m], user uint8 [k],
 // a user vector for all histories; out float32 of the shape of candidates. The master is used where it lies and must stay there while the
-// program is loaded: it is a constant of the program.
+// program is called: it is an input that a phone has in memory once, for all programs.
 #include <new>
 
 #include <executorch/extension/kernel_util/make_boxed_from_unboxed_functor.h>

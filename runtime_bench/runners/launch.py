@@ -17,6 +17,7 @@ class Launch:
         artifact: the file; for native the master weights.
         strategy: for native; every other file has its strategy in it, so that it is not handed over.
         user: a user vector: its file for native and for a program that takes bytes, float32 ``[dim]`` for others.
+        master: the master weights, for a file that is called with them.
         histories, candidates: int32, of ``users`` users.
         scores: where they are written to before anything is timed; records: where all that is measured is.
         pid: a file that names the process while it runs.
@@ -32,6 +33,7 @@ class Launch:
     records: str
     strategy: str | None = None
     user: str | None = None
+    master: str | None = None
     mode: Mode = "saturated"
     min_samples: int = 1024
     min_seconds: float = 10.0
@@ -62,6 +64,7 @@ class Launch:
             "artifact": self.artifact,
             "strategy": self.strategy if self.target == NATIVE else None,
             "user": self.user,
+            "master": self.master,
             "histories": self.histories,
             "candidates": self.candidates,
             "users": self.users,

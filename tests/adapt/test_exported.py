@@ -74,7 +74,7 @@ def made(target: Target, activations: str, master: MasterWeights, widths: np.nda
     except MissingRuntimeError as error:
         pytest.skip(str(error))
     spec = ArtifactSpec(target.name, Precision.STRATEGY, CANDIDATES, activations, user_vector)  # type: ignore[arg-type]
-    return load_runner(target.name, lower(spec, (master, widths)))
+    return load_runner(target.name, lower(spec, (master, widths)), master=master.to_bytes())
 
 
 def exchanged(master: MasterWeights, name: str) -> MasterWeights:

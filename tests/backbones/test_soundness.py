@@ -138,7 +138,7 @@ def test_caser_treats_an_empty_slot_as_zero(name: str) -> None:
     else:
         widths = np.full(master.channel_table.channels, 8, np.uint8)
         data, strategy = lower(ArtifactSpec(name, Precision.INT8, 8, target.capability.activations[0]), (master, widths)), None
-    runner = load_runner(name, data, strategy=strategy, candidates=8)
+    runner = load_runner(name, data, strategy=strategy, candidates=8, master=master.to_bytes())
     found = np.stack([runner.scores(history, each) for history, each in zip(histories, candidates, strict=True)])
     # Activations in 8 bits cost a few hundredths of the spread; the row cost more than half of it.
     assert np.abs(found - expected).max() < 0.1 * spread

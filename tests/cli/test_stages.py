@@ -69,6 +69,6 @@ def test_a_file_that_the_other_machine_refuses_is_wrong_there(project) -> None:
     with bundle.open(project / "shop.chord") as opened:
         entry, vectors, master = opened.artifact_entry("onnx-u5"), opened.vectors(), opened.master()
         data, strategy = bytes(opened.artifact("onnx-u5")), opened.strategy("u5")
-    there = ScoresOn(connect(ARM64), master.fingerprint)
+    there = ScoresOn(connect(ARM64), master)
     cut = walk(Subject(entry, data, master, strategy, None, vectors), lambda artifact, file, *rest: there(artifact, file[:-100], *rest))
     assert cut.first_bad == "arm64" and "refuses the file" in cut.summary()

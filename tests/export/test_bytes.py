@@ -59,6 +59,9 @@ def test_every_byte_is_told_and_the_weights_are_what_they_are_said_to_be(files, 
     for width in (2, 4, 8):
         narrow = sum(told.get(kind, 0) for kind in (Kind.WEIGHTS_2, Kind.WEIGHTS_4, Kind.WEIGHTS_8) if int(kind.split()[1]) <= width)
         assert narrow <= sum(int(sizes[widths == own].sum()) * stored[own] // 8 for own in (2, 4, 8) if stored[own] <= width)
+    if find_target(target).capability.master:  # none of the model's numbers is in the file
+        assert not told.keys() & {Kind.EMBEDDINGS, Kind.WEIGHTS_8, Kind.SCALES} and len(data) < 4096
+        return
     # The least is a float32 scale a row and codes at the table's bits; alignment adds less than 64 bytes a part.
     assert least[Kind.EMBEDDINGS] <= told[Kind.EMBEDDINGS] <= least[Kind.EMBEDDINGS] + 128
 

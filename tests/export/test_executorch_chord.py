@@ -65,7 +65,10 @@ class Program:
         self.master = make_master(random_backbone(name, seed))
         self.widths = mixed(self.master, seed)
         self.data = lower(ArtifactSpec("executorch-chord", "strategy", CANDIDATES, activations="int8"), (self.master, self.widths))
-        self.runner = ExecutorchChordRunner("executorch-chord", self.data, threads=1)
+        self.runner = self.load()
+
+    def load(self) -> ExecutorchChordRunner:
+        return ExecutorchChordRunner("executorch-chord", self.data, 1, self.master.to_bytes())
 
     def native(self, widths: np.ndarray | None = None) -> NativeRunner:
         return NativeRunner(self.master.to_bytes(), wire(self.master, self.widths if widths is None else widths), CANDIDATES)
@@ -127,16 +130,16 @@ def test_int8_everywhere_is_the_engine_without_a_strategy(programs: Callable[...
     master = programs("sasrec").master
     int8 = np.full(master.channel_table.channels, 8, np.uint8)
     data = lower(ArtifactSpec("executorch-chord", "int8", CANDIDATES, activations="int8"), (master, int8))
-    scores = load_runner("executorch-chord", data).scores(HISTORY, IDS)
+    scores = load_runner("executorch-chord", data, master=master.to_bytes()).scores(HISTORY, IDS)
     np.testing.assert_array_equal(scores, NativeRunner(master.to_bytes(), None, CANDIDATES).scores(HISTORY, IDS))
     assert not np.array_equal(scores, programs("sasrec").runner.scores(HISTORY, IDS))
 
 
-def test_the_file_is_the_master_once_and_little_else_and_the_same_each_time(programs: Callable[..., Program]) -> None:
+def test_the_file_has_the_strategy_and_not_the_master_and_is_the_same_each_time(programs: Callable[..., Program]) -> None:
     made = programs("caser")
-    assert made.master.to_bytes() in made.data
-    # Three methods share the master; all programs, their names and the segment's alignment take less than 4 KB.
-    assert len(made.data) < len(made.master.to_bytes()) + 4096
+    assert wire(made.master, made.widths) in made.data
+    assert all(layer.rows.codes.tobytes() not in made.data for layer in made.master.layers.values())
+    assert len(made.data) < 4096
     assert executorch_chord.lower(made.master, made.widths, CANDIDATES) == made.data
 
 
@@ -258,7 +261,7 @@ def test_a_program_whose_scores_are_not_finite_is_refused(library: executorch_op
     widths = np.full(master.channel_table.channels, 8, np.uint8)
     data = lower(ArtifactSpec("executorch-chord", "strategy", CANDIDATES, activations="int8"), (master, widths))
     with pytest.raises(CapabilityError, match=r"chord::rerank: the result is not finite"):
-        ExecutorchChordRunner("executorch-chord", data, threads=1)
+        ExecutorchChordRunner("executorch-chord", data, 1, master.to_bytes())
     files = [torch.from_numpy(np.frombuffer(one, np.uint8).copy()) for one in (master.to_bytes(), wire(master, widths))]
     with pytest.raises(InputError, match="not finite"):
         torch.ops.chord.rerank(torch.from_numpy(HISTORY), torch.from_numpy(IDS), *files)
@@ -276,14 +279,21 @@ class Call(torch.nn.Module):
         return torch.ops.chord.rerank(history, candidates, self.master, self.strategy)
 
 
-def run(module: torch.nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    """The module lowered as it is, without any of chordkit's checks, and executed."""
+def as_it_is(module: torch.nn.Module, *inputs: torch.Tensor) -> bytes:
+    """The module lowered, without any of chordkit's checks."""
     from executorch.exir import EdgeCompileConfig, to_edge
-    from executorch.runtime import Runtime
 
     with quiet():
         exported = torch.export.export(module, inputs, strict=False)
-        data = bytes(to_edge(exported, compile_config=EdgeCompileConfig(_check_ir_validity=False)).to_executorch().buffer)
+        return bytes(to_edge(exported, compile_config=EdgeCompileConfig(_check_ir_validity=False)).to_executorch().buffer)
+
+
+def run(module: torch.nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """The module lowered as it is, and executed."""
+    from executorch.runtime import Runtime
+
+    data = as_it_is(module, *inputs)
+    with quiet():
         method = Runtime.get().load_program(data).load_method("forward")
         return method.execute(inputs)[0].clone()
 
@@ -410,11 +420,11 @@ def test_few_models_are_kept_when_few_are_allowed_and_scores_stay_right(
 
 
 def test_a_program_at_the_address_of_one_that_is_gone_gets_its_own_model(programs: Callable[..., Program], roomy: Any) -> None:
-    data = [programs("sasrec", seed).data for seed in (0, 1)]
-    expected = [programs("sasrec", seed).native().scores(HISTORY, IDS) for seed in (0, 1)]
-    assert len(data[0]) == len(data[1])
+    made = [programs("sasrec", seed) for seed in (0, 1)]
+    expected = [each.native().scores(HISTORY, IDS) for each in made]
+    assert len(made[0].master.to_bytes()) == len(made[1].master.to_bytes())
     for turn in range(12):
-        runner = ExecutorchChordRunner("executorch-chord", bytes(bytearray(data[turn % 2])), threads=1)
+        runner = made[turn % 2].load()
         np.testing.assert_array_equal(runner.scores(HISTORY, IDS), expected[turn % 2])
         del runner
         gc.collect()
@@ -423,12 +433,31 @@ def test_a_program_at_the_address_of_one_that_is_gone_gets_its_own_model(program
 
 def test_a_program_with_a_damaged_master_is_refused_when_it_is_loaded(programs: Callable[..., Program]) -> None:
     made = programs("caser")
-    start = made.data.index(made.master.to_bytes())
-    for byte in (0, 100, len(made.master.to_bytes()) // 2, len(made.master.to_bytes()) - 1):
-        spoilt = bytearray(made.data)
-        spoilt[start + byte] ^= 4
+    whole = made.master.to_bytes()
+    for byte in (0, 100, len(whole) // 2, len(whole) - 1):
+        spoilt = bytearray(whole)
+        spoilt[byte] ^= 4
         with pytest.raises(CapabilityError, match=r"executorch-chord: chord::rerank: .*export it again"):
-            load_runner("executorch-chord", bytes(spoilt))
+            load_runner("executorch-chord", made.data, master=bytes(spoilt))
+
+
+def test_a_program_of_before_with_its_master_inside_is_run_as_ever(programs: Callable[..., Program]) -> None:
+    made = programs("sasrec")
+    files = [torch.from_numpy(np.frombuffer(data, np.uint8).copy()) for data in (made.master.to_bytes(), wire(made.master, made.widths))]
+    whole = as_it_is(Call(*files), *(torch.ones((1, size), dtype=torch.int32) for size in (LENGTH, CANDIDATES)))
+    for master in (None, made.master.to_bytes()):
+        runner = ExecutorchChordRunner("executorch-chord", whole, 1, master)
+        np.testing.assert_array_equal(runner.scores(HISTORY, IDS), made.runner.scores(HISTORY, IDS))
+
+
+def test_a_program_is_refused_without_its_master_and_with_another(programs: Callable[..., Program]) -> None:
+    made, alike, other = programs("sasrec"), programs("sasrec", seed=1), programs("caser")
+    with pytest.raises(CapabilityError, match="is called with the master weights; give them beside it"):
+        load_runner("executorch-chord", made.data)
+    with pytest.raises(CapabilityError, match="not one of these master weights"):
+        load_runner("executorch-chord", made.data, master=other.master.to_bytes())
+    with pytest.raises(CapabilityError, match=r"chord::rerank: .*backbone"):
+        load_runner("executorch-chord", made.data, master=alike.master.to_bytes())
 
 
 def test_what_the_engine_cannot_run_is_refused_before_there_is_a_file() -> None:

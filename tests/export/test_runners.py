@@ -53,8 +53,13 @@ def artifacts(backbone):
 
 
 @pytest.fixture(scope="module")
-def runners(artifacts, backbone):
-    loaded = {name: load_runner(name, data, candidates=CANDIDATES) for name, data in artifacts.items()}
+def weights(backbone):
+    return make_master(backbone).to_bytes()
+
+
+@pytest.fixture(scope="module")
+def runners(artifacts, backbone, weights):
+    loaded = {name: load_runner(name, data, candidates=CANDIDATES, master=weights) for name, data in artifacts.items()}
     return {**loaded, "pytorch": EagerRunner(backbone, candidates=CANDIDATES)}
 
 
@@ -134,7 +139,7 @@ def test_a_user_vector_counts_and_zeros_are_nobodys(backbone, runners, name):
         else:
             source = backbone if has_float_weights(name) else (master, np.full(master.channel_table.channels, 8, np.uint8))
             spec = ArtifactSpec(name, "fp32" if has_float_weights(name) else "int8", CANDIDATES, user_vector=True)
-            runner = load_runner(name, lower(spec, source))
+            runner = load_runner(name, lower(spec, source), master=master.to_bytes())
     assert runner.dim == backbone.config.dim
     vector = np.linspace(-1, 1, runner.dim).astype(np.float32)
     nobody, plain = runner.scores(HISTORY, IDS), runners[name].scores(HISTORY, IDS)
@@ -168,19 +173,19 @@ def test_eager_pytorch_takes_any_number_of_candidates(runners):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_and_its_bytes_load_alike(runners, artifacts, name, tmp_path):
+def test_a_file_and_its_bytes_load_alike(runners, artifacts, weights, name, tmp_path):
     path = tmp_path / "artifact"
     path.write_bytes(artifacts[name])
-    loaded = load_runner(name, path, candidates=CANDIDATES, threads=1)
+    loaded = load_runner(name, path, candidates=CANDIDATES, threads=1, master=weights)
     np.testing.assert_array_equal(loaded.scores(HISTORY, IDS), runners[name].scores(HISTORY, IDS))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("data", [b"", b"not a model " * 20])
-def test_what_is_no_artifact_is_refused(name, data):
+def test_what_is_no_artifact_is_refused(weights, name, data):
     refusal = "master weights" if find_target(name).capability.suffix is None else f"{name}: the runtime refuses the file"
     with pytest.raises(InputError, match=refusal):
-        load_runner(name, data)
+        load_runner(name, data, master=weights)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def programs(masters: dict[str, MasterWeights], tmp_path_factory: pytest.TempPat
         (folder / f"{name}.pte").write_bytes(lower(master, widths, CANDIDATES))
         (folder / f"{name}.chrd").write_bytes(strategy_of(master, 1))
         (folder / f"{name}.chru").write_bytes(user_of(master))
+        (folder / f"{name}.chrm").write_bytes(master.to_bytes())
     return folder
 
 
@@ -206,14 +207,16 @@ def check_runner(command: list[str], masters: dict[str, MasterWeights], programs
     for name, master in masters.items():
         strategy, vector = str(programs / f"{name}.chrd"), str(programs / f"{name}.chru")
         for seed, user, more in ((0, None, []), (1, None, [strategy]), (1, user_of(master), [strategy, vector])):
-            done = subprocess.run([*command, str(programs / f"{name}.pte"), *ids, *more], capture_output=True, text=True, env=environment)
+            files = [str(programs / f"{name}{suffix}") for suffix in (".pte", ".chrm")]
+            done = subprocess.run([*command, *files, *ids, *more], capture_output=True, text=True, env=environment)
             assert done.returncode == 0, done.stderr
             engine = Engine(master.to_bytes())
             engine.adopt(strategy_of(master, seed))
             np.testing.assert_array_equal(np.array(done.stdout.split(), np.float32), engine.scores(HISTORY, IDS, user=user))
-    refused = subprocess.run([*command, str(programs / "sasrec.pte"), "41", ids[1]], capture_output=True, text=True, env=environment)
+    both = [str(programs / "sasrec.pte"), str(programs / "sasrec.chrm")]
+    refused = subprocess.run([*command, *both, "41", ids[1]], capture_output=True, text=True, env=environment)
     assert refused.returncode == 1 and "outside 0..items" in refused.stderr
-    wrong = subprocess.run([*command, str(programs / "sasrec.pte"), "1,x", ids[1]], capture_output=True, text=True, env=environment)
+    wrong = subprocess.run([*command, *both, "1,x", ids[1]], capture_output=True, text=True, env=environment)
     assert wrong.returncode == 2 and "usage" in wrong.stderr
 
 

@@ -43,17 +43,22 @@ class Measured:
         return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
 
 
-def launch_in(folder: Path, target: str, histories: Ids, candidates: Ids, artifact: bytes, strategy: bytes | None = None) -> Launch:
+def launch_in(
+    folder: Path, target: str, histories: Ids, candidates: Ids, artifact: bytes, strategy: bytes | None = None, master: bytes | None = None
+) -> Launch:
     """The files of an artifact, and the shortest run of it."""
     np.ascontiguousarray(histories, "<i4").tofile(folder / "h.i32")
     np.ascontiguousarray(candidates, "<i4").tofile(folder / "c.i32")
     (folder / "artifact").write_bytes(artifact)
     if strategy is not None:
         (folder / "strategy").write_bytes(strategy)
+    if master is not None:
+        (folder / "master").write_bytes(master)
     return Launch(
         target=target,
         artifact=str(folder / "artifact"),
         strategy=None if strategy is None else str(folder / "strategy"),
+        master=None if master is None else str(folder / "master"),
         histories=str(folder / "h.i32"),
         candidates=str(folder / "c.i32"),
         users=len(histories),
@@ -73,10 +78,11 @@ def of_project(project: Project, target: str, folder: Path) -> Measured:
         strategy = bundle.strategy_bytes(entry.strategy)
         vectors = bundle.vectors()
         data = bytes(bundle.artifact(entry.name))
+        master = bytes(bundle.member("master.chrm")) if find_target(target).capability.master else None
     histories, candidates = vectors.histories, vectors.candidates[:, :CANDIDATES]
-    runner = load_runner(target, data, strategy=strategy, candidates=entry.candidates)
+    runner = load_runner(target, data, strategy=strategy, candidates=entry.candidates, master=master)
     expected = np.stack([runner.scores(*pair) for pair in zip(histories, candidates, strict=True)])
-    return Measured(folder, launch_in(folder, target, histories, candidates, data, strategy), expected)
+    return Measured(folder, launch_in(folder, target, histories, candidates, data, strategy, master), expected)
 
 
 def needs(target: str) -> None:
@@ -97,8 +103,9 @@ def lowered(target: str, folder: Path, *, vector: bool = False) -> Measured:
     rng = np.random.default_rng(1)
     histories = rng.integers(1, _ITEMS + 1, (_USERS, _LENGTH)).astype(np.int32)
     candidates = rng.integers(1, _ITEMS + 1, (_USERS, _SCORED)).astype(np.int32)
-    runner = load_runner(target, data, candidates=_SCORED)
-    launch = launch_in(folder, target, histories, candidates, data)
+    weights = master.to_bytes() if find_target(target).capability.master else None
+    runner = load_runner(target, data, candidates=_SCORED, master=weights)
+    launch = launch_in(folder, target, histories, candidates, data, master=weights)
     user = None
     if vector:
         user = rng.normal(size=_DIM).astype(np.float32)

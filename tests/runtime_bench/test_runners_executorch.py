@@ -112,6 +112,13 @@ def test_what_is_wrong_is_said_in_one_sentence(program: list[str | Path], graph:
     assert not Path(str(graph.launch.pid)).exists()
 
 
+def test_the_master_is_needed_and_no_other_does(program: list[str | Path], tmp_path: Path) -> None:
+    case = measured("executorch-chord", tmp_path)
+    assert case.run(program, master=None).stderr.startswith("chord_executorch_bench: --master is needed")
+    ended = case.run(program, master=case.launch.histories)
+    assert ended.returncode == 2 and "of the master that the program is called with" in ended.stderr and ended.stderr.count("\n") == 1
+
+
 def test_an_id_that_the_engine_refuses_is_told_with_its_user(program: list[str | Path], tmp_path: Path) -> None:
     case = measured("executorch-chord", tmp_path)
     candidates = np.fromfile(case.launch.candidates, "<i4")

@@ -81,7 +81,9 @@ class ExecutorchTarget(Target):
         program = export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch, user_order=user_order)
         return program if spec.layout == "speed" else without_off_channels(program)
 
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         from chordkit.export.targets.executorch.runner import ExecutorchRunner
 
         return ExecutorchRunner(bytes(data), threads)

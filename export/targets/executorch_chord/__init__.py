@@ -33,7 +33,7 @@ class ChordOperatorsTarget(ExecutorchTarget):
 
 
 class ExecutorchChordTarget(ChordOperatorsTarget):
-    """The int8 master inside the program; a new strategy, and a user vector, are inputs of the call."""
+    """The int8 master is an input of the call; so may be another strategy, and a user vector."""
 
     name = "executorch-chord"
     capability = Capability(
@@ -46,10 +46,11 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         stored_bits={0: 8, 2: 8, 4: 8, 8: 8},
         activations=("int8",),
         user_vector=True,
+        master=True,
         refusals=ENGINE_REFUSALS,
         computing={"int8": "libchord expands codes into int8 panels when a strategy is adopted"},
-        note="one operator, `chord::rerank`, over the int8 master inside the file; method `rerank_with` takes a new strategy as an input, "
-        "`rerank_for` a user vector as well",
+        note="one operator, `chord::rerank`, over the int8 master, which is an input and not in the file; method `rerank_with` takes a new "
+        "strategy as an input, `rerank_for` a user vector as well",
     )
     traced = False
     lowered_form = "the engine's arithmetic in numpy"
@@ -64,17 +65,16 @@ class ExecutorchChordTarget(ChordOperatorsTarget):
         assert isinstance(source, tuple)  # the capability row has no fp32
         return exact_engine_scores(*source)
 
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ExecutorchChordRunner
 
-        return ExecutorchChordRunner(self.name, bytes(data), threads)
+        return ExecutorchChordRunner(self.name, bytes(data), threads, None if master is None else bytes(master))
 
     def problem_with_constants(self, data: bytes, master: MasterWeights, widths: np.ndarray) -> str | None:
         strategy = to_wire(Strategy(np.asarray(widths, np.uint8), master.fingerprint))
-        for name, piece in (("the master weights", master.to_bytes()), ("the strategy", strategy)):
-            if piece not in data:
-                return f"it does not hold {name}"
-        return None
+        return None if strategy in data else "it does not hold the strategy"
 
     def emulate(
         self,

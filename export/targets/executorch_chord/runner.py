@@ -50,7 +50,36 @@ class ChordOperatorsRunner(ExecutorchRunner):
 
 
 class ExecutorchChordRunner(ChordOperatorsRunner):
-    """A ``.pte`` with ``chord::rerank``, which can also be asked with another strategy and with a user vector."""
+    """A ``.pte`` with ``chord::rerank``, which can also be asked with another strategy and with a user vector.
+
+    Args:
+        name: of the target, for messages.
+        data: the file.
+        threads: of the runtime.
+        master: the master weights, which every call is given; None = not at hand, for a program of before, which has them in it.
+
+    Raises (beside what the base class raises):
+        CapabilityError: the master is needed and not given, or is not the program's.
+    """
+
+    def __init__(self, name: str, data: bytes, threads: int, master: bytes | None = None) -> None:
+        # A copy that stays: the engine uses it where it lies.
+        self._weights = None if master is None else np.frombuffer(master, np.uint8).copy()
+        self._last: tuple[NDArray[np.uint8], ...] = ()
+        super().__init__(name, data, threads)
+
+    def _describe_shapes(self, meta: Any) -> None:
+        """The master is the last input, the only one that is no row of a batch."""
+        *_, size = (meta.input_tensor_meta(index).sizes() for index in range(meta.num_inputs()))
+        if len(size) != 1:
+            super()._describe_shapes(meta)
+            return
+        if self._weights is None:
+            raise CapabilityError(f"{self.name}: the program is called with the master weights; give them beside it")
+        if size[0] != len(self._weights):
+            raise CapabilityError(f"{self.name}: the program is not one of these master weights; export it again, or give its own")
+        self._last = (self._weights,)
+        super()._describe_shapes(_WithoutLast(meta))
 
     def _describe(self) -> None:
         if self.dim is not None:
@@ -59,11 +88,14 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
             number = int(self._program.load_method(FINGERPRINT_METHOD)(())[0])
             self._fingerprint = number.to_bytes(FINGERPRINT_BYTES, "little", signed=True)
 
+    def _call(self, inputs: dict[str, Ids | Vector]) -> list[NDArray]:
+        return self._execute(self._method, *inputs.values(), *self._last)
+
     def _run(self, history: Ids, candidates: Ids, user: Vector | None) -> Scores:
         if user is None:
             return super()._run(history, candidates, None)
         wire = np.frombuffer(encode_user_vector(quantize_user_vector(user, self._fingerprint)), np.uint8).copy()
-        return self._execute(self._method, history[None], wire[None], candidates[None])[0][0]
+        return self._execute(self._method, history[None], wire[None], candidates[None], *self._last)[0][0]
 
     def scores_with(self, history: ArrayLike, candidates: ArrayLike, strategy: bytes, user: bytes | None = None) -> Scores:
         """:meth:`Runner.scores` with another strategy, and a user vector if one is given, in their wire forms.
@@ -81,7 +113,22 @@ class ExecutorchChordRunner(ChordOperatorsRunner):
         files = [_fitting(method, 2, strategy, "strategy", StrategyError)]
         if user is not None:
             files.append(_fitting(method, 3, user, "user vector", UserVectorError))
-        return self._execute(method, *(ids[None] for ids in self._ids(history, candidates)), *files)[0][0]
+        return self._execute(method, *(ids[None] for ids in self._ids(history, candidates)), *files, *self._last)[0][0]
+
+
+class _WithoutLast:
+    """What is told of a method's inputs and outputs, but for its last input."""
+
+    def __init__(self, meta: Any) -> None:
+        self.input_tensor_meta, self.output_tensor_meta, self.num_outputs = (
+            meta.input_tensor_meta,
+            meta.output_tensor_meta,
+            meta.num_outputs,
+        )
+        self._inputs = meta.num_inputs() - 1
+
+    def num_inputs(self) -> int:
+        return self._inputs
 
 
 def _fitting(method: Any, index: int, data: bytes, what: str, error: type[InputError]) -> NDArray[np.uint8]:

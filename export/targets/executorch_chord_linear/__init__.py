@@ -54,7 +54,9 @@ class ExecutorchChordLinearTarget(ChordOperatorsTarget):
 
             return reranker_scores(ChordLinearGraph(export_program(source, spec.candidates, user_vector=spec.user_vector)).eval())
 
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         from chordkit.export.targets.executorch_chord.runner import ChordOperatorsRunner
 
         return ChordOperatorsRunner(self.name, bytes(data), threads)

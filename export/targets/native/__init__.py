@@ -49,7 +49,9 @@ class NativeTarget(Target):
         assert isinstance(source, tuple)  # the capability row has no fp32
         return exact_engine_scores(*source)
 
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         from chordkit.export.targets.native.runner import NativeRunner
 
         return NativeRunner(data, strategy, candidates)

@@ -78,7 +78,9 @@ class OnnxTarget(Target):
             program = without_off_channels(program)
         return program, item_count(source), metadata, layout
 
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         from chordkit.export.targets.onnx.runner import OnnxRunner
 
         return OnnxRunner(bytes(data), threads)

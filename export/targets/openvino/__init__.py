@@ -67,7 +67,9 @@ class OpenvinoTarget(Target):
         program = without_off_channels(export_program(source, spec.given, user_vector=spec.user_vector, batch=spec.batch))
         return program, item_count(source), metadata
 
-    def load(self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int) -> Runner:
+    def load(
+        self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
+    ) -> Runner:
         from chordkit.export.targets.openvino.runner import OpenvinoRunner
 
         return OpenvinoRunner(bytes(data), threads)

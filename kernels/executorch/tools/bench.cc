@@ -2,7 +2,8 @@
 // ../../libchord/tools/runner/runner.h's and compiled in but for its model.c, with ExecuTorch where libchord is there. libchord's operators are part
 // of it; XNNPACK and the portable kernels are the libraries of the ExecuTorch that it is linked with.
 //
-// --target is executorch, whatever the program is made of. --user: float32 [dim], or the vector's file where the program takes bytes.
+// --target is executorch, whatever the program is made of. --user: float32 [dim], or the vector's file where the program takes bytes. --master:
+// the master weights, where the program is called with them: its last input, of one dimension.
 // A call copies the next user's inputs, executes `forward`, and copies the scores out: what chord_runner's calls do as well.
 #include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
@@ -51,7 +52,7 @@ struct engine {
   std::unique_ptr<HierarchicalAllocator> planned;
   std::unique_ptr<MemoryManager> memory;
   std::optional<Method> method;
-  TensorPtr history, user, candidates;
+  TensorPtr history, user, candidates, master;
   std::vector<uint8_t> vector;
 };
 
@@ -87,6 +88,21 @@ TensorPtr input(const char *path, const Method &method, size_t index, std::initi
   bench_die("%s: its input %zu is none of chordkit's; export it again", path, index);
 }
 
+// The master weights where the method is called with them, null where it is not. Set once: they stay where they are.
+TensorPtr master_input(const options *o, Method *method) {
+  const size_t last = method->inputs_size() - 1;
+  const auto meta = take(o->artifact, method->method_meta().input_tensor_meta(last));
+  if (meta.sizes().size() != 1 || meta.scalar_type() != ScalarType::Byte) return nullptr;
+  if (!o->master) bench_die("--master is needed: the program is called with the master weights");
+  const file weights = bench_map(o->master);
+  if (weights.bytes != static_cast<size_t>(meta.sizes()[0]))
+    bench_die("%s: %zu bytes are not the %d of the master that the program is called with", o->master, weights.bytes, static_cast<int>(meta.sizes()[0]));
+  const TensorPtr master = executorch::extension::make_tensor_ptr({meta.sizes()[0]}, const_cast<void *>(weights.data), ScalarType::Byte);
+  const Error error = method->set_input(*master, last);
+  if (error != Error::Ok) refuse(o->artifact, error);
+  return master;
+}
+
 size_t length(const TensorPtr &tensor) { return static_cast<size_t>(tensor->size(1)); }
 
 void set_data(const TensorPtr &tensor, const void *data) { tensor->unsafeGetTensorImpl()->set_data(const_cast<void *>(data)); }
@@ -111,7 +127,9 @@ void bench_load(model *m, const options *o) {
   e.memory = std::make_unique<MemoryManager>(&e.kept, e.planned.get(), &e.temporary);
   e.method.emplace(take(o->artifact, e.program->load_method("forward", e.memory.get())));
 
-  const size_t inputs = e.method->inputs_size();
+  if (e.method->inputs_size() == 0) bench_die("%s: its inputs are none of chordkit's; export it again", o->artifact);
+  e.master = master_input(o, &*e.method);
+  const size_t inputs = e.method->inputs_size() - (e.master ? 1 : 0);
   if ((inputs != 2 && inputs != 3) || e.method->outputs_size() != 1) bench_die("%s: its inputs are none of chordkit's; export it again", o->artifact);
   e.history = input(o->artifact, *e.method, 0, {ScalarType::Int});
   e.candidates = input(o->artifact, *e.method, inputs - 1, {ScalarType::Int});

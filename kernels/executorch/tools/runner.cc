@@ -1,6 +1,6 @@
 // Runs one rerank of a program made by chordkit from the command line, as an app would: the program mapped, the operator library loaded.
 //
-//   chord_executorch_runner [--repeat N] PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd [USER_VECTOR]]
+//   chord_executorch_runner [--repeat N] PROGRAM.pte MASTER.chrm HISTORY CANDIDATES [STRATEGY.chrd [USER_VECTOR]]
 //
 // HISTORY and CANDIDATES are item ids with commas between them; a short history is padded on the left. With a strategy the method
 // rerank_with is called instead of forward, with a user vector rerank_for. Prints one score a line, nine digits: enough to tell every float from its neighbours.
@@ -61,8 +61,8 @@ int main(int count, char **arguments) {
     arguments += 2;
   }
   std::vector<int32_t> history, candidates;
-  if (count < 4 || count > 6 || !parse_ids(arguments[2], &history) || !parse_ids(arguments[3], &candidates)) {
-    std::fprintf(stderr, "usage: %s [--repeat N] PROGRAM.pte HISTORY CANDIDATES [STRATEGY.chrd [USER_VECTOR]]   (operators of version %" PRIu32 ")\n",
+  if (count < 5 || count > 7 || !parse_ids(arguments[3], &history) || !parse_ids(arguments[4], &candidates)) {
+    std::fprintf(stderr, "usage: %s [--repeat N] PROGRAM.pte MASTER.chrm HISTORY CANDIDATES [STRATEGY.chrd [USER_VECTOR]]   (operators of version %" PRIu32 ")\n",
                  name, chord_executorch_version());
     return 2;
   }
@@ -79,19 +79,22 @@ int main(int count, char **arguments) {
   const auto history_tensor = make_tensor_ptr({1, slots}, history.data(), ScalarType::Int);
   const auto candidate_tensor = make_tensor_ptr({1, items}, candidates.data(), ScalarType::Int);
   std::vector<EValue> inputs{*history_tensor, *candidate_tensor};
-  std::vector<uint8_t> files[2];
-  executorch::extension::TensorPtr file_tensors[2];
-  for (int i = 0; i + 4 < count; i++) {
-    std::ifstream file(arguments[4 + i], std::ios::binary);
+  // Strategy and user vector, and last the master, which every method takes.
+  std::vector<const char *> paths(arguments + 5, arguments + count);
+  paths.push_back(arguments[2]);
+  std::vector<uint8_t> files[3];
+  executorch::extension::TensorPtr file_tensors[3];
+  for (size_t i = 0; i < paths.size(); i++) {
+    std::ifstream file(paths[i], std::ios::binary);
     files[i].assign(std::istreambuf_iterator<char>(file), {});
     if (files[i].empty()) {
-      std::fprintf(stderr, "%s: cannot be read\n", arguments[4 + i]);
+      std::fprintf(stderr, "%s: cannot be read\n", paths[i]);
       return 2;
     }
     file_tensors[i] = make_tensor_ptr({static_cast<SizesType>(files[i].size())}, files[i].data(), ScalarType::Byte);
     inputs.emplace_back(*file_tensors[i]);
   }
-  const std::string method = count == 6 ? "rerank_for" : count == 5 ? "rerank_with" : "forward";
+  const std::string method = count == 7 ? "rerank_for" : count == 6 ? "rerank_with" : "forward";
   if (const auto loaded = module.load_method(method); loaded != executorch::runtime::Error::Ok) return fail(arguments[1], loaded);
   const double started = now_us();
   const auto answer = module.execute(method, inputs);

@@ -16,6 +16,7 @@ static struct engine opened;
 static char runtime[32];
 
 void bench_load(model *m, const options *o) {
+  if (o->master) bench_die("--master: it is --artifact here; leave it out");
   struct engine *engine = &opened;
   chord_diagnosis diagnosis = {.struct_size = sizeof diagnosis};
   const chord_options opening = {.struct_size = sizeof opening, .variant = o->variant};

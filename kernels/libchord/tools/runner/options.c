@@ -48,7 +48,7 @@ static bool read_text(options *o, const char *option, const char *value) {
   const struct {
     const char *name;
     const char **place;
-  } texts[] = {{"--artifact", &o->artifact}, {"--strategy", &o->strategy},     {"--user", &o->user},
+  } texts[] = {{"--artifact", &o->artifact}, {"--strategy", &o->strategy},     {"--user", &o->user},       {"--master", &o->master},
                {"--histories", &o->histories}, {"--candidates", &o->candidates}, {"--scores", &o->scores},
                {"--records", &o->records},     {"--pid", &o->pid},               {"--variant", &o->variant}};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

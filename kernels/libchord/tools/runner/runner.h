@@ -8,7 +8,7 @@
  *                [--cpus 4,5] [--pid FILE] [--variant NAME] [--count CALLS | --memory]
  *
  * histories: int32 [users, slots]; candidates: int32 [users, n], n from the file's size; scores: float32 [users, n]; all little-endian.
- * --user: a user vector, for all histories. --threads is taken for the sake of the other runtimes: a call of libchord has one thread.
+ * --user: a user vector, for all histories. --master: the master weights, for an ExecuTorch program that is called with them. --threads is taken for the sake of the other runtimes: a call of libchord has one thread.
  * --count: no times, but executed instructions in user space. --memory: no times, but the peak of resident memory.
  * Exit status: 0 done; 2 the input is wrong or a file cannot be written (one sentence on stderr); 129, 130, 143 stopped by SIGHUP, SIGINT,
  * SIGTERM, after the block under way.
@@ -34,7 +34,7 @@ extern "C" {
 typedef enum bench_mode { SATURATED, COLD, SPARSE, SUSTAINED } bench_mode;
 
 typedef struct options {
-  const char *artifact, *strategy, *user, *histories, *candidates, *scores, *records, *pid, *variant;
+  const char *artifact, *strategy, *user, *master, *histories, *candidates, *scores, *records, *pid, *variant;
   size_t users, min_samples, adoptions, flush_bytes, count, threads;
   double min_seconds, max_seconds, interval_ms, block_ms;
   bench_mode mode;

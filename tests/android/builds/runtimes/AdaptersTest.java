@@ -198,6 +198,16 @@ public final class AdaptersTest {
   }
 
   @Test
+  public void execuTorchIsGivenTheMasterWhereItLies() throws ChordException, IOException {
+    ByteBuffer bundle = ByteBuffer.allocateDirect(8);
+    bundle.put(4, (byte) 100).position(4);
+    ExecuTorchScorer scorer = ExecuTorchScorer.open(artifact(LENGTH, BLOCK, 0, 10), copy(), shape(0), bundle.asReadOnlyBuffer());
+    assertArrayEquals(new float[] {197, 117, 187, 127}, scores(scorer), 0);
+    bundle.put(4, (byte) 0);
+    assertArrayEquals(new float[] {97, 17, 87, 27}, scores(scorer), 0);
+  }
+
+  @Test
   public void execuTorchsCopyIsWrittenOnceAndWrittenAnewWhenItDiffers() throws ChordException, IOException {
     ExecuTorchScorer.open(artifact(LENGTH, BLOCK, 0, 10), copy(), shape(0));
     assertTrue(copy().setLastModified(1000000));

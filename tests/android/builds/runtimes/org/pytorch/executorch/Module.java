@@ -7,6 +7,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.util.Arrays;
 
 /** Stands in for ExecuTorch's under its published signatures; of models see the other Interpreter. */
 public class Module {
@@ -34,12 +35,17 @@ public class Module {
 
   public EValue[] forward(EValue... inputs) {
     int dim = model.getInt(8);
+    int added = 0;
+    if (inputs[inputs.length - 1].toTensor().data instanceof ByteBuffer) {
+      added = ((ByteBuffer) inputs[inputs.length - 1].toTensor().data).get(0);
+      inputs = Arrays.copyOf(inputs, inputs.length - 1);
+    }
     if (inputs.length != (dim == 0 ? 2 : 3) || model.getInt(12) < 0) {
       throw new IllegalStateException("Execution of method forward failed with status 0x12");
     }
     IntBuffer history = (IntBuffer) inputs[0].toTensor().data;
     IntBuffer candidates = (IntBuffer) inputs[inputs.length - 1].toTensor().data;
-    float sum = history.get(history.capacity() - 1);
+    float sum = added + history.get(history.capacity() - 1);
     for (int i = 0; i < dim; i++) {
       sum += ((FloatBuffer) inputs[1].toTensor().data).get(i);
     }

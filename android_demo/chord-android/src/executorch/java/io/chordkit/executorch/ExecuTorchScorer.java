@@ -7,20 +7,25 @@ import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.channels.FileChannel;
+import java.util.ArrayList;
+import java.util.List;
 import org.pytorch.executorch.EValue;
 import org.pytorch.executorch.Module;
 import org.pytorch.executorch.Tensor;
 
-/** Scores by a `.pte` artifact of a bundle, on CPU (XNNPACK). */
+/** Scores by a `.pte` artifact of a bundle, on CPU: by XNNPACK, or by the native engine inside ExecuTorch (executorch-chord). */
 public final class ExecuTorchScorer extends ArtifactScorer {
   private final Module module;
+  @Nullable private final EValue master;
 
-  private ExecuTorchScorer(Module module, Shape shape) {
+  private ExecuTorchScorer(Module module, Shape shape, @Nullable EValue master) {
     super(shape);
     this.module = module;
+    this.master = master;
   }
 
   /**
@@ -33,16 +38,35 @@ public final class ExecuTorchScorer extends ArtifactScorer {
    * @throws IOException the copy cannot be written
    */
   public static ExecuTorchScorer open(ByteBuffer artifact, File copy, Shape shape) throws ExecuTorchException, IOException {
+    return new ExecuTorchScorer(load(artifact, copy), shape, null);
+  }
+
+  /**
+   * The same for an artifact of target executorch-chord, once {@code System.loadLibrary("chord_executorch")} was called.
+   *
+   * @param artifact as above
+   * @param copy as above
+   * @param shape as above
+   * @param master the bundle's master weights, direct, as a bundle gives them; the scorer reads them where they lie, so that the bundle must
+   *     stay open as long as it does
+   * @throws ExecuTorchException it is no program that ExecuTorch runs
+   * @throws IOException the copy cannot be written
+   */
+  public static ExecuTorchScorer open(ByteBuffer artifact, File copy, Shape shape, ByteBuffer master) throws ExecuTorchException, IOException {
+    ByteBuffer weights = master.slice().order(ByteOrder.nativeOrder());
+    EValue last = EValue.from(Tensor.fromBlobUnsigned(weights, new long[] {weights.capacity()}));
+    return new ExecuTorchScorer(load(artifact, copy), shape, last);
+  }
+
+  private static Module load(ByteBuffer artifact, File copy) throws ExecuTorchException, IOException {
     if (!isCopy(artifact, copy)) {
       write(artifact, copy);
     }
-    Module module;
     try {
-      module = Module.load(copy.getPath(), Module.LOAD_MODE_MMAP);
+      return Module.load(copy.getPath(), Module.LOAD_MODE_MMAP);
     } catch (RuntimeException error) {
       throw new ExecuTorchException(copy + ": ExecuTorch does not run this file", error);
     }
-    return new ExecuTorchScorer(module, shape);
   }
 
   private static boolean isCopy(ByteBuffer artifact, File copy) throws IOException {
@@ -74,9 +98,16 @@ public final class ExecuTorchScorer extends ArtifactScorer {
   protected void run(IntBuffer history, IntBuffer candidates, @Nullable FloatBuffer user, FloatBuffer scores) throws ExecuTorchException {
     float[] found;
     try {
-      EValue first = value(history);
-      EValue last = value(candidates);
-      EValue[] results = user == null ? module.forward(first, last) : module.forward(first, value(user), last);
+      List<EValue> inputs = new ArrayList<>();
+      inputs.add(value(history));
+      if (user != null) {
+        inputs.add(value(user));
+      }
+      inputs.add(value(candidates));
+      if (master != null) {
+        inputs.add(master);
+      }
+      EValue[] results = module.forward(inputs.toArray(new EValue[0]));
       found = results.length == 1 ? results[0].toTensor().getDataAsFloatArray() : new float[0];
     } catch (RuntimeException error) {
       throw new ExecuTorchException("artifact: ExecuTorch did not run it", error);
