@@ -85,7 +85,8 @@ CHORD_API int chord_variant_supported(uint32_t index);
 /* Architectures that this engine runs, by their names in master files; null past the last one. */
 CHORD_API const char *chord_backbone_name(uint32_t index);
 
-/* Checks the whole master file and says how much memory it needs. `options` and `diagnosis` may be null everywhere. */
+/* Says how much memory a master file needs, after all checks but that of its checksum, which chord_open makes. `options` and `diagnosis` may be
+ * null everywhere. */
 CHORD_API chord_status chord_query_sizes(const void *master, size_t master_bytes, const chord_options *options, chord_sizes *sizes,
                                          chord_diagnosis *diagnosis);
 

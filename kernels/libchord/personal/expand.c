@@ -199,7 +199,7 @@ chord_status chord_personal_expand(const void *file, size_t bytes, void *master,
   if (status != CHORD_OK) return status;
   chord_put_header(&image);
   chord_master whole;
-  status = chord_master_read(master, (size_t)image.used, &whole, diagnosis);
+  status = chord_master_read(master, (size_t)image.used, true, &whole, diagnosis);
   if (status != CHORD_OK) memset(master, 0, TABLE_FROM);
   return status;
 }

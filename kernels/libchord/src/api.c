@@ -5,6 +5,12 @@
 
 static uint8_t *align(void *memory) { return (uint8_t *)(((uintptr_t)memory + 63) & ~(uintptr_t)63); }
 
+static chord_status plan_of(const void *master, size_t bytes, bool summed, const chord_options *options, chord_master *file, chord_model *model,
+                            chord_diagnosis *diagnosis) {
+  const chord_status status = chord_master_read(master, bytes, summed, file, diagnosis);
+  return status == CHORD_OK ? chord_plan_model(file, options, model, diagnosis) : status;
+}
+
 chord_status chord_query_sizes(const void *master, size_t master_bytes, const chord_options *options, chord_sizes *sizes,
                                chord_diagnosis *diagnosis) {
   chord_sizes found = {0};
@@ -13,8 +19,9 @@ chord_status chord_query_sizes(const void *master, size_t master_bytes, const ch
   chord_master file;
   chord_model model;
   chord_session session;
-  chord_status status = chord_master_read(master, master_bytes, &file, diagnosis);
-  if (status == CHORD_OK) status = chord_plan_model(&file, options, &model, diagnosis);
+  chord_status status = plan_of(master, master_bytes, false, options, &file, &model, NULL);
+  /* What is wrong with a file is told as chord_open tells it: a wrong checksum before all that may come of it. */
+  if (status != CHORD_OK) status = plan_of(master, master_bytes, true, options, &file, &model, diagnosis);
   if (status != CHORD_OK) return status;
   found.model_bytes = chord_model_layout(&model, NULL);
   found.session_bytes = chord_session_layout(&model, &session, NULL);
@@ -27,8 +34,7 @@ chord_status chord_open(const void *master, size_t master_bytes, const chord_opt
   if (!out || !memory) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "a pointer is null");
   chord_master file;
   chord_model plan;
-  chord_status status = chord_master_read(master, master_bytes, &file, diagnosis);
-  if (status == CHORD_OK) status = chord_plan_model(&file, options, &plan, diagnosis);
+  const chord_status status = plan_of(master, master_bytes, true, options, &file, &plan, diagnosis);
   if (status != CHORD_OK) return status;
   const uint64_t needed = chord_model_layout(&plan, NULL);
   if (memory_bytes < needed) return chord_fail(diagnosis, CHORD_NO_MEMORY, "the model needs %llu bytes", (unsigned long long)needed);

@@ -73,8 +73,8 @@ typedef struct chord_master {
   uint32_t asked[CHORD_MAX_ENTRIES / 32]; /* bit i: entry i has been found by its name */
 } chord_master;
 
-/* Everything that docs/formats.md says of a master, whatever its architecture. */
-chord_status chord_master_read(const void *data, size_t bytes, chord_master *master, chord_diagnosis *diagnosis);
+/* Everything that docs/formats.md says of a master, whatever its architecture; its checksum if `summed`. */
+chord_status chord_master_read(const void *data, size_t bytes, bool summed, chord_master *master, chord_diagnosis *diagnosis);
 
 /* Of a master that has been read. Refusals begin with "engine: ": the file is whole, and not for this engine. */
 bool chord_master_find(chord_master *master, const char *name, chord_entry *entry);

@@ -220,7 +220,13 @@ static chord_status check_entries(const chord_master *master, chord_diagnosis *d
   return i == master->entries ? CHORD_OK : refuse(master, i, diagnosis, "has no place in a master, or not this one");
 }
 
-chord_status chord_master_read(const void *data, size_t bytes, chord_master *master, chord_diagnosis *diagnosis) {
+static bool intact(const uint8_t *file, size_t bytes) {
+  uint32_t table[CHORD_CRC_WORDS];
+  chord_crc32_table(table);
+  return chord_crc32(table, file + 24, bytes - 24) == read32(file + 20);
+}
+
+chord_status chord_master_read(const void *data, size_t bytes, bool summed, chord_master *master, chord_diagnosis *diagnosis) {
   const uint8_t *p = data;
   if (!data) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "master weights: no data");
   if ((uintptr_t)data % 4 != 0) return chord_fail(diagnosis, CHORD_BAD_ARGUMENT, "master weights: must start at a multiple of 4 bytes");
@@ -235,9 +241,7 @@ chord_status chord_master_read(const void *data, size_t bytes, chord_master *mas
   *master = (chord_master){.data = p, .bytes = bytes, .entries = read32(p + 16), .grown = version == 2};
   uint64_t end = HEADER_BYTES + (uint64_t)master->entries * RECORD_BYTES;
   if (master->entries > CHORD_MAX_ENTRIES || end > bytes) return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: too many entries");
-  uint32_t table[CHORD_CRC_WORDS];
-  chord_crc32_table(table);
-  if (chord_crc32(table, p + 24, bytes - 24) != read32(p + 20))
+  if (summed && !intact(p, bytes))
     return chord_fail(diagnosis, CHORD_BAD_MASTER, "master weights: the checksum is wrong, copy the file again");
   chord_status status = CHORD_OK;
   for (uint32_t i = 0; i < master->entries && status == CHORD_OK; i++) status = check_record(master, i, &end, diagnosis);
