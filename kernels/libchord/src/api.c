@@ -93,7 +93,7 @@ static chord_status rerank(chord_session *s, const int32_t *history, size_t leng
   const chord_table *table = &s->model->table;
   const size_t row_bytes = s->model->dim * table->bits / 8;
   for (size_t i = 0; i < count && i < 256; i++) {
-    __builtin_prefetch(table->codes + (size_t)candidates[i] * row_bytes);
+    for (size_t at = 0; at < row_bytes; at += 64) __builtin_prefetch(table->codes + (size_t)candidates[i] * row_bytes + at);
     __builtin_prefetch(table->scales + candidates[i]);
   }
 #endif

@@ -300,15 +300,21 @@ static inline const chord_extent *chord_extent_of(const chord_model *model, cons
   return slot->extents + (layer - model->layers);
 }
 
+/* How far ahead of a product weights are asked for, at most: more would push out of the caches what is read before. */
+enum { CHORD_AHEAD = 1 << 18 };
+
 /* `rows` rows, which lie quantised in the session, times the panels of `layer` and of those behind it that read the same input: `blocks`
- * of 16 channels in all. */
+ * of 16 channels in all. A product of many rows has time to ask for two of its kind, so the weights that come next are those at twice its own place:
+ * the last block has one row and no time. */
 static inline chord_gemm chord_product(const chord_session *s, const chord_slot *slot, const chord_layer *layer, size_t blocks, size_t rows,
                                        int relu, float *out, size_t out_stride) {
-  const chord_extent *e = chord_extent_of(s->model, slot, layer);
+  const chord_extent *e = chord_extent_of(s->model, slot, layer), *last = slot->extents + s->model->layer_count - 1;
+  const size_t end = last->weights + (size_t)last->blocks * 16 * last->depth;
+  const size_t next = e->weights + 16 * blocks * e->depth + (e->weights < CHORD_AHEAD ? e->weights : CHORD_AHEAD);
   return (chord_gemm){.rows = rows, .blocks = blocks, .depth = e->depth, .a = s->a, .a_stride = s->a_stride, .a_scale = s->a_scale,
                       .panel = slot->weights + e->weights, .panel_depth = e->depth, .correction = slot->corrections + e->lanes,
                       .scale = slot->scales + e->lanes, .bias = slot->biases + e->lanes, .out = out, .out_stride = out_stride,
-                      .relu = relu};
+                      .relu = relu, .next = slot->weights + (next < end ? next : end), .next_bytes = next < end ? end - next : 0};
 }
 
 /* halves.c: `rows` rows [width] to the session as activations of 16 bits, and a product of `chord_product` with them. The session must have

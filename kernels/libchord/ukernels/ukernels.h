@@ -56,7 +56,14 @@ typedef struct chord_gemm {
   float *out;
   size_t out_stride; /* floats */
   int relu;
+  const int8_t *next; /* weights of products to come, which a kernel may ask for while it multiplies */
+  size_t next_bytes;
 } chord_gemm;
+
+/* What a tile asks for, a line for every four inputs, when those before it asked for so many bytes: weights to come, or what it has. */
+static inline const int8_t *chord_next(const chord_gemm *args, size_t asked) {
+  return asked + 16 * args->depth <= args->next_bytes ? args->next + asked : args->panel;
+}
 
 /*
  * Weights below 8 bits as they lie in memory, without a sign: 16 channels x `depth` inputs a block. A 64-byte line holds

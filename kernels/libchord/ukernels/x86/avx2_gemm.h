@@ -40,12 +40,14 @@ GEMM_INLINE __m256i broadcast4(const uint8_t *a) {
   return _mm256_set1_epi32(group);
 }
 
-GEMM_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, size_t row, size_t block) {
+GEMM_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, size_t row, size_t block, size_t asked) {
   const size_t a_stride = args->a_stride;
   const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
   const int8_t *panel = args->panel + block * 16 * args->panel_depth;
+  const int8_t *next = chord_next(args, asked);
   ROWS_OF_TILE(TILE_START)
-  for (; a != end; a += 4, panel += 64) {
+  for (; a != end; a += 4, panel += 64, next += 64) {
+    _mm_prefetch((const char *)next, _MM_HINT_T1);
     const __m256i w0 = _mm256_load_si256((const __m256i *)panel), w1 = _mm256_load_si256((const __m256i *)(panel + 32));
     ROWS_OF_TILE(TILE_STEP)
   }
@@ -72,19 +74,20 @@ GEMM_INLINE void gemv_tile(const chord_gemm *args, size_t block) {
 }
 
 static GEMM_TARGET void GEMM_NAME(const chord_gemm *args) {
+  size_t asked = 0;
   for (size_t block = 0; block < args->blocks; block++) {
     if (args->rows == 1) {
       gemv_tile(args, block);
       continue;
     }
     size_t row = 0;
-    for (; row + GEMM_ROWS <= args->rows; row += GEMM_ROWS) gemm_tile(args, GEMM_ROWS, row, block);
+    for (; row + GEMM_ROWS <= args->rows; row += GEMM_ROWS, asked += 16 * args->depth) gemm_tile(args, GEMM_ROWS, row, block, asked);
     switch (args->rows - row) {
-      case 5: gemm_tile(args, 5, row, block); break;
-      case 4: gemm_tile(args, 4, row, block); break;
-      case 3: gemm_tile(args, 3, row, block); break;
-      case 2: gemm_tile(args, 2, row, block); break;
-      case 1: gemm_tile(args, 1, row, block); break;
+      case 5: gemm_tile(args, 5, row, block, asked); break;
+      case 4: gemm_tile(args, 4, row, block, asked); break;
+      case 3: gemm_tile(args, 3, row, block, asked); break;
+      case 2: gemm_tile(args, 2, row, block, asked); break;
+      case 1: gemm_tile(args, 1, row, block, asked); break;
       default: break;
     }
   }

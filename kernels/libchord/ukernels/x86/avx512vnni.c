@@ -128,12 +128,14 @@ CHORD_AVX512_INLINE __m512i broadcast4(const uint8_t *a) {
     SUMS_OF_ROW(SUM_STEP, i)                            \
   }
 
-CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block) {
+CHORD_AVX512_INLINE void gemm_tile(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block, size_t asked) {
   const size_t block_bytes = 16 * args->panel_depth, a_stride = args->a_stride;
   const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
   const int8_t *panel = args->panel + block * block_bytes;
+  const int8_t *next = chord_next(args, asked);
   SUMS(SUM_START)
-  for (; a != end; a += 4, panel += 64) {
+  for (; a != end; a += 4, panel += 64, next += 64) {
+    _mm_prefetch((const char *)next, _MM_HINT_T1);
     const __m512i w0 = _mm512_load_si512(panel), w1 = blocks > 1 ? _mm512_load_si512(panel + block_bytes) : w0,
                   w2 = blocks > 2 ? _mm512_load_si512(panel + 2 * block_bytes) : w0,
                   w3 = blocks > 3 ? _mm512_load_si512(panel + 3 * block_bytes) : w0;
@@ -190,33 +192,24 @@ CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, 
 /* How many of `left` rows the next tile takes: six or five, so that nothing is left over, else two or one. */
 static inline size_t rows_of_tile(size_t left) { return left % 6 == 0 ? 6 : left >= 5 ? 5 : left >= 2 ? 2 : 1; }
 
-CHORD_AVX512_INLINE void some_rows(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block) {
-  if (blocks > 1)
-    gemm_tile(args, rows, blocks, row, block);
-  else
-    narrow_tile(args, rows, row, block);
-}
-
-CHORD_AVX512_INLINE void gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block) {
-  for (size_t row = 0, rows; row < args->rows; row += rows) switch (rows = rows_of_tile(args->rows - row)) {
-      case 6: some_rows(args, 6, blocks, row, block); break;
-      case 5: some_rows(args, 5, blocks, row, block); break;
-      case 2: some_rows(args, 2, blocks, row, block); break;
+/* `asked`: bytes of the weights to come, in and out. */
+CHORD_AVX512_INLINE size_t gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block, size_t asked) {
+  for (size_t row = 0, rows; row < args->rows; row += rows, asked += 16 * args->depth) switch (rows = rows_of_tile(args->rows - row)) {
+      case 6: gemm_tile(args, 6, blocks, row, block, asked); break;
+      case 5: gemm_tile(args, 5, blocks, row, block, asked); break;
+      case 2: gemm_tile(args, 2, blocks, row, block, asked); break;
       default: gemv_tile(args, blocks, row, block); break;
     }
+  return asked;
 }
 
 static CHORD_AVX512_HOT void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arguments) {
   /* A copy of its own: a vector store may alias anything, so the fields would be read again after each one. */
   const chord_gemm copy = *arguments, *const args = &copy;
-  size_t block = 0;
-  for (; block + 4 <= args->blocks; block += 4) gemm_blocks(args, 4, block);
-  switch (args->blocks - block) {
-    case 3: gemm_blocks(args, 3, block); break;
-    case 2: gemm_blocks(args, 2, block); break;
-    case 1: gemm_blocks(args, 1, block); break;
-    default: break;
-  }
+  size_t block = 0, asked = 0;
+  for (; block + 4 <= args->blocks; block += 4) asked = gemm_blocks(args, 4, block, asked);
+  for (; block + 2 <= args->blocks; block += 2) asked = gemm_blocks(args, 2, block, asked);
+  if (block < args->blocks) gemm_blocks(args, 1, block, asked);
 }
 
 /* Rows of 64 channels that are quantised while they are in registers; rows past the last one of a tile repeat row 0. */
@@ -229,12 +222,14 @@ static CHORD_AVX512_HOT void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arg
   if (i < rows) _mm512_storeu_si512(codes + codes_stride * (row + i), codes_of_64(128, v##i##0, v##i##1, v##i##2, v##i##3, SPREAD_ROW(inverse, part)));
 
 CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t rows, size_t row, uint8_t *codes, size_t codes_stride,
-                                         float *scales) {
+                                         float *scales, size_t asked) {
   const size_t block_bytes = 16 * args->panel_depth, a_stride = args->a_stride, block = 0, blocks = 4;
   const uint8_t *a = args->a + row * a_stride, *const end = a + args->depth;
   const int8_t *panel = args->panel;
+  const int8_t *next = chord_next(args, asked);
   SUMS(SUM_START)
-  for (; a != end; a += 4, panel += 64) {
+  for (; a != end; a += 4, panel += 64, next += 64) {
+    _mm_prefetch((const char *)next, _MM_HINT_T1);
     const __m512i w0 = _mm512_load_si512(panel), w1 = _mm512_load_si512(panel + block_bytes), w2 = _mm512_load_si512(panel + 2 * block_bytes),
                   w3 = _mm512_load_si512(panel + 3 * block_bytes);
     ROW_STEP(0) ROW_STEP(1) ROW_STEP(2) ROW_STEP(3) ROW_STEP(4) ROW_STEP(5)
@@ -252,11 +247,11 @@ CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t ro
 
 static CHORD_AVX512_HOT void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
   const chord_gemm copy = *arguments, *const args = &copy;
-  for (size_t row = 0, rows; row < args->rows; row += rows) switch (rows = rows_of_tile(args->rows - row)) {
-      case 6: quantising_tile(args, 6, row, codes, codes_stride, scales); break;
-      case 5: quantising_tile(args, 5, row, codes, codes_stride, scales); break;
-      case 2: quantising_tile(args, 2, row, codes, codes_stride, scales); break;
-      default: quantising_tile(args, 1, row, codes, codes_stride, scales); break;
+  for (size_t row = 0, rows, asked = 0; row < args->rows; row += rows, asked += 16 * args->depth) switch (rows = rows_of_tile(args->rows - row)) {
+      case 6: quantising_tile(args, 6, row, codes, codes_stride, scales, asked); break;
+      case 5: quantising_tile(args, 5, row, codes, codes_stride, scales, asked); break;
+      case 2: quantising_tile(args, 2, row, codes, codes_stride, scales, asked); break;
+      default: quantising_tile(args, 1, row, codes, codes_stride, scales, asked); break;
     }
 }
 
