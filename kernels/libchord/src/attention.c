@@ -111,7 +111,7 @@ static void take_input(const chord_gemm *qkv, parts *p, int part) {
   memcpy(p->scales[part], qkv->a_scale, qkv->rows * sizeof(float));
 }
 
-CHORD_CODE_PART(engine)
+CHORD_CODE_PART(transformers)
 void chord_attend(const chord_ukernels *kernels, const chord_gemm *qkv, const chord_group *groups, size_t heads, size_t width, void *work,
                   float *out, uint8_t *a, size_t a_stride, float *a_scale) {
   const size_t all_rows = qkv->rows;

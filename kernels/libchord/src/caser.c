@@ -77,6 +77,7 @@ _Static_assert(127.0 * 127.0 * CHORD_MAX_DIM * CHORD_MAX_LENGTH * CHORD_LARGEST_
 
 /* out[f] = max over all windows of relu(bias[f] + sum over the window's slots of products[slot][part][f]), for the `filters` of one height that
  * are on. `sum` is scratch. */
+CHORD_CODE_PART(caser)
 static void horizontal(const chord_session *s, size_t filters, size_t height, const float *bias, const int32_t *row_of, const float *products,
                        float *sum, float *out) {
   const size_t stride = s->wide_stride, length = s->model->max_length;
@@ -108,7 +109,7 @@ static size_t biases_of(const chord_slot *slot, const chord_layer *layer, float 
   return count;
 }
 
-static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
+CHORD_CODE_PART(caser) static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
   const caser *config = CHORD_OWN(const caser, model);
   const chord_ukernels *kernels = model->kernels;
@@ -147,4 +148,6 @@ static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   kernels->gemm_qa8_c8(&fc);
 }
 
-const chord_backbone chord_backbone_caser = {.name = "caser", .plan = plan, .room = room, .hidden = hidden};
+CHORD_CODE_DECLARE(caser)
+
+const chord_backbone chord_backbone_caser = {.name = "caser", .code = CHORD_CODE(caser), .plan = plan, .room = room, .hidden = hidden};

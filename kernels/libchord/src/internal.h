@@ -177,6 +177,7 @@ typedef struct chord_room {
 /* All that the engine knows of an architecture: one value, in the file of its name. */
 typedef struct chord_backbone {
   const char *name; /* "architecture" in the master's configuration */
+  chord_code code; /* read at once before hidden() */
   /* Reads and checks configuration and tensors, its layers in the order of the channel table. */
   void (*plan)(chord_plan *plan);
   chord_room (*room)(const chord_model *model);

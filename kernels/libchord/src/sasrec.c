@@ -151,12 +151,8 @@ static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t co
   return chord_product(r->session, r->slot, &r->model->layers[first], lanes / 16, rows, relu, out, out_stride);
 }
 
-/* A layer to all channels of the residual stream: those that are off, and have no lane, get their bias. */
-CHORD_CODE_PART(engine) static void linear_to_stream(const run *r, size_t rows, uint32_t index, float *y) {
-  const chord_layer *layer = &r->model->layers[index];
-  const size_t lanes = channels(r, index), dim = r->model->dim;
-  float *results = lanes < dim ? r->session->wide : y;
-  const chord_gemm gemm = product(r, rows, index, 1, 0, results, lanes);
+CHORD_CODE_PART(transformers) static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
+  const chord_gemm gemm = product(r, rows, first, 1, 0, out, out_stride);
   multiply(r, &gemm);
   if (lanes == dim) return;
   const chord_spread spread = {.rows = rows, .dim = dim, .x = results, .x_stride = lanes, .places = r->slot->places + layer->places_at,
@@ -173,7 +169,7 @@ static void norm(const run *r, size_t rows, const float *x, const float *delta, 
 }
 
 /* The norm, whose result also goes to the session as activations. norm_out may be null: `y` may be overwritten then. */
-CHORD_CODE_PART(engine)
+CHORD_CODE_PART(transformers)
 static void norm_to_activations(const run *r, size_t rows, const float *x, const float *delta, chord_norm_weights weights, float *sum_out,
                                 float *norm_out) {
   chord_session *s = r->session;
@@ -187,7 +183,7 @@ static void norm_to_activations(const run *r, size_t rows, const float *x, const
 }
 
 /* Feed-forward of `rows` rows whose input lies quantised in the session; the result goes to y. */
-CHORD_CODE_PART(engine) static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
+CHORD_CODE_PART(transformers) static void feed_forward(const run *r, size_t rows, uint32_t first, float *y) {
   chord_session *s = r->session;
   const chord_ukernels *kernels = r->model->kernels;
   const sasrec *config = r->config;
@@ -205,7 +201,7 @@ CHORD_CODE_PART(engine) static void feed_forward(const run *r, size_t rows, uint
 
 /* Attention in floats of positions [from, r->rows) over x (all rows), keys and values absorbed. These positions lie quantised in the
  * session; their results go to the first rows of y, which may be x. */
-CHORD_CODE_PART(engine) static void attend(const run *r, uint32_t first, const float *x, size_t from, float *y) {
+CHORD_CODE_PART(transformers) static void attend(const run *r, uint32_t first, const float *x, size_t from, float *y) {
   chord_session *s = r->session;
   const chord_model *model = r->model;
   const chord_slot *slot = r->slot;
@@ -256,7 +252,7 @@ static void user(const chord_model *model, float *values) {
   for (size_t i = 0; !s->norm_first && i < model->dim; i++) values[i] += s->edge.beta[i];
 }
 
-CHORD_CODE_PART(engine) static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
+CHORD_CODE_PART(transformers) static void hidden(chord_session *s, const chord_slot *slot, size_t count) {
   const chord_model *model = s->model;
   const sasrec *config = CHORD_OWN(const sasrec, model);
   const size_t dim = model->dim, last = (count - 1) * dim;
@@ -307,5 +303,7 @@ CHORD_CODE_PART(engine) static void hidden(chord_session *s, const chord_slot *s
   }
 }
 
+CHORD_CODE_DECLARE(transformers)
+
 const chord_backbone chord_backbone_sasrec = {
-    .name = "sasrec", .plan = plan, .room = room, .hidden = hidden, .user = user};
+    .name = "sasrec", .code = CHORD_CODE(transformers), .plan = plan, .room = room, .hidden = hidden, .user = user};

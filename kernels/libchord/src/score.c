@@ -36,8 +36,6 @@ static void read_code(chord_code code) {
   for (const volatile char *line = code.begin; line < code.end; line += 64) (void)*line;
 }
 
-CHORD_CODE_DECLARE(engine)
-
 /* The hidden state in 16 bits: sums with int8 rows are then exact integers, at a 2^-16 part of its largest element. */
 static chord_status take_query(chord_session *s) {
   const size_t dim = s->model->dim;
@@ -53,10 +51,10 @@ static chord_status take_query(chord_session *s) {
 }
 
 static void encode(chord_session *s, const chord_slot *slot, size_t count) {
-  const chord_code engine = CHORD_CODE(engine), *kernels = s->model->kernels->code;
+  const chord_code *kernels = s->model->kernels->code;
   read_code(kernels[0]);
-  read_code(kernels[1]);
-  read_code(engine);
+  read_code(kernels[s->model->dim == 64 ? 1 : 2]);
+  read_code(s->model->backbone->code);
   s->model->backbone->hidden(s, slot, count);
   if (s->user && !s->model->backbone->user)
     for (size_t i = 0; i < s->model->dim; i++) s->hidden[i] += s->user[i];

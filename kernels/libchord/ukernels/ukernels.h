@@ -149,7 +149,7 @@ typedef struct chord_code {
 } chord_code;
 
 typedef struct chord_ukernels {
-  chord_code code[2];
+  chord_code code[3]; /* of all inferences; of those with rows of 64; of those with other rows */
   uint32_t depth_group; /* of the panels: 4, 8 or 16 */
   uint8_t zero;         /* how activations store the code 0: 0, or 128 */
 

@@ -159,7 +159,7 @@ CHORD_CODE_DECLARE(dotprod)
 CHORD_CODE_DECLARE(arm)
 
 const chord_ukernels chord_ukernels_dotprod = {
-    .code = {CHORD_CODE(dotprod), CHORD_CODE(arm)},
+    .code = {CHORD_CODE(dotprod), CHORD_CODE(arm), CHORD_CODE(arm)},
     .depth_group = 4,
     .expand_c8 = chord_expand_c8__dotprod,
     .derive_rows = chord_derive_rows__neon,

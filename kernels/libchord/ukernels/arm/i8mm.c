@@ -99,7 +99,7 @@ CHORD_CODE_DECLARE(i8mm)
 CHORD_CODE_DECLARE(arm)
 
 const chord_ukernels chord_ukernels_i8mm = {
-    .code = {CHORD_CODE(i8mm), CHORD_CODE(arm)},
+    .code = {CHORD_CODE(i8mm), CHORD_CODE(arm), CHORD_CODE(arm)},
     .depth_group = 8,
     .expand_c8 = chord_expand_c8__i8mm,
     .derive_rows = chord_derive_rows__neon,

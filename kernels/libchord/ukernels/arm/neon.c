@@ -147,7 +147,7 @@ CHORD_CODE_DECLARE(neon)
 CHORD_CODE_DECLARE(arm)
 
 const chord_ukernels chord_ukernels_neon = {
-    .code = {CHORD_CODE(neon), CHORD_CODE(arm)},
+    .code = {CHORD_CODE(neon), CHORD_CODE(arm), CHORD_CODE(arm)},
     .depth_group = 16,
     .expand_c8 = chord_expand_c8__neon,
     .derive_rows = chord_derive_rows__neon,

@@ -7,6 +7,7 @@
 
 #define GEMM_TARGET CHORD_AVX2
 #define GEMM_NAME chord_gemm_qa8_c8__avx2
+#define GEMM_PART CHORD_CODE_PART(avx2)
 #define GEMM_ROWS 4
 
 typedef struct signed_group {
@@ -107,7 +108,11 @@ CHORD_AVX2 void chord_derive_rows__avx2(const chord_channels *channels, int8_t *
   select_scales(channels, scale);
 }
 
+CHORD_CODE_DECLARE(avx2)
+CHORD_CODE_DECLARE(avx2_rows)
+
 const chord_ukernels chord_ukernels_avx2 = {
+    .code = {CHORD_CODE(avx2), CHORD_CODE(avx2_rows), CHORD_CODE(avx2_rows)},
     .depth_group = 4,
     .zero = 128,
     .expand_c8 = chord_expand_c8__avx2,

@@ -10,6 +10,7 @@
 #include "../ukernels.h"
 
 #define CHORD_AVX2 __attribute__((target("avx2,fma")))
+#define CHORD_AVX2_HOT CHORD_AVX2 CHORD_CODE_PART(avx2_rows)
 #define CHORD_AVX2_INLINE static inline __attribute__((always_inline)) CHORD_AVX2
 #define CHORD_UNROLL _Pragma("GCC unroll 16")
 

@@ -13,7 +13,7 @@ CHORD_AVX2_INLINE __m128i signed_codes(const uint8_t *a, int present) {
   return present ? _mm_xor_si128(_mm_loadu_si128((const __m128i *)a), _mm_set1_epi8(-128)) : _mm_setzero_si128();
 }
 
-CHORD_AVX2 void chord_pack_rows_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
+CHORD_AVX2_HOT void chord_pack_rows_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, int8_t *panel, int32_t *correction) {
   for (size_t quarter = 0; quarter < 4; quarter++) {
     __m128i sums = _mm_setzero_si128();
     for (size_t k = 0; k < depth; k += 16) {
@@ -32,7 +32,7 @@ CHORD_AVX2 void chord_pack_rows_qa8_c8__avx2(size_t rows, size_t depth, const ui
   }
 }
 
-CHORD_AVX2 void chord_pack_columns_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
+CHORD_AVX2_HOT void chord_pack_columns_qa8_c8__avx2(size_t rows, size_t depth, const uint8_t *a, size_t first, int8_t *panel, size_t panel_depth,
                                                 int32_t *correction) {
   panel += 16 * first;
   for (size_t c = 0; c < depth; c += 16, panel += 16 * panel_depth) {
@@ -75,7 +75,7 @@ CHORD_AVX2_INLINE float softmax(float *s, size_t count) {
   return 1.0f / lanes_fold(lanes_add(sums, p));
 }
 
-CHORD_AVX2 void chord_softmax_f32_qa8__avx2(const chord_softmax *arguments) {
+CHORD_AVX2_HOT void chord_softmax_f32_qa8__avx2(const chord_softmax *arguments) {
   const chord_softmax copy = *arguments, *const args = &copy;
   for (size_t row = 0; row < args->rows; row++) {
     float *s = args->scores + row * args->stride;
@@ -107,11 +107,11 @@ CHORD_AVX2_INLINE void mix(size_t rows, size_t dim, const float *p, const float 
   }
 }
 
-CHORD_AVX2 void chord_mix_rows_f32__avx2(size_t rows, size_t dim, const float *p, const float *x, float *out) {
+CHORD_AVX2_HOT void chord_mix_rows_f32__avx2(size_t rows, size_t dim, const float *p, const float *x, float *out) {
   mix(rows, dim, p, x, 1.0f, out);
 }
 
-CHORD_AVX2 void chord_attend_last_f32__avx2(const chord_attend_last *args) {
+CHORD_AVX2_HOT void chord_attend_last_f32__avx2(const chord_attend_last *args) {
   const size_t dim = args->dim;
   for (size_t head = 0; head < args->heads; head++) {
     const float *probe = args->probe + head * dim;
@@ -125,7 +125,7 @@ CHORD_AVX2 void chord_attend_last_f32__avx2(const chord_attend_last *args) {
   }
 }
 
-CHORD_AVX2 void chord_combine_rows_f32__avx2(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
+CHORD_AVX2_HOT void chord_combine_rows_f32__avx2(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out) {
   for (size_t k = 0; k < dim; k += 16) {
     lanes sums[4];
     CHORD_UNROLL for (size_t i = 0; i < 4; i++) sums[i] = lanes_set1(0.0f);

@@ -1,6 +1,6 @@
 /*
- * The matrix product of the AVX2 and AVX-VNNI variants: the file that includes this defines GEMM_TARGET, GEMM_NAME, START(j), the
- * value at which half j of a block starts, GROUP(a), what is prepared of four activations, and DOT(sum, group, w).
+ * The matrix product of the AVX2 and AVX-VNNI variants: the file that includes this defines GEMM_TARGET, GEMM_NAME, GEMM_PART (its part of
+ * the code), START(j), the value at which half j of a block starts, GROUP(a), what is prepared of four activations, and DOT(sum, group, w).
  *
  * A tile is ROWS (at most six) rows by one block of 16 channels, two registers each. The sums are variables of their own because
  * gcc 12 keeps an array of accumulators in memory.
@@ -73,7 +73,7 @@ GEMM_INLINE void gemv_tile(const chord_gemm *args, size_t block) {
              _mm256_add_epi32(_mm256_add_epi32(high0, high1), _mm256_add_epi32(high2, high3)));
 }
 
-static GEMM_TARGET void GEMM_NAME(const chord_gemm *args) {
+static GEMM_TARGET GEMM_PART void GEMM_NAME(const chord_gemm *args) {
   size_t asked = 0;
   for (size_t block = 0; block < args->blocks; block++) {
     if (args->rows == 1) {

@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include "avx2.h"
 
-CHORD_AVX2 void chord_norm_f32__avx2(const chord_norm *args) {
+CHORD_AVX2_HOT void chord_norm_f32__avx2(const chord_norm *args) {
   const size_t dim = args->dim;
   const float inverse_dim = 1.0f / (float)dim;
   for (size_t row = 0; row < args->rows; row++) {
@@ -34,7 +34,7 @@ CHORD_AVX2 void chord_norm_f32__avx2(const chord_norm *args) {
   }
 }
 
-CHORD_AVX2 void chord_quantize_f32_qa8__avx2(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
+CHORD_AVX2_HOT void chord_quantize_f32_qa8__avx2(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                              float *a_scale) {
   for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
     lanes most = lanes_set1(0.0f);
@@ -61,7 +61,7 @@ CHORD_AVX2 void chord_gelu_f32__avx2(size_t count, float *x) {
   }
 }
 
-CHORD_AVX2 void chord_embed_e_f32__avx2(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
+CHORD_AVX2_HOT void chord_embed_e_f32__avx2(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, const chord_table *positions,
                                         const int32_t *slots, float *out) {
   for (size_t row = 0; row < rows; row++) {
     const size_t id = (size_t)ids[row], slot = positions ? (size_t)slots[row] : 0;
@@ -91,7 +91,7 @@ CHORD_AVX2_INLINE __m256i fold8_epi32(const __m256i x[8]) {
   return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
 }
 
-CHORD_AVX2 void chord_score_q16_e__avx2(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+CHORD_AVX2_HOT void chord_score_q16_e__avx2(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
                                         const int32_t *ids, uint32_t first, float *scores) {
   for (size_t start = 0; start < count; start += 8) {
     const size_t here = count - start < 8 ? count - start : 8;

@@ -11,6 +11,8 @@
 
 #define CHORD_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define CHORD_AVX512_HOT CHORD_AVX512 CHORD_CODE_PART(avx512)
+#define CHORD_AVX512_64 static CHORD_AVX512 CHORD_CODE_PART(avx512_64) CHORD_NOINLINE
+#define CHORD_AVX512_WIDE static CHORD_AVX512 CHORD_CODE_PART(avx512_wide) CHORD_NOINLINE
 #define CHORD_AVX512_INLINE static inline __attribute__((always_inline)) CHORD_AVX512
 
 /* A loop over registers: both compilers must unroll it fully, else gcc keeps the array of accumulators in memory. */

@@ -174,6 +174,10 @@ CHORD_AVX512_INLINE void last_scores(size_t rows, const size_t dim, const float 
   }
 }
 
+CHORD_AVX512_WIDE void last_scores_any(size_t rows, size_t dim, const float *probe, const float *x, float *scores) {
+  last_scores(rows, dim, probe, x, scores);
+}
+
 CHORD_AVX512_HOT void chord_attend_last_f32__avx512(const chord_attend_last *args) {
   const size_t dim = args->dim;
   for (size_t head = 0; head < args->heads; head++) {
@@ -181,7 +185,7 @@ CHORD_AVX512_HOT void chord_attend_last_f32__avx512(const chord_attend_last *arg
     if (dim == 64)
       last_scores(args->rows, 64, probe, args->x, args->work);
     else
-      last_scores(args->rows, dim, probe, args->x, args->work);
+      last_scores_any(args->rows, dim, probe, args->x, args->work);
     const float inverse = softmax(args->work, args->rows);
     mix(args->rows, dim, args->work, args->x, inverse, args->out + head * dim);
   }

@@ -205,7 +205,7 @@ CHORD_AVX512_INLINE void wide_apply(size_t rows, size_t dim, const float *x, con
   }
 }
 
-static CHORD_AVX512_HOT void norm_rows_of_64(const chord_norm *args) {
+CHORD_AVX512_64 void norm_rows_of_64(const chord_norm *args) {
   _Alignas(64) float factors[NORM_CHUNK], offsets[NORM_CHUNK];
   for (size_t start = 0; start < args->rows; start += NORM_CHUNK) {
     const size_t rows = args->rows - start < NORM_CHUNK ? args->rows - start : NORM_CHUNK, at = start * 64;
@@ -218,7 +218,7 @@ static CHORD_AVX512_HOT void norm_rows_of_64(const chord_norm *args) {
   }
 }
 
-static CHORD_AVX512 CHORD_NOINLINE void norm_wide_rows(const chord_norm *args) {
+CHORD_AVX512_WIDE void norm_wide_rows(const chord_norm *args) {
   _Alignas(64) float factors[WIDE_CHUNK], offsets[WIDE_CHUNK];
   for (size_t start = 0; start < args->rows; start += WIDE_CHUNK) {
     const size_t rows = args->rows - start < WIDE_CHUNK ? args->rows - start : WIDE_CHUNK, at = start * args->dim;
@@ -246,7 +246,7 @@ CHORD_AVX512_HOT void chord_norm_f32__avx512(const chord_norm *args) {
   const __m512 v##0 = _mm512_loadu_ps(row##i), v##1 = _mm512_loadu_ps(row##i + 16), v##2 = _mm512_loadu_ps(row##i + 32), \
                v##3 = _mm512_loadu_ps(row##i + 48);
 
-static CHORD_AVX512_HOT void quantize_rows_of_64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
+CHORD_AVX512_64 void quantize_rows_of_64(size_t rows, const float *x, size_t x_stride, uint8_t *a, size_t a_stride, float *a_scale) {
   for (size_t first = 0; first < rows; first += 4) {
     EACH_ROW(QUANTIZE_LOAD)
     const size_t count = rows - first < 4 ? rows - first : 4;
@@ -265,7 +265,7 @@ static CHORD_AVX512_HOT void quantize_rows_of_64(size_t rows, const float *x, si
                       codes_of_64(128, _mm512_loadu_ps(from##v + c), _mm512_loadu_ps(from##v + c + 16), _mm512_loadu_ps(from##v + c + 32), \
                                   _mm512_loadu_ps(from##v + c + 48), SPREAD_ROW(inverse, i)));
 
-static CHORD_AVX512 CHORD_NOINLINE void quantize_wide_rows(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
+CHORD_AVX512_WIDE void quantize_wide_rows(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                             float *a_scale) {
   for (size_t first = 0; first < rows; first += 4) {
     EACH_ROW(WIDE_QUANTIZE_ROW)
@@ -329,6 +329,12 @@ CHORD_AVX512_INLINE void embed_rows(size_t rows, const size_t dim, chord_table i
   }
 }
 
+/* The same in little code, for the other sizes. */
+CHORD_AVX512_WIDE void embed_any(size_t rows, size_t dim, chord_table items, const int32_t *ids, chord_table positions, const int32_t *slots,
+                                 float *out) {
+  embed_rows(rows, dim, items, ids, positions, slots, out);
+}
+
 CHORD_AVX512_HOT void chord_embed_e_f32__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids,
                                             const chord_table *positions, const int32_t *slots, float *out) {
   /* Tables by value: a vector store may alias anything, so their fields would be read again after each one. */
@@ -337,7 +343,7 @@ CHORD_AVX512_HOT void chord_embed_e_f32__avx512(size_t rows, size_t dim, const c
     embed_rows(rows, 64, (chord_table){table.codes, table.scales, 8, table.rows}, ids,
                (chord_table){places.codes, places.scales, 8, places.rows}, slots, out);
   else
-    embed_rows(rows, dim, table, ids, places, slots, out);
+    embed_any(rows, dim, table, ids, places, slots, out);
 }
 
 CHORD_AVX512 void chord_gather_e_qa8__avx512(size_t rows, size_t dim, const chord_table *items, const int32_t *ids, uint8_t *a,

@@ -40,7 +40,7 @@ CHORD_AVX512_INLINE void score_rows(size_t count, const size_t dim, const unsign
 }
 
 /* The same in little code, for the other sizes. */
-static CHORD_AVX512 CHORD_NOINLINE void score_any(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+CHORD_AVX512_WIDE void score_any(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
                                                   const int32_t *ids, uint32_t first, float *scores) {
   for (size_t start = 0; start < count; start += 16) {
     const size_t here = count - start < 16 ? count - start : 16;

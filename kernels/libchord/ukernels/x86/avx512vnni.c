@@ -245,7 +245,7 @@ CHORD_AVX512_INLINE void quantising_tile(const chord_gemm *args, const size_t ro
   }
 }
 
-static CHORD_AVX512_HOT void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
+CHORD_AVX512_64 void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *arguments, uint8_t *codes, size_t codes_stride, float *scales) {
   const chord_gemm copy = *arguments, *const args = &copy;
   for (size_t row = 0, rows, asked = 0; row < args->rows; row += rows, asked += 16 * args->depth) switch (rows = rows_of_tile(args->rows - row)) {
       case 6: quantising_tile(args, 6, row, codes, codes_stride, scales, asked); break;
@@ -348,9 +348,11 @@ static CHORD_AVX512 void chord_gemm_qa8_c4__avx512vnni(const chord_gemm *args) {
 static CHORD_AVX512 void chord_gemm_qa8_c2__avx512vnni(const chord_gemm *args) { packed_gemm(args, 2); }
 
 CHORD_CODE_DECLARE(avx512)
+CHORD_CODE_DECLARE(avx512_64)
+CHORD_CODE_DECLARE(avx512_wide)
 
 const chord_ukernels chord_ukernels_avx512vnni = {
-    .code = {CHORD_CODE(avx512)},
+    .code = {CHORD_CODE(avx512), CHORD_CODE(avx512_64), CHORD_CODE(avx512_wide)},
     .depth_group = 4,
     .zero = 128,
     .expand_c8 = chord_expand_c8__avx512vnni,

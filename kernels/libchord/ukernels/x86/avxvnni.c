@@ -4,6 +4,7 @@
 
 #define GEMM_TARGET __attribute__((target("avx2,fma,avxvnni")))
 #define GEMM_NAME chord_gemm_qa8_c8__avxvnni
+#define GEMM_PART CHORD_CODE_PART(avxvnni)
 #define GEMM_ROWS 6
 #define GROUP_TYPE __m256i
 #define GROUP(a) broadcast4(a)
@@ -22,7 +23,11 @@ static inline __attribute__((always_inline)) GEMM_TARGET __m256i dot(__m256i sum
 
 #include "avx2_gemm.h"
 
+CHORD_CODE_DECLARE(avxvnni)
+CHORD_CODE_DECLARE(avx2_rows)
+
 const chord_ukernels chord_ukernels_avxvnni = {
+    .code = {CHORD_CODE(avxvnni), CHORD_CODE(avx2_rows), CHORD_CODE(avx2_rows)},
     .depth_group = 4,
     .zero = 128,
     .expand_c8 = chord_expand_c8__avx2,
