@@ -84,6 +84,25 @@ CHORD_AVX2_INLINE float lanes_most(lanes a) {
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* lanes_fold of four rows, side by side. */
+CHORD_AVX2_INLINE __m128 fold_rows(lanes a, lanes b, lanes c, lanes d) {
+  const __m256 e = _mm256_add_ps(a.low, a.high), f = _mm256_add_ps(b.low, b.high), g = _mm256_add_ps(c.low, c.high), h = _mm256_add_ps(d.low, d.high);
+  const __m256 ef = _mm256_add_ps(_mm256_permute2f128_ps(e, f, 0x20), _mm256_permute2f128_ps(e, f, 0x31));
+  const __m256 gh = _mm256_add_ps(_mm256_permute2f128_ps(g, h, 0x20), _mm256_permute2f128_ps(g, h, 0x31));
+  const __m256 twos = _mm256_add_ps(_mm256_shuffle_ps(ef, gh, 0x44), _mm256_shuffle_ps(ef, gh, 0xEE));
+  const __m256 ones = _mm256_add_ps(twos, _mm256_permute_ps(twos, 0xB1));
+  return _mm_blend_ps(_mm256_castps256_ps128(ones), _mm256_extractf128_ps(ones, 1), 0xA);
+}
+
+/* lanes_largest of four rows; of each the larger half is given. */
+CHORD_AVX2_INLINE __m128 largest_rows(__m256 e, __m256 f, __m256 g, __m256 h) {
+  const __m256 ef = larger256(_mm256_permute2f128_ps(e, f, 0x20), _mm256_permute2f128_ps(e, f, 0x31));
+  const __m256 gh = larger256(_mm256_permute2f128_ps(g, h, 0x20), _mm256_permute2f128_ps(g, h, 0x31));
+  const __m256 twos = larger256(_mm256_shuffle_ps(ef, gh, 0x44), _mm256_shuffle_ps(ef, gh, 0xEE));
+  const __m256 ones = larger256(twos, _mm256_permute_ps(twos, 0xB1));
+  return _mm_blend_ps(_mm256_castps256_ps128(ones), _mm256_extractf128_ps(ones, 1), 0xA);
+}
+
 /* The largest of sixteen that are not below zero, or what is not a number. */
 CHORD_AVX2_INLINE float lanes_largest(lanes a) {
   const __m256 half = larger256(a.low, a.high);
@@ -137,17 +156,26 @@ CHORD_AVX2_INLINE lanes lanes_of_codes(__m128i codes) {
   return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
 }
 
-/* Sixteen floats to the codes of activations (128 added), given 127 / max|x|: the sum's low bytes. */
+/* Sixteen floats to the codes of activations (128 added), given 127 / max|x|: after the addition a code is the low byte of each element. */
 CHORD_AVX2_INLINE void store_qa8(uint8_t *a, lanes x, lanes inverse) {
   const lanes rounded = lanes_fma(x, inverse, lanes_set1(CHORD_ROUND + 128.0f));
-  const __m256i both = _mm256_blend_epi16(_mm256_castps_si256(rounded.low), _mm256_slli_epi32(_mm256_castps_si256(rounded.high), 16), 0xAA);
-  const __m256i codes = _mm256_shuffle_epi8(both, _mm256_set1_epi64x(0x0E0A06020C080400)); /* four of the low ones, four of the high ones */
-  _mm_storeu_si128((__m128i *)a, _mm_unpacklo_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
+  const __m256i byte = _mm256_set1_epi32(255);
+  const __m256i words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(rounded.low), byte),
+                                            _mm256_and_si256(_mm256_castps_si256(rounded.high), byte));
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
+  _mm_storeu_si128((__m128i *)a, _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 
 CHORD_AVX2_INLINE float activation_scale(float most, float *scale) {
   *scale = fmaf(most, 0.0f, most * (1.0f / 127.0f));
   return most >= CHORD_SMALLEST_MAX ? 127.0f / most : 0.0f;
+}
+
+/* 127 / most for four rows (0 for a row of zeros), and the scales of the first `count` of them. */
+CHORD_AVX2_INLINE __m128 activation_scales(__m128 most, size_t count, float *scales) {
+  const __m128 all = _mm_fmadd_ps(most, _mm_setzero_ps(), _mm_mul_ps(most, _mm_set1_ps(1.0f / 127.0f)));
+  _mm_maskstore_ps(scales, _mm256_castsi256_si128(first_lanes(count).low), all);
+  return _mm_and_ps(_mm_div_ps(_mm_set1_ps(127.0f), most), _mm_cmpge_ps(most, _mm_set1_ps(CHORD_SMALLEST_MAX)));
 }
 
 void chord_expand_c8__avx2(const chord_channels *channels, int8_t *panel, int32_t *correction, float *scale);

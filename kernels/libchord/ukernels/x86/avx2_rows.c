@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include "avx2.h"
 
-CHORD_AVX2_HOT void chord_norm_f32__avx2(const chord_norm *args) {
+static CHORD_AVX2_HOT void norm_rows(const chord_norm *args) {
   const size_t dim = args->dim;
   const float inverse_dim = 1.0f / (float)dim;
   for (size_t row = 0; row < args->rows; row++) {
@@ -34,13 +34,95 @@ CHORD_AVX2_HOT void chord_norm_f32__avx2(const chord_norm *args) {
   }
 }
 
+/* Rows side by side: their folds share shuffles, their divisions and roots are one instruction, and chains of one fill the waits of others. What
+ * is past the last row repeats it. */
+#define EACH_ROW for (size_t i = 0; i < 4; i++)
+
+/* `count` (at most 4) rows from `first` on; v = x + delta has a place in `kept` if there is a delta. */
+CHORD_AVX2_INLINE void norm_tile(const chord_norm *args, size_t first, size_t count, float *kept) {
+  const size_t dim = args->dim;
+  const __m128 inverse_dim = _mm_set1_ps(1.0f / (float)dim);
+  const float *x = args->x, *delta = args->delta, *gamma = args->gamma, *beta = args->beta;
+  size_t at[4];
+  lanes sums[4], squares[4];
+  CHORD_UNROLL EACH_ROW at[i] = (first + (i < count ? i : count - 1)) * dim, sums[i] = squares[i] = lanes_set1(0.0f);
+  for (size_t c = 0; c < dim; c += 16) {
+    lanes v[4];
+    CHORD_UNROLL EACH_ROW {
+      v[i] = lanes_load(x + at[i] + c);
+      if (delta) v[i] = lanes_add(v[i], lanes_load(delta + at[i] + c));
+      sums[i] = lanes_add(sums[i], v[i]);
+    }
+    if (kept) CHORD_UNROLL EACH_ROW lanes_store(kept + at[i] + c, v[i]);
+  }
+  if (kept) x = kept;
+  float means[4], factors[4], offsets[4], inverses[4];
+  const __m128 mean = _mm_mul_ps(fold_rows(sums[0], sums[1], sums[2], sums[3]), inverse_dim);
+  _mm_storeu_ps(means, mean);
+  for (size_t c = 0; c < dim; c += 16) CHORD_UNROLL EACH_ROW {
+      const lanes centred = lanes_sub(lanes_load(x + at[i] + c), lanes_set1(means[i]));
+      squares[i] = lanes_fma(centred, centred, squares[i]);
+    }
+  const __m128 variance = _mm_fmadd_ps(fold_rows(squares[0], squares[1], squares[2], squares[3]), inverse_dim, _mm_set1_ps(args->eps));
+  const __m128 factor = _mm_fmadd_ps(variance, _mm_setzero_ps(), _mm_div_ps(_mm_set1_ps(1.0f), _mm_sqrt_ps(variance)));
+  _mm_storeu_ps(factors, factor);
+  _mm_storeu_ps(offsets, _mm_xor_ps(_mm_mul_ps(mean, factor), _mm_set1_ps(-0.0f)));
+  float scratch[4 * 512], *out[4];
+  __m256 most[4];
+  CHORD_UNROLL EACH_ROW {
+    out[i] = args->norm_out ? args->norm_out + at[i] : scratch + i * dim;
+    most[i] = _mm256_setzero_ps();
+  }
+  /* Two rows at once are what fits the registers. */
+  CHORD_UNROLL for (size_t pair = 0; pair < 4; pair += 2) {
+    if (pair >= count) break;
+    for (size_t c = 0; c < dim; c += 16) {
+      lanes y[2];
+      CHORD_UNROLL for (size_t j = 0; j < 2; j++) {
+        const size_t i = pair + j;
+        y[j] = lanes_fma(lanes_load(x + at[i] + c), lanes_set1(factors[i]), lanes_set1(offsets[i]));
+        y[j] = lanes_fma(y[j], lanes_load(gamma + c), lanes_load(beta + c));
+        const lanes magnitude = lanes_abs(y[j]);
+        most[i] = larger256(most[i], larger256(magnitude.low, magnitude.high));
+      }
+      CHORD_UNROLL for (size_t j = 0; j < 2; j++) lanes_store(out[pair + j] + c, y[j]);
+    }
+  }
+  if (!args->a) return;
+  _mm_storeu_ps(inverses, activation_scales(largest_rows(most[0], most[1], most[2], most[3]), count, args->a_scale + first));
+  for (size_t i = 0; i < count; i++) {
+    const lanes inverse = lanes_set1(inverses[i]);
+    for (size_t c = 0; c < dim; c += 16) store_qa8(args->a + (first + i) * args->a_stride + c, lanes_load(out[i] + c), inverse);
+  }
+}
+
+CHORD_AVX2_HOT void chord_norm_f32__avx2(const chord_norm *arguments) {
+  const chord_norm copy = *arguments, *const args = &copy;
+  float *kept = args->sum_out ? args->sum_out : args->delta ? args->norm_out : NULL;
+  if (args->rows == 1 || (args->delta && !kept)) {
+    norm_rows(args);
+    return;
+  }
+  for (size_t first = 0; first < args->rows; first += 4) norm_tile(args, first, args->rows - first < 4 ? args->rows - first : 4, kept);
+}
+
 CHORD_AVX2_HOT void chord_quantize_f32_qa8__avx2(size_t rows, size_t width, const float *x, size_t x_stride, uint8_t *a, size_t a_stride,
                                              float *a_scale) {
-  for (size_t row = 0; row < rows; row++, x += x_stride, a += a_stride) {
-    lanes most = lanes_set1(0.0f);
-    for (size_t i = 0; i < width; i += 16) most = lanes_larger(most, lanes_abs(lanes_load(x + i)));
-    const lanes inverse = lanes_set1(activation_scale(lanes_largest(most), a_scale + row));
-    for (size_t i = 0; i < width; i += 16) store_qa8(a + i, lanes_load(x + i), inverse);
+  for (size_t first = 0; first < rows; first += 4) {
+    const size_t count = rows - first < 4 ? rows - first : 4;
+    const float *row[4];
+    __m256 most[4];
+    CHORD_UNROLL EACH_ROW row[i] = x + (first + (i < count ? i : count - 1)) * x_stride, most[i] = _mm256_setzero_ps();
+    for (size_t c = 0; c < width; c += 16) CHORD_UNROLL EACH_ROW {
+        const lanes magnitude = lanes_abs(lanes_load(row[i] + c));
+        most[i] = larger256(most[i], larger256(magnitude.low, magnitude.high));
+      }
+    float inverses[4];
+    _mm_storeu_ps(inverses, activation_scales(largest_rows(most[0], most[1], most[2], most[3]), count, a_scale + first));
+    for (size_t i = 0; i < count; i++) {
+      const lanes inverse = lanes_set1(inverses[i]);
+      for (size_t c = 0; c < width; c += 16) store_qa8(a + (first + i) * a_stride + c, lanes_load(row[i] + c), inverse);
+    }
   }
 }
 
