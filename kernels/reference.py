@@ -116,7 +116,7 @@ class ReferenceEngine:
         query, key, value, output = (self._dense[f"{block}.{part}"] for part in ("query", "key", "value", "output"))
         if 2 * _lanes(len(head.keys) + (head.left is not None)) > dim:
             self.merged[f"{block}.query"] = meeting(query, key, widths["query"], widths["key"])
-        values, outputs = _lanes(len(head.values)), _lanes(np.count_nonzero(self.on[f"{block}.output"]))
+        values, outputs = _lanes(len(head.values)), _lanes(int(np.count_nonzero(self.on[f"{block}.output"])))
         if values * (dim + outputs) > outputs * dim:
             self.merged[f"{block}.output"] = following(value, output, widths["value"])
 

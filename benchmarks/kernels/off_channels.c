@@ -1,4 +1,4 @@
-/* For benchmarks/kernels/off_channels.py: MASTER ROUNDS STRATEGY...: ns of adoption, of a rerank (100 candidates, a full history) and of each
+/* For benchmarks/kernels/off_channels.py: MASTER VARIANT ROUNDS STRATEGY...: ns of adoption, of a rerank (100 candidates, a full history) and of each
  * product of the first block, under each strategy. They take turns; of each a round's mean over some 50 us of calls, and of the rounds the shortest. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,17 +65,18 @@ static void run(const contender *c, int kind) {
 }
 
 int main(int count, char **arguments) {
-  const int strategies = count - 3, rounds = count > 2 ? atoi(arguments[2]) : 0;
-  if (strategies < 1 || strategies > MAX_STRATEGIES || rounds < 1) need(NULL, "MASTER ROUNDS STRATEGY...");
+  const int strategies = count - 4, rounds = count > 3 ? atoi(arguments[3]) : 0;
+  if (strategies < 1 || strategies > MAX_STRATEGIES || rounds < 1) need(NULL, "MASTER VARIANT ROUNDS STRATEGY...");
   contender all[MAX_STRATEGIES];
   size_t bytes;
   const void *master = read_all(arguments[1], &bytes);
   for (int i = 0; i < strategies; i++) {
     contender *c = &all[i];
     chord_sizes sizes = {.struct_size = sizeof sizes};
-    c->strategy = read_all(arguments[3 + i], &c->bytes);
-    if (chord_query_sizes(master, bytes, NULL, &sizes, NULL)) need(NULL, "the master");
-    if (chord_open(master, bytes, NULL, need(malloc(sizes.model_bytes), "no memory"), sizes.model_bytes, &c->model, NULL) ||
+    const chord_options options = {.struct_size = sizeof options, .variant = arguments[2]};
+    c->strategy = read_all(arguments[4 + i], &c->bytes);
+    if (chord_query_sizes(master, bytes, &options, &sizes, NULL)) need(NULL, "the master");
+    if (chord_open(master, bytes, &options, need(malloc(sizes.model_bytes), "no memory"), sizes.model_bytes, &c->model, NULL) ||
         chord_session_open(c->model, need(malloc(sizes.session_bytes), "no memory"), sizes.session_bytes, &c->session))
       need(NULL, "the model");
     for (int kind = 0; kind < KINDS; kind++) c->ns[kind] = 1e30;
