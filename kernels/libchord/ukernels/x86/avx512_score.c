@@ -39,8 +39,33 @@ CHORD_AVX512_INLINE void score_rows(size_t count, const size_t dim, const unsign
   }
 }
 
+/* Codes of 8 bits, sixty-four at a time. */
+CHORD_AVX512_WIDE void score_wide(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *table, const int32_t *ids,
+                                  uint32_t first, float *scores) {
+  const chord_table items = *table;
+  for (size_t start = 0; start < count; start += 16) {
+    const size_t here = count - start < 16 ? count - start : 16;
+    __m512i sums[16];
+    float scales[16];
+    for (size_t i = 0; i < 16; i++) {
+      const size_t at = start + (i < here ? i : here - 1), id = ids ? (size_t)ids[at] : first + at;
+      const uint8_t *codes = items.codes + id * dim;
+      __m512i even = _mm512_setzero_si512(), odd = even;
+      for (size_t c = 0; c < dim; c += 64) {
+        even = _mm512_dpwssd_epi32(even, _mm512_loadu_si512(h + c), _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(codes + c))));
+        odd = _mm512_dpwssd_epi32(odd, _mm512_loadu_si512(h + c + 32), _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(codes + c + 32))));
+      }
+      sums[i] = _mm512_add_epi32(even, odd);
+      scales[i] = items.scales[id];
+    }
+    const __m512 sum = _mm512_cvtepi32_ps(fold16_epi32_512(sums));
+    const __m512 y = _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_loadu_ps(scales)), _mm512_set1_ps(h_scale));
+    _mm512_mask_storeu_ps(scores + start, (__mmask16)(0xFFFFu >> (16 - here)), y);
+  }
+}
+
 /* The same in little code, for the other sizes. */
-CHORD_AVX512_WIDE void score_any(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
+static CHORD_AVX512 CHORD_NOINLINE void score_any(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items,
                                                   const int32_t *ids, uint32_t first, float *scores) {
   for (size_t start = 0; start < count; start += 16) {
     const size_t here = count - start < 16 ? count - start : 16;
@@ -61,6 +86,8 @@ CHORD_AVX512_HOT void chord_score_q16_e__avx512vnni(size_t count, size_t dim, co
                                                     const int32_t *ids, uint32_t first, float *scores) {
   if (dim == 64 && items->bits == 8)
     score_rows(count, 64, 8, h, h_scale, items, ids, first, scores);
+  else if (dim % 64 == 0 && items->bits == 8)
+    score_wide(count, dim, h, h_scale, items, ids, first, scores);
   else
     score_any(count, dim, h, h_scale, items, ids, first, scores);
 }
