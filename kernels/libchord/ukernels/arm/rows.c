@@ -34,57 +34,55 @@ static float factor_of(const float32x4_t squares[4], float inverse_dim, float ep
   return fmaf(variance, 0.0f, 1.0f / sqrtf(variance));
 }
 
-/* v of sixteen elements: from x and delta, or from where it was put already. */
-static void load_sum(const float *x, const float *delta, size_t i, float32x4_t v[4]) {
-  for (size_t j = 0; j < 4; j++) {
-    v[j] = vld1q_f32(x + i + 4 * j);
-    if (delta) v[j] = vaddq_f32(v[j], vld1q_f32(delta + i + 4 * j));
-  }
+CHORD_INLINE void load16(const float *x, float32x4_t v[4]) {
+  for (size_t j = 0; j < 4; j++) v[j] = vld1q_f32(x + 4 * j);
 }
 
+CHORD_INLINE void store16(float *out, const float32x4_t v[4]) {
+  for (size_t j = 0; j < 4; j++) vst1q_f32(out + 4 * j, v[j]);
+}
+
+/* Rows that are too long for the registers: v, then y, lies where it is to go, or in a row of its own. */
 static void norm_any(const chord_norm n) {
   const size_t dim = n.dim;
   const float inverse_dim = 1.0f / (float)dim;
+  const float32x4_t zero = vdupq_n_f32(0.0f);
+  float scratch[512];
   for (size_t row = 0; row < n.rows; row++) {
-    const float *x = n.x + row * dim;
-    const float *delta = n.delta ? n.delta + row * dim : NULL;
-    const float32x4_t zero = vdupq_n_f32(0.0f);
+    const float *x = n.x + row * dim, *delta = n.delta ? n.delta + row * dim : NULL;
+    float *y = n.norm_out ? n.norm_out + row * dim : scratch, *sum = n.sum_out ? n.sum_out + row * dim : delta ? y : NULL;
     float32x4_t v[4], lanes[4] = {zero, zero, zero, zero};
     for (size_t i = 0; i < dim; i += 16) {
-      load_sum(x, delta, i, v);
+      load16(x + i, v);
+      for (size_t j = 0; delta && j < 4; j++) v[j] = vaddq_f32(v[j], vld1q_f32(delta + i + 4 * j));
       for (int j = 0; j < 4; j++) lanes[j] = vaddq_f32(lanes[j], v[j]);
+      if (sum) store16(sum + i, v);
     }
+    if (sum) x = sum;
     const float average = chord_fold(lanes[0], lanes[1], lanes[2], lanes[3]) * inverse_dim;
     const float32x4_t mean = vdupq_n_f32(average);
     for (int j = 0; j < 4; j++) lanes[j] = zero;
     for (size_t i = 0; i < dim; i += 16) {
-      load_sum(x, delta, i, v);
+      load16(x + i, v);
       for (int j = 0; j < 4; j++) lanes[j] = vfmaq_f32(lanes[j], vsubq_f32(v[j], mean), vsubq_f32(v[j], mean));
     }
     const float factor = factor_of(lanes, inverse_dim, n.eps);
     const float32x4_t offset = vdupq_n_f32(-(average * factor));
-    /* Two passes, because outputs may lie where inputs do: the largest magnitude first, then everything that is written. */
     for (int j = 0; j < 4; j++) lanes[j] = zero;
-    float inverse = 0.0f;
-    for (int pass = n.a ? 0 : 1; pass < 2; pass++) {
-      for (size_t i = 0; i < dim; i += 16) {
-        load_sum(x, delta, i, v);
-        if (pass && n.sum_out)
-          for (size_t j = 0; j < 4; j++) vst1q_f32(n.sum_out + row * dim + i + 4 * j, v[j]);
-        for (size_t j = 0; j < 4; j++)
-          v[j] = vfmaq_f32(vld1q_f32(n.beta + i + 4 * j), vfmaq_n_f32(offset, v[j], factor), vld1q_f32(n.gamma + i + 4 * j));
-        if (!pass) {
-          for (int j = 0; j < 4; j++) lanes[j] = larger_magnitude(lanes[j], v[j]);
-          continue;
-        }
-        if (n.norm_out)
-          for (size_t j = 0; j < 4; j++) vst1q_f32(n.norm_out + row * dim + i + 4 * j, v[j]);
-        if (n.a) chord_store_codes(v, inverse, n.a + row * n.a_stride + i);
+    for (size_t i = 0; i < dim; i += 16) {
+      load16(x + i, v);
+      for (size_t j = 0; j < 4; j++) {
+        v[j] = vfmaq_f32(vld1q_f32(n.beta + i + 4 * j), vfmaq_n_f32(offset, v[j], factor), vld1q_f32(n.gamma + i + 4 * j));
+        lanes[j] = larger_magnitude(lanes[j], v[j]);
       }
-      if (pass) continue;
-      const float most = largest_of(lanes);
-      n.a_scale[row] = chord_scale_of(most);
-      inverse = chord_inverse_of(most);
+      store16(y + i, v);
+    }
+    if (!n.a) continue;
+    const float most = largest_of(lanes), inverse = chord_inverse_of(most);
+    n.a_scale[row] = chord_scale_of(most);
+    for (size_t i = 0; i < dim; i += 16) {
+      load16(y + i, v);
+      chord_store_codes(v, inverse, n.a + row * n.a_stride + i);
     }
   }
 }
