@@ -189,15 +189,14 @@ CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, 
   CHAIN_STORE(0) CHAIN_STORE(1) CHAIN_STORE(2) CHAIN_STORE(3)
 }
 
-/* How many of `left` rows the next tile takes: six or five, so that nothing is left over, else two or one. */
-static inline size_t rows_of_tile(size_t left) { return left % 6 == 0 ? 6 : left >= 5 ? 5 : left >= 2 ? 2 : 1; }
+/* How many of `left` rows the next tile takes. Few sizes, because each is code that a cold call has to fetch. */
+static inline size_t rows_of_tile(size_t left) { return left >= 6 ? 6 : left >= 2 ? 2 : 1; }
 
 /* `asked`: bytes of the weights to come, in and out. */
 CHORD_AVX512_INLINE size_t gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block, size_t asked) {
   for (size_t row = 0, rows; row < args->rows; row += rows, asked += 16 * args->depth) switch (rows = rows_of_tile(args->rows - row)) {
-      case 6: gemm_tile(args, 6, blocks, row, block, asked); break;
-      case 5: gemm_tile(args, 5, blocks, row, block, asked); break;
-      case 2: gemm_tile(args, 2, blocks, row, block, asked); break;
+      case 6: some_rows(args, 6, blocks, row, block, asked); break;
+      case 2: some_rows(args, 2, blocks, row, block, asked); break;
       default: gemv_tile(args, blocks, row, block); break;
     }
   return asked;
@@ -249,7 +248,6 @@ CHORD_AVX512_64 void chord_gemm_qa8_c8_qa8__avx512vnni(const chord_gemm *argumen
   const chord_gemm copy = *arguments, *const args = &copy;
   for (size_t row = 0, rows, asked = 0; row < args->rows; row += rows, asked += 16 * args->depth) switch (rows = rows_of_tile(args->rows - row)) {
       case 6: quantising_tile(args, 6, row, codes, codes_stride, scales, asked); break;
-      case 5: quantising_tile(args, 5, row, codes, codes_stride, scales, asked); break;
       case 2: quantising_tile(args, 2, row, codes, codes_stride, scales, asked); break;
       default: quantising_tile(args, 1, row, codes, codes_stride, scales, asked); break;
     }
