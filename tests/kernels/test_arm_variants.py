@@ -182,7 +182,7 @@ def test_a_rerank_stays_within_its_instructions(programs: Path, tmp_path: Path, 
         assert 100_000 < sum(counts[variant].values()) < limit
     assert any(symbol == "chord_gemm_qa8_c8__i8mm" for symbol in counts["i8mm"])
     assert (
-        sum(module.count(programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 205_000
+        sum(module.count(programs / "chord_runner", case, "dotprod", what="adoptions").values()) < 210_000
     )  # 100,000 of them merge layers
 
 

@@ -123,22 +123,24 @@ static float make_left(const filling *f, size_t group, int8_t *codes) {
 
 static bool all_on(const uint8_t *widths, size_t count) { return !memchr(widths, 0, count); }
 
+static size_t keep_all(uint32_t first, size_t width, uint32_t *kept) {
+  for (size_t i = 0; i < width; i++) kept[i] = first + (uint32_t)i;
+  return width;
+}
+
 /* Channels of a group that have a lane: those that are on, of queries and keys those that both are. */
-static size_t keep(const filling *f, size_t first, size_t width, uint32_t *kept) {
+static size_t keep(const filling *f, uint32_t first, size_t width, uint32_t *kept) {
   const chord_layer *layer = f->layer;
   const uint8_t *own = f->slot->widths + layer->first,
                 *other = layer->part == CHORD_QUERY ? own + layer->out : layer->part == CHORD_KEY ? own - layer->out : own;
+  if (f->dense || layer->leaves == CHORD_KEPT || (all_on(own + first, width) && all_on(other + first, width))) return keep_all(first, width, kept);
   size_t count = 0;
-  if (!f->dense && layer->leaves != CHORD_KEPT && !(all_on(own + first, width) && all_on(other + first, width)))
-    for (size_t c = first; c < first + width; c++) {
-      kept[count] = (uint32_t)c;
-      count += (own[c] != 0) & (other[c] != 0);
-    }
-  else
-    count = width;
-  if (count == width || (layer->leaves == CHORD_STREAM && chord_round_up(count, 16) >= width)) /* none, or none that saves anything */
-    for (count = 0; count < width; count++) kept[count] = (uint32_t)(first + count);
-  return count;
+  for (uint32_t c = first; c < first + width; c++) {
+    kept[count] = c;
+    count += (own[c] != 0) & (other[c] != 0);
+  }
+  const bool saves = layer->leaves != CHORD_STREAM || chord_round_up(count, 16) < width;
+  return saves ? count : keep_all(first, width, kept);
 }
 
 /* Heads side by side instead of each in sixteens of its own, if that saves lanes; gives how many there are then. */
@@ -169,7 +171,7 @@ static void order_lanes(const filling *f) {
   size_t lane = 0;
   for (size_t group = 0; group < layer->groups; group++) {
     uint32_t *kept = order + lane;
-    size_t count = keep(f, group * width, width, kept);
+    size_t count = keep(f, (uint32_t)(group * width), width, kept);
     for (size_t part = 1; part < parts; part++)
       for (size_t i = 0; i < count; i++) kept[part * count + i] = kept[i] + (uint32_t)(part * layer->out);
     const bool left = layer->part != CHORD_OTHER && count < width && find_left(f, group, f->model->scratch.off) > 0;

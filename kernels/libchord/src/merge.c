@@ -72,7 +72,7 @@ static void enlarge(size_t dim, const uint8_t *widths, int8_t *codes, float *sca
   static const uint16_t by[4] = {0, 63, 18, 1};
   for (size_t c = 0; c < dim; c++, codes += dim) {
     const uint16_t times = by[widths[c]];
-    for (size_t i = 0; i < dim; i += 2) { /* byte by byte, in words */
+    for (size_t i = 0; i < dim; i += 2) { /* byte by byte, in words: x86 has no product of bytes */
       uint16_t two;
       memcpy(&two, codes + i, 2);
       two = (uint16_t)(((two & 255) * times & 255) | (two >> 8) * times << 8);
@@ -134,7 +134,7 @@ void chord_merge(const chord_model *model, chord_slot *slot, const chord_layer *
   uint8_t *by_result = (uint8_t *)(meeting ? p->turned : panel), *codes = (uint8_t *)p->codes;
   float *scales = slot->scales + extent->lanes, *biases = slot->biases + extent->lanes;
   kernels->combine_rows_f32(dim, results, p->bias, by_inner, results, biases);
-  for (size_t i = 0; i < results * dim; i++) by_result[i] = (uint8_t)(by_result[i] + zero);
+  for (size_t i = 0; zero && i < results * dim; i++) by_result[i] = (uint8_t)(by_result[i] + zero);
   for (size_t row = 0; row < results; row += 16) {
     const chord_gemm gemm = {.rows = 16, .blocks = dim / 16, .depth = dim, .a = by_result + row * dim, .a_stride = dim, .a_scale = p->ones,
                              .panel = p->panel, .panel_depth = dim, .correction = p->corrections, .scale = p->ones, .bias = p->zeros,
