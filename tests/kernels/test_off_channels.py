@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from chordkit.backbones import BackboneConfig, from_master
+from chordkit.backbones import BackboneConfig, SASRecConfig, from_master
 from chordkit.kernels import Engine, available, variants
 from chordkit.kernels.reference import ReferenceEngine
 from chordkit.quantization import MasterWeights
@@ -61,6 +61,27 @@ def test_every_variant_leaves_out_the_same_channels(config: BackboneConfig) -> N
         for engine in engines:
             engine.adopt(bytes_of(master, widths))
             np.testing.assert_array_equal(engine.hidden(history), expected, err_msg=f"{engine.variant}, strategy {seed}")
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_heads_that_share_lanes_and_few_results_for_the_stream_give_the_same_bits(heads: int) -> None:
+    master = master_of(SASRecConfig(items=ITEMS, dim=64, max_length=40, heads=heads, blocks=2, ffn_dim=64))
+    table, rng = master.channel_table, np.random.default_rng(6)
+    engines = [Engine(master.to_bytes(), variant) for variant in VARIANTS]
+    for on in (1, 5, 12):  # of a head's 32 or 16 queries and keys, and of all outputs: the heads' lanes together are fewer sixteens
+        widths = rng.choice([2, 4, 8], table.channels).astype(np.uint8)
+        for block in range(2):
+            for part in ("query", "key"):
+                of_heads = widths[table.layer_slice(f"blocks.{block}.{part}")].reshape(heads, -1)
+                of_heads[:, 2 * on // heads if part == "key" else on :] = 0
+            for part in ("output", "ffn2"):
+                off = rng.permutation(64)[4 * on :]
+                widths[table.layer_slice(f"blocks.{block}.{part}")][off] = 0
+        history = ids(on, 37)
+        expected = ReferenceEngine(master, widths).hidden(history)
+        for engine in engines:
+            engine.adopt(bytes_of(master, widths))
+            np.testing.assert_array_equal(engine.hidden(history), expected, err_msg=f"{engine.variant}, {on} on")
 
 
 @pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
