@@ -13,6 +13,8 @@ from chordkit.backbones.part import drawn_shape
 
 Choices = Mapping[str, Tensor]
 
+_VECTOR = 16
+
 
 class ChannelLinear(nn.Linear):
     """A Linear whose output channels each take part in the strategy.
@@ -59,8 +61,8 @@ class ChannelLinear(nn.Linear):
             return functional.linear(x, self.weight, self.bias)
         if self.width_weights is None:
             raise RuntimeError("choice mode needs weights per width: call attach_widths first")
-        mixed: Tensor = _Mixture.apply(x, self.weight, self.width_weights, choice)
-        return mixed if self.bias is None else mixed + self.bias
+        mixed: Tensor = _Mixture.apply(x, self.weight, self.bias, self.width_weights, choice)
+        return mixed
 
 
 class _Mixture(torch.autograd.Function):
@@ -72,13 +74,15 @@ class _Mixture(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stacked: Tensor, choice: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stacked: Tensor, choice: Tensor) -> Tensor:
         rows = x.reshape(len(x), -1, x.shape[-1]).transpose(0, 1).contiguous()
         shares, weights = choice.unbind(dim=2), stacked.split(len(weight))
         each = [functional.linear(rows, own) for own in weights]
         mixed = each[0] * shares[0]
         for product, share in zip(each[1:], shares[1:], strict=True):
             mixed.addcmul_(product, share)
+        if bias is not None:
+            mixed += bias
         ctx.save_for_backward(rows, *shares, *weights, *each)
         ctx.shape = x.shape
         return mixed.transpose(0, 1).reshape(*x.shape[:-1], len(weight))
@@ -90,7 +94,7 @@ class _Mixture(torch.autograd.Function):
         widths = len(saved) // 3
         shares, weights, each = saved[:widths], saved[widths : 2 * widths], saved[2 * widths :]
         grad = grad.reshape(len(grad), -1, grad.shape[-1]).transpose(0, 1).contiguous()
-        grad_x = grad_weight = grad_choice = None
+        grad_x = grad_weight = grad_bias = grad_choice = None
         if ctx.needs_input_grad[0]:
             flat = (grad * shares[0]).flatten(0, 1) @ weights[0]
             for share, own in zip(shares[1:], weights[1:], strict=True):
@@ -98,9 +102,11 @@ class _Mixture(torch.autograd.Function):
             grad_x = flat.view(rows.shape).transpose(0, 1).reshape(ctx.shape)
         if ctx.needs_input_grad[1]:
             grad_weight = (grad * sum(shares)).flatten(0, 1).T @ rows.flatten(0, 1)
-        if ctx.needs_input_grad[3]:
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad.sum(dim=(0, 1))
+        if ctx.needs_input_grad[4]:
             grad_choice = torch.stack([(grad * product).sum(dim=0) for product in each], dim=1).transpose(1, 2)
-        return grad_x, grad_weight, None, grad_choice
+        return grad_x, grad_weight, grad_bias, None, grad_choice
 
 
 def dropout(x: Tensor, probability: float) -> Tensor:
@@ -113,8 +119,31 @@ def dropout(x: Tensor, probability: float) -> Tensor:
     shape, rows = drawn_shape(x.shape)
     drawn = math.prod(shape)
     words = torch.empty((drawn + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    kept = words.view(torch.uint8)[:drawn].view(shape)[rows] >= threshold
-    return x * kept.to(x.dtype).mul_(256 / (256 - threshold))
+    # Compared as floating-point numbers, for comparisons of bytes are not vectorised.
+    kept = words.view(torch.uint8)[:drawn].view(shape)[rows].to(x.dtype).ge_(threshold)
+    return x * kept.mul_(256 / (256 - threshold))
+
+
+def attention_weights(scores: Tensor) -> Tensor:
+    """Softmax over the last axis, in training: torch's own works in vectors of 16, and is several times as slow on shorter rows."""
+    weights: Tensor = _ShortSoftmax.apply(scores) if scores.shape[-1] < _VECTOR else torch.softmax(scores, dim=-1)
+    return weights
+
+
+class _ShortSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        weights = (scores - scores.amax(dim=-1, keepdim=True)).exp_()
+        weights /= weights.sum(dim=-1, keepdim=True)
+        ctx.save_for_backward(weights)
+        return weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (weights,) = ctx.saved_tensors
+        each = grad * weights
+        return each.addcmul_(weights, each.sum(dim=-1, keepdim=True), value=-1.0)
 
 
 def choice_of(choices: Choices | None, name: str) -> Tensor | None:

@@ -27,7 +27,7 @@ from chordkit.progress import Progress
 from chordkit.quantization import ScalePolicy
 from chordkit.strategy import quantize_user_vectors
 from chordkit.training.checkpoint import digest
-from chordkit.training.device import borrowed_generators, torch_device, torch_threads
+from chordkit.training.device import borrowed_generators, torch_arithmetic, torch_device
 from chordkit.training.loss import Rows, catalogue_loss
 from chordkit.training.run import Run, decay_groups
 
@@ -158,7 +158,7 @@ def train_duet(
     if source.window_context:
         return None
     parts = split(dataset, source.config.max_length, held_out, validation, split_at)
-    with borrowed_generators(torch_device("cpu")), torch_threads(options.threads):
+    with borrowed_generators(torch_device("cpu")), torch_arithmetic(options.threads):
         torch.manual_seed(options.seed)
         learning, _ = training_backbone(source, None, options)
         model = Duet(learning, options)

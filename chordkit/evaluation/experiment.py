@@ -24,7 +24,7 @@ from chordkit.hypernetwork.diversity import Diversity, diversity
 from chordkit.progress import Progress, renamed
 from chordkit.training import TrainingOptions, default_options, train_backbone
 from chordkit.training.checkpoint import digest
-from chordkit.training.device import torch_threads
+from chordkit.training.device import torch_arithmetic
 
 AGES = (5, 20, 50)
 # Interactions that carry the loss in a window of the long rival, as in the training of its start.
@@ -185,7 +185,7 @@ def measure_models(dataset: Dataset, models: Models, options: ExperimentOptions,
     Raises:
         InputError: a rival's scores are no numbers.
     """
-    with torch_threads(options.personal.threads):
+    with torch_arithmetic(options.personal.threads):
         return _measure_models(dataset, models, options, seed, progress)
 
 

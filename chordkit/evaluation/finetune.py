@@ -24,7 +24,7 @@ from chordkit.progress import Progress, renamed
 from chordkit.quantization import ScalePolicy
 from chordkit.training import bootstrap
 from chordkit.training.checkpoint import write_tensors
-from chordkit.training.device import torch_threads
+from chordkit.training.device import torch_arithmetic
 from chordkit.training.loss import Rows, catalogue_loss
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
@@ -97,7 +97,7 @@ def finetune(
     """
     if models.full is None:
         return ()
-    with torch_threads(options.personal.threads):
+    with torch_arithmetic(options.personal.threads):
         return _finetune(dataset, models.full.backbone, options, seed, users, progress)
 
 

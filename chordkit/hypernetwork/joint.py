@@ -87,8 +87,14 @@ class JointModel(nn.Module):
         if self.hypernetwork.options.backbone_init != "joint":
             attach_widths(self.backbone, self.master, widths)
             return
-        for layer in self.backbone.channel_layers().values():
-            layer.attach_widths(fake_quantize(layer.weight.detach(), widths))
+        layers = list(self.backbone.channel_layers().values())
+        for features in {layer.in_features for layer in layers}:
+            # Every row has a scale of its own: layers of one input width are rounded as one.
+            alike = [layer for layer in layers if layer.in_features == features]
+            each = fake_quantize(torch.cat([layer.weight.detach() for layer in alike]), widths)
+            parts = [weights.split([layer.out_features for layer in alike]) for weights in each]
+            for layer, *own in zip(alike, *parts, strict=True):
+                layer.attach_widths(own)
 
     def loss(
         self,

@@ -23,7 +23,7 @@ from chordkit.hypernetwork.options import HypernetworkOptions
 from chordkit.hypernetwork.windows import StrategyWindows, strategy_windows
 from chordkit.progress import Progress
 from chordkit.quantization import WIDTHS, MasterWeights
-from chordkit.training.device import borrowed_generators, torch_device, torch_threads
+from chordkit.training.device import borrowed_generators, torch_arithmetic, torch_device
 from chordkit.training.metrics import mean_ndcg10
 from chordkit.training.parallel import ALONE, Group
 from chordkit.training.run import Run, decay_groups
@@ -110,7 +110,7 @@ def train_hypernetwork(
     if master is not None and source.config.max_length != backbone.config.max_length:
         raise InputError("hypernetwork: master weights were given, which have the backbone's own window: set window = 0, or leave them out")
     parts = split(dataset, source.config.max_length, held_out, validation, split_at)
-    with borrowed_generators(device), torch_threads(options.threads):
+    with borrowed_generators(device), torch_arithmetic(options.threads):
         learning, master = training_backbone(source, master, options)
         hypernetwork = Hypernetwork(master, options).initialise(torch.Generator().manual_seed(options.seed))
         told, teaching = split_identity(dataset, held_out, validation, split_at), None
@@ -213,7 +213,8 @@ def _optimizer(parameters: dict[str, nn.Parameter], options: HypernetworkOptions
     left = dict(parameters)
     for prefix, (lr, decay) in kinds.items():
         groups += decay_groups([left.pop(name) for name in list(left) if name.startswith(prefix)], lr, decay)
-    return torch.optim.AdamW(groups)
+    # One pass a parameter; on GPUs torch does as much by itself.
+    return torch.optim.AdamW(groups, fused=True if next(iter(parameters.values())).device.type == "cpu" else None)
 
 
 def _result(task: _Task, run: Run, source: Backbone, master: MasterWeights) -> TrainedHypernetwork:

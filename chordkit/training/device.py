@@ -1,7 +1,9 @@
 """Where training runs: a torch device that exists, its random generators, and the number of threads."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -35,6 +37,9 @@ def torch_device(name: str, group: Group = ALONE) -> torch.device:
     return device
 
 
+_PRODUCTS: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+
+
 @contextlib.contextmanager
 def borrowed_generators(device: torch.device) -> Iterator[None]:
     """Let training draw from torch's global generators inside the block; the caller's states come back after it."""
@@ -43,11 +48,28 @@ def borrowed_generators(device: torch.device) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def torch_threads(number: int) -> Iterator[None]:
-    """Let torch compute with ``number`` threads inside the block, 0 = as many as before; the caller's number comes back after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+def torch_arithmetic(threads: int) -> Iterator[None]:
+    """Let torch compute with ``threads`` threads inside the block, 0 = as many as before, and with oneDNN's products of float32, which
+    on some processors are twice as fast as MKL's; the caller's settings come back after it."""
+    before, products = torch.get_num_threads(), _PRODUCTS.fp32_precision
+    torch.set_num_threads(threads or before)
+    if _onednn_keeps_float32():
+        _PRODUCTS.fp32_precision = "bf16"
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        _PRODUCTS.fp32_precision = products
+
+
+@functools.cache
+def _onednn_keeps_float32() -> bool:
+    """Whether products that may be computed in bfloat16, which torch gives to oneDNN, are computed in float32 all the same: so they are
+    on processors without matrix instructions (AMX), where bfloat16 would save nothing. Elsewhere products stay what they are."""
+    precision, one = _PRODUCTS.fp32_precision, torch.eye(64)
+    finer = one * (1.0 + 2.0**-20)
+    _PRODUCTS.fp32_precision = "bf16"
+    try:
+        return torch.equal(finer @ one, finer)
+    finally:
+        _PRODUCTS.fp32_precision = precision

@@ -15,7 +15,7 @@ from chordkit.data import Dataset, Split, split, split_identity
 from chordkit.errors import DataError
 from chordkit.progress import Progress
 from chordkit.training.checkpoint import digest
-from chordkit.training.device import borrowed_generators, torch_device, torch_threads
+from chordkit.training.device import borrowed_generators, torch_arithmetic, torch_device
 from chordkit.training.loss import Rows, catalogue_loss
 from chordkit.training.metrics import Metrics, evaluate, mean_ndcg10, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
@@ -105,7 +105,7 @@ def train_backbone(
     if brought is not None:
         identity["starting weights"] = {"fingerprint": digest(brought.state_dict())}
     schedule = Schedule(options.epochs, options.patience, options.averaging, options.warmup, options.clip, options.checkpoint_steps)
-    with borrowed_generators(device), torch_threads(options.threads):
+    with borrowed_generators(device), torch_arithmetic(options.threads):
         teaching = None
         if distillation is not None:
             prepare = functools.partial(distillation.prepare, parts.train, told, checkpoint_dir, device=device, progress=progress)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from chordkit.errors import InputError
-from chordkit.training.device import torch_device, torch_threads
+from chordkit.training.device import torch_arithmetic, torch_device
 
 
 def test_the_processor_is_always_there() -> None:
@@ -26,7 +26,7 @@ def test_a_missing_cuda_device_is_refused() -> None:
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_threads_are_set_inside_and_come_back_after_an_error_too(number: int) -> None:
     before = torch.get_num_threads()
-    with pytest.raises(KeyError), torch_threads(number):
+    with pytest.raises(KeyError), torch_arithmetic(number):
         assert torch.get_num_threads() == (number or before)
         raise KeyError
     assert torch.get_num_threads() == before

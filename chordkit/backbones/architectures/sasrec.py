@@ -13,7 +13,7 @@ from chordkit.backbones.attention import MASKED
 from chordkit.backbones.backbone import CausalBackbone
 from chordkit.backbones.channel_order import ChannelOrder, order_within, reflected_order
 from chordkit.backbones.config import BackboneConfig, later, training_only
-from chordkit.backbones.layers import ChannelLinear, Choices, choice_of, dropout
+from chordkit.backbones.layers import ChannelLinear, Choices, attention_weights, choice_of, dropout
 
 SMALLEST_EPS, LARGEST_EPS = 1e-12, 1e4
 
@@ -100,7 +100,8 @@ class SASRecBlock(nn.Module):
             x, normed = x[:, final : final + 1], normed[:, final : final + 1]
         query = self._split(self.query(normed, choice_of(choices, prefix + "query")))
         scores = torch.matmul(query, key.permute(0, 1, 3, 2)) * (1.0 / math.sqrt(query.shape[-1]))
-        attention = self._drop(torch.softmax(scores + bias, dim=-1))
+        scores = scores + bias
+        attention = self._drop(attention_weights(scores) if self.training else torch.softmax(scores, dim=-1))
         mixed = torch.matmul(attention, value).permute(0, 2, 1, 3).reshape(x.shape)
         x = x + self._drop(self.output(mixed, choice_of(choices, prefix + "output")))
         if not self.norm_first:
