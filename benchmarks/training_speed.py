@@ -3,8 +3,8 @@
     CHORDKIT_DATA=../shared/data python benchmarks/training_speed.py --data ml-100k [--rounds 5] [--threads 1]
 
 Plain torch is what one writes in an hour: ``nn.TransformerEncoder``, ``nn.Conv1d``, ``functional.cross_entropy`` over the whole catalogue,
-AdamW; the same windows, targets, sizes and steps, no checkpoints, no moving average. Caser's windows are histories, one a target. Figures are
-processor seconds, of which a machine that does other work shows the least of all rounds; a ratio is of these.
+AdamW; the same windows, targets, sizes and steps, no checkpoints, no moving average. Caser's windows are histories, one a target. Figures
+are processor seconds, the least of all rounds; a ratio is of these.
 """
 
 import argparse
@@ -172,7 +172,7 @@ def main() -> None:
                 lambda masked=masked: seconds(lambda: rank_targets(backbone, part, masked=masked)),  # type: ignore[misc]
                 lambda masked=masked: seconds(lambda: plain_ranks(plain, plain.items, part, masked)),  # type: ignore[misc]
             )
-    print(json.dumps({"torch": torch.__version__, "threads": arguments.threads, "data": arguments.data}))
+    print(json.dumps({"torch": torch.__version__, "threads": arguments.threads, "data": arguments.data}), flush=True)
     for name, contenders in pairs.items():
         rounds = [[contender() for contender in contenders] for _ in range(arguments.rounds)]
         own, plain_torch = np.min(rounds, axis=0)

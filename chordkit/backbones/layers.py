@@ -21,7 +21,8 @@ class ChannelLinear(nn.Linear):
 
     With ``choice`` the layer runs in *choice mode*: every sample and channel has its own weights over a few widths, one-hot or none
     (a channel that is off). As the width of a channel scales nothing but that channel's output, per-sample weights are never built: one
-    matmul a width, shared by the batch, and a mixture per sample and channel.
+    matmul a width, shared by the batch, and a mixture per sample and channel. The weights at the widths are roundings of ``weight``: their
+    gradients go straight through to it (Bengio et al. 2013).
     """
 
     width_weights: Tensor | None
@@ -68,9 +69,8 @@ class ChannelLinear(nn.Linear):
 class _Mixture(torch.autograd.Function):
     """What choice mode computes, and its gradients.
 
-    Every width is a rounding of the layer's own weight, and the gradient goes straight through the rounding: what all widths give it is
-    one product. Inside, a sample's rows stand outermost, so that a sample's choice meets them in long runs: one product a width, and
-    mixtures at the speed of memory.
+    As the gradients of all widths are the weight's, one product has them all. Inside, a sample's rows stand outermost, so that a sample's
+    choice meets them in long runs: one product a width, and mixtures at the speed of memory.
     """
 
     @staticmethod

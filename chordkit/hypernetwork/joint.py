@@ -91,7 +91,7 @@ class JointModel(nn.Module):
         for features in {layer.in_features for layer in layers}:
             # Every row has a scale of its own: layers of one input width are rounded as one.
             alike = [layer for layer in layers if layer.in_features == features]
-            each = fake_quantize(torch.cat([layer.weight.detach() for layer in alike]), widths)
+            each = fake_quantize(torch.cat([layer.weight for layer in alike]), widths)
             parts = [weights.split([layer.out_features for layer in alike]) for weights in each]
             for layer, *own in zip(alike, *parts, strict=True):
                 layer.attach_widths(own)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from chordkit.backbones import CaserConfig, ChannelLinear, SASRecConfig, build, freeze_channel_layers, initialise
-from chordkit.backbones.layers import dropout
+from chordkit.backbones.layers import attention_weights, dropout
 
 
 def test_the_order_of_the_channel_layers_is_that_of_the_contract():
@@ -35,6 +35,40 @@ def test_choice_mode_equals_weights_built_per_sample(shape):
     wanted = torch.autograd.grad(expected.square().sum(), choice)[0]
     assert (gradient - wanted).abs().max() < 1e3 * tolerance
     assert (mixed - layer(x, choice.flip(2))).abs().max() > 1e3 * tolerance
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 3, 2, 6)])
+def test_the_gradients_of_all_widths_go_straight_through_to_the_weight(shape):
+    generator = torch.Generator().manual_seed(0)
+    layer = ChannelLinear(6, 5).double()
+    x = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    choice = torch.nn.functional.one_hot(torch.randint(4, (4, 5), generator=generator), 4)[..., 1:].double()  # a quarter is off
+    rounded = [layer.weight.detach() + 0.1 * width for width in range(3)]
+    layer.attach_widths(rounded)
+    upstream = torch.randn((*shape[:-1], 5), generator=generator, dtype=torch.float64)
+    found = torch.autograd.grad(layer(x, choice), (x, layer.weight, layer.bias), upstream)
+    each = [value + (layer.weight - layer.weight.detach()) for value in rounded]
+    weights = torch.einsum("bow,woi->boi", choice, torch.stack(each))
+    expected = torch.autograd.grad(torch.einsum("b...i,boi->b...o", x, weights) + layer.bias, (x, layer.weight, layer.bias), upstream)
+    for own, wanted in zip(found, expected, strict=True):
+        # At most 4 * 6 samples' rows of at most 3 * 6 terms of order 1 in double precision.
+        assert own.shape == wanted.shape and (own - wanted).abs().max() < 24 * 18 * 10 * 2.0**-52
+    assert found[1].abs().min() > 1e-6
+
+
+@pytest.mark.parametrize("length", [1, 10, 15, 16])
+def test_attention_weights_of_short_rows_are_a_softmax_with_its_gradient(length):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn((3, 2, 4, length), generator=generator, dtype=torch.float64)
+    scores[0, 0, 1, : length - 1] = -1e9
+    scores[1, 1] = -1e9
+    scores.requires_grad_()
+    upstream = torch.randn(scores.shape, generator=generator, dtype=torch.float64)
+    weights, expected = attention_weights(scores), torch.softmax(scores, dim=-1)
+    # Sums of at most 16 terms of order 1 in double precision.
+    assert (weights - expected).abs().max() < 16 * 2.0**-52
+    (found,), (wanted,) = (torch.autograd.grad(each, scores, upstream) for each in (weights, expected))
+    assert (found - wanted).abs().max() < 16 * 10 * 2.0**-52
 
 
 def test_choice_mode_without_frozen_weights_says_what_to_do():

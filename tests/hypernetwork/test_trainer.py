@@ -232,12 +232,6 @@ def test_the_grid_of_training_is_the_masters_bit_for_bit(policy_width: int, back
         assert np.array_equal(fake.detach().numpy(), dequantize_rows(rows, np.full(layer.out_features, policy_width, np.uint8)))
 
 
-def test_the_grid_passes_the_gradient_straight_through() -> None:
-    weight = torch.randn(3, 5, requires_grad=True)
-    sum((each * (index + 1.0)).sum() for index, each in enumerate(fake_quantize(weight))).backward()  # type: ignore[union-attr]
-    assert torch.equal(weight.grad, torch.full((3, 5), 6.0))
-
-
 def test_what_a_joint_backbone_learned_is_what_its_master_computes(dataset: Dataset, backbone: Backbone, options: Options) -> None:
     run = train_hypernetwork(dataset, backbone, options=options(backbone_init="joint", epochs=1))
     rebuilt = make_master(run.backbone, ScalePolicy.ABSMAX)

@@ -1,4 +1,4 @@
-"""Where training runs: devices that are not there are refused, and the caller's threads come back."""
+"""Where training runs: devices that are not there are refused, and the caller's settings come back."""
 
 import pytest
 import torch
@@ -30,3 +30,11 @@ def test_threads_are_set_inside_and_come_back_after_an_error_too(number: int) ->
         assert torch.get_num_threads() == (number or before)
         raise KeyError
     assert torch.get_num_threads() == before
+
+
+def test_products_stay_those_of_float32_and_the_callers_setting_comes_back() -> None:
+    products, one = torch.backends.mkldnn.matmul, torch.eye(64)  # type: ignore[attr-defined]
+    before, finer = products.fp32_precision, one * (1.0 + 2.0**-20)
+    with torch_arithmetic(1):
+        assert torch.equal(finer @ one, finer) and torch.equal(torch.bmm(finer[None], one[None])[0], finer)
+    assert products.fp32_precision == before
