@@ -1,7 +1,5 @@
 """Strategies for many users, and what a backbone scores with them."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +12,7 @@ from chordkit.hypernetwork.model import Hypernetwork
 from chordkit.hypernetwork.selection import Widths, by_layer, one_hot
 from chordkit.quantization import ChannelTable
 from chordkit.strategy import Budget, Strategy, UserVector, allocate, quantize_user_vector
-from chordkit.training import rank_targets
+from chordkit.training import looked_up, rank_targets
 
 # Large enough for fast matmuls, small enough to stay in the caches.
 _BATCH = 1024
@@ -112,7 +110,4 @@ def rank_states(backbone: Backbone, states: Tensor, part: SplitPart, *, masked: 
 
     With ``masked`` the items anywhere in a user's past do not compete.
     """
-    states = states.to(backbone.item_embedding.weight.device)
-    # Histories that are row numbers, so that each state meets its own target however the rows are batched.
-    rows = np.arange(len(part), dtype=np.int32)[:, None]
-    return rank_targets(lambda numbers: backbone.score_all(states[numbers[:, 0]]), replace(part, histories=rows), masked=masked)
+    return rank_targets(*looked_up(backbone, states.to(backbone.item_embedding.weight.device), part), masked=masked)

@@ -1,7 +1,7 @@
 """Training of backbones, and the metrics that say how good they are."""
 
 from chordkit.training.loss import full_softmax_loss
-from chordkit.training.metrics import Metrics, bootstrap, evaluate, paired_difference, rank_targets, summarise
+from chordkit.training.metrics import Metrics, bootstrap, evaluate, looked_up, paired_difference, rank_targets, summarise
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.store import load_backbone, save_backbone
 from chordkit.training.teacher import Distillation
@@ -17,6 +17,7 @@ __all__ = [
     "evaluate",
     "full_softmax_loss",
     "load_backbone",
+    "looked_up",
     "paired_difference",
     "rank_targets",
     "save_backbone",

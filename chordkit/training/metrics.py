@@ -1,7 +1,7 @@
 """Ranking metrics over the full catalogue, with bootstrap intervals over users."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,22 @@ def rank_targets(
             competing = _draw(competing, negatives, generator)
         ranks[rows] = 1 + (ahead & competing).sum(axis=1)
     return ranks
+
+
+def looked_up(backbone: Backbone, states: Tensor, part: SplitPart) -> tuple[ScoreFn, SplitPart]:
+    """What :func:`evaluate` and :func:`rank_targets` take where the hidden states [rows, dim] of a part are there already."""
+    # Histories that are row numbers, so that each state meets its own target however the rows are batched.
+    rows = np.arange(len(part), dtype=np.int32)[:, None]
+    return lambda numbers: backbone.score_all(states[numbers[:, 0]]), replace(part, histories=rows)
+
+
+@torch.no_grad()
+def last_states(backbone: Backbone, part: SplitPart) -> Tensor:
+    """Hidden states [rows, dim], on the backbone's device, after the histories of a part."""
+    backbone.eval()
+    device = backbone.item_embedding.weight.device
+    batches = (part.histories[start : start + _BATCH_ROWS] for start in range(0, len(part), _BATCH_ROWS))
+    return torch.cat([backbone.encode(torch.from_numpy(batch).long().to(device)) for batch in batches])
 
 
 def _score_catalogue(backbone: Backbone) -> ScoreFn:

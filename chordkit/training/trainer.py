@@ -17,7 +17,7 @@ from chordkit.progress import Progress
 from chordkit.training.checkpoint import digest
 from chordkit.training.device import borrowed_generators, torch_arithmetic, torch_device
 from chordkit.training.loss import Rows, catalogue_loss
-from chordkit.training.metrics import Metrics, evaluate, mean_ndcg10, rank_targets
+from chordkit.training.metrics import Metrics, evaluate, last_states, looked_up, mean_ndcg10, rank_targets
 from chordkit.training.options import TrainingOptions, default_options
 from chordkit.training.parallel import ALONE, Group
 from chordkit.training.run import Run, Schedule, decay_groups
@@ -116,11 +116,12 @@ def train_backbone(
         run = Run(task, task.model.state_dict(keep_vars=True), optimizer, schedule, identity, path, group)
         run.train(progress, best_so_far=best_so_far)
         backbone = task.model.cpu().eval()
+        test = looked_up(backbone, last_states(backbone, parts.test), parts.test)
         metrics = {
             "valid": evaluate(backbone, parts.valid),
-            "test": evaluate(backbone, parts.test),
-            "test_masked": evaluate(backbone, parts.test, masked=True),
-            "test_negatives": evaluate(backbone, parts.test, negatives=100),
+            "test": evaluate(*test),
+            "test_masked": evaluate(*test, masked=True),
+            "test_negatives": evaluate(*test, negatives=100),
         }
         return TrainedBackbone(backbone, metrics, run.history, run.best_epoch, options)
 

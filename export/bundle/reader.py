@@ -129,9 +129,8 @@ class Bundle:
             MissingRuntimeError: the runtime is not installed.
         """
         find_target(entry.target).require_runtime(entry.runs_on, entry.name)
-        strategy = None if entry.strategy is None else self.strategy_bytes(entry.strategy)
-        data, master = self.artifact(entry.name), self.member(MASTER)
-        return load_runner(entry.target, data, strategy=strategy, candidates=entry.candidates, threads=threads, master=master)
+        wire, raw = None if entry.strategy is None else self.strategy_bytes(entry.strategy), self.member(MASTER)
+        return load_runner(entry.target, self.artifact(entry.name), strategy=wire, candidates=entry.candidates, threads=threads, master=raw)
 
     def recommend(
         self, history: Iterable[str | int], k: int = 10, *, strategy: str | None = None, artifact: str | None = None, seen: bool = False
