@@ -158,7 +158,7 @@ def on(device: Device, case: Measured) -> tuple[Program, Launch]:
     program = program_for("executorch", device)
     if isinstance(program, str):
         pytest.skip(program)
-    names = ("artifact", "histories", "candidates", "user")
+    names = ("artifact", "histories", "candidates", "user", "master")
     files = {name: Path(str(value)) for name in names if (value := getattr(case.launch, name)) is not None}
     for path in (program.file, *files.values()):
         device.push(path, f"{device.folder}/{path.name}")
