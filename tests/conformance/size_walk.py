@@ -50,7 +50,7 @@ def outcome(name: str, case: dict[str, Any]) -> tuple[str, str]:
         data = master.to_bytes()
         if target.capability.suffix is not None:
             data = lower(ArtifactSpec(name, precision, candidates), backbone if precision is Precision.FP32 else (master, widths))
-        runner = load_runner(name, data, strategy=to_wire(strategy), candidates=candidates)
+        runner = load_runner(name, data, strategy=to_wire(strategy), candidates=candidates, master=master.to_bytes())
     except InputError as error:
         return "refused", str(error)
     generator = np.random.default_rng(1)

@@ -73,7 +73,8 @@ def load(
     if target.capability.suffix is None:
         return load_runner(target.name, master.to_bytes(), strategy=wire, candidates=candidates)
     spec = ArtifactSpec(target.name, precision, candidates, activations, user_vector)  # type: ignore[arg-type]
-    return load_runner(target.name, lower(spec, backbone if precision is Precision.FP32 else (master, widths)))
+    data = lower(spec, backbone if precision is Precision.FP32 else (master, widths))
+    return load_runner(target.name, data, master=master.to_bytes())
 
 
 def verdict(
