@@ -4,6 +4,7 @@ There is no Android in that machine: scripts stand for ``am`` and ``pm``. Everyt
 files, the library as it is compiled for phones, its native part for arm64, and the logic of the app's benchmark.
 """
 
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ Shared = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="module")
-def phone(shared: Shared) -> "Iterator[Emulator]":
+def phone(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Emulator]":
     """An emulated phone with Java, where the app is as good as installed."""
     from scripts.android import java
     from scripts.android.layout import APP
@@ -50,9 +51,12 @@ def phone(shared: Shared) -> "Iterator[Emulator]":
     native = shared("native-arm64", lambda folder: machines.build_native("arm64", folder))
     with adb_server(free_port()), booted_with(runtime) as device:
         there = "/data/local/tmp/app"
-        for folder in (library, classes):
-            for path in folder.rglob("*.class"):
-                device.push(path, f"{there}/classes/{path.relative_to(folder)}")
+        jar = tmp_path_factory.mktemp("app") / "classes.jar"  # one file: each that is pushed is checked there as well
+        with zipfile.ZipFile(jar, "w") as archive:
+            for folder in (library, classes):
+                for path in folder.rglob("*.class"):
+                    archive.write(path, path.relative_to(folder))
+        device.push(jar, f"{there}/classes.jar")
         device.push(debian.jar("com.android.json"), f"{there}/json.jar")
         device.push(native / "libchord_jni.so", f"{there}/libchord_jni.so")
         *root, program = runtime.within()
@@ -63,7 +67,7 @@ def phone(shared: Shared) -> "Iterator[Emulator]":
             "-Xmx64m",
             f"-Djava.library.path={there}",
             "-cp",
-            f"{there}/classes:{there}/json.jar",
+            f"{there}/classes.jar:{there}/json.jar",
         ]
         folder = f"/data/sdcard/Android/media/{PACKAGE}/chordkit"
         app = f'exec {" ".join([*root, named, *options])} BenchmarkProcess {folder} "$@"\n'
