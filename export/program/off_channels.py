@@ -9,9 +9,8 @@ A channel that is off gives every row its bias, so whoever reads it can take tha
   Where the key is on and the query off, the query's bias times the key is another number for each slot: both stay, unless the bias is zero.
 
 Heads keep equally many channels. What a layer keeps is rounded up to a multiple of :data:`MULTIPLE` by channels that are off, which then
-give their biases as before; they are stored at a width that the head has, so that they need no tensor of their own. Codes and scales of
-channels that are on stay what they are. A layer that is called more than once, as in a recurrence, or is read in any other way keeps all of
-its channels.
+give their biases as before. Codes and scales of channels that are on stay what they are. A layer that is called more than once, as in a
+recurrence, or is read in any other way keeps all of its channels.
 """
 
 import copy
@@ -44,12 +43,10 @@ class Kept:
 
     Attributes:
         rows: its channels, ascending.
-        widths: uint8, at which they are stored; channels that are off may have a width here, and their codes are zeros.
         columns: its inputs, ascending.
     """
 
     rows: np.ndarray
-    widths: np.ndarray
     columns: np.ndarray
 
 
@@ -128,7 +125,7 @@ def _kept(junctions: Sequence[Junction], layers: Mapping[str, _Layer]) -> dict[s
 
     def part(name: str) -> Kept:
         layer = layers[name]
-        return found.get(name, Kept(np.arange(len(layer.widths)), layer.widths, np.arange(layer.inputs)))
+        return found.get(name, Kept(np.arange(len(layer.widths)), np.arange(layer.inputs)))
 
     for junction in junctions:
         writers = [layers[name] for name in junction.writers]
@@ -136,7 +133,7 @@ def _kept(junctions: Sequence[Junction], layers: Mapping[str, _Layer]) -> dict[s
         if len(rows) == len(writers[0].widths):
             continue
         for name in junction.writers:
-            found[name] = replace(part(name), rows=rows, widths=_stored(layers[name].widths, rows, junction.heads))
+            found[name] = replace(part(name), rows=rows)
         if junction.reader is not None:
             columns = np.setdiff1d(part(junction.reader).columns, _inputs(junction, _others(rows, len(writers[0].widths))))
             found[junction.reader] = replace(part(junction.reader), columns=columns)
@@ -170,16 +167,6 @@ def _chosen(needed: np.ndarray, heads: int, spread: int) -> np.ndarray:
     return (np.sort(first, axis=1) + np.arange(heads)[:, None] * size).reshape(-1)
 
 
-def _stored(widths: np.ndarray, rows: np.ndarray, heads: int) -> np.ndarray:
-    """Widths of the rows that are kept; those that are off get the narrowest of their head, or else of the layer."""
-    stored = widths[rows].reshape(heads, -1)
-    for part in stored:
-        on = part[part != 0]
-        on = on if on.size else widths[widths != 0]
-        part[part == 0] = on.min(initial=8) if on.size else 0
-    return stored.reshape(-1)
-
-
 # --- what is left of the program -------------------------------------------------------------------------------------------
 
 
@@ -208,12 +195,11 @@ def _carry(state: dict[str, Tensor], meeting: Meeting, kept: Mapping[str, Kept])
 
 def _cut(state: dict[str, Tensor], name: str, kept: Kept) -> None:
     rows, columns = torch.from_numpy(kept.rows), torch.from_numpy(kept.columns)
-    for field in ("codes", "scales", "bias"):
+    for field in ("codes", "scales", "widths", "bias"):
         path = f"{PREFIX}{name}.{field}"
         if path in state:
             state[path] = state[path][rows]
     state[f"{PREFIX}{name}.codes"] = state[f"{PREFIX}{name}.codes"][:, columns].contiguous()
-    state[f"{PREFIX}{name}.widths"] = torch.from_numpy(kept.widths.copy())
 
 
 def _reshape(module: GraphModule, state: Mapping[str, Tensor], paths: Mapping[str, str], found: Sequence[Meeting]) -> None:

@@ -92,7 +92,7 @@ def _orders(master: MasterWeights, widths: np.ndarray, kept: Mapping[str, "Kept"
     found: dict[bytes, np.ndarray] = {}
     for name in master.layers:
         chosen = widths[master.channel_table.layer_slice(name)]
-        for stored in (chosen, *([kept[name].widths] if name in kept else [])):
+        for stored in (chosen, *([chosen[kept[name].rows]] if name in kept else [])):
             for off in (2, narrowest(stored, 2)):  # where those that are off stood before, and stand
                 order = np.argsort(np.where(stored == 0, off, stored), kind="stable")
                 found[order.tobytes()] = order
