@@ -166,7 +166,7 @@ def test_the_engine_is_asked_without_single_layers(made: Any, master: MasterWeig
 
     right = module.load_runner
 
-    def broken(target: str, data: bytes, *, strategy: bytes, candidates: int, master: bytes) -> Any:
+    def broken(target: str, data: bytes, *, strategy: bytes, candidates: int, **_: Any) -> Any:
         """An engine that reads a layer wrongly, whatever it is given."""
         from chordkit.strategy import decode, to_wire
 
