@@ -62,6 +62,9 @@ class ChannelLinear(nn.Linear):
             return functional.linear(x, self.weight, self.bias)
         if self.width_weights is None:
             raise RuntimeError("choice mode needs weights per width: call attach_widths first")
+        # A state that all samples begin with may stand for all of them.
+        samples = max(len(x), len(choice))
+        x, choice = x.expand(samples, *x.shape[1:]), choice.expand(samples, -1, -1)
         mixed: Tensor = _Mixture.apply(x, self.weight, self.bias, self.width_weights, choice)
         return mixed
 

@@ -152,15 +152,19 @@ def rank_targets(
         target = part.targets[rows].astype(np.int64)[:, None]
         scores = torch.as_tensor(score(torch.from_numpy(part.histories[rows]).long().to(device)))
         own = scores.gather(1, torch.from_numpy(target).to(scores.device))
-        ahead = (~(scores < own)).cpu().numpy()
-        competing = np.ones_like(ahead)
-        competing[:, 0] = False
-        np.put_along_axis(competing, target, False, axis=1)
-        if masked or negatives:
-            competing[part.past(rows)] = False
+        ahead = ~(scores < own)
+        ahead[:, 0] = False
+        ahead.scatter_(1, torch.from_numpy(target).to(scores.device), False)
+        past = part.past(rows) if masked or negatives else None
+        if past is not None:
+            ahead[tuple(torch.from_numpy(each).long().to(scores.device) for each in past)] = False
         if negatives:
-            competing = _draw(competing, negatives, generator)
-        ranks[rows] = 1 + (ahead & competing).sum(axis=1)
+            competing = np.ones(ahead.shape, np.bool_)
+            competing[:, 0] = False
+            np.put_along_axis(competing, target, False, axis=1)
+            competing[past] = False
+            ahead &= torch.from_numpy(_draw(competing, negatives, generator)).to(scores.device)
+        ranks[rows] = 1 + ahead.sum(dim=1).cpu().numpy()
     return ranks
 
 
