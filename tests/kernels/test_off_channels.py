@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(not available(), reason="the native engine was n
 
 VARIANTS = [variant.name for variant in variants() if variant.supported] if available() else []
 NAMES = ("tuned", "post-ln gelu wide ffn", "narrow heads, odd ffn", "caser, a filter over all")
-CONFIGURATIONS = SMALL | {name: OTHERS[name] for name in NAMES} | {"sharp": SHARP["sharp, one block"]}
+ONE_BLOCK_OF_LANES = {f"d = 16, {heads} heads": SASRecConfig(items=ITEMS, dim=16, max_length=8, heads=heads, blocks=1) for heads in (1, 2)}
+CONFIGURATIONS = SMALL | ONE_BLOCK_OF_LANES | {name: OTHERS[name] for name in NAMES} | {"sharp": SHARP["sharp, one block"]}
 master_of = lru_cache(maxsize=16)(random_master)
 
 

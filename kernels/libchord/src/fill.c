@@ -139,7 +139,7 @@ static size_t keep(const filling *f, uint32_t first, size_t width, uint32_t *kep
     kept[count] = c;
     count += (own[c] != 0) & (other[c] != 0);
   }
-  const bool saves = layer->leaves != CHORD_STREAM || chord_round_up(count, 16) < width;
+  const bool saves = layer->leaves != CHORD_STREAM || chord_round_up(count ? count : 1, 16) < width;
   return saves ? count : keep_all(first, width, kept);
 }
 
