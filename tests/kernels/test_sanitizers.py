@@ -20,6 +20,7 @@ from chordkit.coda.adapter import Adapter, encode_adapter
 from chordkit.kernels import build as libchord
 from chordkit.quantization import MasterWeights, write_personal
 from chordkit.strategy import Strategy, UserVector, encode, encode_user_vector
+from tests import libfuzzer
 from tests.kernels.conftest import random_master
 
 NATIVE = Path(__file__).parent / "native"
@@ -30,7 +31,6 @@ KERNEL_FLAGS = ["-fno-sanitize=null,alignment,object-size,pointer-overflow"]
 # Of a CPU with SSE2, whose floats are those of all others; the x87's are not.
 IN_32_BITS = ("-m32", "-msse2", "-mfpmath=sse")
 Compile = Callable[..., Path]
-SECONDS = os.environ.get("CHORD_FUZZ_SECONDS", "2")
 
 pytestmark = [pytest.mark.checkout, pytest.mark.skipif(CLANG is None, reason="clang is not installed")]
 
@@ -111,7 +111,7 @@ def test_a_fuzzed_strategy_or_user_vector_never_breaks_or_changes_the_model(mast
     program = compile_native("fuzz_wire", "address,undefined")
     for seed in (*masters.glob("*.chrd"), *masters.glob("*.chru")):
         shutil.copy(seed, tmp_path)
-    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=512"], CHORD_MASTER=str(masters / "caser.chrm"))
+    _run([str(program), str(tmp_path), *libfuzzer.options(512)], CHORD_MASTER=str(masters / "caser.chrm"))
 
 
 def test_a_fuzzed_master_opens_and_runs_or_is_refused(masters: Path, compile_native: Compile, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_fuzzed_master_opens_and_runs_or_is_refused(masters: Path, compile_nat
             shutil.copy(seed, tmp_path)
     for name, base in json.loads((NATIVE.parents[1] / "golden" / "master_refused.json").read_text())["bases"].items():
         (tmp_path / name).write_bytes(bytes.fromhex(base["bytes"]))
-    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=65536"])
+    _run([str(program), str(tmp_path), *libfuzzer.options(65536)])
 
 
 def test_a_fuzzed_personal_file_expands_into_a_master_or_is_refused(
@@ -133,7 +133,7 @@ def test_a_fuzzed_personal_file_expands_into_a_master_or_is_refused(
         (tmp_path / name).write_bytes(write_personal(master, widths))
     golden = json.loads((NATIVE.parents[1] / "golden" / "personal.json").read_text())
     (tmp_path / "golden").write_bytes(bytes.fromhex(golden["bytes"]))
-    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=16384"])
+    _run([str(program), str(tmp_path), *libfuzzer.options(16384)])
 
 
 def test_fuzzed_samples_adapters_and_lessons_are_refused_or_learned_from(masters: Path, compile_native: Compile, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_fuzzed_samples_adapters_and_lessons_are_refused_or_learned_from(masters
     generator = np.random.default_rng(0)
     for number in range(4):
         (tmp_path / f"lessons-{number}").write_bytes(bytes([number, 0, 0, 2]) + generator.bytes(300))
-    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=800"], CHORD_MASTER=str(masters / "caser.chrm"))
+    _run([str(program), str(tmp_path), *libfuzzer.options(800)], CHORD_MASTER=str(masters / "caser.chrm"))
 
 
 @pytest.mark.parametrize("target", [(), IN_32_BITS], ids=["64 bits", "32 bits"])
@@ -180,4 +180,4 @@ def test_fuzzed_weights_give_numbers_or_a_refusal_alike_in_every_variant(
     masters: Path, compile_native: Compile, tmp_path: Path, name: str
 ) -> None:
     program = compile_native("fuzz_weights", "address,undefined")
-    _run([str(program), str(tmp_path), f"-max_total_time={SECONDS}", "-max_len=130"], CHORD_MASTER=str(masters / f"{name}.chrm"))
+    _run([str(program), str(tmp_path), *libfuzzer.options(130)], CHORD_MASTER=str(masters / f"{name}.chrm"))

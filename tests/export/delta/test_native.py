@@ -1,6 +1,5 @@
 """The C applier gives the answers of Python's, to the golden vectors and to whatever else it is given."""
 
-import os
 import random
 import re
 import shutil
@@ -16,10 +15,10 @@ import pytest
 from chordkit.errors import BundleError
 from chordkit.export import bundle
 from chordkit.kernels import build as libchord
+from tests import libfuzzer
 
 pytestmark = pytest.mark.checkout
 
-SECONDS = os.environ.get("CHORD_FUZZ_SECONDS", "1")
 HEADER = libchord.LIBCHORD / "include" / "chord_delta.h"
 NATIVE = Path(__file__).parent / "native"
 CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(name))), None)
@@ -138,7 +137,7 @@ def test_a_fuzzed_difference_is_applied_inside_of_its_bounds_or_refused(
     for number, case in enumerate(golden["accepted"]):
         if case["times"] == 1 and len(case["base"]) == 192:
             (tmp_path / "seeds" / str(number)).write_bytes(bytes.fromhex(case["base"] + case["bytes"]))
-    command = [str(tmp_path / "fuzz"), str(tmp_path / "seeds"), f"-max_total_time={SECONDS}", "-max_len=1000"]
+    command = [str(tmp_path / "fuzz"), str(tmp_path / "seeds"), *libfuzzer.options(1000)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     print(*re.findall(r"Done \d+ runs in \d+ second", done.stderr))

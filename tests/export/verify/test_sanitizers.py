@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chordkit.kernels import build as libchord
 from chordkit.signing import raw_key
 from chordkit.strategy import seal
+from tests import libfuzzer
 
 NATIVE = Path(__file__).parent / "native"
 CLANG = next((path for name in ("clang-19", "clang") if (path := shutil.which(name))), None)
 SANITIZE = ["-O1", "-g", "-fno-sanitize-recover=all", "-fsanitize=address,undefined,fuzzer"]
-SECONDS = os.environ.get("CHORD_FUZZ_SECONDS", "2")
 
 pytestmark = pytest.mark.checkout
 needs_clang = pytest.mark.skipif(CLANG is None, reason="clang is not installed")
@@ -31,7 +31,7 @@ def _fuzz(program: str, sources: list[Path], seeds: dict[str, bytes], folder: Pa
     (folder / "seeds").mkdir()
     for name, data in seeds.items():
         (folder / "seeds" / name).write_bytes(data)
-    options = [f"-max_total_time={SECONDS}", f"-max_len={longest}"]
+    options = libfuzzer.options(longest)
     done = subprocess.run(
         [str(folder / program), str(folder / "seeds"), *options], capture_output=True, text=True, env=os.environ | environment, cwd=folder
     )
