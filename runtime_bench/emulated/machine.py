@@ -32,7 +32,7 @@ kill $watcher
 exit $status"""
 _READY = "init: ready"
 _BOOT_S = 120.0
-_QUICK_S = 10.0
+_QUICK_S = 30.0
 
 
 class EmulatedMachine:
