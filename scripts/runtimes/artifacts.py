@@ -167,6 +167,7 @@ def make(trial: Trial, kept: Path | None = None) -> Made:
         precision=trial.precision,
         activations=trial.activations,
         candidates=CANDIDATES,
+        layout=trial.layout,
         strategy="mix" if personal else None,
         user_vector=trial.user_vector,
     )

@@ -230,7 +230,8 @@ class Made:
 
     def report(self, data: bytes, target: str = "executorch-chord-linear") -> ParityReport:
         artifact = Described(target)
-        return judge(artifact, load_runner(target, data), self.master, self.widths, self.vectors)
+        runner = load_runner(target, data, master=self.master.to_bytes())
+        return judge(artifact, runner, self.master, self.widths, self.vectors)
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,7 @@ class Described:
     precision: str = "strategy"
     activations: str = "int8"
     reference: str = "user"
+    layout: str = "size"
     user_vector: bool = False
     top: int | None = None
     batch: int = 1
