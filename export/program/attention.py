@@ -12,7 +12,7 @@ query is asked for (:func:`absorbed`): the last block asks for the last position
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.export import ExportedProgram
@@ -20,9 +20,10 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, InputS
 from torch.fx import Graph, Node
 from torch.nn import Parameter
 
-from chordkit.export.program.operators import LINEAR_TRANSPOSED
+from chordkit.export.program.operators import LINEAR, LINEAR_TRANSPOSED
 from chordkit.export.program.recognise import (
     EXCHANGED,
+    LAYERS,
     HeadsLayer,
     arguments,
     ends_in_softmax,
@@ -36,6 +37,8 @@ from chordkit.export.program.renewed import renewed
 from chordkit.export.program.walk import constant_paths
 
 _aten = torch.ops.aten
+_LAYOUTS = (_aten.view.default, _aten.reshape.default, _aten.permute.default)
+Keys = Literal["all", "float32", "none"]
 
 
 def scaled_queries(program: ExportedProgram) -> ExportedProgram:
@@ -47,15 +50,15 @@ def scaled_queries(program: ExportedProgram) -> ExportedProgram:
     module = copy.deepcopy(program.graph_module)
     paths, state = constant_paths(program), dict(program.state_dict)
     for factor in list(module.graph.nodes):
-        product = _arguments(factor)[0] if _is(factor, _aten.mul.Tensor) and isinstance(factor.args[1], float) else None
-        if not _is(product, _aten.matmul.default) or len(product.users) != 1:
+        product = arguments(factor)[0] if is_call(factor, _aten.mul.Tensor) and isinstance(factor.args[1], float) else None
+        if not is_call(product, _aten.matmul.default) or len(product.users) != 1:
             continue
-        query = _arguments(product)[0]
-        while _is(query, *_LAYOUTS) and len(query.users) == 1:
-            query = _arguments(query)[0]
-        if not _is(query, *_LAYERS) or len(query.users) != 1:
+        query = arguments(product)[0]
+        while is_call(query, *_LAYOUTS) and len(query.users) == 1:
+            query = arguments(query)[0]
+        if not is_call(query, *LAYERS) or len(query.users) != 1:
             continue
-        _, weights, *others = _arguments(query)
+        _, weights, *others = arguments(query)
         linear = [others[0], others[2]] if query.target is LINEAR else [weights, others[0]]
         tensors = [tensor for tensor in linear if tensor is not None]
         if any(paths.get(tensor.name) not in state or len(tensor.users) != 1 for tensor in tensors):
@@ -105,14 +108,10 @@ class _Rewriting:
     def values(self, product: Node) -> None:
         """Apply the value layer behind the product of a softmax of one row with the values."""
         softmax, values = arguments(product)
-        layer = layer_in_heads(values)
-        if layer is None or not is_over_slots(softmax) or softmax.meta["val"].shape[-2] != 1:
+        layer, joined = _layer(values), _joined(product)
+        if layer is None or joined is None or not is_over_slots(softmax) or softmax.meta["val"].shape[-2] != 1:
             return
-        heads_last = only_user(product, _aten.permute.default)
-        joined = only_user(heads_last, _aten.reshape.default, _aten.view.default)
         batch, slots, _ = layer.x.meta["val"].shape
-        if heads_last is None or arguments(heads_last)[1] != EXCHANGED or joined is None:
-            return
         if softmax.meta["val"].shape[:2] != (batch, layer.heads):
             return
         with self.graph.inserting_before(joined):
@@ -129,10 +128,11 @@ class _Rewriting:
     def keys(self, product: Node, *, float32_alone: bool) -> None:
         """Apply the key layer to the query, where the scores go into a softmax."""
         query, keys = arguments(product)
-        layer, asked = layer_in_heads(transposed(keys)), layer_in_heads(query)
+        layer, asked = _layer(transposed(keys)), _layer(query)
         if layer is None or asked is None or product.meta["val"].shape[-2] != 1 or not ends_in_softmax(product):
             return
-        batch, slots, _ = layer.x.meta["val"].shape
+        if float32_alone and layer.node.target is LINEAR:
+            return
         with self.graph.inserting_before(product):
             rows = asked.node
             if layer.heads > 1:
@@ -143,7 +143,7 @@ class _Rewriting:
                 projected = self._call(LINEAR_TRANSPOSED, rows, *arguments(layer.node)[1:4])
             slots_last = self._call(_aten.permute.default, layer.x, [0, 2, 1])
             scores = self._call(_aten.matmul.default, projected, slots_last)
-            result = self._call(_aten.view.default, scores, [batch, layer.heads, 1, slots])
+            result = self._call(_aten.view.default, scores, list(product.meta["val"].shape))
         product.replace_all_uses_with(result)
 
     def _call(self, target: Any, *operands: Any) -> Node:
@@ -167,3 +167,18 @@ class _Rewriting:
         self.inputs.insert(0, InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(name), name))
         self.constants[name] = own
         return node
+
+
+def _layer(node: Any) -> HeadsLayer | None:
+    """The layer that queries, keys or values come from: split into heads, or of one head as it is."""
+    alone = is_call(node, *LAYERS) and len(node.users) == 1 and node.meta["val"].dim() == 3
+    return HeadsLayer(node, 1) if alone else layer_in_heads(node)
+
+
+def _joined(product: Node) -> Node | None:
+    """Where the heads that are mixed lie beside each other again."""
+    if product.meta["val"].dim() == 3:
+        return product
+    heads_last = only_user(product, _aten.permute.default)
+    exchanged = heads_last is not None and arguments(heads_last)[1] == EXCHANGED
+    return only_user(heads_last, _aten.reshape.default, _aten.view.default) if exchanged else None

@@ -46,7 +46,8 @@ def only_user(node: Node | None, *targets: Any) -> Node | None:
 
 def transposed(node: Any) -> Any:
     """What ``node`` is the transposition of, of its last two axes."""
-    return arguments(node)[0] if is_call(node, _aten.permute.default) and arguments(node)[1] == [0, 1, 3, 2] else None
+    exchanged = ([0, 1, 3, 2], [0, 2, 1])
+    return arguments(node)[0] if is_call(node, _aten.permute.default) and arguments(node)[1] in exchanged else None
 
 
 def layer_in_heads(node: Any) -> HeadsLayer | None:

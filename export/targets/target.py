@@ -50,6 +50,8 @@ class Capability:
         top: whether a file can choose the best itself, also of the whole catalogue.
         batch: whether a file can take several histories a call.
         layouts: how codes can lie in its files; the first is the default.
+        leaves_out: whether files of the layout ``size`` are without the channels that are off, as far as their readers can do without
+            (:mod:`chordkit.export.program.off_channels`).
         master: whether its files are called with the master weights, which are not in them.
         refusals: reason for what is missing, by the name of the missing thing.
         computing: what the runtime makes of quantised weights, by the activations that they meet.
@@ -67,6 +69,7 @@ class Capability:
     top: bool = False
     batch: bool = False
     layouts: tuple[Layout, ...] = ("size",)
+    leaves_out: bool = False
     master: bool = False
     operators: tuple[str, ...] = ()
     backbones: tuple[str, ...] | None = None

@@ -229,16 +229,17 @@ class MasterReaders:
         """(answer, sentence, what the model is)."""
         image = self.ffi.from_buffer(data)
         status = self.lib.chord_query_sizes(image, len(image), self.ffi.NULL, self.sizes, self.diagnosis)
-        if status == self.lib.CHORD_OK and self.sizes.model_bytes <= LARGEST_MODEL:
+        if status == self.lib.CHORD_OK:
             status = self.lib.chord_open(image, len(image), self.ffi.NULL, self.memory, LARGEST_MODEL, self.model, self.diagnosis)
-            if status != self.lib.CHORD_OK:
+            if status == self.lib.CHORD_NO_MEMORY and self.sizes.model_bytes > LARGEST_MODEL:
+                return "runs", "", ()
+            if status != self.lib.CHORD_OK and b"checksum" not in self.ffi.string(self.diagnosis.text):
                 return "opens although the query refuses, or the reverse", "", ()
+        if status == self.lib.CHORD_OK:
             self.lib.chord_describe(self.model[0], self.info)
             info = self.info
             return "runs", "", (bytes(self.ffi.buffer(info.fingerprint)), info.items, info.max_length, info.dim, info.channels)
         sentence = self.ffi.string(self.diagnosis.text).decode(errors="replace")
-        if status == self.lib.CHORD_OK:
-            return "runs", "", ()
         return ("not run" if sentence.startswith("engine: ") else "malformed"), sentence, ()
 
     def answer_of_python(self, data: bytes) -> tuple[str, str, tuple[Any, ...]]:

@@ -61,6 +61,12 @@ class LitertTarget(Target):
         made = graph(program, spec.activations or "fp32", spec.layout or "size", self.profile(spec.runtime))
         return row_by_row(lambda history, user, ids: interpret(made, named_inputs(history, user, ids)))
 
+    def _program(self, spec: ArtifactSpec, source: Source, candidates: int | None, batch: int = 1) -> "ExportedProgram":
+        from chordkit.export.program import export_program, without_off_channels
+
+        program = export_program(source, candidates, user_vector=spec.user_vector, batch=batch)
+        return program if spec.layout == "speed" else without_off_channels(program)  # the layout speed is one file for everybody
+
     def load(
         self, data: bytes | memoryview, *, strategy: bytes | None, candidates: int, threads: int, master: bytes | memoryview | None
     ) -> Runner:

@@ -151,8 +151,12 @@ static chord_gemm product(const run *r, size_t rows, uint32_t first, uint32_t co
   return chord_product(r->session, r->slot, &r->model->layers[first], lanes / 16, rows, relu, out, out_stride);
 }
 
-CHORD_CODE_PART(transformers) static void linear(const run *r, size_t rows, uint32_t first, float *out, size_t out_stride) {
-  const chord_gemm gemm = product(r, rows, first, 1, 0, out, out_stride);
+/* A layer to all channels of the residual stream: those that are off, and have no lane, get their bias. */
+CHORD_CODE_PART(transformers) static void linear_to_stream(const run *r, size_t rows, uint32_t index, float *y) {
+  const chord_layer *layer = &r->model->layers[index];
+  const size_t lanes = channels(r, index), dim = r->model->dim;
+  float *results = lanes < dim ? r->session->wide : y;
+  const chord_gemm gemm = product(r, rows, index, 1, 0, results, lanes);
   multiply(r, &gemm);
   if (lanes == dim) return;
   const chord_spread spread = {.rows = rows, .dim = dim, .x = results, .x_stride = lanes, .places = r->slot->places + layer->places_at,

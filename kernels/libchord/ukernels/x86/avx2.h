@@ -194,7 +194,7 @@ void chord_softmax_f32_qa8__avx2(const chord_softmax *args);
 void chord_attend_last_f32__avx2(const chord_attend_last *args);
 void chord_mix_rows_f32__avx2(size_t rows, size_t dim, const float *p, const float *x, float *out);
 void chord_combine_rows_f32__avx2(size_t count, size_t dim, const float *x, const int8_t *codes, size_t stride, float *out);
-void chord_spread_f32__avx2(const chord_spread *arguments);
+void chord_spread_f32__avx2(const chord_spread *args);
 void chord_score_q16_e__avx2(size_t count, size_t dim, const int16_t *h, float h_scale, const chord_table *items, const int32_t *ids,
                              uint32_t first, float *scores);
 

@@ -192,6 +192,13 @@ CHORD_AVX512_INLINE void gemv_tile(const chord_gemm *args, const size_t blocks, 
 /* How many of `left` rows the next tile takes. Few sizes, because each is code that a cold call has to fetch. */
 static inline size_t rows_of_tile(size_t left) { return left >= 6 ? 6 : left >= 2 ? 2 : 1; }
 
+CHORD_AVX512_INLINE void some_rows(const chord_gemm *args, const size_t rows, const size_t blocks, size_t row, size_t block, size_t asked) {
+  if (blocks > 1)
+    gemm_tile(args, rows, blocks, row, block, asked);
+  else
+    narrow_tile(args, rows, row, block);
+}
+
 /* `asked`: bytes of the weights to come, in and out. */
 CHORD_AVX512_INLINE size_t gemm_blocks(const chord_gemm *args, const size_t blocks, size_t block, size_t asked) {
   for (size_t row = 0, rows; row < args->rows; row += rows, asked += 16 * args->depth) switch (rows = rows_of_tile(args->rows - row)) {
@@ -207,8 +214,12 @@ static CHORD_AVX512_HOT void chord_gemm_qa8_c8__avx512vnni(const chord_gemm *arg
   const chord_gemm copy = *arguments, *const args = &copy;
   size_t block = 0, asked = 0;
   for (; block + 4 <= args->blocks; block += 4) asked = gemm_blocks(args, 4, block, asked);
-  for (; block + 2 <= args->blocks; block += 2) asked = gemm_blocks(args, 2, block, asked);
-  if (block < args->blocks) gemm_blocks(args, 1, block, asked);
+  switch (args->blocks - block) {
+    case 3: gemm_blocks(args, 3, block, asked); break;
+    case 2: gemm_blocks(args, 2, block, asked); break;
+    case 1: gemm_blocks(args, 1, block, asked); break;
+    default: break;
+  }
 }
 
 /* Rows of 64 channels that are quantised while they are in registers; rows past the last one of a tile repeat row 0. */
