@@ -100,17 +100,21 @@ def emulation_limits(inputs: int = 64, recurrent: bool = False) -> tuple[float, 
 
     Only rounding flips are left: a value that lies within float32 rounding of the border between two codes moves by one code. Of the
     codes in a row at most one flips at a time, which changes a row of 64 by 1 / (sqrt(64) x 54) of its rms (54 codes to a standard
-    deviation) = 0.23 %, in fewer than one row in five: 0.1 %. In a shorter row a flip weighs more, by the square root of the ratio.
+    deviation) = 0.23 %, in fewer than one row in five: 0.1 %. In a shorter row a flip weighs more, by the square root of the ratio. In a
+    longer one it weighs less, and flips so many codes of the next layers that about as much arrives at the scores; but d codes, each of d
+    products that were added in another order, flip d sqrt(d) times as often, and rms is the root of how often.
 
     A recurrence quantises again what a flip has moved, which flips more codes, until every code of the state is rounded on its own: two
     independent roundings differ by sqrt(2) x 0.54 % of a row's rms (see the int8 tolerance), the largest of 1e5 errors by 8 times that.
 
     Args:
-        inputs: of the model's shallowest quantised layer; more than 64 count as 64.
+        inputs: of the model's shallowest quantised layer.
         recurrent: a quantised layer runs more than once for a history.
     """
+    independent = math.sqrt(2) * 0.0054
     if recurrent:
-        rms = math.sqrt(2) * 0.0054
-        return rms, 8 * rms
-    share = math.sqrt(64 / min(inputs, 64))
-    return 0.001 * share, 0.03 * share
+        return independent, 8 * independent
+    if inputs < 64:
+        return 0.001 * math.sqrt(64 / inputs), 0.03 * math.sqrt(64 / inputs)
+    more = (inputs / 64) ** 0.75
+    return min(0.001 * more, independent), min(0.03 * more, 8 * independent)

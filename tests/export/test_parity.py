@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,12 +248,13 @@ def test_few_histories_get_the_allowance_of_their_number_and_not_more() -> None:
     assert INT8_ACTIVATION_TOLERANCE.for_few(1000) is INT8_ACTIVATION_TOLERANCE
 
 
-def test_a_recurrence_may_flip_in_most_histories_but_not_in_all() -> None:
+@pytest.mark.parametrize(("noise", "model"), [(0.005, {"recurrent": True}), (0.002, {"inputs": 256})], ids=["recurrence", "wide rows"])
+def test_where_many_codes_flip_they_do_in_most_histories_but_not_in_all(noise: float, model: dict[str, Any]) -> None:
     generator = np.random.default_rng(4)
     reference = generator.normal(size=(40, 20))
-    noise = 0.005 * generator.normal(size=reference.shape)  # of two independent roundings
-    honest = reference + noise * (np.arange(40) >= 10)[:, None]
-    assert compare(honest, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference, recurrent=True).passed
+    flips = noise * generator.normal(size=reference.shape)
+    honest = reference + flips * (np.arange(40) >= 10)[:, None]
+    assert compare(honest, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference, **model).passed
     assert not compare(honest, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference).passed
-    in_all = compare(reference + noise, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference, recurrent=True)
+    in_all = compare(reference + flips, reference, INT8_ACTIVATION_TOLERANCE.for_few(40), emulated=reference, **model)
     assert [reason.split(",")[0] for reason in in_all.reasons] == ["emulation_rms_error of the tenth of the histories that agree best"]
