@@ -109,7 +109,11 @@ class LatencySummary(_Model):
 
 
 class ArtifactSummary(Identity, _Model):
-    """One runnable file, or the eager PyTorch reference beside them (no bytes, no parity)."""
+    """One runnable file, or the eager PyTorch reference beside them (no bytes, no parity).
+
+    Attributes:
+        bytes: of the file, and of the master where it is called with that.
+    """
 
     bundle: str | None = None
     user: str | None = None

@@ -8,7 +8,8 @@ from chordkit import __version__
 from chordkit.data import Dataset
 from chordkit.evaluation import Summary
 from chordkit.evaluation.truth import Attainable
-from chordkit.export.bundle import ArtifactEntry, Manifest
+from chordkit.export.bundle import MASTER, ArtifactEntry, Manifest
+from chordkit.export.targets import find_target
 from chordkit.hypernetwork import Diversity, TrainedHypernetwork
 from chordkit.quantization import MasterWeights
 from chordkit.report.model import (
@@ -140,7 +141,7 @@ def _parity(entry: ArtifactEntry) -> ParitySummary | None:
 
 
 def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport | None) -> list[ArtifactSummary]:
-    """Every artifact of the bundles, by name, with its bytes, parity and latency, and whatever else was timed beside them."""
+    """Every artifact of the bundles, by name, with the bytes that it runs from, parity and latency, and whatever else was timed."""
     timed = {} if measured is None else {result.name: result for result in measured.results}
     summaries, told = [], set()
     for name, manifest in manifests.items():
@@ -151,6 +152,7 @@ def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport 
             # Of artifacts with one name in two bundles a benchmark says which.
             key = f"{name}/{entry.name}" if f"{name}/{entry.name}" in timed else entry.name
             told.add(key)
+            beside = sizes[MASTER] if find_target(entry.target).capability.master else 0
             summaries.append(
                 ArtifactSummary(
                     name=entry.name,
@@ -159,7 +161,7 @@ def artifact_summaries(manifests: Mapping[str, Manifest], measured: BenchReport 
                     bundle=name,
                     user=entry.strategy,
                     average_bits=fixed if entry.strategy is None else bits[entry.strategy],
-                    bytes=sizes[entry.member],
+                    bytes=sizes[entry.member] + beside,
                     parity=_parity(entry),
                     latency=_latency(timed[key]) if key in timed else None,
                 )

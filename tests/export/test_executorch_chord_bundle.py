@@ -11,6 +11,7 @@ from chordkit.errors import CheckFailed
 from chordkit.export import bundle
 from chordkit.export.targets import all_targets, find_target
 from chordkit.files import CACHE_VARIABLE
+from chordkit.report.sections import artifact_summaries
 
 pytest.importorskip("executorch")
 
@@ -50,6 +51,13 @@ def test_the_manifest_names_the_operators_and_the_library_that_a_phone_needs(mad
     assert set(needed["executorch-chord-linear"]) == {"executorch", "libchord_executorch", "chord::linear.out"}
     assert needed["executorch-chord"]["chord::rerank.out"] == "1"
     assert set(needed["native"]) == {"chordkit"}
+
+
+def test_a_report_adds_the_master_to_a_program_that_is_called_with_it(made: Path) -> None:
+    with bundle.open(made) as opened:
+        shown = {each.name: each.bytes or 0 for each in artifact_summaries({"shop": opened.manifest}, None)}
+        program = len(opened.artifact("executorch-chord-u5"))
+    assert shown["executorch-chord-u5"] == program + shown["native-u5"]
 
 
 def test_every_target_says_what_it_requires() -> None:
