@@ -40,9 +40,11 @@ def check_artifact(artifact: ArtifactContents, sources: Sources, vectors: Vector
     """Run an artifact on its runtime over ``vectors`` and compare it with the scores of its reference."""
     strategy = None if artifact.strategy is None else sources.strategies[artifact.strategy]
     widths = None if strategy is None else strategy.widths
-    find_target(artifact.target).require_runtime(runtime_range(artifact, sources.master, widths), artifact.name)
-    master = sources.master.to_bytes()
-    data, wire = master if artifact.data is None else artifact.data, None if strategy is None else to_wire(strategy)
+    target = find_target(artifact.target)
+    target.require_runtime(runtime_range(artifact, sources.master, widths), artifact.name)
+    data = sources.master.to_bytes() if artifact.data is None else artifact.data
+    master = sources.master.to_bytes() if target.capability.master else None
+    wire = None if strategy is None else to_wire(strategy)
     runner = load_runner(artifact.target, data, strategy=wire, candidates=artifact.candidates, master=master)
     return judge(artifact, runner, sources.master, widths, vectors, data=data)
 

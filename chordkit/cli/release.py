@@ -3,7 +3,6 @@
 import getpass
 import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -283,17 +282,12 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """List who did what, and when: the registry's audit log, the newest first."""
-    events = [
-        {
-            "time": f"{datetime.fromtimestamp(event.time, UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "who": event.who,
-            "release": event.release,
-            "what": event.what,
-        }
-        for event in _open(channel).registry.events(last)
-    ]
-    shown = [[each["time"], each["who"], each["release"] or "", each["what"]] for each in events]
-    emit(as_json, {"events": events}, lambda: rows(f"{channel}: what was done", ["time", "who", "release", "what"], shown))
+    opened = _open(channel)
+    from chordkit.release.status import log as log_of
+
+    payload = log_of(opened, last)
+    shown = [[each["time"], each["who"], each["release"] or "", each["what"]] for each in payload["events"]]
+    emit(as_json, payload, lambda: rows(f"{channel}: what was done", ["time", "who", "release", "what"], shown))
 
 
 @app.command(epilog="Example: `chordkit release watch --channel shop --every 60`")

@@ -13,6 +13,7 @@ from chordkit.release.home import DAY_S
 from chordkit.release.metadata import LIMITS
 from chordkit.release.records import ROLES, RegisteredRelease
 
+_WRITTEN = "%Y-%m-%dT%H:%M:%SZ"
 ROOT_WARNING_S = 30 * DAY_S
 """So long before its end a root is told of: its keys have to be fetched from where they are kept."""
 
@@ -34,7 +35,7 @@ def status(channel: Channel, now: Callable[[], float]) -> dict[str, Any]:
         expires = files[role].signed.expires if role in files else None
         roles[role] = {
             "version": files[role].version if role in files else None,
-            "expires": None if expires is None else f"{expires:%Y-%m-%dT%H:%M:%SZ}",
+            "expires": None if expires is None else f"{expires:{_WRITTEN}}",
             "seconds_left": None if expires is None else round(expires.timestamp() - seconds),
             "keys": len(keys.keyids),
             "threshold": keys.threshold,
@@ -77,6 +78,20 @@ def _remarks(problem: str | None, due: tuple[str, ...], root_left: float) -> lis
     return remarks
 
 
+def log(channel: Channel, last: int) -> dict[str, Any]:
+    """The ``last`` events of the audit log, the newest first, for JSON: each with ``time``, ``who``, ``release`` and ``what``."""
+    return {
+        "events": [
+            {"time": _written(event.time), "who": event.who, "release": event.release, "what": event.what}
+            for event in channel.registry.events(last)
+        ]
+    }
+
+
+def _written(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):{_WRITTEN}}"
+
+
 def _release(channel: Channel, registered: RegisteredRelease) -> dict[str, Any]:
     release = registered.release
     health = channel.registry.health(release.number)
@@ -85,7 +100,7 @@ def _release(channel: Channel, registered: RegisteredRelease) -> dict[str, Any]:
         "state": registered.state,
         "name": release.name,
         "length": release.length,
-        "created": datetime.fromtimestamp(registered.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": _written(registered.created),
         "passed": sum(each.passed for each in health),
         "failed": sum(each.failed for each in health),
     }

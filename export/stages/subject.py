@@ -157,7 +157,7 @@ class Subject:
         return judge(self.artifact, self._runner(data), self.master, None if self.strategy is None else self.widths, self.vectors)
 
     def _runner(self, data: bytes) -> Runner:
-        master = self.master.to_bytes()
+        master = self.master.to_bytes() if self.target.capability.master else None
         return load_runner(self.artifact.target, data, strategy=self.wire, candidates=self.artifact.candidates, master=master)
 
     def judge_exact(self, scores: Scores, vectors: VectorSet) -> ParityReport:
